@@ -1,0 +1,209 @@
+// Compiled once per instruction set by Highway's foreach_target; see row.h for the contract.
+#include "kernels/cpu/simd/row.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/simd/row.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+
+#include <algorithm>
+#include <limits>
+
+HWY_BEFORE_NAMESPACE();
+namespace tandem::cpu::simd::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The first `count` elements, the others `fill`; reads nothing beyond them.
+template <class D, class T>
+hn::Vec<D> load_part(D d, const T* p, int64_t count, T fill) {
+  if constexpr (HWY_MEM_OPS_MIGHT_FAULT) {
+    HWY_ALIGN T part[hn::MaxLanes(D())];
+    hn::Store(hn::Set(d, fill), d, part);
+    std::copy_n(p, count, part);
+    return hn::Load(d, part);
+  } else {
+    const auto mask = hn::FirstN(d, static_cast<size_t>(count));
+    return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, p), hn::Set(d, fill));
+  }
+}
+
+template <class D, class T>
+void store_part(D d, hn::Vec<D> v, T* p, int64_t count) {
+  HWY_ALIGN T part[hn::MaxLanes(D())];
+  hn::Store(v, d, part);
+  std::copy_n(part, count, p);
+}
+
+// exp, with NaN kept: Highway's Exp maps it to 0.
+template <class D>
+hn::Vec<D> exp_of(D d, hn::Vec<D> x) {
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
+}
+
+// Folds term(0), term(1), ... with four running accumulators. `term(i, count)` gives the lanes from element i on, count of
+// them valid and the rest neutral.
+template <class T, class Term, class Fold>
+hn::Vec<hn::ScalableTag<T>> fold_terms(int64_t n, T neutral, Term term, Fold fold) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto a0 = hn::Set(d, neutral), a1 = a0, a2 = a0, a3 = a0;
+  int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    a0 = fold(a0, term(i, lanes));
+    a1 = fold(a1, term(i + lanes, lanes));
+    a2 = fold(a2, term(i + 2 * lanes, lanes));
+    a3 = fold(a3, term(i + 3 * lanes, lanes));
+  }
+  for (; i < n; i += lanes) a0 = fold(a0, term(i, std::min(lanes, n - i)));
+  return fold(fold(a0, a1), fold(a2, a3));
+}
+
+template <class T, class Term>
+T sum_terms(int64_t n, Term term) {
+  const hn::ScalableTag<T> d;
+  const auto total = fold_terms<T>(n, T{0}, term, [](auto a, auto b) HWY_ATTR { return hn::Add(a, b); });
+  return hn::GetLane(hn::SumOfLanes(d, total));
+}
+
+// Loads lanes of one or two rows; `fill` beyond the end.
+template <class T>
+struct Row {
+  const T* p;
+  T fill = 0;
+  HWY_ATTR auto operator()(int64_t i, int64_t count) const {
+    const hn::ScalableTag<T> d;
+    return count == static_cast<int64_t>(hn::Lanes(d)) ? hn::LoadU(d, p + i) : load_part(d, p + i, count, fill);
+  }
+};
+
+// out[i] = term(i) for all i.
+template <class T, class Term>
+void map_terms(T* out, int64_t n, Term term) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(term(i, lanes), d, out + i);
+  if (i < n) store_part(d, term(i, n - i), out + i, n - i);
+}
+
+template <class T>
+T row_max(const T* x, int64_t n) {
+  const hn::ScalableTag<T> d;
+  const T lowest = -std::numeric_limits<T>::infinity();
+  const auto peak = fold_terms<T>(n, lowest, Row<T>{x, lowest}, [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); });
+  return hn::GetLane(hn::MaxOfLanes(d, peak));
+}
+
+template <class T>
+T row_sum(const T* x, int64_t n) {
+  return sum_terms<T>(n, Row<T>{x});
+}
+
+template <class T>
+T row_dot(const T* x, const T* y, int64_t n) {
+  const Row<T> xs{x}, ys{y};
+  return sum_terms<T>(n, [&](int64_t i, int64_t count) HWY_ATTR { return hn::Mul(xs(i, count), ys(i, count)); });
+}
+
+template <class T>
+T row_squared_deviation(const T* x, int64_t n, T center) {
+  const hn::ScalableTag<T> d;
+  const Row<T> xs{x, center};
+  const auto middle = hn::Set(d, center);
+  return sum_terms<T>(n, [&](int64_t i, int64_t count) HWY_ATTR {
+    const auto deviation = hn::Sub(xs(i, count), middle);
+    return hn::Mul(deviation, deviation);
+  });
+}
+
+template <class T>
+T row_sum_exp(const T* x, int64_t n, T shift) {
+  const hn::ScalableTag<T> d;
+  const Row<T> xs{x, -std::numeric_limits<T>::infinity()};  // exp(-inf) = 0
+  const auto shifts = hn::Set(d, shift);
+  return sum_terms<T>(n, [&](int64_t i, int64_t count) HWY_ATTR { return exp_of(d, hn::Sub(xs(i, count), shifts)); });
+}
+
+template <class T>
+T row_exp(const T* x, T* out, int64_t n, T shift) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Row<T> xs{x, -std::numeric_limits<T>::infinity()};
+  const auto shifts = hn::Set(d, shift);
+  return sum_terms<T>(n, [&](int64_t i, int64_t count) HWY_ATTR {
+    const auto value = exp_of(d, hn::Sub(xs(i, count), shifts));
+    if (count == lanes) {
+      hn::StoreU(value, d, out + i);
+    } else {
+      store_part(d, value, out + i, count);
+    }
+    return value;
+  });
+}
+
+template <class T>
+void row_affine(const T* x, T* out, int64_t n, T scale, T offset) {
+  const hn::ScalableTag<T> d;
+  const Row<T> xs{x};
+  const auto scales = hn::Set(d, scale), offsets = hn::Set(d, offset);
+  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR { return hn::MulAdd(xs(i, count), scales, offsets); });
+}
+
+template <class T>
+void row_combine(const T* x, const T* y, T* out, int64_t n, T x_scale, T y_scale, T offset) {
+  const hn::ScalableTag<T> d;
+  const Row<T> xs{x}, ys{y};
+  const auto x_scales = hn::Set(d, x_scale), y_scales = hn::Set(d, y_scale), offsets = hn::Set(d, offset);
+  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR {
+    return hn::MulAdd(xs(i, count), x_scales, hn::MulAdd(ys(i, count), y_scales, offsets));
+  });
+}
+
+template <class T>
+void row_product(const T* x, const T* y, T* out, int64_t n, T offset) {
+  const hn::ScalableTag<T> d;
+  const Row<T> xs{x}, ys{y};
+  const auto offsets = hn::Set(d, offset);
+  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR {
+    return hn::Mul(xs(i, count), hn::Add(ys(i, count), offsets));
+  });
+}
+
+template <class T>
+void row_minus_scaled_exp(const T* x, const T* y, T* out, int64_t n, T scale) {
+  const hn::ScalableTag<T> d;
+  const Row<T> xs{x}, ys{y};
+  const auto scales = hn::Set(d, scale);
+  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR {
+    return hn::NegMulAdd(scales, exp_of(d, ys(i, count)), xs(i, count));
+  });
+}
+
+template <class T>
+constexpr RowOps<T> kRowOps = {row_max<T>,    row_sum<T>,     row_dot<T>,     row_squared_deviation<T>, row_sum_exp<T>, row_exp<T>,
+                               row_affine<T>, row_combine<T>, row_product<T>, row_minus_scaled_exp<T>};
+
+const RowOps<float>* row_ops_f32() { return &kRowOps<float>; }
+const RowOps<double>* row_ops_f64() { return &kRowOps<double>; }
+
+}  // namespace tandem::cpu::simd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tandem::cpu::simd {
+
+HWY_EXPORT(row_ops_f32);
+HWY_EXPORT(row_ops_f64);
+
+template <>
+const RowOps<float>& row_ops<float>() {
+  return *HWY_DYNAMIC_DISPATCH(row_ops_f32)();
+}
+template <>
+const RowOps<double>& row_ops<double>() {
+  return *HWY_DYNAMIC_DISPATCH(row_ops_f64)();
+}
+
+}  // namespace tandem::cpu::simd
+#endif

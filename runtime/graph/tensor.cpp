@@ -1,0 +1,71 @@
+#include "runtime/graph/tensor.h"
+
+#include <cstring>
+#include <new>
+
+namespace tandem {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+
+std::shared_ptr<std::byte[]> allocate(size_t bytes) {
+  auto* memory = static_cast<std::byte*>(::operator new[](bytes ? bytes : 1, kAlignment, std::nothrow));
+  check(memory != nullptr, ErrorCode::kOutOfMemory, "no memory for a tensor; bytes asked for", bytes);
+  return {memory, [](std::byte* p) { ::operator delete[](p, kAlignment); }};
+}
+
+template <class String>
+Tensor strings_of(const Shape& shape, std::span<const String> values) {
+  require(static_cast<int64_t>(values.size()) == shape.elements(), "number of values does not match the shape", values.size(),
+          to_string(shape));
+  std::vector<std::string_view> views(values.begin(), values.end());
+  return Tensor::copy_of({reinterpret_cast<const std::byte*>(views.data()), DType::kString, shape});
+}
+
+}  // namespace
+
+Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
+  require(dtype != DType::kUndefined, "a tensor needs an element type");
+  const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
+  data_ = allocate(static_cast<size_t>(bytes));
+  std::memset(data_.get(), 0, static_cast<size_t>(bytes));
+}
+
+Tensor Tensor::strings(const Shape& shape, std::span<const std::string_view> values) { return strings_of(shape, values); }
+Tensor Tensor::strings(const Shape& shape, std::span<const std::string> values) { return strings_of(shape, values); }
+
+Tensor Tensor::copy_of(ConstTensorView view) {
+  Tensor copy(view.dtype, view.shape);
+  if (view.dtype != DType::kString) {
+    if (view.bytes()) std::memcpy(copy.data_.get(), view.data, view.bytes());
+    return copy;
+  }
+  const auto from = view.as<std::string_view>();
+  size_t characters = 0;
+  for (std::string_view s : from) characters += s.size();
+  auto text = std::make_shared<std::string>();
+  text->reserve(characters);
+  auto to = copy.as<std::string_view>();
+  for (size_t i = 0; i < from.size(); ++i) {
+    const size_t start = text->size();
+    text->append(from[i]);
+    to[i] = std::string_view(text->data() + start, from[i].size());
+  }
+  copy.text_ = std::move(text);
+  return copy;
+}
+
+Tensor Tensor::reshaped(const Shape& shape) const {
+  require(shape.elements() == elements(), "reshape changes the number of elements", to_string(shape_), to_string(shape));
+  Tensor other = *this;
+  other.shape_ = shape;
+  return other;
+}
+
+bool identical(const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype() || !(a.shape() == b.shape())) return false;
+  if (a.dtype() == DType::kString) return std::ranges::equal(a.as<std::string_view>(), b.as<std::string_view>());
+  return a.bytes() == 0 || std::memcmp(a.view().data, b.view().data, a.bytes()) == 0;
+}
+
+}  // namespace tandem

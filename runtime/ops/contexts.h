@@ -1,0 +1,147 @@
+// The three narrow windows through which an OpDef sees the graph.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/graph/graph.h"
+#include "runtime/ops/op_def.h"
+
+namespace tandem {
+
+// The attributes and arity of one node, with errors that name it. Base of the three contexts.
+class NodeContext {
+ public:
+  explicit NodeContext(const Node& node) : node_(node) {}
+  const Node& node() const { return node_; }
+  int inputs() const { return static_cast<int>(node_.inputs.size()); }
+  int outputs() const { return static_cast<int>(node_.outputs.size()); }
+  bool has_input(int i) const { return i < inputs() && node_.inputs[static_cast<size_t>(i)] != kNoValue; }
+  bool has_output(int i) const { return i < outputs() && node_.outputs[static_cast<size_t>(i)] != kNoValue; }
+
+  bool has_attribute(std::string_view name) const { return node_.attributes.contains(name); }
+  // Each throws InvalidArgument if the attribute is there with another type.
+  int64_t get_int(std::string_view name, int64_t fallback) const;
+  float get_float(std::string_view name, float fallback) const;
+  std::string get_string(std::string_view name, std::string_view fallback) const;
+  std::vector<int64_t> get_ints(std::string_view name) const;   // empty if absent
+  std::vector<float> get_floats(std::string_view name) const;   // empty if absent
+  std::vector<std::string> get_strings(std::string_view name) const;
+  Tensor get_tensor(std::string_view name) const;                // null tensor if absent
+  // `axis` in [-rank, rank) made non-negative. Throws InvalidArgument otherwise.
+  int normalized_axis(int64_t axis, int rank) const;
+
+  // Throws InvalidArgument "[Op] text: values (node 'name')".
+  template <class... Values>
+  [[noreturn]] void reject(std::string_view text, const Values&... values) const {
+    reject_with(text, {ErrorValue(values)...});
+  }
+  template <class... Values>
+  void require(bool holds, std::string_view text, const Values&... values) const {
+    if (!holds) [[unlikely]] reject_with(text, {ErrorValue(values)...});
+  }
+
+ protected:
+  [[noreturn]] void reject_with(std::string_view text, std::initializer_list<ErrorValue> values) const;
+  const Node& node_;
+};
+
+// Shapes may hold symbols and unknowns; the same rule runs again with all of them bound to numbers before memory is planned.
+class InferenceContext : public NodeContext {
+ public:
+  // What is known of the content of small integer tensors (shapes, axes, repeats): one Dims entry an element.
+  using KnownContents = std::vector<std::optional<Dims>>;  // indexed by ValueId
+
+  InferenceContext(Graph& graph, const Node& node, KnownContents* contents = nullptr)
+      : NodeContext(node), graph_(graph), contents_(contents) {}
+
+  DType dtype(int i) const;
+  bool has_rank(int i) const;
+  const Dims& dims(int i) const;  // REQUIRES has_rank(i)
+  int rank(int i) const { return static_cast<int>(dims(i).size()); }
+  const Tensor* constant(int i) const;        // the content of a constant input, else null
+  std::optional<Dims> content(int i) const;   // elements of a small integer tensor as dims, as far as known
+
+  void set_output(int i, DType dtype, std::optional<Dims> dims);
+  void set_output_like(int output, int input) { set_output(output, dtype(input), graph_input(input).type.dims); }
+  void set_content(int output, Dims elements);
+
+  // Throw InvalidArgument naming node, input and types.
+  void require_float(int i) const;
+  void require_number(int i) const;
+  void require_dtype(int i, DType dtype) const;
+  void require_same_dtype(int a, int b) const;
+  // The broadcast of the shapes of two inputs (symbols equal or 1; an unknown against a known number is that number).
+  std::optional<Dims> broadcast_dims(int a, int b) const;
+  std::optional<Dims> broadcast_dims(const std::optional<Dims>& a, const std::optional<Dims>& b) const;
+
+ private:
+  const Value& graph_input(int i) const { return graph_.value(node_.inputs[static_cast<size_t>(i)]); }
+  Graph& graph_;
+  KnownContents* contents_;
+};
+
+// Checks the arity and attributes of `node` and sets the types of its outputs by its OpDef's rule.
+void infer_types(Graph& graph, const Node& node, InferenceContext::KnownContents* contents = nullptr);
+
+// Emits the nodes of a gradient into the same graph (autodiff appends them after the forward nodes).
+class GradientContext : public NodeContext {
+ public:
+  GradientContext(Graph& graph, Node node, std::vector<ValueId> output_grads, std::vector<bool> wanted)
+      : NodeContext(owned_), graph_(graph), owned_(std::move(node)), output_grads_(std::move(output_grads)), wanted_(std::move(wanted)),
+        input_grads_(owned_.inputs.size(), kNoValue) {}
+
+  Graph& graph() { return graph_; }
+  ValueId input(int i) const { return owned_.inputs[static_cast<size_t>(i)]; }
+  ValueId output(int i) const { return owned_.outputs[static_cast<size_t>(i)]; }
+  const TensorType& type(ValueId id) const { return graph_.value(id).type; }
+  // Gradient of the loss with respect to output i; kNoValue if the loss does not depend on it.
+  ValueId output_grad(int i = 0) const { return output_grads_[static_cast<size_t>(i)]; }
+  bool wants(int i) const { return has_input(i) && wanted_[static_cast<size_t>(i)]; }  // is the gradient of input i asked for?
+
+  ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}, std::string_view domain = "");
+  std::vector<ValueId> emit_many(std::string_view op, std::vector<ValueId> inputs, int outputs, Attributes attributes = {},
+                                 std::string_view domain = "");
+  ValueId emit_internal(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+    return emit(op, std::move(inputs), std::move(attributes), "tandem");
+  }
+  ValueId constant(Tensor content);
+  ValueId scalar(double value, DType dtype);  // a rank-0 constant
+  ValueId ints(std::vector<int64_t> values);  // a 1-D i64 constant
+  // Sums `grad` over the axes along which `like` was broadcast; `grad` itself if the types show that there are none.
+  ValueId reduce_to(ValueId grad, ValueId like);
+
+  void set_input_grad(int i, ValueId grad) { input_grads_[static_cast<size_t>(i)] = grad; }
+  const std::vector<ValueId>& input_grads() const { return input_grads_; }
+
+ private:
+  Graph& graph_;
+  Node owned_;
+  std::vector<ValueId> output_grads_;
+  std::vector<bool> wanted_;
+  std::vector<ValueId> input_grads_;
+};
+
+// All shapes are numbers here: the largest that the plan allows. A run may bring smaller ones along symbolic dimensions.
+class BindContext : public NodeContext {
+ public:
+  BindContext(const Graph& graph, const Node& node, std::span<const Shape> shapes, int threads)
+      : NodeContext(node), graph_(graph), shapes_(shapes), threads_(threads) {}
+
+  DType dtype(int i) const { return graph_.value(node_.inputs[static_cast<size_t>(i)]).type.dtype; }
+  const Shape& shape(int i) const { return shapes_[static_cast<size_t>(node_.inputs[static_cast<size_t>(i)])]; }
+  DType output_dtype(int i) const { return graph_.value(node_.outputs[static_cast<size_t>(i)]).type.dtype; }
+  const Shape& output_shape(int i) const { return shapes_[static_cast<size_t>(node_.outputs[static_cast<size_t>(i)])]; }
+  int rank(int i) const { return shape(i).rank(); }
+  const Tensor* constant(int i) const;  // the content of a constant input, else null
+  int threads() const { return threads_; }
+
+ private:
+  const Graph& graph_;
+  std::span<const Shape> shapes_;  // indexed by ValueId
+  int threads_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,76 @@
+// What the runtime knows of an operator: one object names its rule for shapes, its gradient and its kernels.
+//
+// The sorted list in all_ops.cpp is the only registry. A kernel is *bound* once, when a Plan is made: attributes are read, weights
+// packed, a tile size chosen; what comes back is called on every run and allocates nothing.
+#pragma once
+
+#include <functional>
+#include <limits>
+#include <span>
+#include <string_view>
+
+#include "kernels/base/kernel_context.h"
+#include "kernels/base/tensor_view.h"
+
+namespace tandem {
+
+struct Node;
+class InferenceContext;  // input types and shapes in, output types and shapes out
+class GradientContext;   // values in, gradient nodes out
+class BindContext;       // attributes, constant inputs and final shapes of one node
+
+using Inputs = std::span<const ConstTensorView>;  // one a node input; null where absent
+using Outputs = std::span<const TensorView>;      // one a node output; null where absent
+
+struct BoundKernel {
+  std::function<void(const KernelContext&, Inputs, Outputs)> run;
+  size_t workspace = 0;        // bytes of scratch it wants in KernelContext::workspace, for the shapes it was bound with and all smaller
+  size_t constant_bytes = 0;   // bytes it keeps for itself (packed weights)
+};
+
+enum class AliasKind : uint8_t {
+  kMay,   // the output may take over the input's memory if nobody needs the input afterwards and the bytes are equal
+  kView,  // the output is the input's memory under another shape: nothing is computed
+  kMust,  // the output replaces the input, which is a state: an optimizer's update
+};
+struct Alias {
+  int input, output;
+  AliasKind kind = AliasKind::kMay;
+};
+
+struct OpDef {
+  std::string_view name;
+  std::string_view domain = "";  // "" is ai.onnx; "ai.onnx.ml"; "tandem" for internal ones
+  int since = 1;                 // opset in which this definition begins, and the one in which it has ended (exclusive)
+  int until = std::numeric_limits<int>::max();
+  int min_inputs = 1, max_inputs = 1;  // max_inputs = kVariadic: any number
+  int min_outputs = 1, max_outputs = 1;
+  std::span<const std::string_view> attributes = {};  // every attribute name it knows; others are refused
+  void (*infer)(InferenceContext&) = nullptr;
+  void (*gradient)(GradientContext&) = nullptr;       // null: not differentiable
+  BoundKernel (*cpu)(const BindContext&) = nullptr;   // null for a pure view
+  BoundKernel (*cuda)(const BindContext&) = nullptr;  // null: placed on the CPU, visibly
+  std::span<const Alias> aliases = {};
+  // Only for ops whose kView output does not start where its input does (tandem.View).
+  int64_t (*view_offset_bytes)(const Node&) = nullptr;
+  // Only for ops whose inputs may be made in place inside output 0 (tandem.Pack): the byte offset of input `i`.
+  int64_t (*placement_offset_bytes)(const Node&, int i) = nullptr;
+  // Floating-point operations of one run at these shapes; null: one per output element.
+  double (*flops)(const BindContext&) = nullptr;
+  bool stateful = false;  // reads a clock, other ranks or a device: never folded, merged or dropped
+};
+inline constexpr int kVariadic = std::numeric_limits<int>::max();
+
+// All definitions, sorted by domain, name, since.
+std::span<const OpDef* const> all_ops();
+
+// The definition in force at `opset`. Throws InvalidArgument saying whether the op, or only this version of it, is unknown.
+const OpDef& find_op(std::string_view domain, std::string_view name, int opset);
+// The newest definition of an op; for graphs that Tandem itself makes.
+const OpDef& newest_op(std::string_view name, std::string_view domain = "");
+
+// The opset that Tandem writes, and the newest it reads.
+inline constexpr int kOnnxOpset = 21;
+inline constexpr int kOnnxMlOpset = 3;
+
+}  // namespace tandem
