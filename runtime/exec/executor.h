@@ -3,7 +3,7 @@
 // Shapes are bound when an input shape is first seen and kept; a run with shapes seen before allocates nothing.
 #pragma once
 
-#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -51,6 +51,7 @@ class Executor {
  private:
   struct Binding;  // all views for one set of input shapes
   Binding& bind(std::span<const ConstTensorView> inputs);
+  std::unique_ptr<Binding> make_binding(std::span<const ConstTensorView> inputs);
 
   std::shared_ptr<const Plan> plan_;
   std::shared_ptr<StateStore> states_;

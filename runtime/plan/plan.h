@@ -48,6 +48,7 @@ class Plan {
   Graph graph;
   PlanOptions options;
   std::map<std::string, int64_t, std::less<>> bounds;  // the bound of every symbol of the graph's inputs
+  std::vector<Shape> shapes;                           // at the bounds, indexed by ValueId
   std::vector<BufferPlan> buffers;                     // indexed by ValueId
   std::vector<Step> steps;                             // in the order of graph.nodes
   int64_t arena_bytes = 0;                             // activations: the peak of the offset packing

@@ -1,0 +1,91 @@
+#include "runtime/plan/shapes.h"
+
+#include <utility>
+
+#include "runtime/ops/contexts.h"
+
+namespace tandem {
+namespace {
+
+constexpr int64_t kMostElements = 1024;  // of an integer tensor that is taken for a shape
+
+class ShapePropagation {
+ public:
+  explicit ShapePropagation(const Graph& graph) : graph_(graph), contents_(graph.values.size()) {}
+
+  std::vector<Shape> run(std::span<const Shape> inputs) {
+    shapes_.resize(graph_.values.size());
+    for (size_t i = 0; i < graph_.inputs.size(); ++i) graph_.value(graph_.inputs[i]).type.dims = to_dims(inputs[i]);
+    for (size_t i = 0; i < graph_.values.size(); ++i)
+      if (graph_.values[i].kind != ValueKind::kResult) settle(static_cast<ValueId>(i), nullptr);
+    for (const Node& node : graph_.nodes) {
+      infer_types(graph_, node, &contents_);
+      for (ValueId id : node.outputs)
+        if (id != kNoValue) settle(id, &node);
+      compute_content(node);
+    }
+    return std::move(shapes_);
+  }
+
+ private:
+  void settle(ValueId id, const Node* node) {
+    const Value& value = graph_.value(id);
+    const auto shape = value.type.dims ? fixed_shape(*value.type.dims) : std::nullopt;
+    if (!shape)
+      fail(ErrorCode::kInvalidArgument, "the shape of a value is not known before the run (value, shape, node)",
+           {value.name, value.type.dims ? to_string(*value.type.dims) : "?", node ? node->name : "-"});
+    shapes_[static_cast<size_t>(id)] = *shape;
+  }
+
+  // Runs the kernel of a node whose inputs are all known integers and whose rule did not say the content itself.
+  void compute_content(const Node& node) {
+    const ValueId out = node.outputs[0];
+    if (node.outputs.size() != 1 || node.def->cpu == nullptr || node.def->stateful || contents_[static_cast<size_t>(out)]) return;
+    const Value& value = graph_.value(out);
+    const Shape& shape = shapes_[static_cast<size_t>(out)];
+    if (value.type.dtype != DType::kI64 || shape.rank() > 1 || shape.elements() > kMostElements) return;
+    std::vector<Tensor> tensors;
+    std::vector<ConstTensorView> views;
+    for (ValueId id : node.inputs) {
+      if (id == kNoValue) {
+        views.push_back({});
+        continue;
+      }
+      std::optional<Tensor> known = known_tensor(id);
+      if (!known) return;
+      tensors.push_back(*known);
+      views.push_back(std::as_const(tensors.back()).view());
+    }
+    Tensor result(DType::kI64, shape);
+    const BoundKernel kernel = node.def->cpu(BindContext(graph_, node, shapes_, 1));
+    std::vector<std::byte> workspace(kernel.workspace);
+    const TensorView output = result.view();
+    kernel.run({.workspace = workspace}, views, {&output, 1});
+    Dims elements;
+    for (int64_t v : result.as<int64_t>()) elements.push_back(Dim(v));
+    contents_[static_cast<size_t>(out)] = std::move(elements);
+  }
+
+  std::optional<Tensor> known_tensor(ValueId id) const {
+    const Value& value = graph_.value(id);
+    if (value.kind == ValueKind::kConstant) return value.data;
+    const auto& content = contents_[static_cast<size_t>(id)];
+    if (!content || value.type.dtype != DType::kI64) return std::nullopt;
+    std::vector<int64_t> numbers;
+    for (const Dim& dim : *content) {
+      if (!dim.symbol.empty()) return std::nullopt;
+      numbers.push_back(dim.size);
+    }
+    return Tensor::of<int64_t>(shapes_[static_cast<size_t>(id)], numbers);
+  }
+
+  Graph graph_;  // a copy: its types are overwritten with numbers (tensors are shared handles)
+  InferenceContext::KnownContents contents_;
+  std::vector<Shape> shapes_;
+};
+
+}  // namespace
+
+std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> inputs) { return ShapePropagation(graph).run(inputs); }
+
+}  // namespace tandem

@@ -1,0 +1,32 @@
+// Which values share memory, and for how long each piece of memory is needed.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "runtime/plan/plan.h"
+
+namespace tandem {
+
+// A piece of memory of its own: of the caller, of a constant, of a state, or a block of the arena.
+struct Storage {
+  Placement placement = Placement::kArena;
+  ValueId owner = kNoValue;  // the value it was made for
+  int64_t bytes = 0;
+  int first = 0, last = -1;  // steps between which it is needed, inclusive
+};
+
+struct StorageMap {
+  struct Place {
+    int storage = -1;    // index into storages; -1: never materialised
+    int64_t offset = 0;  // bytes from its start
+  };
+  std::vector<Storage> storages;
+  std::vector<Place> places;  // indexed by ValueId
+};
+
+// Views share the memory they look at, updates that of their state, in-place outputs that of an input nobody needs any more, and the inputs
+// of tandem.Pack lie inside its output.
+StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes);
+
+}  // namespace tandem
