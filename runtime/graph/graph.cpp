@@ -68,7 +68,8 @@ ValueId Graph::add_result(std::string name) {
 std::vector<ValueId> Graph::add_node(const OpDef& def, std::vector<ValueId> node_inputs, int output_count, Attributes attributes,
                                      std::string name) {
   Node node{&def, name.empty() ? std::string(def.name) : std::move(name), std::move(node_inputs), {}, std::move(attributes)};
-  for (int i = 0; i < output_count; ++i) node.outputs.push_back(add_result(unique_name(i ? node.name + ".out" + std::to_string(i) : node.name)));
+  for (int i = 0; i < output_count; ++i)
+    node.outputs.push_back(add_value({unique_name(i ? node.name + ".out" + std::to_string(i) : node.name), {}, ValueKind::kResult, {}}));
   infer_types(*this, node);
   std::vector<ValueId> made = node.outputs;
   nodes.push_back(std::move(node));

@@ -1,0 +1,291 @@
+// ModelProto -> Graph, in one pass over each list: header, inputs, initializers, Constant nodes, nodes in running order, outputs.
+// Format: ONNX docs/IR.md.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <climits>
+#include <map>
+#include <memory>
+#include <ranges>
+#include <set>
+#include <unordered_map>
+
+#include "onnx.pb.h"
+#include "runtime/graph/nearest_name.h"
+#include "runtime/io/file.h"
+#include "runtime/onnx/attribute_proto.h"
+#include "runtime/onnx/node_order.h"
+#include "runtime/onnx/onnx.h"
+#include "runtime/onnx/tensor_proto.h"
+#include "runtime/ops/contexts.h"
+#include "runtime/ops/op_def.h"
+
+namespace tandem {
+namespace {
+
+using namespace tandem_onnx_proto;
+
+constexpr int64_t kOldestIr = 3, kNewestIr = 13;
+constexpr size_t kMostNamesListed = 20;
+
+// "ai.onnx" is another way to write the default domain.
+std::string_view canonical(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }
+std::string_view printed(std::string_view domain) { return domain.empty() ? "ai.onnx" : domain; }
+
+std::string describe(const NodeProto& node) {
+  const std::string made = node.output_size() ? ", making '" + node.output(0) + "'" : "";
+  return fmt::format("node '{}' ({}{})", node.name(), node.op_type(), made);
+}
+
+class Importer {
+ public:
+  Importer(ModelProto& model, const std::filesystem::path& folder, const Limits& limits)
+      : model_(model), proto_(*model.mutable_graph()), folder_(folder), limits_(limits) {}
+
+  Graph run() {
+    read_header();
+    resolve_ops();
+    read_inputs();
+    read_initializers();
+    declare_outputs_of_nodes();
+    for (int n : running_order()) read_node(proto_.node(n));
+    read_outputs();
+    verify(graph_);
+    return std::move(graph_);
+  }
+
+ private:
+  void read_header();
+  void resolve_ops();
+  void read_inputs();
+  void read_initializers();
+  void declare_outputs_of_nodes();
+  std::vector<int> running_order() const;
+  void read_node(const NodeProto& proto);
+  void read_constant_node(const NodeProto& proto);
+  Attributes read_attributes(const NodeProto& proto) const;
+  void read_outputs();
+  TensorType read_type(const ValueInfoProto& info) const;
+  void check_declared(const ValueInfoProto& info, const Value& value) const;
+  void bind_name(const std::string& name, ValueId id) {
+    require(!name.empty(), "a value needs a name");
+    require(ids_.emplace(name, id).second, "two values have one name", name);
+  }
+  ValueId lookup(const std::string& name) const { return name.empty() ? kNoValue : ids_.at(name); }
+
+  ModelProto& model_;
+  GraphProto& proto_;
+  const std::filesystem::path& folder_;
+  const Limits& limits_;
+  Graph graph_;
+  std::map<std::string, ValueId, std::less<>> ids_;  // not hashed: names come from a stranger
+  std::map<std::string_view, int> makers_;           // output of a node -> index of the node in the file
+  std::map<std::pair<std::string_view, std::string_view>, const OpDef*> defs_;  // (domain, op)
+};
+
+void Importer::read_header() {
+  require(model_.has_graph(), "not an ONNX model: it has no graph");
+  require(model_.ir_version() >= kOldestIr && model_.ir_version() <= kNewestIr, "IR version is not supported (has, from, to)",
+          model_.ir_version(), kOldestIr, kNewestIr);
+  require(proto_.node_size() <= limits_.graph_nodes, "the graph has too many nodes (has, limit)", proto_.node_size(), limits_.graph_nodes);
+  if (!proto_.name().empty()) graph_.name = proto_.name();
+  for (const auto& opset : model_.opset_import()) {
+    const std::string_view domain = canonical(opset.domain());
+    const int newest = domain.empty() ? kOnnxOpset : domain == "ai.onnx.ml" ? kOnnxMlOpset : INT_MAX;  // others: no op of theirs is known
+    require(opset.version() >= 1 && opset.version() <= newest, "opset version is not supported (domain, has, newest)", printed(domain),
+            opset.version(), newest);
+    require(graph_.opsets.emplace(domain, static_cast<int>(opset.version())).second, "opset of a domain is given twice", printed(domain));
+  }
+  for (const auto& entry : model_.metadata_props())
+    require(graph_.metadata.emplace(entry.key(), entry.value()).second, "metadata key is given twice", entry.key());
+}
+
+// Looks each kind of op up once; what is not supported is told all at once, so that a user need not find it out one by one.
+void Importer::resolve_ops() {
+  std::set<std::string> unsupported;
+  for (const NodeProto& node : proto_.node()) {
+    const std::string_view domain = canonical(node.domain());
+    const auto [entry, is_new] = defs_.try_emplace({domain, node.op_type()}, nullptr);
+    if (!is_new || (domain.empty() && node.op_type() == "Constant")) continue;
+    const auto opset = graph_.opsets.find(domain);
+    require(opset != graph_.opsets.end(), "the file imports no opset for the domain of a node (domain, node)", printed(domain),
+            describe(node));
+    try {
+      // Internal ops stand for memory and for ranks; they have no meaning in a file.
+      require(domain != "tandem" && node.overload().empty(), "not an op of ONNX");
+      entry->second = &find_op(domain, node.op_type(), opset->second);
+    } catch (const Error&) {
+      unsupported.insert(fmt::format("{}.{}-{}", printed(domain), node.op_type(), opset->second));
+    }
+  }
+  std::vector<std::string> listed(unsupported.begin(), unsupported.end());
+  if (listed.size() > kMostNamesListed) listed.resize(kMostNamesListed), listed.push_back("...");
+  require(unsupported.empty(), "ops that are not supported (domain.op-opset)", fmt::format("{}", fmt::join(listed, ", ")));
+}
+
+TensorType Importer::read_type(const ValueInfoProto& info) const {
+  require(info.type().value_case() == TypeProto::kTensorType, "only tensors are supported as inputs and outputs of a graph (value)",
+          info.name());
+  const auto& proto = info.type().tensor_type();
+  TensorType type{dtype_of_proto(proto.elem_type()), std::nullopt};
+  if (!proto.has_shape()) return type;
+  require(proto.shape().dim_size() <= Shape::kMaxRank, "rank exceeds the limit (value, rank, limit)", info.name(),
+          proto.shape().dim_size(), Shape::kMaxRank);
+  Dims& dims = type.dims.emplace();
+  for (const auto& dim : proto.shape().dim()) {
+    // Some exporters write -1 for a dimension that may vary.
+    require(dim.dim_value() >= -1, "dimension is negative (value, dimension)", info.name(), dim.dim_value());
+    dims.push_back(dim.has_dim_value() && dim.dim_value() >= 0 ? Dim(int64_t{dim.dim_value()}) : Dim(dim.dim_param()));
+  }
+  return type;
+}
+
+// Before IR 4 every initializer is listed as an input too; it is a constant all the same.
+void Importer::read_inputs() {
+  std::set<std::string_view> initialized;
+  for (const TensorProto& tensor : proto_.initializer()) initialized.insert(tensor.name());
+  for (const ValueInfoProto& info : proto_.input()) {
+    if (initialized.contains(info.name())) continue;
+    TensorType type = read_type(info);
+    require(!info.name().empty() && !ids_.contains(info.name()), "graph inputs need a name each", info.name());
+    const ValueId id = graph_.add_input(info.name(), type.dtype, {});
+    graph_.value(id).type = std::move(type);
+    bind_name(info.name(), id);
+  }
+}
+
+void Importer::read_initializers() {
+  require(proto_.sparse_initializer_size() == 0, "sparse initializers are not supported");
+  for (TensorProto& proto : *proto_.mutable_initializer()) {
+    require(!ids_.contains(proto.name()), "two values have one name", proto.name());
+    const ValueId id = graph_.add_constant(proto.name(), read_tensor(proto, folder_, limits_));
+    bind_name(proto.name(), id);
+    const std::unique_ptr<std::string> freed(proto.release_raw_data());  // the weights are not kept twice
+  }
+}
+
+void Importer::declare_outputs_of_nodes() {
+  for (int n = 0; n < proto_.node_size(); ++n)
+    for (const std::string& name : proto_.node(n).output()) {
+      if (name.empty()) continue;
+      require(!ids_.contains(name) && makers_.emplace(name, n).second, "a value is made twice (value, node)", name, describe(proto_.node(n)));
+    }
+}
+
+std::vector<int> Importer::running_order() const {
+  std::vector<std::vector<int>> producers(static_cast<size_t>(proto_.node_size()));
+  for (int n = 0; n < proto_.node_size(); ++n)
+    for (const std::string& name : proto_.node(n).input()) {
+      if (name.empty() || ids_.contains(name)) continue;
+      const auto maker = makers_.find(name);
+      require(maker != makers_.end(), "a node reads a value that nothing makes (value, node)", name, describe(proto_.node(n)));
+      producers[static_cast<size_t>(n)].push_back(maker->second);
+    }
+  std::vector<int> order = topological_order(producers);
+  if (order.size() == producers.size()) return order;
+  std::vector<int> cycle = find_cycle(producers, order);
+  std::vector<std::string> names;
+  for (int n : cycle | std::views::take(kMostNamesListed)) names.push_back(describe(proto_.node(n)));
+  fail(ErrorCode::kInvalidArgument, "the graph has a cycle", {fmt::format("{}", fmt::join(names, " -> "))});
+}
+
+Attributes Importer::read_attributes(const NodeProto& proto) const {
+  Attributes attributes;
+  for (const AttributeProto& attribute : proto.attribute())
+    require(attributes.emplace(attribute.name(), read_attribute(attribute, folder_, limits_)).second, "attribute is given twice",
+            attribute.name());
+  return attributes;
+}
+
+void Importer::read_node(const NodeProto& proto) try {
+  require(proto.input_size() <= limits_.node_arity && proto.output_size() <= limits_.node_arity,
+          "too many inputs or outputs (inputs, outputs, limit)", proto.input_size(), proto.output_size(), limits_.node_arity);
+  const OpDef* def = defs_.at({canonical(proto.domain()), proto.op_type()});
+  if (!def) return read_constant_node(proto);
+  Node node{def, proto.name().empty() ? proto.op_type() : proto.name(), {}, {}, read_attributes(proto)};
+  for (const std::string& name : proto.input()) node.inputs.push_back(lookup(name));
+  for (const std::string& name : proto.output()) {
+    node.outputs.push_back(name.empty() ? kNoValue : graph_.add_result(name));
+    if (!name.empty()) bind_name(name, node.outputs.back());
+  }
+  infer_types(graph_, node);
+  graph_.nodes.push_back(std::move(node));
+} catch (const Error& error) {
+  throw Error(error.code(), describe(proto) + ": " + error.what());
+}
+
+// ONNX Constant-1 to 21: one of seven attributes.
+void Importer::read_constant_node(const NodeProto& proto) {
+  const Attributes attributes = read_attributes(proto);
+  require(attributes.size() == 1 && proto.input_size() == 0 && proto.output_size() == 1 && !proto.output(0).empty(),
+          "a Constant has one attribute, no input and one output");
+  const auto& [key, value] = *attributes.begin();
+  const auto dims = [](const auto& list) { return Shape{static_cast<int64_t>(list.size())}; };
+  Tensor content;
+  if (const auto* tensor = std::get_if<Tensor>(&value); tensor && key == "value") content = *tensor;
+  if (const auto* number = std::get_if<float>(&value); number && key == "value_float") content = Tensor::scalar(*number);
+  if (const auto* number = std::get_if<int64_t>(&value); number && key == "value_int") content = Tensor::scalar(*number);
+  if (const auto* text = std::get_if<std::string>(&value); text && key == "value_string") content = Tensor::strings({}, {text, 1});
+  if (const auto* list = std::get_if<std::vector<float>>(&value); list && key == "value_floats") content = Tensor::of(dims(*list), *list);
+  if (const auto* list = std::get_if<std::vector<int64_t>>(&value); list && key == "value_ints") content = Tensor::of(dims(*list), *list);
+  if (const auto* list = std::get_if<std::vector<std::string>>(&value); list && key == "value_strings")
+    content = Tensor::strings(dims(*list), *list);
+  require(static_cast<bool>(content), "not a known attribute of Constant, or of another type", key);
+  bind_name(proto.output(0), graph_.add_constant(proto.output(0), std::move(content)));
+}
+
+// What the file says of an output must not contradict what the ops infer; other value_info is advice and is ignored.
+void Importer::check_declared(const ValueInfoProto& info, const Value& value) const {
+  if (!info.has_type()) return;
+  const TensorType declared = read_type(info);
+  const auto text = [](const TensorType& type) { return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : ""); };
+  bool agrees = declared.dtype == value.type.dtype;
+  if (declared.dims && value.type.dims)
+    agrees = agrees && std::ranges::equal(*declared.dims, *value.type.dims,
+                                          [](const Dim& a, const Dim& b) { return !a.known() || !b.known() || a.size == b.size; });
+  require(agrees, "a graph output is declared with another type than its node makes (value, declared, made)", value.name, text(declared),
+          text(value.type));
+}
+
+void Importer::read_outputs() {
+  std::set<std::string_view> seen;
+  for (const ValueInfoProto& info : proto_.output()) {
+    require(seen.insert(info.name()).second, "two graph outputs have one name", info.name());
+    const auto found = ids_.find(info.name());
+    require(found != ids_.end(), "nothing makes a graph output", info.name());
+    check_declared(info, graph_.value(found->second));
+    graph_.outputs.push_back(found->second);
+  }
+}
+
+Graph import_model(ModelProto& model, const std::filesystem::path& folder, const Limits& limits) {
+  return Importer(model, folder, limits).run();
+}
+
+void parse_model(std::string_view bytes, const Limits& limits, ModelProto& model) {
+  const int64_t limit = std::min<int64_t>(limits.model_bytes, INT_MAX);
+  require(static_cast<int64_t>(bytes.size()) <= limit, "the model exceeds the limit (bytes, limit)", bytes.size(), limit);
+  require(model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())), "not an ONNX model: its protobuf is broken (bytes)",
+          bytes.size());
+}
+
+}  // namespace
+
+Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder, const Limits& limits) {
+  ModelProto model;
+  parse_model(bytes, limits, model);
+  return import_model(model, folder, limits);
+}
+
+Graph load_onnx(const std::filesystem::path& path, const Limits& limits) {
+  ModelProto model;
+  parse_model(read_file(path, limits.model_bytes), limits, model);
+  try {
+    const std::filesystem::path folder = path.parent_path();
+    return import_model(model, folder.empty() ? "." : folder, limits);
+  } catch (const Error& error) {
+    throw Error(error.code(), path.filename().string() + ": " + error.what());
+  }
+}
+
+}  // namespace tandem

@@ -1,0 +1,87 @@
+#include "runtime/onnx/standard_ops.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+#include <set>
+
+#include "runtime/ops/contexts.h"
+#include "runtime/ops/op_def.h"
+
+namespace tandem {
+namespace {
+
+// Writes one internal node as several standard ones. The last of them makes the internal node's output.
+class Expansion : private NodeContext {
+ public:
+  Expansion(Graph& graph, const Node& node) : NodeContext(node), graph_(graph) {}
+
+  // False if this op has no standard form.
+  bool run() {
+    const std::string_view op = node().def->name;
+    if (op == "FusedGemm") finish(emit("Gemm", node().inputs, without_activation()));
+    else if (op == "FusedConv") finish(emit("Conv", node().inputs, without_activation()));
+    else if (op == "MatMul" || op == "FusedMatMul") finish(product());
+    else return false;
+    return true;
+  }
+
+ private:
+  ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+    return graph_.add_node(find_op("", op, kOnnxOpset), std::move(inputs), 1, std::move(attributes), node().name + "." + std::string(op))[0];
+  }
+
+  Attributes without_activation() const {
+    Attributes attributes = node().attributes;
+    attributes.erase("activation");
+    return attributes;
+  }
+
+  ValueId operand(int i, std::string_view transpose_attribute) {
+    const ValueId id = node().inputs[static_cast<size_t>(i)];
+    if (get_int(transpose_attribute, 0) == 0) return id;
+    const auto& dims = graph_.value(id).type.dims;
+    require(dims && dims->size() >= 2, "a matrix of unknown rank cannot be transposed (value)", graph_.value(id).name);
+    std::vector<int64_t> perm(dims->size());
+    std::iota(perm.begin(), perm.end(), int64_t{0});
+    std::swap(perm[perm.size() - 1], perm[perm.size() - 2]);
+    return emit("Transpose", {id}, {{"perm", perm}});
+  }
+
+  ValueId product() {
+    ValueId y = emit("MatMul", {operand(0, "transA"), operand(1, "transB")});
+    if (const float alpha = get_float("alpha", 1); alpha != 1) y = emit("Mul", {y, scalar_like(alpha, y)});
+    if (has_input(2)) y = emit("Add", {y, node().inputs[2]});
+    return y;
+  }
+
+  ValueId scalar_like(float value, ValueId like) {
+    return visit_float(graph_.value(like).type.dtype,
+                       [&]<class T>() { return graph_.add_constant(node().name + ".alpha", Tensor::scalar<T>(static_cast<T>(value))); });
+  }
+
+  void finish(ValueId y) {
+    const std::string activation = get_string("activation", "");
+    if (activation == "Silu") emit("Mul", {y, emit("Sigmoid", {y})});
+    else if (!activation.empty()) emit(activation, {y});
+    graph_.nodes.back().outputs = node().outputs;
+  }
+
+  Graph& graph_;
+};
+
+}  // namespace
+
+Graph with_standard_ops(const Graph& graph) {
+  Graph standard = graph;
+  standard.nodes.clear();
+  std::set<std::string> refused;
+  for (const Node& node : graph.nodes) {
+    if (node.def->domain != "tandem") standard.nodes.push_back(node);
+    else if (!Expansion(standard, node).run()) refused.insert(fmt::format("tandem.{} (node '{}')", node.def->name, node.name));
+  }
+  require(refused.empty(), "these ops have no form in ONNX", fmt::format("{}", fmt::join(refused, ", ")));
+  return standard;
+}
+
+}  // namespace tandem

@@ -1,0 +1,12 @@
+// Internal ops in ONNX's own terms, for export.
+#pragma once
+
+#include "runtime/graph/graph.h"
+
+namespace tandem {
+
+// The graph with tandem.FusedGemm, FusedMatMul, MatMul and FusedConv written as Gemm, MatMul, Conv, Transpose, Mul, Add and an
+// activation. Throws InvalidArgument listing the internal ops that have no such form.
+Graph with_standard_ops(const Graph& graph);
+
+}  // namespace tandem

@@ -1,0 +1,130 @@
+#include "runtime/onnx/tensor_proto.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "onnx.pb.h"
+#include "runtime/onnx/external_data.h"
+
+namespace tandem {
+namespace {
+
+using tandem_onnx_proto::TensorProto;
+
+// raw_data and external data are little-endian; so are all machines Tandem runs on.
+static_assert(std::endian::native == std::endian::little);
+
+std::string data_type_name(int data_type) {
+  const std::string& known = tandem_onnx_proto::TensorProto_DataType_Name(static_cast<TensorProto::DataType>(data_type));
+  return known.empty() ? std::to_string(data_type) : known;
+}
+
+// Any byte but 0 and 1 in a C++ bool is undefined behaviour.
+void normalize_bools(std::span<std::byte> bytes) {
+  for (std::byte& b : bytes) b = std::byte{b != std::byte{0}};
+}
+
+Tensor read_raw(const std::string& raw, DType dtype, const Shape& shape, int64_t bytes) {
+  require(static_cast<int64_t>(raw.size()) == bytes, "raw data has another length than the dims say (has, expected)", raw.size(), bytes);
+  Tensor tensor(dtype, shape);
+  if (bytes) std::memcpy(tensor.view().data, raw.data(), raw.size());
+  return tensor;
+}
+
+Tensor read_external(const TensorProto& proto, DType dtype, const Shape& shape, int64_t bytes, const std::filesystem::path& folder) {
+  Tensor tensor;
+  read_external_data(proto, folder, bytes, [&] {
+    tensor = Tensor(dtype, shape);
+    return std::span<std::byte>(tensor.view().data, tensor.bytes());
+  });
+  return tensor;
+}
+
+// `field` holds one entry an element; narrow types ride in a wider field and must fit.
+template <class T, class Field>
+Tensor read_field(const Field& field, DType dtype, const Shape& shape) {
+  require(field.size() == shape.elements(), "data has another number of elements than the dims say (has, expected)", field.size(),
+          shape.elements());
+  Tensor tensor(dtype, shape);
+  T* to = reinterpret_cast<T*>(tensor.view().data);
+  for (const auto& element : field) {
+    if constexpr (std::integral<T> && !std::same_as<T, bool>)
+      require(std::in_range<T>(element), "an element does not fit its type", element, name(dtype));
+    *to++ = static_cast<T>(element);
+  }
+  return tensor;
+}
+
+Tensor read_typed(const TensorProto& proto, DType dtype, const Shape& shape) {
+  switch (dtype) {
+    case DType::kF32: return read_field<float>(proto.float_data(), dtype, shape);
+    case DType::kF64: return read_field<double>(proto.double_data(), dtype, shape);
+    case DType::kI64: return read_field<int64_t>(proto.int64_data(), dtype, shape);
+    case DType::kU64: return read_field<uint64_t>(proto.uint64_data(), dtype, shape);
+    case DType::kU32: return read_field<uint32_t>(proto.uint64_data(), dtype, shape);
+    case DType::kI32: return read_field<int32_t>(proto.int32_data(), dtype, shape);
+    case DType::kI16: return read_field<int16_t>(proto.int32_data(), dtype, shape);
+    case DType::kI8: return read_field<int8_t>(proto.int32_data(), dtype, shape);
+    case DType::kU8: return read_field<uint8_t>(proto.int32_data(), dtype, shape);
+    case DType::kU16: case DType::kF16: case DType::kBF16:  // floats of 16 bits ride as their bits
+      return read_field<uint16_t>(proto.int32_data(), dtype, shape);
+    case DType::kBool: return read_field<bool>(proto.int32_data(), dtype, shape);
+    case DType::kString: {
+      require(proto.string_data_size() == shape.elements(), "data has another number of strings than the dims say (has, expected)",
+              proto.string_data_size(), shape.elements());
+      return Tensor::strings(shape, std::vector<std::string_view>(proto.string_data().begin(), proto.string_data().end()));
+    }
+    case DType::kUndefined: break;
+  }
+  fail(ErrorCode::kInternal, "no storage form for this type", {name(dtype)});
+}
+
+Tensor read_content(const TensorProto& proto, const std::filesystem::path& folder, const Limits& limits) {
+  const DType dtype = dtype_of_proto(proto.data_type());
+  const Shape shape{std::span<const int64_t>(proto.dims().data(), static_cast<size_t>(proto.dims_size()))};
+  const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
+  require(bytes <= limits.tensor_bytes, "a tensor exceeds the limit (bytes, limit)", bytes, limits.tensor_bytes);
+  require(!proto.has_segment(), "tensors in segments are not supported");
+  const bool external = proto.data_location() == TensorProto::EXTERNAL;
+  require(!((external || proto.has_raw_data()) && dtype == DType::kString), "strings cannot lie in raw or external data");
+  if (!external && !proto.has_raw_data()) return read_typed(proto, dtype, shape);
+
+  const bool typed = proto.float_data_size() || proto.int32_data_size() || proto.int64_data_size() || proto.double_data_size() ||
+                     proto.uint64_data_size() || proto.string_data_size();
+  require(!typed && !(external && proto.has_raw_data()), "data is given in more than one form");
+  Tensor tensor = external ? read_external(proto, dtype, shape, bytes, folder) : read_raw(proto.raw_data(), dtype, shape, bytes);
+  if (dtype == DType::kBool) normalize_bools({tensor.view().data, tensor.bytes()});
+  return tensor;
+}
+
+}  // namespace
+
+DType dtype_of_proto(int data_type) {
+  const auto dtype = static_cast<DType>(data_type);
+  const bool fits = data_type > 0 && data_type <= static_cast<int>(DType::kBF16) && size_of(dtype) > 0;
+  require(fits, "element type is not supported", data_type_name(data_type));
+  return dtype;
+}
+
+Tensor read_tensor(const TensorProto& proto, const std::filesystem::path& folder, const Limits& limits) {
+  try {
+    return read_content(proto, folder, limits);
+  } catch (const Error& error) {
+    throw Error(error.code(), "tensor '" + proto.name() + "': " + error.what());
+  }
+}
+
+void write_tensor(const Tensor& tensor, std::string_view name, TensorProto& proto) {
+  proto.set_name(std::string(name));
+  proto.set_data_type(static_cast<int>(tensor.dtype()));
+  for (int64_t dim : tensor.shape().dims()) proto.add_dims(dim);
+  if (tensor.dtype() == DType::kString) {
+    for (std::string_view text : tensor.as<std::string_view>()) proto.add_string_data(text.data(), text.size());
+  } else {
+    proto.set_raw_data(tensor.view().data, tensor.bytes());
+  }
+}
+
+}  // namespace tandem
