@@ -1,6 +1,6 @@
 // Compiled once per instruction set by Highway's foreach_target; see row.h for the contract.
-#include "kernels/cpu/simd/row.h"
-
+#undef HWY_DISABLED_TARGETS
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/simd/row.cpp"
 #include <hwy/foreach_target.h>
@@ -10,30 +10,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/cpu/simd/part-inl.h"
+#include "kernels/cpu/simd/row.h"
+#include "kernels/cpu/simd/targets.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace tandem::cpu::simd::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-// The first `count` elements, the others `fill`; reads nothing beyond them.
-template <class D, class T>
-hn::Vec<D> load_part(D d, const T* p, int64_t count, T fill) {
-  if constexpr (HWY_MEM_OPS_MIGHT_FAULT) {
-    HWY_ALIGN T part[hn::MaxLanes(D())];
-    hn::Store(hn::Set(d, fill), d, part);
-    std::copy_n(p, count, part);
-    return hn::Load(d, part);
-  } else {
-    const auto mask = hn::FirstN(d, static_cast<size_t>(count));
-    return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, p), hn::Set(d, fill));
-  }
-}
-
-template <class D, class T>
-void store_part(D d, hn::Vec<D> v, T* p, int64_t count) {
-  HWY_ALIGN T part[hn::MaxLanes(D())];
-  hn::Store(v, d, part);
-  std::copy_n(part, count, p);
-}
 
 // exp, with NaN kept: Highway's Exp maps it to 0.
 template <class D>
@@ -66,15 +49,12 @@ T sum_terms(int64_t n, Term term) {
   return hn::GetLane(hn::SumOfLanes(d, total));
 }
 
-// Loads lanes of one or two rows; `fill` beyond the end.
+// The lanes of a row; `fill` beyond its end.
 template <class T>
 struct Row {
   const T* p;
   T fill = 0;
-  HWY_ATTR auto operator()(int64_t i, int64_t count) const {
-    const hn::ScalableTag<T> d;
-    return count == static_cast<int64_t>(hn::Lanes(d)) ? hn::LoadU(d, p + i) : load_part(d, p + i, count, fill);
-  }
+  HWY_ATTR auto operator()(int64_t i, int64_t count) const { return load_lanes(hn::ScalableTag<T>(), p + i, count, fill); }
 };
 
 // out[i] = term(i) for all i.
@@ -82,9 +62,10 @@ template <class T, class Term>
 void map_terms(T* out, int64_t n, Term term) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(term(i, lanes), d, out + i);
-  if (i < n) store_part(d, term(i, n - i), out + i, n - i);
+  for (int64_t i = 0; i < n; i += lanes) {
+    const int64_t count = std::min(lanes, n - i);
+    store_lanes(d, term(i, count), out + i, count);
+  }
 }
 
 template <class T>
@@ -128,16 +109,11 @@ T row_sum_exp(const T* x, int64_t n, T shift) {
 template <class T>
 T row_exp(const T* x, T* out, int64_t n, T shift) {
   const hn::ScalableTag<T> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const Row<T> xs{x, -std::numeric_limits<T>::infinity()};
   const auto shifts = hn::Set(d, shift);
   return sum_terms<T>(n, [&](int64_t i, int64_t count) HWY_ATTR {
     const auto value = exp_of(d, hn::Sub(xs(i, count), shifts));
-    if (count == lanes) {
-      hn::StoreU(value, d, out + i);
-    } else {
-      store_part(d, value, out + i, count);
-    }
+    store_lanes(d, value, out + i, count);
     return value;
   });
 }
@@ -198,10 +174,12 @@ HWY_EXPORT(row_ops_f64);
 
 template <>
 const RowOps<float>& row_ops<float>() {
+  choose_targets();
   return *HWY_DYNAMIC_DISPATCH(row_ops_f32)();
 }
 template <>
 const RowOps<double>& row_ops<double>() {
+  choose_targets();
   return *HWY_DYNAMIC_DISPATCH(row_ops_f64)();
 }
 

@@ -1,0 +1,222 @@
+// Conv (ONNX 1 to 22: only element types changed), tandem.FusedConv with a residual and an activation in the epilogue, and the two
+// gradients tandem.ConvGradInput and tandem.ConvGradWeight.
+//
+//   FusedConv(x, w, bias?, residual?) = activation(conv(x, w) + bias + residual)
+//   ConvGradInput(dy, w, like x), ConvGradWeight(dy, x, like w): the last input gives the shape only
+//
+// Constant weights are packed when the plan is made.
+#include "kernels/api/conv.h"
+
+#include "runtime/ops/activation.h"
+#include "runtime/ops/symbolic.h"
+#include "runtime/ops/window_attributes.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
+constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides", "activation"};
+
+constexpr int kMinRank = 3, kMaxRank = 5;
+
+// The attributes with the kernel sizes of w; a kernel_shape must agree with them.
+WindowAttributes attributes_of(const InferenceContext& node) {
+  WindowAttributes attributes(node);
+  if (!node.has_rank(1)) return attributes;
+  const Dims& w = node.dims(1);
+  node.require(w.size() == node.dims(0).size(), "input X and weight W must have as many axes", to_string(node.dims(0)), to_string(w));
+  if (attributes.kernel.empty()) {
+    for (size_t i = 2; i < w.size(); ++i) {
+      node.require(w[i].known(), "the kernel sizes of weight W must be known", to_string(w));
+      attributes.kernel.push_back(w[i].size);
+    }
+  }
+  node.require(attributes.kernel.size() == w.size() - 2, "kernel_shape needs one size a spatial axis (sizes, axes)",
+               attributes.kernel.size(), w.size() - 2);
+  for (size_t i = 2; i < w.size(); ++i)
+    node.require(!differ(w[i], Dim(attributes.kernel[i - 2])), "kernel_shape differs from weight W (kernel_shape, W)",
+                 attributes.kernel[i - 2], to_string(w));
+  return attributes;
+}
+
+void check_channels(const InferenceContext& node) {
+  const Dims &x = node.dims(0), &w = node.dims(1);
+  const int64_t groups = node.get_int("group", 1);
+  node.require(groups >= 1, "group must be positive", groups);
+  if (x[1].known() && w[1].known()) {
+    const int64_t expected = checked_mul(w[1].size, groups, "channels");
+    if (x[1].size != expected)
+      node.reject("input X has " + std::to_string(x[1].size) + " channels, weight W expects " + std::to_string(expected));
+  }
+  node.require(!w[0].known() || w[0].size % groups == 0, "group must divide the filters (filters, group)", w[0].size, groups);
+}
+
+void infer(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  node.require_same_dtype(0, 1);
+  for (int i : {2, 3})
+    if (node.has_input(i)) node.require_same_dtype(0, i);
+  activation_of(node);
+  if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
+  node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes", to_string(node.dims(0)));
+  const WindowAttributes attributes = attributes_of(node);
+  check_channels(node);
+  const Dim filters = node.dims(1)[0];
+  if (node.has_input(2) && node.has_rank(2))
+    node.require(node.rank(2) == 1 && !differ(node.dims(2)[0], filters), "bias B must have one value a filter (B, filters)",
+                 to_string(node.dims(2)), to_string(Dims{filters}));
+  Dims y = window_dims(node, attributes, filters);
+  if (node.has_input(3) && node.has_rank(3)) {
+    const Dims& residual = node.dims(3);
+    bool fits = residual.size() == y.size();
+    for (size_t i = 0; fits && i < y.size(); ++i) fits = !differ(residual[i], y[i]);
+    node.require(fits, "the residual must have the shape of the output (residual, output)", to_string(residual), to_string(y));
+  }
+  node.set_output(0, node.dtype(0), std::move(y));
+}
+
+// dx and dw have the type and shape of the input they are the gradient of, which is the last one.
+void infer_grad(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  node.require_same_dtype(0, 1);
+  node.require_same_dtype(0, 2);
+  WindowAttributes check(node);
+  node.set_output_like(0, 2);
+}
+
+void gradient(GradientContext& node) {
+  const ValueId x = node.input(0), w = node.input(1), dy = node.output_grad();
+  const Attributes attributes = node.node().attributes;
+  if (node.wants(0)) node.set_input_grad(0, node.emit_internal("ConvGradInput", {dy, w, x}, attributes));
+  if (node.wants(1)) node.set_input_grad(1, node.emit_internal("ConvGradWeight", {dy, x, w}, attributes));
+  if (!node.wants(2)) return;
+  std::vector<int64_t> axes = {0};
+  const auto& dims = node.type(x).dims;
+  node.require(dims.has_value(), "the gradient needs an input of known rank");
+  for (size_t i = 2; i < dims->size(); ++i) axes.push_back(static_cast<int64_t>(i));
+  node.set_input_grad(2, node.emit("ReduceSum", {dy, node.ints(axes)}, {{"keepdims", int64_t{0}}}));
+}
+
+// The geometry at the plan's bounds, and at the shapes of a run where these are others.
+class Geometry {
+ public:
+  Geometry(const BindContext& node, const Shape& x, const Shape& w)
+      : attributes_(node), groups_(node.get_int("group", 1)), x_(x), w_(w) {
+    planned_ = naming(node, [&] { return make(x, w); });
+  }
+
+  const ConvGeometry& planned() const { return planned_; }
+  // Whether a run with this x is the planned one, the batch aside.
+  bool is_planned(const Shape& x, const Shape& w) const {
+    return std::ranges::equal(x.dims().subspan(1), x_.dims().subspan(1)) && w == w_;
+  }
+  ConvGeometry of(const Shape& x, const Shape& w) const { return is_planned(x, w) ? planned_ : make(x, w); }
+
+ private:
+  ConvGeometry make(const Shape& x, const Shape& w) const { return make_conv_geometry(x, w, groups_, attributes_.options()); }
+
+  WindowAttributes attributes_;
+  int64_t groups_;
+  Shape x_, w_;
+  ConvGeometry planned_;
+};
+
+BoundKernel bind(const BindContext& node) {
+  const Geometry geometry(node, node.shape(0), node.shape(1));
+  const cpu::Activation activation = activation_of(node);
+  cpu::PackedFilters packed;
+  if (const Tensor* weights = node.constant(1)) packed = cpu::pack_filters(geometry.planned(), weights->view());
+  BoundKernel bound;
+  bound.workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).forward;
+  bound.constant_bytes = packed.bytes();
+  bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    const cpu::ConvEpilogue epilogue = {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
+                                        .residual = in.size() > 3 ? in[3] : ConstTensorView{},
+                                        .activation = activation};
+    if (packed && geometry.is_planned(in[0].shape, in[1].shape)) {
+      cpu::conv(context, geometry.planned(), in[0], packed, out[0], epilogue);
+    } else {
+      cpu::conv(context, geometry.of(in[0].shape, in[1].shape), in[0], in[1], out[0], epilogue);
+    }
+  };
+  return bound;
+}
+
+BoundKernel bind_input_grad(const BindContext& node) {
+  const Geometry geometry(node, node.shape(2), node.shape(1));
+  const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).input_grad;
+  return {.run =
+              [=](const KernelContext& context, Inputs in, Outputs out) {
+                cpu::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]);
+              },
+          .workspace = workspace};
+}
+
+BoundKernel bind_weight_grad(const BindContext& node) {
+  const Geometry geometry(node, node.shape(1), node.shape(2));
+  const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).weight_grad;
+  return {.run =
+              [=](const KernelContext& context, Inputs in, Outputs out) {
+                cpu::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]);
+              },
+          .workspace = workspace};
+}
+
+// Every output element, each a sum over the channels of its group and the kernel. All three passes have the same count.
+double flops_of(const Shape& y, const Shape& w) {
+  return 2.0 * static_cast<double>(y.elements()) * static_cast<double>(w.product(1, w.rank()));
+}
+double flops(const BindContext& node) { return flops_of(node.output_shape(0), node.shape(1)); }
+double input_grad_flops(const BindContext& node) { return flops_of(node.shape(0), node.shape(1)); }
+double weight_grad_flops(const BindContext& node) { return flops_of(node.shape(0), node.shape(2)); }
+
+}  // namespace
+
+extern const OpDef conv_op, fused_conv_op, conv_grad_input_op, conv_grad_weight_op;
+
+constinit const OpDef conv_op = {
+    .name = "Conv",
+    .since = 1,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .attributes = kAttributes,
+    .infer = infer,
+    .gradient = gradient,
+    .cpu = bind,
+    .flops = flops,
+};
+
+constinit const OpDef fused_conv_op = {
+    .name = "FusedConv",
+    .domain = "tandem",
+    .min_inputs = 2,
+    .max_inputs = 4,
+    .attributes = kFusedAttributes,
+    .infer = infer,
+    .cpu = bind,
+    .flops = flops,
+};
+
+constinit const OpDef conv_grad_input_op = {
+    .name = "ConvGradInput",
+    .domain = "tandem",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .attributes = kAttributes,
+    .infer = infer_grad,
+    .cpu = bind_input_grad,
+    .flops = input_grad_flops,
+};
+
+constinit const OpDef conv_grad_weight_op = {
+    .name = "ConvGradWeight",
+    .domain = "tandem",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .attributes = kAttributes,
+    .infer = infer_grad,
+    .cpu = bind_weight_grad,
+    .flops = weight_grad_flops,
+};
+
+}  // namespace tandem

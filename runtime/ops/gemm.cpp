@@ -1,0 +1,148 @@
+// Gemm (ONNX 7 to 13; newer versions only add element types) and tandem.FusedGemm, which applies an activation as well.
+//
+//   Y = activation(alpha * op(A) * op(B) + beta * C)      C broadcasts to [M, N]
+//
+// A constant B is packed when the plan is made.
+#include "kernels/api/gemm.h"
+
+#include "runtime/ops/activation.h"
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kAttributes[] = {"alpha", "beta", "transA", "transB"};
+constexpr std::string_view kFusedAttributes[] = {"alpha", "beta", "transA", "transB", "activation"};
+
+void infer(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  node.require_same_dtype(0, 1);
+  if (node.has_input(2)) node.require_same_dtype(0, 2);
+  activation_of(node);
+  Dim rows, columns;
+  if (node.has_rank(0) && node.has_rank(1)) {
+    const Dims &a = node.dims(0), &b = node.dims(1);
+    node.require(a.size() == 2 && b.size() == 2, "A and B must be matrices", to_string(a), to_string(b));
+    const size_t ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
+    node.require(!differ(a[1 - ta], b[tb]), "A and B do not multiply (A, B, transA, transB)", to_string(a), to_string(b), ta, tb);
+    rows = a[ta];
+    columns = b[1 - tb];
+  }
+  if (node.has_input(2) && node.has_rank(2)) {
+    const Dims& c = node.dims(2);
+    const Dims product = {rows, columns};
+    node.require(c.size() <= 2, "C must have at most 2 axes", to_string(c));
+    for (size_t i = 0; i < c.size(); ++i)
+      node.require(c[i].size == 1 || !differ(c[i], product[2 - c.size() + i]), "C does not broadcast to the product (C, product)",
+                   to_string(c), to_string(product));
+  }
+  node.set_output(0, node.dtype(0), Dims{rows, columns});
+}
+
+void gradient(GradientContext& node) {
+  const int64_t ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
+  const float alpha = node.get_float("alpha", 1), beta = node.get_float("beta", 1);
+  const ValueId a = node.input(0), b = node.input(1), dy = node.output_grad();
+  const auto product = [&](ValueId left, ValueId right, int64_t trans_left, int64_t trans_right) {
+    return node.emit("Gemm", {left, right}, {{"alpha", alpha}, {"transA", trans_left}, {"transB", trans_right}});
+  };
+  if (node.wants(0)) node.set_input_grad(0, ta ? product(b, dy, tb, 1) : product(dy, b, 0, 1 - tb));
+  if (node.wants(1)) node.set_input_grad(1, tb ? product(dy, a, 1, ta) : product(a, dy, 1 - ta, 0));
+  if (node.wants(2)) {
+    const ValueId dc = node.reduce_to(dy, node.input(2));
+    node.set_input_grad(2, beta == 1 ? dc : node.emit("Mul", {dc, node.scalar(beta, node.type(dy).dtype)}));
+  }
+}
+
+// How C reaches the kernel: as a matrix, as one row for all, or expanded to one value a row in the workspace.
+template <class T>
+void set_addend(cpu::GemmArgs<T>& args, const cpu::GemmShape& shape, ConstTensorView c, T beta, T* row_bias) {
+  const T* data = c.as<T>().data();
+  const int rank = c.shape.rank();
+  const int64_t rows = rank == 2 ? c.shape[0] : 1, columns = rank >= 1 ? c.shape[rank - 1] : 1;
+  if (columns == shape.n && (rows == shape.m || rows == 1)) {
+    if (rows == 1 && beta == 1) {
+      args.bias = data;
+    } else {
+      args.addend = data;
+      args.ld_addend = rows == 1 ? 0 : shape.n;
+      args.beta = beta;
+    }
+    return;
+  }
+  for (int64_t i = 0; i < shape.m; ++i) row_bias[i] = beta * data[rows == 1 ? 0 : i];
+  args.bias = row_bias;
+  args.bias_axis = cpu::BiasAxis::kRow;
+}
+
+template <class T>
+BoundKernel bind_as(const BindContext& node) {
+  const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
+  const Shape a = node.shape(0), y = node.output_shape(0);
+  const cpu::GemmShape largest{y[0], y[1], a[ta ? 0 : 1], ta, tb};
+  const size_t bias_bytes = static_cast<size_t>(round_up(y[0] * static_cast<int64_t>(sizeof(T)), 64));
+  cpu::PackedMatrix packed;
+  if (const Tensor* weights = node.constant(1)) packed = cpu::pack_matrix(weights->view(), tb);
+  const T alpha = static_cast<T>(node.get_float("alpha", 1)), beta = static_cast<T>(node.get_float("beta", 1));
+  const cpu::Activation activation = activation_of(node);
+  BoundKernel bound;
+  bound.workspace = bias_bytes + cpu::gemm_workspace_bytes<T>(largest, node.threads());
+  bound.constant_bytes = packed.bytes();
+  bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    const cpu::GemmShape shape{out[0].shape[0], out[0].shape[1], in[0].shape[ta ? 0 : 1], ta, tb};
+    require(in[1].shape[tb ? 1 : 0] == shape.k, "[Gemm] A and B do not multiply", to_string(in[0].shape), to_string(in[1].shape));
+    cpu::GemmArgs<T> args;
+    args.a = in[0].as<T>().data();
+    args.lda = in[0].shape[1];
+    args.b = in[1].as<T>().data();
+    args.ldb = in[1].shape[1];
+    args.packed_b = packed ? &packed : nullptr;
+    args.c = out[0].as<T>().data();
+    args.ldc = shape.n;
+    args.alpha = alpha;
+    args.activation = activation;
+    if (in.size() > 2 && in[2]) set_addend(args, shape, in[2], beta, reinterpret_cast<T*>(context.workspace.data()));
+    KernelContext inner = context;
+    inner.workspace = context.workspace.subspan(bias_bytes);
+    cpu::gemm(inner, shape, args);
+  };
+  return bound;
+}
+
+BoundKernel bind(const BindContext& node) {
+  return visit_float(node.dtype(0), [&]<class T>() { return bind_as<T>(node); });
+}
+
+double flops(const BindContext& node) {
+  const Shape& y = node.output_shape(0);
+  return 2.0 * static_cast<double>(y.elements()) * static_cast<double>(node.shape(0)[node.get_int("transA", 0) != 0 ? 0 : 1]);
+}
+
+}  // namespace
+
+extern const OpDef gemm_op, fused_gemm_op;
+
+constinit const OpDef gemm_op = {
+    .name = "Gemm",
+    .since = 7,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .attributes = kAttributes,
+    .infer = infer,
+    .gradient = gradient,
+    .cpu = bind,
+    .flops = flops,
+};
+
+constinit const OpDef fused_gemm_op = {
+    .name = "FusedGemm",
+    .domain = "tandem",
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .attributes = kFusedAttributes,
+    .infer = infer,
+    .cpu = bind,
+    .flops = flops,
+};
+
+}  // namespace tandem

@@ -1,0 +1,77 @@
+// GlobalAveragePool and GlobalMaxPool (ONNX 1) over all axes from 2 on, and their gradients tandem.GlobalAveragePoolGrad(dy, like x) and
+// tandem.GlobalMaxPoolGrad(dy, x).
+#include "kernels/api/pool.h"
+
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+void infer(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  if (!node.has_rank(0)) return node.set_output(0, node.dtype(0), std::nullopt);
+  Dims y = node.dims(0);
+  node.require(y.size() >= 2, "input X must have a batch and a channel axis", to_string(y));
+  std::fill(y.begin() + 2, y.end(), Dim(1));
+  node.set_output(0, node.dtype(0), std::move(y));
+}
+
+void infer_grad(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  node.require_same_dtype(0, 1);
+  node.set_output_like(0, 1);
+}
+
+void average_gradient(GradientContext& node) {
+  node.set_input_grad(0, node.emit_internal("GlobalAveragePoolGrad", {node.output_grad(), node.input(0)}));
+}
+void max_gradient(GradientContext& node) {
+  node.set_input_grad(0, node.emit_internal("GlobalMaxPoolGrad", {node.output_grad(), node.input(0)}));
+}
+
+// The tensor with its spatial axes as one, and the window that covers it.
+template <class View>
+View flattened(View view) {
+  view.shape = Shape{view.shape[0], view.shape[1], view.shape.product(2, view.shape.rank())};
+  return view;
+}
+Window whole(const Shape& flat) {
+  const int64_t kernel[] = {flat[2]};
+  return make_window(flat, {.kernel = kernel});
+}
+
+BoundKernel bind_average(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::global_average_pool(context, in[0], out[0]); }};
+}
+BoundKernel bind_average_grad(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::global_average_pool_grad(context, in[0], out[0]); }};
+}
+BoundKernel bind_max(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
+    const ConstTensorView x = flattened(in[0]);
+    cpu::max_pool(context, whole(x.shape), x, flattened(out[0]));
+  }};
+}
+BoundKernel bind_max_grad(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
+    const ConstTensorView x = flattened(in[1]);
+    cpu::max_pool_grad(context, whole(x.shape), x, flattened(in[0]), flattened(out[0]));
+  }};
+}
+
+}  // namespace
+
+extern const OpDef global_average_pool_op, global_max_pool_op, global_average_pool_grad_op, global_max_pool_grad_op;
+
+constinit const OpDef global_average_pool_op = {
+    .name = "GlobalAveragePool", .infer = infer, .gradient = average_gradient, .cpu = bind_average};
+
+constinit const OpDef global_max_pool_op = {.name = "GlobalMaxPool", .infer = infer, .gradient = max_gradient, .cpu = bind_max};
+
+constinit const OpDef global_average_pool_grad_op = {
+    .name = "GlobalAveragePoolGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_grad, .cpu = bind_average_grad};
+
+constinit const OpDef global_max_pool_grad_op = {
+    .name = "GlobalMaxPoolGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_grad, .cpu = bind_max_grad};
+
+}  // namespace tandem

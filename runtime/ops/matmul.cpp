@@ -1,0 +1,148 @@
+// MatMul (ONNX 1 to 13; NumPy's rules), and two internal forms of it: tandem.MatMul, which can read an operand transposed, so that
+// gradients need no Transpose; and tandem.FusedMatMul, with a bias of one value a column and an activation.
+#include "kernels/api/gemm.h"
+
+#include "runtime/ops/activation.h"
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kTransposeAttributes[] = {"transA", "transB"};
+constexpr std::string_view kFusedAttributes[] = {"transA", "transB", "alpha", "activation"};
+
+// A matrix operand as [leading..., rows, columns] after its transpose; a vector is a row (left) or a column (right).
+Dims matrix_dims(const InferenceContext& node, int i, bool transpose) {
+  Dims dims = node.dims(i);
+  node.require(!dims.empty(), "input must have at least one axis (index)", i);
+  node.require(!transpose || dims.size() >= 2, "a vector cannot be transposed (index)", i);
+  if (dims.size() == 1) dims.insert(i == 0 ? dims.begin() : dims.end(), Dim(1));
+  if (transpose) std::swap(dims[dims.size() - 1], dims[dims.size() - 2]);
+  return dims;
+}
+
+void infer(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  node.require_same_dtype(0, 1);
+  activation_of(node);
+  if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
+  const Dims a = matrix_dims(node, 0, node.get_int("transA", 0) != 0), b = matrix_dims(node, 1, node.get_int("transB", 0) != 0);
+  node.require(!differ(a.back(), b[b.size() - 2]), "inputs do not multiply", to_string(node.dims(0)), to_string(node.dims(1)));
+  Dims y = *node.broadcast_dims(Dims(a.begin(), a.end() - 2), Dims(b.begin(), b.end() - 2));
+  if (node.rank(0) > 1) y.push_back(a[a.size() - 2]);
+  if (node.rank(1) > 1) y.push_back(b.back());
+  if (node.has_input(2)) {
+    node.require_same_dtype(0, 2);
+    node.require(!node.has_rank(2) || (node.rank(2) == 1 && !differ(node.dims(2)[0], b.back())),
+                 "bias must have one value a column (bias, columns)", to_string(node.dims(2)), to_string(Dims{b.back()}));
+  }
+  node.set_output(0, node.dtype(0), std::move(y));
+}
+
+// [..., columns] seen as [rows, columns]: a view.
+ValueId flattened(GradientContext& node, ValueId x) {
+  const Dim& columns = node.type(x).dims->back();
+  return node.emit("Reshape", {x, node.ints({-1, columns.size})});
+}
+
+ValueId unsqueezed(GradientContext& node, ValueId x, int64_t axis) { return node.emit("Unsqueeze", {x, node.ints({axis})}); }
+
+void gradient(GradientContext& node) {
+  ValueId a = node.input(0), b = node.input(1), dy = node.output_grad();
+  const size_t rank_a = node.type(a).dims ? node.type(a).dims->size() : 0, rank_b = node.type(b).dims ? node.type(b).dims->size() : 0;
+  node.require(rank_a > 0 && rank_b > 0, "the gradient needs inputs of known rank");
+  if (rank_b == 1) {
+    b = unsqueezed(node, b, 1);
+    dy = unsqueezed(node, dy, -1);
+  }
+  if (rank_a == 1) {
+    a = unsqueezed(node, a, 0);
+    dy = unsqueezed(node, dy, -2);
+  }
+  if (node.wants(0)) {
+    const ValueId da = node.emit_internal("MatMul", {dy, b}, {{"transB", int64_t{1}}});
+    node.set_input_grad(0, node.reduce_to(da, node.input(0)));
+  }
+  if (!node.wants(1)) return;
+  // A matrix of weights shared by all leading axes: one product over all rows at once, instead of a batch of them to be summed.
+  if (rank_b == 2 && rank_a > 2 && node.type(a).dims->back().known() && node.type(dy).dims->back().known()) {
+    node.set_input_grad(1, node.emit_internal("MatMul", {flattened(node, a), flattened(node, dy)}, {{"transA", int64_t{1}}}));
+    return;
+  }
+  ValueId db = node.emit_internal("MatMul", {a, dy}, {{"transA", int64_t{1}}});
+  if (rank_b == 1) db = node.emit("Squeeze", {db, node.ints({-1})});
+  node.set_input_grad(1, node.reduce_to(db, node.input(1)));
+}
+
+BoundKernel bind(const BindContext& node) {
+  cpu::MatmulOptions options;
+  options.transpose_a = node.get_int("transA", 0) != 0;
+  options.transpose_b = node.get_int("transB", 0) != 0;
+  options.alpha = node.get_float("alpha", 1);
+  options.activation = activation_of(node);
+  BoundKernel bound;
+  bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a, options.transpose_b,
+                                                node.threads());
+  const auto with_bias = [](cpu::MatmulOptions with, Inputs in) {
+    if (in.size() > 2) with.bias = in[2];
+    return with;
+  };
+  const Tensor* weights = node.constant(1);
+  if (weights != nullptr && weights->shape().rank() == 2 && !options.transpose_a) {
+    const cpu::PackedMatrix packed = cpu::pack_matrix(weights->view(), options.transpose_b);
+    bound.constant_bytes = packed.bytes();
+    bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+      cpu::matmul(context, in[0], packed, out[0], with_bias(options, in));
+    };
+  } else {
+    bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+      cpu::matmul(context, in[0], in[1], out[0], with_bias(options, in));
+    };
+  }
+  return bound;
+}
+
+double flops(const BindContext& node) {
+  const Shape& a = node.shape(0);
+  const bool transposed = node.get_int("transA", 0) != 0;
+  return 2.0 * static_cast<double>(node.output_shape(0).elements()) * static_cast<double>(a[a.rank() - (transposed ? 2 : 1)]);
+}
+
+}  // namespace
+
+extern const OpDef matmul_op, internal_matmul_op, fused_matmul_op;
+
+constinit const OpDef matmul_op = {
+    .name = "MatMul",
+    .since = 1,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = infer,
+    .gradient = gradient,
+    .cpu = bind,
+    .flops = flops,
+};
+
+constinit const OpDef internal_matmul_op = {
+    .name = "MatMul",
+    .domain = "tandem",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .attributes = kTransposeAttributes,
+    .infer = infer,
+    .cpu = bind,
+    .flops = flops,
+};
+
+constinit const OpDef fused_matmul_op = {
+    .name = "FusedMatMul",
+    .domain = "tandem",
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .attributes = kFusedAttributes,
+    .infer = infer,
+    .cpu = bind,
+    .flops = flops,
+};
+
+}  // namespace tandem
