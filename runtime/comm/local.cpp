@@ -1,0 +1,43 @@
+// The group of one rank.
+#include "kernels/base/error.h"
+#include "runtime/comm/communicator.h"
+
+namespace tandem {
+namespace {
+
+class LocalCommunicator final : public Communicator {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  void set_step(int64_t) override {}
+  Handle begin_all_reduce(std::span<float>, std::string_view) override {
+    check_open();
+    return issued_++;
+  }
+  void wait(Handle handle) override {
+    require(handle >= 0 && handle < issued_, "[wait] no such collective", handle);
+    check_open();
+  }
+  void broadcast(std::span<std::byte>, int root) override {
+    require(root == 0, "[broadcast] no such rank", root);
+    check_open();
+  }
+  std::vector<std::string> all_gather(std::string_view blob) override {
+    check_open();
+    return {std::string(blob)};
+  }
+  void barrier() override { check_open(); }
+  void abort(std::string_view reason) noexcept override { reason_ = std::string(reason.empty() ? "no reason given" : reason); }
+
+ private:
+  void check_open() const { check(reason_.empty(), ErrorCode::kUnavailable, "rank 0 aborted", reason_); }
+
+  Handle issued_ = 0;
+  std::string reason_;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_local_communicator() { return std::make_unique<LocalCommunicator>(); }
+
+}  // namespace tandem
