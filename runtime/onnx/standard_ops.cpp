@@ -20,7 +20,7 @@ class Expansion : private NodeContext {
   bool run() {
     const std::string_view op = node().def->name;
     if (op == "FusedGemm") finish(emit("Gemm", node().inputs, without_activation()));
-    else if (op == "FusedConv") finish(emit("Conv", node().inputs, without_activation()));
+    else if (op == "FusedConv") finish(convolution());
     else if (op == "MatMul" || op == "FusedMatMul") finish(product());
     else return false;
     return true;
@@ -35,6 +35,13 @@ class Expansion : private NodeContext {
     Attributes attributes = node().attributes;
     attributes.erase("activation");
     return attributes;
+  }
+
+  ValueId convolution() {
+    std::vector<ValueId> inputs = node().inputs;
+    if (inputs.size() > 3) inputs.resize(3);
+    const ValueId y = emit("Conv", inputs, without_activation());
+    return has_input(3) ? emit("Add", {y, node().inputs[3]}) : y;
   }
 
   ValueId operand(int i, std::string_view transpose_attribute) {

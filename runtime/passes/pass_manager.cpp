@@ -1,0 +1,63 @@
+#include "runtime/passes/pass_manager.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "runtime/graph/nearest_name.h"
+
+namespace tandem {
+namespace {
+
+void check_names(const PassOptions& options, std::span<const Pass* const> passes) {
+  std::vector<std::string_view> names;
+  for (const Pass* pass : passes) names.push_back(pass->name);
+  for (const std::string& name : options.disabled)
+    if (std::ranges::find(names, name) == names.end())
+      fail(ErrorCode::kInvalidArgument, "no pass has this name" + did_you_mean(name, names), {name});
+}
+
+void verify_after(const Pass& pass, const Graph& graph) {
+  try {
+    verify(graph);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kInternal, "pass " + std::string(pass.name) + " broke the graph: " + error.what());
+  }
+}
+
+}  // namespace
+
+std::span<const Pass* const> default_passes() {
+  // Folding first shows what is constant; merging and removal bring patterns together; fusion looks for what is left.
+  static constexpr const Pass* kPasses[] = {
+      &constant_folding_pass,     &identity_removal_pass, &common_subexpression_pass,
+      &batch_norm_folding_pass, &epilogue_fusion_pass,  &dead_code_pass,
+  };
+  return kPasses;
+}
+
+std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options, std::span<const Pass* const> passes) {
+  check_names(options, passes);
+  std::vector<PassReport> reports;
+  for (const Pass* pass : passes) {
+    if (options.disabled.contains(pass->name)) continue;
+    PassReport report{pass->name, 0, static_cast<int>(graph.nodes.size()), 0, 0};
+    const auto start = std::chrono::steady_clock::now();
+    report.changes = pass->apply(graph);
+    report.microseconds = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+    report.nodes_after = static_cast<int>(graph.nodes.size());
+    if (options.verify_each) verify_after(*pass, graph);
+    reports.push_back(report);
+  }
+  return reports;
+}
+
+std::string to_text(std::span<const PassReport> reports) {
+  std::string text = fmt::format("{:<24} {:>8} {:>8} {:>8} {:>10}\n", "pass", "changes", "before", "after", "us");
+  for (const PassReport& r : reports)
+    text += fmt::format("{:<24} {:>8} {:>8} {:>8} {:>10}\n", r.name, r.changes, r.nodes_before, r.nodes_after, r.microseconds);
+  return text;
+}
+
+}  // namespace tandem

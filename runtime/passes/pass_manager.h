@@ -1,0 +1,44 @@
+// Runs passes in a fixed order; times each, can leave any out by name, can verify the graph after each.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/passes/pass.h"
+
+namespace tandem {
+
+// The -DTANDEM_VERIFY=1 builds (presets dev and asan) verify after every pass.
+#ifdef TANDEM_VERIFY
+inline constexpr bool kVerifyEachPass = true;
+#else
+inline constexpr bool kVerifyEachPass = false;
+#endif
+
+struct PassOptions {
+  std::set<std::string, std::less<>> disabled;  // names of passes to leave out
+  bool verify_each = kVerifyEachPass;
+};
+
+struct PassReport {
+  std::string_view name;
+  int changes = 0;
+  int nodes_before = 0, nodes_after = 0;
+  int64_t microseconds = 0;
+};
+
+// The passes of an inference or training graph, in the order in which they help each other.
+std::span<const Pass* const> default_passes();
+
+// Throws InvalidArgument for a disabled name that no pass has, Internal naming the pass after which a graph no longer verifies.
+std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options = {},
+                                   std::span<const Pass* const> passes = default_passes());
+
+// The reports as a table: pass, changes, nodes before and after, time.
+std::string to_text(std::span<const PassReport> reports);
+
+}  // namespace tandem
