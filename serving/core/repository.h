@@ -1,0 +1,66 @@
+// The models of a folder: <root>/<model>/<version>/model.onnx (+ manifest.json), read once at the start.
+//
+// A version that fails to load does not stop the others: it is listed as UNAVAILABLE with the reason. Loading and unloading at run time
+// will replace entries here; requests hold handles of their own, so nothing else will have to change.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/graph/limits.h"
+#include "serving/core/model.h"
+#include "serving/core/version_policy.h"
+
+namespace tandem {
+
+struct ModelListing {
+  std::string name;
+  int64_t version = 0;          // 0: the model has no version at all
+  bool ready = false;
+  std::string reason;           // why it is not ready
+  std::shared_ptr<Model> model; // null unless ready
+};
+
+class ModelRepository {
+ public:
+  // Makes a Model of the bytes of a model.onnx; `folder` is where its external data may lie.
+  using Loader = std::function<std::shared_ptr<Model>(const std::string& name, int64_t version, std::string_view onnx,
+                                                      const std::filesystem::path& folder)>;
+
+  // Scans and loads. Throws NotFound or InvalidArgument if `root` itself is no readable folder.
+  ModelRepository(std::filesystem::path root, const VersionPolicy& policy, const Loader& load, const Limits& limits);
+
+  // The version asked for, or the highest that is ready. Throws NotFound ("Request for unknown model: ...") if there is none of that name
+  // or number, Unavailable with the reason if it is there and not ready.
+  std::shared_ptr<Model> find(std::string_view name, std::optional<int64_t> version = {}) const;
+  // Ascending. Empty for an unknown name.
+  std::vector<int64_t> ready_versions(std::string_view name) const;
+  // Whether everything that should be served is.
+  bool all_ready() const;
+  // By name, then by version.
+  const std::vector<ModelListing>& listings() const { return listings_; }
+
+ private:
+  void scan_model(const std::string& name, const VersionPolicy& policy, const Loader& load, const Limits& limits);
+  ModelListing load_version(const std::string& name, int64_t version, const Loader& load, const Limits& limits) const;
+  std::string without_root(std::string text) const;
+
+  std::filesystem::path root_;
+  std::vector<ModelListing> listings_;
+  std::map<std::string, std::vector<size_t>, std::less<>> by_name_;  // indices of listings_, versions ascending
+};
+
+// Whether `name` may name a model: 1 to 128 of letters, digits, '_', '-', '.', '+', '=', not beginning with a dot.
+bool valid_model_name(std::string_view name);
+
+// The usual Loader: import, default passes, plan.
+ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& limits);
+
+}  // namespace tandem

@@ -1,0 +1,35 @@
+// A request and a response as handlers see them: no socket, no third-party type.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace tandem {
+
+// Stands only while the handler runs: what is needed later must be taken out of it.
+class HttpRequest {
+ public:
+  virtual ~HttpRequest() = default;
+  virtual std::string_view method() const = 0;
+  virtual std::string_view target() const = 0;  // as sent: path and query, percent-encoded
+  virtual std::string_view body() const = 0;
+  virtual std::optional<std::string_view> header(std::string_view name) const = 0;  // case does not matter
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";  // not sent with an empty body
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers = {};  // beyond Content-Type and Content-Length
+};
+
+// To be called exactly once, from any thread.
+using HttpRespond = std::function<void(HttpResponse)>;
+// Runs on a network thread: it may parse and look up, it must not compute or wait. What it throws becomes a 500.
+using HttpHandler = std::function<void(const HttpRequest&, HttpRespond)>;
+
+}  // namespace tandem

@@ -1,0 +1,90 @@
+#include "serving/http/route.h"
+
+#include <optional>
+#include <vector>
+
+#include "serving/core/repository.h"
+
+namespace tandem {
+namespace {
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// One path segment, decoded once. What comes out is checked as a name: an encoded slash, dot-dot or NUL is none.
+std::string decode(std::string_view segment) {
+  std::string text;
+  for (size_t i = 0; i < segment.size(); ++i) {
+    if (segment[i] != '%') {
+      text += segment[i];
+      continue;
+    }
+    const int high = i + 2 < segment.size() ? hex_digit(segment[i + 1]) : -1;
+    const int low = i + 2 < segment.size() ? hex_digit(segment[i + 2]) : -1;
+    if (high < 0 || low < 0) throw HttpFault{400, "malformed percent-encoding in the path"};
+    text += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return text;
+}
+
+std::vector<std::string_view> segments_of(std::string_view path) {
+  std::vector<std::string_view> segments;
+  for (size_t begin = 1; begin <= path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    segments.push_back(path.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return segments;
+}
+
+struct Match {
+  Route route;
+  std::string_view method;
+};
+
+std::optional<Match> match_model(const std::vector<std::string_view>& path) {
+  Match match{{Endpoint::kModelMetadata, decode(path[2]), 0}, "GET"};
+  if (!valid_model_name(match.route.model)) throw HttpFault{400, "not a model name: use letters, digits and _ - . + =, 128 at most"};
+  size_t next = 3;
+  if (next < path.size() && path[next] == "versions") {
+    if (next + 1 == path.size()) return std::nullopt;
+    match.route.version = parse_version(path[next + 1]);
+    if (match.route.version == 0) throw HttpFault{400, "a model version must be a positive decimal number"};
+    next += 2;
+  }
+  if (next == path.size()) return match;
+  if (next + 1 != path.size()) return std::nullopt;
+  const std::string_view action = path[next];
+  if (action == "ready") match.route.endpoint = Endpoint::kModelReady;
+  else if (action == "config") match.route.endpoint = Endpoint::kModelConfig;
+  else if (action == "infer") match = {{Endpoint::kInfer, match.route.model, match.route.version}, "POST"};
+  else return std::nullopt;
+  return match;
+}
+
+std::optional<Match> match_path(std::string_view path) {
+  if (path == "/") return Match{{Endpoint::kIndexPage, "", 0}, "GET"};
+  if (path == "/metrics") return Match{{Endpoint::kMetrics, "", 0}, "GET"};
+  if (path == "/v2" || path == "/v2/") return Match{{Endpoint::kServerMetadata, "", 0}, "GET"};
+  if (path == "/v2/health/live") return Match{{Endpoint::kLive, "", 0}, "GET"};
+  if (path == "/v2/health/ready") return Match{{Endpoint::kServerReady, "", 0}, "GET"};
+  if (path == "/v2/repository/index") return Match{{Endpoint::kRepositoryIndex, "", 0}, "POST"};
+  if (!path.starts_with("/v2/models/")) return std::nullopt;
+  return match_model(segments_of(path));
+}
+
+}  // namespace
+
+Route route_of(std::string_view method, std::string_view target) {
+  const std::optional<Match> match = match_path(target.substr(0, target.find('?')));
+  if (!match) throw HttpFault{404, "Not Found"};
+  if (method != match->method && !(method == "HEAD" && match->method == "GET"))
+    throw HttpFault{405, "Method Not Allowed", match->method == "GET" ? "GET, HEAD" : "POST"};
+  return match->route;
+}
+
+}  // namespace tandem

@@ -1,0 +1,40 @@
+// Which request is meant by a method and a target: a pure function.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace tandem {
+
+enum class Endpoint : uint8_t {
+  kIndexPage,         // GET  /
+  kMetrics,           // GET  /metrics
+  kServerMetadata,    // GET  /v2
+  kLive,              // GET  /v2/health/live
+  kServerReady,       // GET  /v2/health/ready
+  kModelMetadata,     // GET  /v2/models/{model}[/versions/{version}]
+  kModelReady,        // GET  ... /ready
+  kModelConfig,       // GET  ... /config
+  kInfer,             // POST ... /infer
+  kRepositoryIndex,   // POST /v2/repository/index
+};
+
+struct Route {
+  Endpoint endpoint;
+  std::string model;    // where the path names one: valid (valid_model_name)
+  int64_t version = 0;  // 0: not named
+};
+
+// The query is ignored; HEAD goes where GET goes. Throws HttpFault 404 for a path that is none, 405 for a wrong method, 400 for a model name
+// or a version that cannot be one, whatever its encoding.
+Route route_of(std::string_view method, std::string_view target);
+
+// A refusal with its HTTP status, for what no ErrorCode says.
+struct HttpFault {
+  int status;
+  std::string message;
+  std::string allow = "";  // of a 405
+};
+
+}  // namespace tandem

@@ -1,0 +1,327 @@
+// One connection of the HTTP server. Read by http_server.cpp alone: Asio and Beast are heavy, and none of their types leaves this folder.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <ctime>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+// Asio in C++20 mode relies on <optional> and <utility> being there already.
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include "serving/http/http_server.h"
+
+namespace tandem::http_detail {
+
+
+namespace net = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using net::ip::tcp;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+constexpr int64_t kMostChunks = 65'536;                        // of one chunked body
+constexpr size_t kReadBytes = 64 << 10;                        // one read
+constexpr size_t kReserveBytes = 1 << 20;                      // of a body, before its bytes have come
+constexpr std::chrono::milliseconds kLinger{1'000};            // for a client to read the refusal of what it is still sending
+constexpr std::chrono::milliseconds kDrainGrace{250};          // for a request that is on its way when draining begins
+
+// A body that grows as bytes come, whatever length was announced.
+struct GrowingBody {
+  using value_type = std::string;
+  class reader {
+   public:
+    template <bool isRequest, class Fields>
+    reader(http::header<isRequest, Fields>&, value_type& body) : body_(body) {}
+    void init(const boost::optional<uint64_t>& length, error_code& error) {
+      if (length) body_.reserve(std::min<size_t>(*length, kReserveBytes));
+      error = {};
+    }
+    template <class Buffers>
+    size_t put(const Buffers& buffers, error_code& error) {
+      size_t bytes = 0;
+      for (auto it = net::buffer_sequence_begin(buffers); it != net::buffer_sequence_end(buffers); ++it) {
+        const net::const_buffer piece(*it);
+        body_.append(static_cast<const char*>(piece.data()), piece.size());
+        bytes += piece.size();
+      }
+      error = {};
+      return bytes;
+    }
+    void finish(error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;
+  };
+};
+
+inline std::string_view view_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+class ParsedRequest final : public HttpRequest {
+ public:
+  explicit ParsedRequest(const http::request<GrowingBody>& request) : request_(request) {}
+  std::string_view method() const override { return view_of(request_.method_string()); }
+  std::string_view target() const override { return view_of(request_.target()); }
+  std::string_view body() const override { return request_.body(); }
+  std::optional<std::string_view> header(std::string_view name) const override {
+    const auto found = request_.find(boost::beast::string_view(name.data(), name.size()));
+    if (found == request_.end()) return std::nullopt;
+    return view_of(found->value());
+  }
+
+ private:
+  const http::request<GrowingBody>& request_;
+};
+
+inline std::string http_date() {
+  char text[64];
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts)};
+}
+
+inline HttpResponse refusal(int status, std::string_view message) {
+  return {status, "application/json", "{\"error\":\"" + std::string(message) + "\"}"};
+}
+
+class Session;
+
+// One network thread with its sessions. Everything but `context` is touched by that thread alone.
+struct Worker {
+  net::io_context context{1};
+  net::steady_timer sweep{context};
+  std::unordered_set<Session*> sessions;
+  std::string date = http_date();
+  bool draining = false;
+};
+
+// What sessions share with their server; outlives both.
+struct Shared {
+  HttpServerOptions options;
+  HttpHandler handler;
+  std::atomic<int64_t> connections{0};
+  std::mutex mutex;
+  std::condition_variable none_left;
+
+  void leave() {
+    const std::lock_guard lock(mutex);
+    if (connections.fetch_sub(1) == 1) none_left.notify_all();
+  }
+};
+
+// One connection: reads a request, hands it over, writes the answer, and so on.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(tcp::socket socket, std::shared_ptr<Worker> worker, std::shared_ptr<Shared> shared)
+      : socket_(std::move(socket)), worker_(std::move(worker)), shared_(std::move(shared)) {
+    worker_->sessions.insert(this);
+  }
+
+  void start() {
+    error_code ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
+    await_request();
+  }
+  void refuse(HttpResponse response) { send(std::move(response), true, true); }
+
+  // Called by the sweep.
+  void check_deadline(SteadyTime now) {
+    if (now < deadline_) return;
+    if (state_ != State::kReading) return close();
+    error_code ignored;
+    socket_.cancel(ignored);
+    send(refusal(408, "the request took longer than " + std::to_string(limits().request_timeout_ms) + " ms to arrive"), true, true);
+  }
+  void drain() {
+    if (state_ == State::kIdle) deadline_ = std::min(deadline_, std::chrono::steady_clock::now() + kDrainGrace);
+  }
+  // The end of every session. Here, and not in the destructor, it leaves the worker: a lane may be the last to let go of it.
+  void close() {
+    if (state_ == State::kClosed) return;
+    state_ = State::kClosed;
+    error_code ignored;
+    socket_.close(ignored);
+    worker_->sessions.erase(this);
+    shared_->leave();
+  }
+
+ private:
+  enum class State : uint8_t { kIdle, kReading, kHandling, kWriting, kLingering, kClosed };
+  using Parser = http::request_parser<GrowingBody>;
+
+  const Limits& limits() const { return shared_->options.limits; }
+  void expire_in(std::chrono::milliseconds time) { deadline_ = std::chrono::steady_clock::now() + time; }
+
+  void await_request() {
+    parser_.emplace();
+    parser_->eager(false);
+    parser_->header_limit(static_cast<uint32_t>(limits().request_header_bytes));
+    parser_->body_limit(static_cast<uint64_t>(limits().request_bytes));
+    chunks_ = 0;
+    state_ = State::kIdle;
+    expire_in(worker_->draining ? kDrainGrace : shared_->options.idle_timeout);
+    if (buffer_.size() > 0) return on_bytes();
+    read_some();
+  }
+
+  void read_some() {
+    socket_.async_read_some(buffer_.prepare(kReadBytes), [self = shared_from_this()](error_code error, size_t bytes) {
+      if (self->state_ != State::kIdle && self->state_ != State::kReading) return;
+      if (error) return self->close();  // the client has gone, in the middle of a request or between two
+      self->buffer_.commit(bytes);
+      self->on_bytes();
+    });
+  }
+
+  void on_bytes() {
+    if (state_ == State::kIdle) {
+      state_ = State::kReading;
+      expire_in(std::chrono::milliseconds(limits().request_timeout_ms));
+    }
+    error_code error;
+    if (!parser_->is_header_done()) {
+      feed(error);
+      if (error == http::error::need_more) return read_some();
+      if (error) return reject(error);
+      if (const auto fault = header_fault()) return refuse(*fault);
+      parser_->on_chunk_header(count_chunk_);
+      parser_->eager(true);
+    }
+    while (!parser_->is_done() && buffer_.size() > 0 && !error) feed(error);
+    if (error && error != http::error::need_more) return reject(error);
+    if (parser_->is_done()) return handle();
+    if (!continued_ && parser_->get()[http::field::expect].size() > 0) {
+      continued_ = true;
+      socket_.write_some(net::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), error);  // an empty send buffer takes it whole
+    }
+    read_some();
+  }
+
+  void feed(error_code& error) { buffer_.consume(parser_->put(buffer_.data(), error)); }
+
+  // What makes a request of right syntax unacceptable.
+  std::optional<HttpResponse> header_fault() const {
+    const auto& header = parser_->get();
+    if (std::distance(header.begin(), header.end()) > limits().request_headers)
+      return refusal(431, "more than " + std::to_string(limits().request_headers) + " headers");
+    if (header.count(http::field::content_length) > 1) return refusal(400, "Content-Length is given twice");
+    if (header.count(http::field::transfer_encoding) > 0 && (!parser_->chunked() || header.version() < 11))
+      return refusal(400, "Transfer-Encoding must be chunked");
+    if (header.version() >= 11 && header.count(http::field::host) != 1) return refusal(400, "exactly one Host header is needed");
+    const auto expect = header[http::field::expect];
+    if (!expect.empty() && !boost::beast::iequals(expect, "100-continue")) return refusal(417, "Expect must be 100-continue");
+    return std::nullopt;
+  }
+
+  void reject(const error_code& error) {
+    const auto text = [&] { return view_of(boost::beast::string_view(static_cast<const char*>(buffer_.data().data()), buffer_.size())); };
+    if (error == http::error::header_limit) {
+      const bool in_first_line = text().substr(0, static_cast<size_t>(limits().request_header_bytes)).find('\n') == std::string_view::npos;
+      return refuse(in_first_line ? refusal(414, "the request line is too long")
+                                  : refusal(431, "headers are longer than " + std::to_string(limits().request_header_bytes) + " bytes"));
+    }
+    if (error == http::error::body_limit)
+      return refuse(refusal(413, "the request body is larger than the limit of " + std::to_string(limits().request_bytes) +
+                                     " bytes (the server's --max-body)"));
+    if (error == http::error::bad_chunk_extension && chunks_ > kMostChunks)
+      return refuse(refusal(413, "the request body has more than " + std::to_string(kMostChunks) + " chunks"));
+    refuse(refusal(400, "malformed HTTP request: " + error.message()));
+  }
+
+  void handle() {
+    state_ = State::kHandling;
+    deadline_ = SteadyTime::max();
+    const ParsedRequest request(parser_->get());
+    head_ = request.method() == "HEAD";
+    const HttpRespond respond = [self = shared_from_this()](HttpResponse response) {
+      net::dispatch(self->worker_->context, [self, response = std::move(response)]() mutable {
+        self->send(std::move(response), !self->parser_->get().keep_alive(), false);
+      });
+    };
+    try {
+      shared_->handler(request, respond);
+    } catch (...) {
+      respond(refusal(500, "internal error"));
+    }
+  }
+
+  // `unread`: the client may still be sending; it gets time to read the answer before the socket is closed under it.
+  void send(HttpResponse response, bool close_after, bool unread) {
+    if (state_ == State::kClosed) return;
+    state_ = State::kWriting;
+    expire_in(std::chrono::milliseconds(limits().request_timeout_ms));
+    close_after = close_after || worker_->draining;
+    response_ = std::move(response);
+    write_head(close_after);
+    const std::array<net::const_buffer, 2> pieces{net::buffer(header_text_),
+                                                  net::buffer(response_.body.data(), head_ ? 0 : response_.body.size())};
+    net::async_write(socket_, pieces, [self = shared_from_this(), close_after, unread](error_code error, size_t) {
+      if (self->state_ != State::kWriting) return;
+      if (error || (close_after && !unread)) return self->close();
+      if (close_after) return self->linger();
+      self->response_ = {};
+      self->continued_ = false;
+      self->await_request();
+    });
+  }
+
+  void write_head(bool close_after) {
+    header_text_ = "HTTP/1.1 " + std::to_string(response_.status) + " ";
+    header_text_ += view_of(http::obsolete_reason(static_cast<http::status>(response_.status)));
+    header_text_ += "\r\nDate: " + worker_->date + "\r\nContent-Length: " + std::to_string(response_.body.size());
+    if (!response_.body.empty()) header_text_ += "\r\nContent-Type: " + response_.content_type;
+    for (const auto& [name, value] : response_.headers) header_text_ += "\r\n" + name + ": " + value;
+    if (close_after) header_text_ += "\r\nConnection: close";
+    else if (parser_->get().version() < 11) header_text_ += "\r\nConnection: keep-alive";
+    header_text_ += "\r\n\r\n";
+  }
+
+  void linger() {
+    error_code error;
+    socket_.shutdown(tcp::socket::shutdown_send, error);
+    state_ = State::kLingering;
+    expire_in(kLinger);
+    buffer_.consume(buffer_.size());
+    discard();
+  }
+  void discard() {
+    socket_.async_read_some(buffer_.prepare(kReadBytes), [self = shared_from_this()](error_code error, size_t) {
+      if (error || self->state_ != State::kLingering) return self->close();
+      self->discard();
+    });
+  }
+
+  tcp::socket socket_;
+  std::shared_ptr<Worker> worker_;
+  std::shared_ptr<Shared> shared_;
+  State state_ = State::kIdle;
+  SteadyTime deadline_ = SteadyTime::max();
+  boost::beast::flat_buffer buffer_;
+  std::optional<Parser> parser_ = std::make_optional<Parser>();
+  int64_t chunks_ = 0;
+  std::function<void(uint64_t, boost::beast::string_view, error_code&)> count_chunk_ =
+      [this](uint64_t, boost::beast::string_view, error_code& error) {
+        if (++chunks_ > kMostChunks) error = http::error::bad_chunk_extension;
+      };
+  bool head_ = false, continued_ = false;
+  std::string header_text_;
+  HttpResponse response_;
+};
+
+}  // namespace tandem::http_detail

@@ -1,0 +1,61 @@
+// The Open Inference Protocol v2 over HTTP: routes a request to repository, scheduler and protocol, and turns errors into statuses.
+// Knows no socket; an HttpServer calls handle().
+//
+// The life of an inference request: parsed and held against the model's signature on the network thread, queued, run on a lane, its
+// answer written from the executor's memory on that same lane, sent by the network thread.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "runtime/graph/limits.h"
+#include "serving/batching/scheduler.h"
+#include "serving/core/repository.h"
+#include "serving/http/http_message.h"
+#include "serving/http/route.h"
+#include "serving/monitor/server_metrics.h"
+
+namespace tandem {
+
+struct V2Options {
+  std::string server_name = "tandem";
+  std::string version;
+  int lanes = 1;
+  Limits limits;
+};
+
+class V2Service {
+ public:
+  // Everything must outlive the service, and the service what it has handed to `workers`.
+  V2Service(const ModelRepository& repository, ServerMetrics& metrics, Workers& workers, const Clock& clock, const V2Options& options);
+  ~V2Service();
+
+  void handle(const HttpRequest& request, const HttpRespond& respond);
+  // From now on not ready: load balancers look elsewhere while what was begun is finished.
+  void drain() { draining_ = true; }
+
+ private:
+  struct Served;  // a ready model version with its queue and its series
+  struct Call;    // one inference request on its way
+
+  HttpResponse answer(const Route& route, const HttpRequest& request) const;
+  HttpResponse index_page() const;
+  HttpResponse server_ready() const;
+  HttpResponse model_metadata(const Route& route) const;
+  void infer(const Route& route, const HttpRequest& request, const HttpRespond& respond);
+  void run(Call& call, int lane, Clock::TimePoint begun) const;
+
+  const ModelRepository& repository_;
+  ServerMetrics& metrics_;
+  const Clock& clock_;
+  V2Options options_;
+  std::map<const Model*, std::unique_ptr<Served>> served_;
+  std::atomic<bool> draining_{false};
+};
+
+// The status that an error is answered with.
+int http_status(ErrorCode code);
+
+}  // namespace tandem

@@ -1,0 +1,17 @@
+// What the kernel says of this process; zero where /proc is not mounted.
+#pragma once
+
+#include <cstdint>
+
+namespace tandem {
+
+struct ProcessStats {
+  int64_t resident_bytes = 0;
+  int64_t open_fds = 0;
+  int64_t max_fds = 0;
+  double cpu_seconds = 0;  // user and system
+};
+
+ProcessStats process_stats();
+
+}  // namespace tandem

@@ -1,0 +1,52 @@
+// What the server counts, for Prometheus. A series exists for each model version that was found at load and for nothing a client can
+// make up; counters are safe from any thread.
+//
+//   tandem_inference_requests_total{model,version}              answered right
+//   tandem_inference_failures_total{model,version,reason}       reason: invalid | rejected | timeout | internal
+//   tandem_inference_rows_total{model,version}                  rows (batch elements) of the requests answered right
+//   tandem_inference_request_duration_seconds{model,version}    histogram: from the whole request read to the answer handed over
+//   tandem_inference_queue_duration_seconds{model,version}      histogram: waiting for a lane
+//   tandem_inference_in_flight{model,version}                   taken and not yet answered
+//   tandem_unknown_categories_total{model,version,input}        texts that the model's encoders do not know
+//   tandem_http_requests_total{code}                            every answer, by status class
+//   tandem_model_ready{model,version}, tandem_build_info{version}, process_*
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tandem {
+
+enum class FailureReason : uint8_t { kInvalid, kRejected, kTimeout, kInternal };
+
+// The series of one model version. Lives as long as the ServerMetrics that made it.
+class ModelMetrics {
+ public:
+  virtual ~ModelMetrics() = default;
+  virtual void begin() = 0;  // one more in flight; ended by exactly one of the next two
+  virtual void succeed(double seconds, double queue_seconds, int64_t rows) = 0;
+  virtual void fail(FailureReason reason) = 0;
+  virtual void unknown_categories(std::string_view input, int64_t count) = 0;  // an input named at add_model
+};
+
+class ServerMetrics {
+ public:
+  explicit ServerMetrics(std::string_view version);
+  ~ServerMetrics();
+
+  // The same object for the same model and version. `text_inputs`: those with known categories.
+  ModelMetrics& add_model(const std::string& model, int64_t version, std::span<const std::string> text_inputs);
+  void set_ready(const std::string& model, int64_t version, bool ready);
+  void count_http(int status);
+  // The text exposition format, version 0.0.4.
+  std::string text();
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,98 @@
+#include "serving/protocol/infer_response.h"
+
+#include <cstring>
+#include <vector>
+
+#include "serving/protocol/classification.h"
+#include "serving/protocol/datatype.h"
+#include "serving/protocol/infer_request.h"
+#include "serving/protocol/json_writer.h"
+
+namespace tandem {
+namespace {
+
+size_t binary_bytes(ConstTensorView view) {
+  if (view.dtype != DType::kString) return view.bytes();
+  size_t bytes = 0;
+  for (std::string_view text : view.as<std::string_view>()) bytes += sizeof(uint32_t) + text.size();
+  return bytes;
+}
+
+void append_binary(std::string& out, ConstTensorView view) {
+  if (view.dtype != DType::kString) {
+    out.append(reinterpret_cast<const char*>(view.data), view.bytes());
+    return;
+  }
+  for (std::string_view text : view.as<std::string_view>()) {
+    const auto length = static_cast<uint32_t>(text.size());
+    char bytes[sizeof length];
+    std::memcpy(bytes, &length, sizeof length);
+    out.append(bytes, sizeof bytes).append(text);
+  }
+}
+
+template <class T>
+void write_elements(JsonWriter& json, ConstTensorView view) {
+  for (const T& element : view.as<T>()) json.value(element);
+}
+
+void write_data(JsonWriter& json, const AnswerTensor& output) {
+  const auto reject = [&](std::string_view what) {
+    fail(ErrorCode::kInvalidArgument, "output " + quoted_name(output.name) + " " + std::string(what) + ": ask for it with binary_data");
+  };
+  json.key("data").begin_array();
+  switch (output.view.dtype) {
+    case DType::kU16: write_elements<uint16_t>(json, output.view); break;
+    case DType::kI16: write_elements<int16_t>(json, output.view); break;
+    case DType::kU32: write_elements<uint32_t>(json, output.view); break;
+    case DType::kU64: write_elements<uint64_t>(json, output.view); break;
+    case DType::kF16: case DType::kBF16: reject("has 16-bit floats, which have no JSON form"); break;
+    case DType::kString:
+      for (std::string_view text : output.view.as<std::string_view>())
+        if (!is_utf8(text)) reject("holds bytes that are not UTF-8");
+      write_elements<std::string_view>(json, output.view);
+      break;
+    default: visit_number_or_bool(output.view.dtype, [&]<class T>() { write_elements<T>(json, output.view); });
+  }
+  json.end_array();
+}
+
+void write_output(JsonWriter& json, const AnswerTensor& output) {
+  json.begin_object().member("name", output.name).member("datatype", wire_name(output.view.dtype));
+  json.key("shape").begin_array();
+  for (int64_t dim : output.view.shape.dims()) json.value(dim);
+  json.end_array();
+  if (output.binary)
+    json.key("parameters").begin_object().member("binary_data_size", binary_bytes(output.view)).end_object();
+  else
+    write_data(json, output);
+  json.end_object();
+}
+
+}  // namespace
+
+InferResponse write_infer_response(std::string_view model, int64_t version, const std::optional<std::string>& id,
+                                   std::span<const AnswerTensor> outputs) {
+  std::vector<Tensor> classes;  // owns what classified outputs show
+  std::vector<AnswerTensor> answers(outputs.begin(), outputs.end());
+  size_t expected = 256, blobs = 0;
+  for (AnswerTensor& answer : answers) {
+    if (answer.classes > 0) answer.view = classes.emplace_back(classify(answer.view, answer.classes, answer.batched)).view();
+    if (answer.binary) blobs += binary_bytes(answer.view);
+    expected += 128 + (answer.binary ? 0 : static_cast<size_t>(answer.view.elements()) * 12);
+  }
+  InferResponse response;
+  response.body.reserve(expected + blobs);
+  JsonWriter json(response.body);
+  json.begin_object();
+  if (id) json.member("id", *id);
+  json.member("model_name", model).member("model_version", std::to_string(version)).key("outputs").begin_array();
+  for (const AnswerTensor& answer : answers) write_output(json, answer);
+  json.end_array().end_object();
+  if (blobs > 0) response.json_bytes = response.body.size();
+  for (const AnswerTensor& answer : answers)
+    if (answer.binary) append_binary(response.body, answer.view);
+  return response;
+}
+
+}  // namespace tandem

@@ -1,0 +1,117 @@
+#include "serving/protocol/metadata.h"
+
+#include <simdjson.h>
+
+#include "serving/protocol/datatype.h"
+#include "serving/protocol/json_writer.h"
+
+namespace tandem {
+namespace {
+
+void write_dims(JsonWriter& json, std::string_view key, std::span<const Dim> dims) {
+  json.key(key).begin_array();
+  for (const Dim& dim : dims) json.value(dim.known() ? dim.size : -1);
+  json.end_array();
+}
+
+void write_tensors(JsonWriter& json, std::string_view key, std::span<const TensorSpec> specs) {
+  json.key(key).begin_array();
+  for (const TensorSpec& spec : specs) {
+    json.begin_object().member("name", spec.name).member("datatype", wire_name(spec.dtype));
+    write_dims(json, "shape", spec.dims);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void write_config_tensors(JsonWriter& json, std::string_view key, std::span<const TensorSpec> specs, bool batched) {
+  const Dim one(1);
+  json.key(key).begin_array();
+  for (const TensorSpec& spec : specs) {
+    std::span<const Dim> dims(spec.dims);
+    if (batched && !dims.empty()) dims = dims.subspan(1);
+    json.begin_object().member("name", spec.name).member("data_type", config_name(spec.dtype));
+    write_dims(json, "dims", dims.empty() ? std::span<const Dim>(&one, 1) : dims);
+    if (dims.empty()) json.key("reshape").begin_object().key("shape").begin_array().end_array().end_object();
+    json.end_object();
+  }
+  json.end_array();
+}
+
+}  // namespace
+
+std::string server_metadata_json(std::string_view name, std::string_view version) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().member("name", name).member("version", version).key("extensions").begin_array();
+  for (std::string_view extension : {"classification", "model_configuration", "binary_tensor_data", "parameters"}) json.value(extension);
+  json.end_array().end_object();
+  return text;
+}
+
+std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().member("name", name).key("versions").begin_array();
+  for (int64_t version : versions) json.value(std::to_string(version));
+  json.end_array().member("platform", "tandem_onnx");
+  write_tensors(json, "inputs", signature.inputs);
+  write_tensors(json, "outputs", signature.outputs);
+  json.end_object();
+  return text;
+}
+
+std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().member("name", name).member("platform", "tandem_onnx").member("backend", "tandem");
+  json.key("version_policy").begin_object().key("latest").begin_object().member("num_versions", 1).end_object().end_object();
+  json.member("max_batch_size", max_batch);
+  write_config_tensors(json, "input", signature.inputs, max_batch > 0);
+  write_config_tensors(json, "output", signature.outputs, max_batch > 0);
+  json.key("instance_group").begin_array().begin_object();
+  json.member("name", name).member("kind", "KIND_CPU").member("count", lanes).end_object().end_array();
+  json.member("default_model_filename", "model.onnx");
+  json.key("model_transaction_policy").begin_object().member("decoupled", false).end_object();
+  json.key("response_cache").begin_object().member("enable", false).end_object();
+  json.end_object();
+  return text;
+}
+
+std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_array();
+  for (const ModelListing& listing : listings) {
+    if (ready_only && !listing.ready) continue;
+    json.begin_object().member("name", listing.name);
+    if (listing.version > 0) json.member("version", std::to_string(listing.version));
+    json.member("state", listing.ready ? "READY" : "UNAVAILABLE");
+    if (!listing.reason.empty()) json.member("reason", listing.reason);
+    json.end_object();
+  }
+  json.end_array();
+  return text;
+}
+
+bool parse_ready_filter(std::string_view body) {
+  if (body.empty()) return false;
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  require(parser.allocate(body.size(), 100) == simdjson::SUCCESS && parser.parse(body.data(), body.size()).get(object) == simdjson::SUCCESS,
+          "failed to parse the request JSON: expected an object such as {\"ready\": true}");
+  simdjson::dom::element ready;
+  if (object["ready"].get(ready) != simdjson::SUCCESS) return false;
+  bool value = false;
+  require(ready.get(value) == simdjson::SUCCESS, "Invalid value for 'ready': expected a boolean");
+  return value;
+}
+
+std::string error_json(std::string_view message) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().member("error", message).end_object();
+  return text;
+}
+
+}  // namespace tandem

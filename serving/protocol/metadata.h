@@ -1,0 +1,31 @@
+// The protocol's descriptions as JSON: server, models, configurations, repository index, errors.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "serving/core/repository.h"
+#include "serving/core/signature.h"
+
+namespace tandem {
+
+std::string server_metadata_json(std::string_view name, std::string_view version);
+
+// `versions`: those that are ready, or the one asked for. Unknown dimensions are -1.
+std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature);
+
+// A model's configuration in the words of Triton's ModelConfig. With max_batch > 0 dimensions exclude the batch; a tensor that is nothing
+// but its batch has dims [1] and reshape [].
+std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes);
+
+// [{"name", "version", "state", "reason"}]
+std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only);
+
+// The body of POST /v2/repository/index: empty, or {"ready": bool}. Throws InvalidArgument.
+bool parse_ready_filter(std::string_view body);
+
+std::string error_json(std::string_view message);
+
+}  // namespace tandem
