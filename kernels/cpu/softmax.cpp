@@ -73,7 +73,7 @@ void softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorVi
   visit_float(y.dtype, [&]<class T>() {
     const auto& row = simd::row_ops<T>();
     for_each_row<T>(context, view, y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), [&](const T* ys, const T* dys, T* out) {
-      row.product(ys, dys, out, view.length, -row.dot(ys, dys, view.length));
+      row.product(ys, dys, out, view.length, -row.dot(ys, dys, view.length, 0));
     });
   });
 }

@@ -82,9 +82,13 @@ T row_sum(const T* x, int64_t n) {
 }
 
 template <class T>
-T row_dot(const T* x, const T* y, int64_t n) {
+T row_dot(const T* x, const T* y, int64_t n, T center) {
+  const hn::ScalableTag<T> d;
   const Row<T> xs{x}, ys{y};
-  return sum_terms<T>(n, [&](int64_t i, int64_t count) HWY_ATTR { return hn::Mul(xs(i, count), ys(i, count)); });
+  const auto middle = hn::Set(d, center);
+  return sum_terms<T>(n, [&](int64_t i, int64_t count) HWY_ATTR {
+    return hn::Mul(hn::Sub(xs(i, count), middle), ys(i, count));  // beyond the end y is 0
+  });
 }
 
 template <class T>
@@ -137,6 +141,12 @@ void row_combine(const T* x, const T* y, T* out, int64_t n, T x_scale, T y_scale
 }
 
 template <class T>
+void row_multiply_add(const T* x, const T* y, const T* z, T* out, int64_t n) {
+  const Row<T> xs{x}, ys{y}, zs{z};
+  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR { return hn::MulAdd(xs(i, count), ys(i, count), zs(i, count)); });
+}
+
+template <class T>
 void row_product(const T* x, const T* y, T* out, int64_t n, T offset) {
   const hn::ScalableTag<T> d;
   const Row<T> xs{x}, ys{y};
@@ -157,8 +167,19 @@ void row_minus_scaled_exp(const T* x, const T* y, T* out, int64_t n, T scale) {
 }
 
 template <class T>
-constexpr RowOps<T> kRowOps = {row_max<T>,    row_sum<T>,     row_dot<T>,     row_squared_deviation<T>, row_sum_exp<T>, row_exp<T>,
-                               row_affine<T>, row_combine<T>, row_product<T>, row_minus_scaled_exp<T>};
+constexpr RowOps<T> kRowOps = {
+    .max = row_max<T>,
+    .sum = row_sum<T>,
+    .dot = row_dot<T>,
+    .squared_deviation = row_squared_deviation<T>,
+    .sum_exp = row_sum_exp<T>,
+    .exp = row_exp<T>,
+    .affine = row_affine<T>,
+    .combine = row_combine<T>,
+    .multiply_add = row_multiply_add<T>,
+    .product = row_product<T>,
+    .minus_scaled_exp = row_minus_scaled_exp<T>,
+};
 
 const RowOps<float>* row_ops_f32() { return &kRowOps<float>; }
 const RowOps<double>* row_ops_f64() { return &kRowOps<double>; }

@@ -13,7 +13,8 @@ template <class T>
 struct RowOps {
   T (*max)(const T* x, int64_t n);  // -inf for n = 0; a NaN may be dropped
   T (*sum)(const T* x, int64_t n);
-  T (*dot)(const T* x, const T* y, int64_t n);
+  // sum of (x - center) * y
+  T (*dot)(const T* x, const T* y, int64_t n, T center);
   // sum of (x - center)^2
   T (*squared_deviation)(const T* x, int64_t n, T center);
   // sum of exp(x - shift)
@@ -24,6 +25,8 @@ struct RowOps {
   void (*affine)(const T* x, T* out, int64_t n, T scale, T offset);
   // out = x_scale * x + y_scale * y + offset
   void (*combine)(const T* x, const T* y, T* out, int64_t n, T x_scale, T y_scale, T offset);
+  // out = x * y + z
+  void (*multiply_add)(const T* x, const T* y, const T* z, T* out, int64_t n);
   // out = x * (y + offset)
   void (*product)(const T* x, const T* y, T* out, int64_t n, T offset);
   // out = x - scale * exp(y)

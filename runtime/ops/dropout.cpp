@@ -1,0 +1,93 @@
+// Dropout (ONNX 7, 10, 12, 13): for inference, so the output is a view of the input and the mask, if wanted, all true. Training
+// rewrites it into tandem.RandomDropout(x, counter) {ratio, seed, site}, whose mask depends on seed, site, counter and element alone, so
+// that its gradient is the same op applied to dy.
+#include "kernels/api/dropout.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kAttributes7[] = {"ratio"};
+constexpr std::string_view kAttributes12[] = {"seed"};
+constexpr std::string_view kRandomAttributes[] = {"ratio", "seed", "site"};
+constexpr Alias kView[] = {{.input = 0, .output = 0, .kind = AliasKind::kView}};
+constexpr Alias kInPlace[] = {{.input = 0, .output = 0}};
+
+constexpr int kInputRatioVersion = 12;  // ratio and training_mode become inputs
+
+void infer(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  if (node.has_input(2)) node.require_dtype(2, DType::kBool);
+  node.set_output_like(0, 0);
+  node.set_output(1, node.node().def->since >= 10 ? DType::kBool : node.dtype(0),
+                  node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
+}
+
+void gradient(GradientContext& node) { node.set_input_grad(0, node.output_grad()); }
+
+void fill_ones(TensorView mask) {
+  visit_number_or_bool(mask.dtype, [&]<class T>() { std::ranges::fill(mask.as<T>(), T{1}); });
+}
+
+BoundKernel bind(const BindContext& node) {
+  const Tensor* training = node.constant(2);
+  node.require(training == nullptr || !training->as<bool>()[0],
+               "training_mode is true: a graph runs for inference; export it with training_mode false");
+  return {.run = [](const KernelContext&, Inputs in, Outputs out) {
+    if (out[0].data != in[0].data) std::memcpy(out[0].data, in[0].data, in[0].bytes());  // folded, not planned
+    if (out.size() > 1 && out[1]) fill_ones(out[1]);
+  }};
+}
+
+float ratio_of(const NodeContext& node) {
+  const float ratio = node.get_float("ratio", 0.5f);
+  node.require(ratio >= 0 && ratio < 1, "ratio must be in [0, 1)", ratio);
+  return ratio;
+}
+
+void infer_random(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  node.require_dtype(1, DType::kI64);
+  ratio_of(node);
+  node.set_output_like(0, 0);
+}
+
+void random_gradient(GradientContext& node) {
+  node.set_input_grad(0, node.emit_internal("RandomDropout", {node.output_grad(), node.input(1)}, node.node().attributes));
+}
+
+BoundKernel bind_random(const BindContext& node) {
+  const uint64_t key = dropout_key(static_cast<uint64_t>(node.get_int("seed", 0)), static_cast<uint64_t>(node.get_int("site", 0)));
+  return {.run = [key, ratio = ratio_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::random_dropout(context, in[0], out[0], ratio, key, static_cast<uint64_t>(in[1].as<int64_t>()[0]));
+  }};
+}
+
+}  // namespace
+
+extern const OpDef dropout_op_7, dropout_op_10, dropout_op_12, random_dropout_op;
+
+constinit const OpDef dropout_op_7 = {.name = "Dropout", .since = 7, .until = 10, .max_outputs = 2, .attributes = kAttributes7,
+                                      .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kView};
+constinit const OpDef dropout_op_10 = {.name = "Dropout", .since = 10, .until = kInputRatioVersion, .max_outputs = 2,
+                                       .attributes = kAttributes7, .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kView};
+constinit const OpDef dropout_op_12 = {.name = "Dropout", .since = kInputRatioVersion, .max_inputs = 3, .max_outputs = 2,
+                                       .attributes = kAttributes12, .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kView};
+
+constinit const OpDef random_dropout_op = {
+    .name = "RandomDropout",
+    .domain = "tandem",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .attributes = kRandomAttributes,
+    .infer = infer_random,
+    .gradient = random_gradient,
+    .cpu = bind_random,
+    .aliases = kInPlace,
+};
+
+}  // namespace tandem

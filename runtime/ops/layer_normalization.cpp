@@ -1,0 +1,126 @@
+// LayerNormalization (ONNX 17) and tandem.LayerNormalizationGrad(dy, x, scale) -> dx, dscale, dbias.
+//
+// The axes from `axis` on are one row; Scale and B have their shape. Mean and InvStdDev, outputs 1 and 2, are f32 and keep those axes
+// as ones. Statistics are taken in the type of X with sums in vector lanes, so stash_type asks for nothing more.
+#include "kernels/api/layer_norm.h"
+
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kAttributes[] = {"axis", "epsilon", "stash_type"};
+constexpr std::string_view kGradAttributes[] = {"axis", "epsilon"};
+constexpr Alias kInPlace[] = {{.input = 0, .output = 0}};
+constexpr Alias kGradInPlace[] = {{.input = 0, .output = 0}, {.input = 1, .output = 0}};
+
+constexpr float kEpsilon = 1e-5f;  // the default of the specification
+constexpr int64_t kStashF32 = 1;
+
+int axis_of(const NodeContext& node, int rank) { return node.normalized_axis(node.get_int("axis", -1), rank); }
+
+// Scale or B must have the shape of a row of x.
+void require_row(const InferenceContext& node, int x, int i) {
+  if (!node.has_input(i)) return;
+  node.require_same_dtype(x, i);
+  if (!node.has_rank(x) || !node.has_rank(i)) return;
+  const Dims& dims = node.dims(x);
+  const Dims row(dims.begin() + axis_of(node, node.rank(x)), dims.end());
+  bool same = row.size() == node.dims(i).size();
+  for (size_t k = 0; same && k < row.size(); ++k) same = !differ(row[k], node.dims(i)[k]);
+  node.require(same, "Scale and B must have the shape of the normalized axes (input, its dims, those of X from axis on)", i,
+               to_string(node.dims(i)), to_string(row));
+}
+
+void infer(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  require_row(node, 0, 1);
+  require_row(node, 0, 2);
+  node.require(node.get_int("stash_type", kStashF32) == kStashF32, "stash_type must be 1 (f32)", node.get_int("stash_type", kStashF32));
+  node.set_output_like(0, 0);
+  std::optional<Dims> statistics;
+  if (node.has_rank(0)) {
+    statistics = node.dims(0);
+    for (auto i = static_cast<size_t>(axis_of(node, node.rank(0))); i < statistics->size(); ++i) (*statistics)[i] = Dim(1);
+  }
+  node.set_output(1, DType::kF32, statistics);
+  node.set_output(2, DType::kF32, statistics);
+}
+
+void infer_grad(InferenceContext& node) {
+  require_f32_or_f64(node, 0);
+  node.require_same_dtype(0, 1);
+  require_row(node, 1, 2);
+  node.set_output_like(0, 1);
+  for (int i : {1, 2}) node.set_output(i, node.dtype(2), node.has_rank(2) ? std::optional(node.dims(2)) : std::nullopt);
+}
+
+void gradient(GradientContext& node) {
+  for (int i = 1; i < node.outputs(); ++i)
+    node.require(!node.has_output(i) || node.output_grad(i) == kNoValue, "no gradient is defined through Mean and InvStdDev");
+  const Attributes attributes = {{"axis", node.get_int("axis", -1)}, {"epsilon", node.get_float("epsilon", kEpsilon)}};
+  const auto grads =
+      node.emit_many("LayerNormalizationGrad", {node.output_grad(), node.input(0), node.input(1)}, 3, attributes, "tandem");
+  for (int i = 0; i < 3; ++i)
+    if (node.wants(i)) node.set_input_grad(i, grads[static_cast<size_t>(i)]);
+}
+
+TensorView output_or_null(Outputs out, size_t i) { return out.size() > i ? out[i] : TensorView{}; }
+
+BoundKernel bind(const BindContext& node) {
+  const int axis = axis_of(node, node.rank(0));
+  const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
+  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    const Shape& x = in[0].shape;
+    const LayerNormViews views = {.x = in[0], .scale = in[1], .bias = in.size() > 2 ? in[2] : ConstTensorView{}, .y = out[0],
+                                  .mean = output_or_null(out, 1), .inverse = output_or_null(out, 2)};
+    cpu::layer_norm(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
+  }};
+}
+
+BoundKernel bind_grad(const BindContext& node) {
+  const int axis = axis_of(node, node.rank(1));
+  const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
+  const Shape& largest = node.shape(1);
+  return {.run =
+              [=](const KernelContext& context, Inputs in, Outputs out) {
+                const Shape& x = in[1].shape;
+                const LayerNormGradViews views = {.dy = in[0], .x = in[1], .scale = in[2], .dx = out[0],
+                                                  .dscale = output_or_null(out, 1), .dbias = output_or_null(out, 2)};
+                cpu::layer_norm_grad(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
+              },
+          .workspace = cpu::layer_norm_grad_workspace(largest.product(0, axis), largest.product(axis, largest.rank()), node.dtype(1),
+                                                      node.threads())};
+}
+
+}  // namespace
+
+extern const OpDef layer_normalization_op, layer_normalization_grad_op;
+
+constinit const OpDef layer_normalization_op = {
+    .name = "LayerNormalization",
+    .since = 17,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .max_outputs = 3,
+    .attributes = kAttributes,
+    .infer = infer,
+    .gradient = gradient,
+    .cpu = bind,
+    .aliases = kInPlace,
+};
+
+constinit const OpDef layer_normalization_grad_op = {
+    .name = "LayerNormalizationGrad",
+    .domain = "tandem",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .min_outputs = 3,
+    .max_outputs = 3,
+    .attributes = kGradAttributes,
+    .infer = infer_grad,
+    .cpu = bind_grad,
+    .aliases = kGradInPlace,
+};
+
+}  // namespace tandem
