@@ -30,7 +30,7 @@ class StateStore {
 };
 
 struct ExecutorOptions {
-  std::shared_ptr<StateStore> states;      // null: a store of its own
+  std::shared_ptr<StateStore> states = {};    // null: a store of its own
   Communicator* communicator = nullptr;    // for graphs with collectives
   Profiler* profiler = nullptr;
 };

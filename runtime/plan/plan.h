@@ -16,7 +16,7 @@ namespace tandem {
 
 struct PlanOptions {
   int threads = 1;                                     // OpenMP team of the lane that will run it
-  std::map<std::string, int64_t, std::less<>> bounds;  // symbol -> largest value
+  std::map<std::string, int64_t, std::less<>> bounds = {};  // symbol -> largest value
   int64_t default_bound = 64;                          // for symbols not named above
   int64_t memory_limit = INT64_MAX;                    // bytes; more is refused before anything is allocated
 };

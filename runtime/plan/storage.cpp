@@ -69,7 +69,8 @@ class StorageAssignment {
         const Node& made_by = graph_.nodes[static_cast<size_t>(maker)];
         const auto output = static_cast<int>(std::ranges::find(made_by.outputs, id) - made_by.outputs.begin());
         if (alias_of(made_by, output, AliasKind::kMust) || alias_of(made_by, output, AliasKind::kView)) continue;
-        placements_.try_emplace(id, Placed{node.outputs[0], node.def->placement_offset_bytes(node, static_cast<int>(i))});
+        const int64_t offset = node.def->placement_offset_bytes(graph_, node, static_cast<int>(i));
+        if (offset >= 0) placements_.try_emplace(id, Placed{node.outputs[0], offset});
       }
     }
   }
@@ -100,7 +101,7 @@ class StorageAssignment {
     if (place(id).storage >= 0) return;  // a Pack output, already made by the first value placed in it
     if (const Alias* must = alias_of(node, output, AliasKind::kMust)) return share_input(node, id, must->input, 0);
     if (const Alias* view = alias_of(node, output, AliasKind::kView))
-      return share_input(node, id, view->input, node.def->view_offset_bytes ? node.def->view_offset_bytes(node) : 0);
+      return share_input(node, id, view->input, node.def->view_offset_bytes ? node.def->view_offset_bytes(graph_, node) : 0);
     if (const auto placed = placements_.find(id); placed != placements_.end()) {
       const ValueId pack = placed->second.pack;
       if (place(pack).storage < 0) place(pack) = {new_storage(pack, Placement::kArena, n), 0};

@@ -1,0 +1,129 @@
+// `tandem inspect`: what is in a model, what the passes make of it, what a run of it needs.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "runtime/graph/dot.h"
+#include "runtime/io/file.h"
+#include "runtime/onnx/onnx.h"
+#include "runtime/ops/contexts.h"
+#include "runtime/passes/pass_manager.h"
+#include "runtime/plan/plan.h"
+
+namespace po = boost::program_options;
+
+namespace tandem::cli {
+namespace {
+
+const Usage kUsageText = {
+    "tandem inspect FILE.onnx [options]",
+    "Shows a model's inputs and outputs, its ops, parameters, floating-point operations and the memory a run of it takes.",
+    "  tandem inspect model.onnx                      the summary\n"
+    "  tandem inspect model.onnx --plan --batch 32    the schedule with every buffer, and the peak bytes\n"
+    "  tandem inspect model.onnx --passes             what each pass changed, and how long it took\n"
+    "  tandem inspect model.onnx --text               the graph, a line a node\n"
+    "  tandem inspect model.onnx --dot model.dot      a drawing for Graphviz: dot -Tsvg model.dot -o model.svg\n",
+};
+
+struct Summary {
+  std::map<std::string, int64_t> ops;
+  int64_t parameters = 0, parameter_bytes = 0;
+  double flops = 0;  // of one run at the bounds
+};
+
+Summary summarize(const Plan& plan) {
+  Summary summary;
+  for (const Value& value : plan.graph.values) {
+    if (value.kind != ValueKind::kConstant) continue;
+    if (is_float(value.type.dtype)) summary.parameters += value.data.elements();
+    summary.parameter_bytes += static_cast<int64_t>(value.data.bytes());
+  }
+  for (const Node& node : plan.graph.nodes) {
+    ++summary.ops[(node.def->domain.empty() ? "" : std::string(node.def->domain) + ".") + std::string(node.def->name)];
+    if (node.def->flops) {
+      summary.flops += node.def->flops(BindContext(plan.graph, node, plan.shapes, 1));
+      continue;
+    }
+    if (node.def->cpu && node.outputs[0] != kNoValue) summary.flops += static_cast<double>(plan.shapes[static_cast<size_t>(node.outputs[0])].elements());
+  }
+  return summary;
+}
+
+std::string type_of(const Value& value) {
+  return fmt::format("{}{}", name(value.type.dtype), value.type.dims ? to_string(*value.type.dims) : "[...]");
+}
+
+void print_summary(const Graph& graph, const Plan& plan, const Summary& summary) {
+  fmt::print("{}\n", graph.name);
+  for (ValueId id : graph.inputs) fmt::print("  input   {:<24} {}\n", graph.value(id).name, type_of(graph.value(id)));
+  for (ValueId id : graph.outputs) fmt::print("  output  {:<24} {}\n", graph.value(id).name, type_of(graph.value(id)));
+  fmt::print("  ops    ");
+  for (const auto& [op, count] : summary.ops) fmt::print(" {} x{}", op, count);
+  std::string bounds;
+  for (const auto& [symbol, bound] : plan.bounds) bounds += fmt::format("{}{} = {}", bounds.empty() ? "" : ", ", symbol, bound);
+  fmt::print("\n  parameters {} ({} bytes of constants)\n  work       {:.4g} MFLOP a run at {}\n  peak       {} bytes at {}\n", summary.parameters,
+             summary.parameter_bytes, summary.flops / 1e6, bounds.empty() ? "its fixed shape" : bounds, plan.peak_bytes(),
+             bounds.empty() ? "its fixed shape" : bounds);
+}
+
+nlohmann::json signature(const Graph& graph, const std::vector<ValueId>& ids) {
+  nlohmann::json list = nlohmann::json::array();
+  for (ValueId id : ids) list.push_back({{"name", graph.value(id).name}, {"type", type_of(graph.value(id))}});
+  return list;
+}
+
+void print_json(const Graph& graph, const Plan& plan, const Summary& summary, const std::vector<PassReport>& passes) {
+  nlohmann::json out{{"name", graph.name},
+                     {"inputs", signature(graph, graph.inputs)},
+                     {"outputs", signature(graph, graph.outputs)},
+                     {"ops", summary.ops},
+                     {"nodes", graph.nodes.size()},
+                     {"parameters", summary.parameters},
+                     {"parameter_bytes", summary.parameter_bytes},
+                     {"flops", summary.flops},
+                     {"bounds", plan.bounds},
+                     {"arena_bytes", plan.arena_bytes},
+                     {"lower_bound_bytes", plan.lower_bound_bytes},
+                     {"workspace_bytes", plan.workspace_bytes},
+                     {"constant_bytes", plan.constant_bytes},
+                     {"peak_bytes", plan.peak_bytes()}};
+  for (const PassReport& pass : passes)
+    out["passes"].push_back({{"name", pass.name}, {"changes", pass.changes}, {"nodes_after", pass.nodes_after}, {"microseconds", pass.microseconds}});
+  std::cout << out.dump() << "\n";
+}
+
+}  // namespace
+
+int inspect_command(int argc, char** argv) {
+  po::options_description options("options");
+  std::string file, dot;
+  std::vector<std::string> disabled;
+  PlanOptions plan_options;
+  options.add_options()("file", po::value(&file), "the model (also as a plain word)")("plan", "the schedule with each buffer's offset and lifetime")(
+      "passes", "the passes, what each changed and its time")("text", "the graph after the passes, a line a node")(
+      "dot", po::value(&dot), "write a Graphviz drawing to this file ('-': print it)")(
+      "batch", po::value(&plan_options.default_bound)->default_value(1), "largest size of the symbolic dimensions")(
+      "threads", po::value(&plan_options.threads)->default_value(1), "threads of a run")("disable-pass", po::value(&disabled), "leave a pass out");
+  po::variables_map values;
+  if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
+  require(!file.empty(), "no model given; usage: " + kUsageText.line);
+  Graph graph = load_onnx(file);
+  const auto passes = run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
+  const auto plan = make_plan(graph, plan_options);
+  if (dot == "-") std::cout << to_dot(graph);
+  else if (!dot.empty()) write_file(dot, to_dot(graph));
+  if (values.contains("json")) print_json(graph, *plan, summarize(*plan), passes);
+  else if (dot != "-") {
+    print_summary(graph, *plan, summarize(*plan));
+    if (values.contains("passes")) std::cout << "\n" << to_text(passes);
+    if (values.contains("text")) std::cout << "\n" << to_text(graph);
+    if (values.contains("plan")) std::cout << "\n" << to_text(*plan);
+  }
+  return kOk;
+}
+
+}  // namespace tandem::cli

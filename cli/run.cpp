@@ -1,0 +1,113 @@
+// `tandem run`: a model over rows of data.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "models/data/npy.h"
+#include "models/run/read_inputs.h"
+#include "runtime/exec/executor.h"
+#include "runtime/exec/profiler.h"
+#include "runtime/onnx/onnx.h"
+#include "runtime/passes/pass_manager.h"
+
+namespace po = boost::program_options;
+
+namespace tandem::cli {
+namespace {
+
+const Usage kUsageText = {
+    "tandem run FILE.onnx --input DATA [--output out.npz]",
+    "Runs a model on all rows of DATA. A .npz, .json or .csv file (.gz, .xz) gives the inputs by name; name=file.npy gives one of them.\n"
+    "The outputs go to a .npz file, or to the terminal.",
+    "  tandem run model.onnx --input x=rows.npy --output out.npz\n"
+    "  tandem run runs/adult/model.onnx --input people.json\n"
+    "  tandem run runs/adult/model.onnx --input people.csv --json\n"
+    "  tandem run model.onnx --input rows.npz --profile trace.json   opens in https://ui.perfetto.dev and chrome://tracing\n",
+};
+constexpr int64_t kMostRowsShown = 20;
+
+nlohmann::json json_of(const ConstTensorView& view) {
+  nlohmann::json values = nlohmann::json::array();
+  visit_any(view.dtype, [&]<class T>() {
+    for (const T& v : view.as<T>()) values.push_back(v);
+  });
+  return {{"dtype", name(view.dtype)}, {"shape", std::vector<int64_t>(view.shape.dims().begin(), view.shape.dims().end())}, {"data", values}};
+}
+
+void print_output(const std::string& output, const ConstTensorView& view) {
+  fmt::print("{} {}{}\n", output, name(view.dtype), to_string(view.shape));
+  const int64_t rows = view.shape.rank() ? view.shape[0] : 1;
+  if (view.elements() == 0) return;
+  const int64_t width = view.elements() / rows;
+  visit_any(view.dtype, [&]<class T>() {
+    const auto values = view.as<T>();
+    for (int64_t row = 0; row < std::min(rows, kMostRowsShown); ++row) {
+      std::string line;
+      for (int64_t i = 0; i < std::min<int64_t>(width, 16); ++i) line += fmt::format("  {}", values[static_cast<size_t>(row * width + i)]);
+      fmt::print("{}{}\n", line, width > 16 ? "  ..." : "");
+    }
+  });
+  if (rows > kMostRowsShown) fmt::print("  ... {} more rows; --output out.npz has all\n", rows - kMostRowsShown);
+}
+
+// The symbolic dimensions at the sizes that the data has.
+std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, const Feed& feed) {
+  std::map<std::string, int64_t, std::less<>> bounds;
+  for (ValueId id : graph.inputs) {
+    const Value& input = graph.value(id);
+    const Shape& shape = feed.at(input.name).shape();
+    for (size_t axis = 0; input.type.dims && axis < input.type.dims->size() && static_cast<int>(axis) < shape.rank(); ++axis) {
+      const Dim& dim = (*input.type.dims)[axis];
+      if (dim.known()) continue;
+      const std::string symbol = dim.symbol.empty() ? fmt::format("{}.{}", input.name, axis) : dim.symbol;
+      bounds[symbol] = std::max<int64_t>(bounds[symbol], std::max<int64_t>(1, shape[static_cast<int>(axis)]));
+    }
+  }
+  return bounds;
+}
+
+}  // namespace
+
+int run_command(int argc, char** argv) {
+  po::options_description options("options");
+  std::string file, output, profile;
+  std::vector<std::string> inputs, disabled;
+  int threads = 1;
+  options.add_options()("file", po::value(&file), "the model (also as a plain word)")("input,i", po::value(&inputs)->composing(), "data; may be repeated")(
+      "output,o", po::value(&output), "write the outputs to this .npz file")("profile", po::value(&profile), "write a Chrome trace of the run to this file")(
+      "threads", po::value(&threads)->default_value(1), "threads of the run")("disable-pass", po::value(&disabled), "leave a pass out");
+  po::variables_map values;
+  if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
+  require(!file.empty(), "no model given; usage: " + kUsageText.line);
+  Graph graph = load_onnx(file);
+  run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
+  const Feed feed = read_inputs(graph, inputs);
+  Profiler profiler;
+  Executor executor(make_plan(graph, {.threads = threads, .bounds = bounds_of(graph, feed)}), {.profiler = profile.empty() ? nullptr : &profiler});
+  const auto results = run_feed(executor, feed);
+  if (!profile.empty()) {
+    profiler.write_trace(profile);
+    fmt::print(stderr, "{}trace written to {}\n", profiler.summary(), profile);
+  }
+  NamedTensors named;
+  nlohmann::json json;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const std::string& result = graph.value(graph.outputs[i]).name;
+    if (!output.empty()) named.emplace_back(result, Tensor::copy_of(results[i]));
+    else if (values.contains("json")) json["outputs"][result] = json_of(results[i]);
+    else print_output(result, results[i]);
+  }
+  if (!output.empty()) {
+    write_npz(output, named);
+    if (values.contains("json")) json = {{"output", output}};
+    else fmt::print("outputs written to {}\n", output);
+  }
+  if (values.contains("json")) std::cout << json.dump() << "\n";
+  return kOk;
+}
+
+}  // namespace tandem::cli

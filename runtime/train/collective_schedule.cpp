@@ -1,0 +1,38 @@
+#include "runtime/train/collective_schedule.h"
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+
+#include "runtime/ops/op_def.h"
+
+namespace tandem {
+namespace {
+
+bool starts_early(const Node& node) {
+  return node.def->domain == "tandem" && (node.def->name == "Pack" || node.def->name == "AllReduceStart");
+}
+
+}  // namespace
+
+void schedule_collectives_early(Graph& graph) {
+  const std::vector<int> producers = graph.producers();
+  std::vector<int> slot(graph.nodes.size());  // the node behind which this one runs
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    slot[n] = static_cast<int>(n);
+    if (!starts_early(graph.nodes[n])) continue;
+    slot[n] = -1;
+    for (ValueId id : graph.nodes[n].inputs)
+      if (id != kNoValue && producers[static_cast<size_t>(id)] >= 0)
+        slot[n] = std::max(slot[n], slot[static_cast<size_t>(producers[static_cast<size_t>(id)])]);
+  }
+  std::vector<size_t> order(graph.nodes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t n) { return std::tuple(slot[n], starts_early(graph.nodes[n])); });
+  std::vector<Node> nodes;
+  nodes.reserve(order.size());
+  for (size_t n : order) nodes.push_back(std::move(graph.nodes[n]));
+  graph.nodes = std::move(nodes);
+}
+
+}  // namespace tandem

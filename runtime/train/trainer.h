@@ -1,0 +1,60 @@
+// One training job on this rank: the step's plans, the states they share, and the counters.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "runtime/exec/executor.h"
+#include "runtime/train/step_graph.h"
+
+namespace tandem {
+
+// Tensors by the name of the graph input they are for.
+using Feed = std::map<std::string, Tensor, std::less<>>;
+
+class Trainer {
+ public:
+  struct Options {
+    int64_t micro_batch = 64;  // rows of one micro-batch
+    int threads = 1;
+    Communicator* communicator = nullptr;  // null: one rank
+    Profiler* profiler = nullptr;
+  };
+  struct Step {
+    double loss = 0;  // mean over the micro-batches of this rank
+    double learning_rate = 0;
+    double gradient_norm = 0;  // 0 without clipping
+  };
+
+  Trainer(const Network& network, const StepConfig& config, const Options& options);
+
+  // One optimizer step. `feed(m)` gives micro-batch number m of the whole run: in step s rank r reads the numbers
+  // (s * world + r) * accumulate + 0, 1, ... Throws what the kernels and the communicator throw.
+  Step step(const std::function<const Feed&(int64_t)>& feed);
+
+  int64_t steps_done() const;
+  StateStore& states() { return *states_; }
+  const StepGraphs& graphs() const { return graphs_; }
+  const Plan& update_plan() const { return update_->plan(); }
+  // The network in inference form over the current parameters.
+  Executor& evaluator() { return *evaluate_; }
+  // The network with its parameters and statistics as they are now.
+  Network trained() const;
+
+ private:
+  std::span<const ConstTensorView> run(Executor& executor, const Feed& feed, int64_t micro_batch);
+
+  const Network network_;
+  const StepConfig config_;
+  StepGraphs graphs_;
+  std::shared_ptr<StateStore> states_ = std::make_shared<StateStore>();
+  std::unique_ptr<Executor> first_, middle_, update_, evaluate_;
+  int rank_ = 0;
+};
+
+// Runs a plan on named inputs; views as of Executor::run. Throws InvalidArgument naming an input that the feed lacks.
+std::span<const ConstTensorView> run_feed(Executor& executor, const Feed& feed);
+
+}  // namespace tandem

@@ -1,0 +1,120 @@
+#include "runtime/exec/executor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "runtime/exec/profiler.h"
+#include "tests/support/graph_builder.h"
+
+namespace {
+
+std::atomic<int64_t> allocations{0};
+
+}  // namespace
+
+// Every allocation of this program is counted, so that a test can show that a steady-state run makes none.
+void* operator new(size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace tandem {
+namespace {
+
+using testing::add;
+using testing::constant;
+using ::testing::HasSubstr;
+
+Graph small_mlp() {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3});
+  const ValueId w = constant(graph, "w", {2, 3}, {1, 2, 3, -1, 0, 1});
+  const ValueId b = constant(graph, "b", {2}, {0.5f, -0.5f});
+  const ValueId h = add(graph, "Gemm", {x, w, b}, {{"transB", int64_t{1}}});
+  graph.outputs = {add(graph, "Softmax", {add(graph, "Relu", {h})}, {{"axis", int64_t{-1}}})};
+  return graph;
+}
+
+TEST(Executor, ComputesWhatTheGraphSays) {
+  Executor executor(make_plan(small_mlp(), {}));
+  const Tensor x = Tensor::of<float>({2, 3}, {1, 1, 1, 0, 1, -1});
+  const ConstTensorView inputs[] = {x.view()};
+  const auto y = executor.run(inputs)[0];
+  // h = (6.5, -0.5) and (-0.5, -1.5); relu; softmax.
+  const auto values = y.as<float>();
+  EXPECT_NEAR(values[0], 1 / (1 + std::exp(-6.5)), 1e-6);
+  EXPECT_NEAR(values[2], 0.5, 1e-6);
+  EXPECT_NEAR(values[3], 0.5, 1e-6);
+}
+
+TEST(Executor, SteadyStateRunsAllocateNothing) {
+  Executor executor(make_plan(small_mlp(), {}));
+  const Tensor small = Tensor(DType::kF32, {2, 3}), large = Tensor(DType::kF32, {64, 3});
+  const ConstTensorView two[] = {small.view()}, many[] = {large.view()};
+  executor.run(two);
+  executor.run(many);
+  const int64_t before = allocations;
+  for (int i = 0; i < 10; ++i) {
+    executor.run(two);
+    executor.run(many);
+  }
+  EXPECT_EQ(allocations - before, 0);
+}
+
+TEST(Executor, RefusesWrongInputsByName) {
+  Executor executor(make_plan(small_mlp(), {.default_bound = 8}));
+  const auto message_for = [&](const Tensor& x) -> std::string {
+    try {
+      const ConstTensorView inputs[] = {x.view()};
+      executor.run(inputs);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(message_for(Tensor(DType::kF64, {2, 3})), HasSubstr("input 'x' is f64, the model takes f32"));
+  EXPECT_THAT(message_for(Tensor(DType::kF32, {2, 4})), HasSubstr("input 'x' has shape [2, 4], the model takes [batch, 3]"));
+  EXPECT_THAT(message_for(Tensor(DType::kF32, {3})), HasSubstr("input 'x' has shape [3]"));
+  EXPECT_THAT(message_for(Tensor(DType::kF32, {9, 3})), HasSubstr("over the bound"));
+  EXPECT_EQ(message_for(Tensor(DType::kF32, {8, 3})), "accepted");
+}
+
+TEST(Executor, AnEmptyBatchGivesAnEmptyResult) {
+  Executor executor(make_plan(small_mlp(), {}));
+  const Tensor x(DType::kF32, {0, 3});
+  const ConstTensorView inputs[] = {x.view()};
+  EXPECT_EQ(to_string(executor.run(inputs)[0].shape), "[0, 2]");
+}
+
+TEST(Executor, StatesLiveFromRunToRun) {
+  Graph graph;
+  const ValueId state = graph.add_state("count", Tensor::scalar<float>(0));
+  const ValueId next = add(graph, "Add", {state, graph.add_constant("one", Tensor::scalar<float>(1))});
+  graph.outputs = {add(graph, "Assign", {state, next}, {}, "tandem")};
+  Executor executor(make_plan(graph, {}));
+  for (int i = 1; i <= 5; ++i) EXPECT_EQ(executor.run({})[0].as<float>()[0], static_cast<float>(i));
+  EXPECT_EQ(executor.states().find("count")->as<float>()[0], 5.0f);
+}
+
+TEST(Executor, ProfilerSeesEveryKernel) {
+  Profiler profiler;
+  Executor executor(make_plan(small_mlp(), {}), {.profiler = &profiler});
+  const Tensor x(DType::kF32, {2, 3});
+  const ConstTensorView inputs[] = {x.view()};
+  executor.run(inputs);
+  ASSERT_EQ(profiler.events().size(), 3u);
+  EXPECT_EQ(profiler.events()[0].op, "Gemm");
+  for (const Profiler::Event& event : profiler.events()) EXPECT_LE(event.begin_ns, event.end_ns);
+  EXPECT_THAT(profiler.summary(), HasSubstr("Softmax"));
+}
+
+}  // namespace
+}  // namespace tandem

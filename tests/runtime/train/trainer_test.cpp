@@ -1,0 +1,198 @@
+// The training step as a whole: against plain SGD by hand, over micro-batches, over ranks, over threads, over a checkpoint.
+#include "runtime/train/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <thread>
+
+#include "kernels/base/philox.h"
+#include "runtime/comm/communicator.h"
+#include "runtime/train/checkpoint.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+using testing::add;
+
+Tensor noise(const Shape& shape, uint64_t key) {
+  Tensor tensor(DType::kF32, shape);
+  const auto values = tensor.as<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] = unit_float(philox(key, i, 0)[0]) - 0.5f;
+  return tensor;
+}
+
+// x [batch, 8] -> 16 -> dropout? -> 3 scores.
+Network network(float dropout = 0) {
+  Network net;
+  Graph& graph = net.graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 8});
+  const auto layer = [&](ValueId in, int64_t width, int64_t out, const std::string& name) {
+    const ValueId w = graph.add_constant(name + ".w", noise({out, width}, out * 7)), b = graph.add_constant(name + ".b", noise({out}, out));
+    net.parameters.insert(net.parameters.end(), {name + ".w", name + ".b"});
+    return add(graph, "Gemm", {in, w, b}, {{"transB", int64_t{1}}});
+  };
+  ValueId h = add(graph, "Relu", {layer(x, 8, 16, "fc1")});
+  if (dropout > 0) h = add(graph, "Dropout", {h, graph.add_constant("ratio", Tensor::scalar<float>(dropout))});
+  const ValueId scores = layer(h, 16, 3, "fc2");
+  net.scores = graph.value(scores).name;
+  graph.outputs = {add(graph, "Softmax", {scores}, {{"axis", int64_t{-1}}})};
+  return net;
+}
+
+// Micro-batch number m: eight rows, a function of m alone.
+const Feed& feed(int64_t m) {
+  thread_local Feed batch;
+  batch["x"] = noise({8, 8}, 1000 + static_cast<uint64_t>(m));
+  Tensor label(DType::kI64, {8});
+  for (size_t i = 0; i < 8; ++i) label.as<int64_t>()[i] = static_cast<int64_t>(philox(5, static_cast<uint64_t>(m) * 8 + i, 0)[0] % 3);
+  batch["target"] = label;
+  return batch;
+}
+
+StepConfig adamw(int world = 1, int accumulate = 1) {
+  StepConfig config;
+  config.optimizer = {.kind = OptimizerKind::kAdamW, .weight_decay = 0.01f, .clip_norm = 0.5f};
+  config.schedule = {.kind = ScheduleKind::kCosine, .learning_rate = 0.01f, .warmup_steps = 2, .total_steps = 20};
+  config.world_size = world;
+  config.accumulate = accumulate;
+  config.bucket_bytes = 256;  // several buckets
+  return config;
+}
+
+void expect_same_states(StateStore& a, StateStore& b) {
+  for (auto& [name, tensor] : a.all()) {
+    if (name.starts_with("gradients.")) continue;  // scratch of accumulation
+    ASSERT_NE(b.find(name), nullptr) << name;
+    EXPECT_TRUE(identical(tensor, *b.find(name))) << name;
+  }
+}
+
+TEST(Trainer, PlainSgdIsWeightsMinusRateTimesGradient) {
+  StepConfig config;
+  config.optimizer = {.kind = OptimizerKind::kSgd, .momentum = 0};
+  config.schedule = {.learning_rate = 0.1f};
+  Trainer trainer(network(), config, {.micro_batch = 8});
+  const Tensor before = trainer.states().find("parameters.0")->clone();
+  const double loss = trainer.step(feed).loss;
+  // The loss falls along the gradient: compare with a step of half the rate from the same start.
+  config.schedule.learning_rate = 0.05f;
+  Trainer half(network(), config, {.micro_batch = 8});
+  EXPECT_EQ(half.step(feed).loss, loss);
+  const auto w0 = before.as<float>(), w1 = std::as_const(*trainer.states().find("parameters.0")).as<float>(),
+             wh = std::as_const(*half.states().find("parameters.0")).as<float>();
+  double moved = 0;
+  for (size_t i = 0; i < w0.size(); ++i) {
+    EXPECT_NEAR(w1[i] - w0[i], 2 * (wh[i] - w0[i]), 1e-6);
+    moved += std::abs(w1[i] - w0[i]);
+  }
+  EXPECT_GT(moved, 0);
+}
+
+TEST(Trainer, LearnsASeparableProblem) {
+  StepConfig config = adamw();
+  config.schedule = {.learning_rate = 0.02f};
+  Trainer trainer(network(), config, {.micro_batch = 8});
+  const auto same_batch = [](int64_t) -> const Feed& { return feed(0); };
+  const double first = trainer.step(same_batch).loss;
+  double last = first;
+  for (int i = 0; i < 300; ++i) last = trainer.step(same_batch).loss;
+  EXPECT_LT(last, 0.1 * first);
+}
+
+TEST(Trainer, TwoRanksGiveTheBitsOfOneProcessThatAccumulates) {
+  for (float dropout : {0.0f, 0.3f}) {
+    Trainer alone(network(dropout), adamw(1, 2), {.micro_batch = 8});
+    for (int i = 0; i < 10; ++i) alone.step(feed);
+    auto ranks = make_thread_group(2);
+    std::vector<std::unique_ptr<Trainer>> trainers(2);
+    std::vector<std::thread> threads;
+    for (size_t r = 0; r < 2; ++r)
+      threads.emplace_back([&, r] {
+        trainers[r] = std::make_unique<Trainer>(network(dropout), adamw(2, 1), Trainer::Options{.micro_batch = 8, .communicator = ranks[r].get()});
+        for (int i = 0; i < 10; ++i) trainers[r]->step(feed);
+      });
+    for (std::thread& thread : threads) thread.join();
+    expect_same_states(trainers[0]->states(), alone.states());
+    expect_same_states(trainers[1]->states(), alone.states());
+  }
+}
+
+TEST(Trainer, FourMicroBatchesUseFirstMiddleAndLastGraphs) {
+  Trainer four(network(), adamw(1, 4), {.micro_batch = 8});
+  for (int i = 0; i < 3; ++i) four.step(feed);
+  auto ranks = make_thread_group(2);
+  std::vector<std::unique_ptr<Trainer>> trainers(2);
+  std::vector<std::thread> threads;
+  for (size_t r = 0; r < 2; ++r)
+    threads.emplace_back([&, r] {
+      trainers[r] = std::make_unique<Trainer>(network(), adamw(2, 2), Trainer::Options{.micro_batch = 8, .communicator = ranks[r].get()});
+      for (int i = 0; i < 3; ++i) trainers[r]->step(feed);
+    });
+  for (std::thread& thread : threads) thread.join();
+  // (g0 + g1) + (g2 + g3) against ((g0 + g1) + g2) + g3: equal up to rounding.
+  const auto a = std::as_const(*four.states().find("parameters.0")).as<float>(),
+             b = std::as_const(*trainers[0]->states().find("parameters.0")).as<float>();
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-4);
+}
+
+TEST(Trainer, TheNumberOfThreadsDoesNotChangeTheBits) {
+  Trainer one(network(), adamw(), {.micro_batch = 8, .threads = 1}), three(network(), adamw(), {.micro_batch = 8, .threads = 3});
+  for (int i = 0; i < 5; ++i) {
+    one.step(feed);
+    three.step(feed);
+  }
+  expect_same_states(one.states(), three.states());
+}
+
+TEST(Trainer, GoesOnFromACheckpointWithTheSameBits) {
+  const auto path = std::filesystem::path(::testing::TempDir()) / "trainer_test.ckpt";
+  Trainer unbroken(network(0.2f), adamw(), {.micro_batch = 8});
+  for (int i = 0; i < 4; ++i) unbroken.step(feed);
+  save_checkpoint(path, unbroken.states(), {{"epoch", "3"}});
+  for (int i = 0; i < 4; ++i) unbroken.step(feed);
+  Trainer resumed(network(0.2f), adamw(), {.micro_batch = 8});
+  EXPECT_EQ(load_checkpoint(path, resumed.states()).at("epoch"), "3");
+  EXPECT_EQ(resumed.steps_done(), 4);
+  for (int i = 0; i < 4; ++i) resumed.step(feed);
+  expect_same_states(resumed.states(), unbroken.states());
+}
+
+TEST(Trainer, TheTrainedNetworkIsWhatTheEvaluatorRuns) {
+  Trainer trainer(network(0.5f), adamw(), {.micro_batch = 8});
+  for (int i = 0; i < 3; ++i) trainer.step(feed);
+  Executor exported(make_plan(trainer.trained().graph, {}));
+  const Tensor inside = Tensor::copy_of(run_feed(trainer.evaluator(), feed(9))[0]);
+  const Tensor outside = Tensor::copy_of(run_feed(exported, feed(9))[0]);
+  ASSERT_EQ(inside.elements(), outside.elements());
+  EXPECT_TRUE(identical(inside, outside));
+}
+
+TEST(Trainer, GradientsAreWrittenStraightIntoTheirBucket) {
+  const StepGraphs graphs = build_step(network(), adamw());
+  const auto plan = make_plan(graphs.update, {.default_bound = 8});
+  for (const Node& node : plan->graph.nodes) {
+    if (node.def->name != "Pack") continue;
+    const BufferPlan& bucket = plan->buffers[static_cast<size_t>(node.outputs[0])];
+    int64_t offset = bucket.offset;
+    for (ValueId id : node.inputs) {
+      EXPECT_EQ(plan->buffers[static_cast<size_t>(id)].offset, offset) << plan->graph.value(id).name;
+      offset += plan->buffers[static_cast<size_t>(id)].bytes;
+    }
+  }
+}
+
+TEST(Trainer, CollectivesStartBeforeTheBackwardPassEnds) {
+  const StepGraphs graphs = build_step(network(), adamw(2));
+  std::vector<std::string_view> ops;
+  for (const Node& node : graphs.update.nodes) ops.push_back(node.def->name);
+  const auto first_start = std::ranges::find(ops, "AllReduceStart") - ops.begin();
+  const auto last_pack = std::ranges::find(ops.rbegin(), ops.rend(), "Pack").base() - ops.begin();
+  EXPECT_LT(first_start, last_pack);
+}
+
+}  // namespace
+}  // namespace tandem
