@@ -1,0 +1,106 @@
+// Dense matrix products, f32 and f64, with a fused epilogue. All matrices are row-major.
+//
+//   C = activation(alpha * op(A) * op(B) + beta * addend + bias)        op(A) is [m, k], op(B) is [k, n], C is [m, n]
+//
+// Every element of C is summed over k in one fixed order by one thread: bits depend neither on the threads nor on m, n or whether B was
+// packed before. k = 0 leaves activation(beta * addend + bias); m = 0 or n = 0 writes nothing. C may be the addend (BLAS's beta * C),
+// and must not overlap A or B. Scratch comes from KernelContext::workspace: ask for its size once, for the largest shape; it is
+// never larger for a smaller one. Throws Internal if the workspace is too small.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "kernels/api/isa.h"
+#include "kernels/base/kernel_context.h"
+#include "kernels/base/tensor_view.h"
+
+namespace tandem::cpu {
+
+enum class Activation : uint8_t { kNone, kRelu, kGelu, kSigmoid, kTanh, kSilu };  // kGelu is the exact one (erf)
+enum class BiasAxis : uint8_t { kColumn, kRow };  // one bias a column of C (n of them), or a row (m of them)
+
+struct GemmShape {
+  int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false;  // A is stored [k, m]
+  bool transpose_b = false;  // B is stored [n, k]
+};
+
+// op(B) rearranged into the panels that one tier reads: weights, packed once when a plan is made. A handle: copies share the storage.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  explicit operator bool() const { return data_ != nullptr; }
+  int64_t k() const { return k_; }
+  int64_t n() const { return n_; }
+  DType dtype() const { return dtype_; }
+  Isa isa() const { return isa_; }
+  size_t bytes() const { return bytes_; }
+  const std::byte* data() const { return data_.get(); }
+
+ private:
+  friend PackedMatrix pack_matrix(ConstTensorView, bool, Isa);
+  std::shared_ptr<std::byte[]> data_;
+  int64_t k_ = 0, n_ = 0;
+  size_t bytes_ = 0;
+  DType dtype_ = DType::kUndefined;
+  Isa isa_ = Isa::kPortable;
+};
+
+// `b` is [k, n], or [n, k] if `transposed`; f32 or f64. Allocates. The panels hold the tier's layout: use them with the same `isa`.
+PackedMatrix pack_matrix(ConstTensorView b, bool transposed = false, Isa isa = chosen_isa());
+
+template <class T>
+struct GemmArgs {
+  const T* a = nullptr;
+  int64_t lda = 0;                         // elements between rows as stored
+  const T* b = nullptr;
+  int64_t ldb = 0;
+  const PackedMatrix* packed_b = nullptr;  // instead of b; transpose_b is then ignored
+  T* c = nullptr;
+  int64_t ldc = 0;
+  T alpha = 1;
+  const T* addend = nullptr;               // [m, n], null: none
+  int64_t ld_addend = 0;                   // 0: every row adds the same n values
+  T beta = 1;                              // scale of the addend
+  const T* bias = nullptr;                 // null: none
+  BiasAxis bias_axis = BiasAxis::kColumn;
+  Activation activation = Activation::kNone;
+};
+
+// `batch` products, threads over the batch when there are enough. 0 as a stride: every product reads the same matrix.
+struct GemmBatch {
+  int64_t count = 1;
+  int64_t stride_a = 0, stride_b = 0, stride_c = 0, stride_addend = 0;  // in elements
+};
+
+// T is float or double.
+template <class T>
+size_t gemm_workspace_bytes(const GemmShape&, int threads, Isa isa = chosen_isa());
+template <class T>
+void gemm(const KernelContext&, const GemmShape&, const GemmArgs<T>&, Isa isa = chosen_isa());
+// Same workspace as one product of the batch.
+template <class T>
+void batched_gemm(const KernelContext&, const GemmShape&, const GemmArgs<T>&, const GemmBatch&, Isa isa = chosen_isa());
+
+// NumPy's matmul on views: leading dimensions broadcast, a 1-D `a` is a row and a 1-D `b` a column whose axis vanishes from `y`.
+// The transposes swap the last two axes of an operand (rank >= 2). Any ranks; dtype f32 or f64, the same for all.
+struct MatmulOptions {
+  bool transpose_a = false, transpose_b = false;
+  float alpha = 1;
+  ConstTensorView bias = {};  // null or [n], added to every row
+  Activation activation = Activation::kNone;
+};
+
+// Throws InvalidArgument, naming both shapes, if they do not multiply.
+Shape matmul_shape(const Shape& a, const Shape& b, bool transpose_a = false, bool transpose_b = false);
+size_t matmul_workspace_bytes(DType, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b, int threads,
+                              Isa isa = chosen_isa());
+// `y` has matmul_shape.
+void matmul(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y, const MatmulOptions& options = {},
+            Isa isa = chosen_isa());
+// With packed weights: a is [..., k], y is [..., n]; transpose_a must be false. Workspace: that of matmul with b of [k, n].
+void matmul(const KernelContext&, ConstTensorView a, const PackedMatrix& b, TensorView y, const MatmulOptions& options = {});
+
+}  // namespace tandem::cpu

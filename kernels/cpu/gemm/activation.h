@@ -1,0 +1,17 @@
+// The epilogue's activations that need more than a maximum: applied to a block of C while it is still in cache.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/api/gemm.h"
+
+namespace tandem::cpu {
+
+// In place on c[rows, cols]. kNone does nothing. T is float or double.
+template <class T>
+void activate(Activation activation, T* c, int64_t ldc, int64_t rows, int64_t cols);
+
+// Whether the register tile does it while storing.
+constexpr bool in_tile(Activation activation) { return activation == Activation::kNone || activation == Activation::kRelu; }
+
+}  // namespace tandem::cpu

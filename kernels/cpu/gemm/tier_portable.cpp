@@ -1,0 +1,52 @@
+// The portable tier: 16-byte vectors of the compiler's own (GCC and Clang lower them to any architecture), separate multiply and add.
+// 4 x 8 floats in registers. Also the only tier for f64, which serves gradient checks.
+#include "kernels/cpu/gemm/tiers.h"
+#include "kernels/cpu/gemm/tile.h"
+
+namespace tandem::cpu {
+namespace {
+
+template <class S>
+struct PortableVector {
+  using Scalar = S;
+  static constexpr int kLanes = 16 / sizeof(S), kRows = 4, kVectors = 2;
+  static constexpr int wide_panels(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
+
+  typedef S Native __attribute__((vector_size(16)));  // `using` loses the attribute of a dependent type
+  Native v;
+
+  static PortableVector load(const S* p) {
+    PortableVector r;
+    __builtin_memcpy(&r.v, p, sizeof(r.v));
+    return r;
+  }
+  static PortableVector load_part(const S* p, int64_t n) {
+    PortableVector r{Native{}};
+    for (int64_t i = 0; i < n; ++i) r.v[i] = p[i];
+    return r;
+  }
+  void store(S* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
+  void store_part(S* p, int64_t n) const {
+    for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+  }
+  static PortableVector set(S x) { return {x - Native{}}; }
+  static void transpose(PortableVector (&rows)[kLanes]) {
+    for (int i = 0; i < kLanes; ++i)
+      for (int j = 0; j < i; ++j) {
+        const S swap = rows[i].v[j];
+        rows[i].v[j] = rows[j].v[i];
+        rows[j].v[i] = swap;
+      }
+  }
+  friend PortableVector operator+(PortableVector a, PortableVector b) { return {a.v + b.v}; }
+  friend PortableVector operator*(PortableVector a, PortableVector b) { return {a.v * b.v}; }
+  friend PortableVector fma(PortableVector a, PortableVector b, PortableVector c) { return {a.v * b.v + c.v}; }
+  friend PortableVector relu(PortableVector a) { return {a.v < Native{} ? Native{} : a.v}; }  // NaN stays NaN
+};
+
+}  // namespace
+
+constinit const GemmTier<float> kPortableF32 = make_tier<PortableVector<float>>();
+constinit const GemmTier<double> kPortableF64 = make_tier<PortableVector<double>>();
+
+}  // namespace tandem::cpu

@@ -1,0 +1,207 @@
+// The register tile, once for all tiers: a template on the vector type V, which each tier defines in an unnamed namespace, so that
+// nothing instantiated here is shared between files compiled with different flags.
+//
+// R rows by W vectors of C stay in registers while k runs: per step, W vector loads of B and R broadcasts of A feed R * W multiply-adds.
+// Few rows (a small batch) take several panels of B at once instead, to keep enough independent sums in flight.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "kernels/cpu/gemm/tier.h"
+
+namespace tandem::cpu {
+
+// V has: Scalar; kLanes; kRows (mr); kVectors (vectors of a panel, nr = kVectors * kLanes); wide_panels(rows);
+// load, load_part(p, n) with zeros behind, store, store_part, set, +, *, fma(a, b, c) = a * b + c, relu, transpose(V (&)[kLanes]).
+template <class V>
+struct Tile {
+  using T = typename V::Scalar;
+  static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows, kWidth = V::kVectors * V::kLanes;
+
+  template <bool kWhole>
+  static V read(const T* p, int64_t n) {
+    if constexpr (kWhole) return V::load(p);
+    else return V::load_part(p, n);
+  }
+
+  // One vector column of the tile: n of its lanes are inside C.
+  template <bool kWhole, int R, int N>
+  static void finish_column(const GemmBlock<T>& s, const V (&sum)[R][N], int j, int64_t row, int64_t col, int64_t n) {
+    const V alpha = V::set(s.alpha), beta = V::set(s.beta);
+    V column_bias = V::set(0);
+    if (s.column_bias) column_bias = read<kWhole>(s.column_bias + col, n);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      T* c = s.c + (row + r) * s.ldc + col;
+      V v = alpha * sum[r][j];
+      if (s.accumulate) v = v + read<kWhole>(c, n);
+      else if (s.addend) v = fma(beta, read<kWhole>(s.addend + (row + r) * s.ld_addend + col, n), v);
+      if (s.column_bias) v = v + column_bias;
+      if (s.row_bias) v = v + V::set(s.row_bias[row + r]);
+      if (s.relu) v = relu(v);
+      if constexpr (kWhole) v.store(c);
+      else v.store_part(c, n);
+    }
+  }
+
+  // R rows by P panels, W vectors of each; kUnitRows: the rows of A are adjacent (packed).
+  template <int R, int P, int W, bool kUnitRows>
+  static void run(const GemmBlock<T>& s, const T* a, const T* b, int64_t row, int64_t col) {
+    V sum[R][P * W];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+      for (int j = 0; j < P * W; ++j) sum[r][j] = V::set(0);
+    const int64_t a_row = kUnitRows ? 1 : s.a_row, a_k = s.a_k, b_k = s.b_k, b_panel = s.b_panel;
+    for (int64_t g = 0; g < s.groups; ++g) {
+      const T *ap = a + g * s.a_group, *bp = b + g * s.b_group;
+      for (int64_t k = 0; k < s.k; ++k, ap += a_k, bp += b_k) {
+        V right[P * W];
+#pragma GCC unroll 16
+        for (int j = 0; j < P * W; ++j) right[j] = V::load(bp + j / W * b_panel + j % W * kLanes);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          const V left = V::set(ap[r * a_row]);
+#pragma GCC unroll 16
+          for (int j = 0; j < P * W; ++j) sum[r][j] = fma(left, right[j], sum[r][j]);
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < P * W; ++j) {
+      const int64_t at = col + (j / W * V::kVectors + j % W) * kLanes, n = s.cols - at;
+      if (n >= kLanes) finish_column<true>(s, sum, j, row, at, n);
+      else if (n > 0) finish_column<false>(s, sum, j, row, at, n);
+    }
+  }
+
+  using Run = void (*)(const GemmBlock<T>&, const T*, const T*, int64_t, int64_t);
+  struct Runs {
+    Run wide[kRows], whole[kRows], narrow[kRows];  // by rows - 1; narrow: at most kLanes columns are left
+  };
+  template <bool kUnitRows, int... I>
+  static constexpr Runs runs(std::integer_sequence<int, I...>) {
+    return {{run<I + 1, V::wide_panels(I + 1), V::kVectors, kUnitRows>...},
+            {run<I + 1, 1, V::kVectors, kUnitRows>...},
+            {run<I + 1, 1, 1, kUnitRows>...}};
+  }
+  static constexpr Runs kUnit = runs<true>(std::make_integer_sequence<int, kRows>()),
+                        kStrided = runs<false>(std::make_integer_sequence<int, kRows>());
+
+  // Panel by panel: a panel of B stays in the first-level cache while the tiles of A pass.
+  static void multiply(const GemmBlock<T>& s) {
+    const Runs& table = s.a_row == 1 ? kUnit : kStrided;
+    const int64_t wide = s.rows <= kRows ? V::wide_panels(static_cast<int>(s.rows)) : 1;
+    for (int64_t col = 0; col < s.cols;) {
+      const int64_t left = s.cols - col, panels = left >= wide * kWidth ? wide : 1;
+      const Run* by_rows = panels > 1 ? table.wide : left <= kLanes ? table.narrow : table.whole;
+      const T *a = s.a, *b = s.b + col / kWidth * s.b_panel;
+      for (int64_t row = 0; row < s.rows; row += kRows, a += s.a_tile) {
+        const int64_t rows = s.rows - row < kRows ? s.rows - row : kRows;
+        by_rows[rows - 1](s, a, b, row, col);
+      }
+      col += panels * kWidth;
+    }
+  }
+};
+
+// Panels from rows that are contiguous in k: blocks of kLanes x kLanes are transposed in registers.
+template <class V, class T>
+void pack_transposed(const PackSource<T>& s, int64_t first, int64_t width, T* panel) {
+  constexpr int64_t kLanes = V::kLanes;
+  for (int64_t part = 0; part < width; part += kLanes) {
+    const int64_t kept = width - part < kLanes ? width - part : kLanes, rows = s.count - first - part;
+    const T* source = s.source + (first + part) * s.i_stride;
+    for (int64_t k = 0; k < s.steps; k += kLanes) {
+      const int64_t n = s.steps - k < kLanes ? s.steps - k : kLanes;
+      V block[kLanes];
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kLanes; ++i) {
+        if (i >= rows || i >= kept) block[i] = V::set(0);
+        else if (n == kLanes) block[i] = V::load(source + i * s.i_stride + k);
+        else block[i] = V::load_part(source + i * s.i_stride + k, n);
+      }
+      V::transpose(block);
+      T* out = panel + k * width + part;
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kLanes; ++i) {
+        if (i >= n) break;
+        if (kept == kLanes) block[i].store(out + i * width);
+        else block[i].store_part(out + i * width, kept);
+      }
+    }
+  }
+}
+
+// Panels from steps that are contiguous in i.
+template <class V, class T>
+void pack_contiguous(const PackSource<T>& s, int64_t first, int64_t width, T* panel) {
+  constexpr int64_t kLanes = V::kLanes;
+  for (int64_t part = 0; part < width; part += kLanes) {
+    const int64_t kept = width - part < kLanes ? width - part : kLanes;
+    const int64_t left = s.count - first - part, n = left < 0 ? 0 : left < kept ? left : kept;
+    const T* source = s.source + first + part;
+    T* out = panel + part;
+    if (n == kLanes)
+      for (int64_t k = 0; k < s.steps; ++k) V::load(source + k * s.k_stride).store(out + k * width);
+    else
+      for (int64_t k = 0; k < s.steps; ++k) V::load_part(source + k * s.k_stride, n).store_part(out + k * width, kept);
+  }
+}
+
+template <class V, class T>
+void pack(const PackSource<T>& s, int64_t width, T* panels) {
+  for (int64_t first = 0; first < s.count; first += width, panels += width * s.steps) {
+    if (s.i_stride == 1) pack_contiguous<V>(s, first, width, panels);
+    else if (s.k_stride == 1) pack_transposed<V>(s, first, width, panels);
+    else
+      for (int64_t k = 0; k < s.steps; ++k)
+        for (int64_t i = 0; i < width; ++i)
+          panels[k * width + i] = first + i < s.count ? s.source[(first + i) * s.i_stride + k * s.k_stride] : T(0);
+  }
+}
+
+// kAdd: target += source, else target = source.
+template <class V, bool kAdd, class T>
+void move_runs(const RunCopy<T>& s) {
+  constexpr int64_t kLanes = V::kLanes;
+  for (int64_t r = 0; r < s.rows; ++r) {
+    T* target = s.target + r * s.target_step;
+    const T* source = s.source + r * s.source_step;
+    if (s.stride != 1) {
+      for (int64_t j = 0; j < s.length; ++j) target[j] = kAdd ? target[j] + source[j * s.stride] : source[j * s.stride];
+      continue;
+    }
+    int64_t j = 0;
+    for (; j + kLanes <= s.length; j += kLanes) {
+      const V v = V::load(source + j);
+      (kAdd ? V::load(target + j) + v : v).store(target + j);
+    }
+    if (const int64_t n = s.length - j; n > 0) {
+      const V v = V::load_part(source + j, n);
+      (kAdd ? V::load_part(target + j, n) + v : v).store_part(target + j, n);
+    }
+  }
+}
+
+template <class V, class T>
+void axpy(T* y, const T* x, int64_t x_stride, int64_t y_stride, int64_t n, T factor) {
+  constexpr int64_t kLanes = V::kLanes;
+  if (x_stride != 1 || y_stride != 1) {
+    for (int64_t j = 0; j < n; ++j) y[j * y_stride] += factor * x[j * x_stride];
+    return;
+  }
+  const V scale = V::set(factor);
+  int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) fma(scale, V::load(x + j), V::load(y + j)).store(y + j);
+  if (j < n) fma(scale, V::load_part(x + j, n - j), V::load_part(y + j, n - j)).store_part(y + j, n - j);
+}
+
+template <class V>
+constexpr GemmTier<typename V::Scalar> make_tier() {
+  using T = typename V::Scalar;
+  return {Tile<V>::kRows, Tile<V>::kWidth, Tile<V>::multiply, pack<V, T>, move_runs<V, false, T>, move_runs<V, true, T>, axpy<V, T>};
+}
+
+}  // namespace tandem::cpu
