@@ -1,5 +1,7 @@
 #include "models/run/run_config.h"
 
+#include "runtime/io/file.h"
+
 namespace tandem {
 namespace {
 
@@ -11,6 +13,7 @@ std::vector<ConfigKey> data_keys(RunConfig& c) {
       text_key("data.test_path", "a test part of its own; empty: the test rows are split off", c.test_path),
       text_key("data.test_labels", "idx: the labels of the test part", c.test_labels),
       list_key("data.columns", "csv: column names, for a file without a header line", c.columns),
+      integer_key("data.skip_lines", "csv: lines before the header or the first row", c.skip_lines, 0),
       list_key("data.ignore", "columns or arrays that are not features", c.ignore),
       text_key("data.label", "the column to predict (csv: 'last' for the last one)", c.label),
       choice_key("data.target", "class | value: what the label is", c.target, {"class", "value"}),
@@ -76,6 +79,13 @@ std::vector<ConfigKey> RunConfig::keys() {
   return all;
 }
 
+void RunConfig::read_file(const std::filesystem::path& file) {
+  read_config(keys(), tandem::read_file(file, Limits{}.config_bytes), file.string());
+  for (std::string* data_file : {&path, &labels, &test_path, &test_labels})
+    if (!data_file->empty() && std::filesystem::path(*data_file).is_relative())
+      *data_file = std::filesystem::absolute(file.parent_path() / *data_file).lexically_normal().string();
+}
+
 DataConfig RunConfig::data_config() const {
   DataConfig config;
   config.format = format == "csv" ? DataFormat::kCsv : format == "idx" ? DataFormat::kIdx : DataFormat::kNpz;
@@ -85,6 +95,7 @@ DataConfig RunConfig::data_config() const {
   config.test_path = test_path;
   config.test_labels_path = test_labels;
   config.csv.names = columns;
+  config.csv.skip_lines = skip_lines;
   config.ignore = ignore;
   config.label = label;
   config.target = target == "class" ? TargetKind::kClass : TargetKind::kValue;

@@ -21,7 +21,7 @@ struct RunConfig {
   std::vector<int64_t> image;  // channels, height, width: the row's columns or the IDX image as one input
   std::string label = "label", input = "image", target = "class", impute = "median";
   float scale = 1, test_share = 0.2f, validation_share = 0.1f;
-  int64_t split_seed = 0, min_count = 1;
+  int64_t split_seed = 0, min_count = 1, skip_lines = 0;
   // [model]
   ModelConfig model;
   // [train]
@@ -34,8 +34,10 @@ struct RunConfig {
 
   // The keys bound to this object's members: it must outlive them and stay where it is.
   std::vector<ConfigKey> keys();
+  // Reads a config file; its relative data paths are taken from the file's folder.
+  void read_file(const std::filesystem::path& path);
 
-  // Relative paths of the data are looked for beneath `folder`, then beneath its parents' models/datasets and as given.
+  // Relative data paths of a config file stand beside the file: makes them paths from the working directory.
   DataConfig data_config() const;
   SplitOptions split_options() const;
   FeatureOptions feature_options() const;
