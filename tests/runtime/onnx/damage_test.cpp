@@ -1,0 +1,89 @@
+// A valid model, damaged in every place: an Error or a graph that verifies, never a crash. Run under ASan and UBSan in CI.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "runtime/onnx/onnx.h"
+#include "tests/runtime/onnx/wire.h"
+
+namespace tandem {
+namespace {
+
+using namespace testing;
+
+// Small, and with something of everything: symbols, typed and raw data, strings, attributes, a Constant, absent inputs, metadata.
+std::string small_model() {
+  const Wire gemm = node_proto("Gemm", {"x", "w"}, {"h"}, "fc").message(5, Wire().text(1, "transB").number(3, 1).number(20, 2));
+  const Wire constant = node_proto("Constant", {}, {"most"}).message(5, Wire().text(1, "value_float").f32(2, 6).number(20, 1));
+  const Wire shape = node_proto("Constant", {}, {"to"}).message(5, Wire().text(1, "value_ints").number(8, -1).number(8, 1).number(20, 7));
+  Wire graph;
+  graph.text(2, "g")
+      .message(kInputField, value_info("x", 1, {-1, 2}))
+      .message(kInitializerField, f32_tensor("w", {1, 2}, {1, 2}))
+      .message(kInitializerField, tensor_proto("s", 8, {1}).text(6, "ab"))
+      .message(kInitializerField, tensor_proto("r", 9, {2}).text(9, std::string("\0\1", 2)))
+      .message(kNodeField, constant)
+      .message(kNodeField, shape)
+      .message(kNodeField, gemm)
+      .message(kNodeField, node_proto("Clip", {"h", "", "most"}, {"c"}))
+      .message(kNodeField, node_proto("Reshape", {"c", "to"}, {"y"}))
+      .message(kOutputField, value_info("y", 1, {-1, 1}))
+      .message(kOutputField, value_info("s", 8, {1}));
+  return model_proto(graph) + Wire().message(14, Wire().text(1, "k").text(2, "v")).bytes();
+}
+
+// Counts those that were still read.
+int survives(const std::string& bytes) {
+  try {
+    const Graph graph = parse_onnx(bytes);
+    verify(graph);
+    to_text(graph);
+    return 1;
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
+TEST(OnnxDamage, EveryTruncation) {
+  const std::string model = small_model();
+  ASSERT_EQ(survives(model), 1);
+  int read = 0;
+  for (size_t length = 0; length < model.size(); ++length) read += survives(model.substr(0, length));
+  EXPECT_LT(read, 3);  // only where a whole trailing field is gone
+}
+
+TEST(OnnxDamage, EveryValueOfEveryByte) {
+  const std::string model = small_model();
+  int refused = 0;
+  for (size_t i = 0; i < model.size(); ++i)
+    for (int value = 0; value < 256; ++value) {
+      std::string damaged = model;
+      damaged[i] = static_cast<char>(value);
+      refused += 1 - survives(damaged);
+    }
+  EXPECT_GT(refused, static_cast<int>(model.size()) * 64);
+}
+
+TEST(OnnxDamage, EveryByteTakenOutOrThereTwice) {
+  const std::string model = small_model();
+  for (size_t i = 0; i < model.size(); ++i) {
+    survives(std::string(model).erase(i, 1));
+    survives(std::string(model).insert(i, 1, model[i]));
+  }
+}
+
+// What the fuzzer (tests/fuzz/onnx_fuzz.cpp) has found interesting runs here too.
+TEST(OnnxDamage, FuzzerCorpus) {
+  const auto corpus = std::filesystem::path(TANDEM_SOURCE_DIR) / "tests/fuzz/onnx_corpus";
+  if (!std::filesystem::exists(corpus)) GTEST_SKIP() << "no corpus in the source tree";
+  for (const auto& entry : std::filesystem::directory_iterator(corpus)) {
+    std::stringstream bytes;
+    bytes << std::ifstream(entry.path(), std::ios::binary).rdbuf();
+    survives(bytes.str());
+  }
+}
+
+}  // namespace
+}  // namespace tandem
