@@ -15,6 +15,7 @@
 namespace tandem {
 
 struct Node;
+class Graph;
 class InferenceContext;  // input types and shapes in, output types and shapes out
 class GradientContext;   // values in, gradient nodes out
 class BindContext;       // attributes, constant inputs and final shapes of one node
@@ -52,9 +53,10 @@ struct OpDef {
   BoundKernel (*cuda)(const BindContext&) = nullptr;  // null: placed on the CPU, visibly
   std::span<const Alias> aliases = {};
   // Only for ops whose kView output does not start where its input does (tandem.View).
-  int64_t (*view_offset_bytes)(const Node&) = nullptr;
-  // Only for ops whose inputs may be made in place inside output 0 (tandem.Pack): the byte offset of input `i`.
-  int64_t (*placement_offset_bytes)(const Node&, int i) = nullptr;
+  int64_t (*view_offset_bytes)(const Graph&, const Node&) = nullptr;
+  // Only for ops whose inputs may be made in place inside output 0 (tandem.Pack): the byte offset of input `i`,
+  // or -1 if the shapes leave it open (then the kernel copies).
+  int64_t (*placement_offset_bytes)(const Graph&, const Node&, int i) = nullptr;
   // Floating-point operations of one run at these shapes; null: one per output element.
   double (*flops)(const BindContext&) = nullptr;
   bool stateful = false;  // reads a clock, other ranks or a device: never folded, merged or dropped

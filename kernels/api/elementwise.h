@@ -1,0 +1,84 @@
+// Elementwise kernels: one value in, one value out, with NumPy broadcasting where there are several inputs.
+//
+// Shapes: the output's shape is the broadcast of the inputs' (equal to the input's for unary kernels). The output may be
+// the very memory of an input of the same shape and element size; it must not overlap an input in any other way.
+// f32 arithmetic is SIMD and at most 4 ULP from the exact value unless an op says otherwise; other types use the C++
+// library's scalar functions. An element's result depends on its value only, never on where it stands or on the team's size.
+// All throw InvalidArgument for an element type that the op does not take.
+#pragma once
+
+#include <span>
+
+#include "kernels/base/kernel_context.h"
+#include "kernels/base/tensor_view.h"
+
+namespace tandem {
+
+// Abs, neg, relu and sign also take integers; the others f32 and f64.
+enum class UnaryOp : uint8_t {
+  kAbs, kNeg, kExp, kLog, kSqrt, kReciprocal, kRelu, kSigmoid, kTanh, kErf, kSoftplus, kSin, kCos, kFloor, kCeil, kSign,
+  kRound,        // half to even
+  kLeakyRelu,    // alpha: slope below 0
+  kElu,          // alpha: x < 0 gives alpha * (exp(x) - 1); within 2^-22 * alpha absolutely
+  kHardSigmoid,  // min(1, max(0, alpha * x + beta))
+  kGelu,         // x * (1 + erf(x / sqrt 2)) / 2; within 4 ULP of x (not of y: the left tail cancels)
+  kGeluTanh,     // its tanh approximation; same bound
+};
+
+// Backward kernels: dx from dy and what the forward pass saved.
+enum class UnaryGradOp : uint8_t {
+  kRelu, kSigmoid, kTanh, kHardSigmoid,                          // saved: y
+  kLeakyRelu, kElu, kErf, kGelu, kGeluTanh, kSoftplus,           // saved: x
+};
+
+struct UnaryParameters {
+  float alpha = 0, beta = 0;
+};
+
+// min and max propagate NaN. Integer division truncates, and gives 0 for a divisor of 0 (it does not trap); div, mod and pow
+// wrap as two's complement does.
+enum class BinaryOp : uint8_t {
+  kAdd, kSub, kMul, kDiv, kMin, kMax,
+  kMod,   // integers only: the sign of the divisor, as in Python
+  kFmod,  // the sign of the dividend, as C's fmod
+};
+enum class CompareOp : uint8_t { kEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual };
+enum class LogicOp : uint8_t { kAnd, kOr, kXor };
+
+}  // namespace tandem
+
+namespace tandem::cpu {
+
+void unary(const KernelContext&, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters parameters = {});
+// `saved`, `dy` and `dx` have one shape and floating type; dx may be either of the others.
+void unary_backward(const KernelContext&, UnaryGradOp op, ConstTensorView saved, ConstTensorView dy, TensorView dx,
+                    UnaryParameters parameters = {});
+
+// y = min(max(x, low), high); `low` and `high` are scalars of x's type, or null. NaN stays NaN. Numbers.
+void clip(const KernelContext&, ConstTensorView x, ConstTensorView low, ConstTensorView high, TensorView y);
+// dx = low <= x <= high ? dy : 0. Floats.
+void clip_backward(const KernelContext&, ConstTensorView x, ConstTensorView dy, ConstTensorView low, ConstTensorView high,
+                   TensorView dx);
+
+// Numbers; all three of one type.
+void binary(const KernelContext&, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y);
+// y = a ^ b in the type of `a` (computed in double unless both are f32). a, b: f32, f64, i32, i64 in any mixture.
+void pow(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y);
+// y is bool. Equal takes numbers, bool and strings; the orders take numbers.
+void compare(const KernelContext&, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y);
+void logic(const KernelContext&, LogicOp op, ConstTensorView a, ConstTensorView b, TensorView y);  // all bool
+void logical_not(const KernelContext&, ConstTensorView x, TensorView y);                          // both bool
+void is_nan(const KernelContext&, ConstTensorView x, TensorView y);                               // floats -> bool
+void is_inf(const KernelContext&, ConstTensorView x, TensorView y, bool positive, bool negative);  // floats -> bool
+
+// y = condition ? a : b, any element type; `condition` is bool.
+void where(const KernelContext&, ConstTensorView condition, ConstTensorView a, ConstTensorView b, TensorView y);
+
+// Numbers and bool to numbers and bool. A float goes to an integer toward zero; NaN gives 0 and what does not fit the nearest limit
+// (ONNX leaves both open). To bool: whether it is not 0.
+void cast(const KernelContext&, ConstTensorView x, TensorView y);
+
+// y = x * factor. Floats.
+void scale(const KernelContext&, ConstTensorView x, TensorView y, double factor);
+
+}  // namespace tandem::cpu

@@ -1,0 +1,21 @@
+// Indexed reads, and the indexed sums that are their gradients.
+//
+// Indices are i32 or i64 in [-n, n); one outside throws InvalidArgument before anything is written. Output and inputs do not overlap.
+#pragma once
+
+#include "kernels/base/kernel_context.h"
+#include "kernels/base/tensor_view.h"
+
+namespace tandem::cpu {
+
+// y = x.shape[:axis] + indices.shape + x.shape[axis + 1:]; any element type.
+void gather(const KernelContext&, ConstTensorView x, ConstTensorView indices, int axis, TensorView y);
+// dx = 0, then dx[..., indices[i], ...] += dy[..., i, ...] with i ascending. Floats.
+void gather_backward(const KernelContext&, ConstTensorView dy, ConstTensorView indices, int axis, TensorView dx);
+
+// y has the shape of `indices`: y[i..., j, k...] = x[i..., indices[i..., j, k...], k...]; any element type.
+void gather_elements(const KernelContext&, ConstTensorView x, ConstTensorView indices, int axis, TensorView y);
+// The gradient: sums in row-major order of `dy`. Floats.
+void gather_elements_backward(const KernelContext&, ConstTensorView dy, ConstTensorView indices, int axis, TensorView dx);
+
+}  // namespace tandem::cpu

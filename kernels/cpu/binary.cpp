@@ -1,0 +1,166 @@
+// Two operands with broadcasting: f32 arithmetic through the SIMD rows, everything else through one scalar function per op.
+#include <cmath>
+#include <functional>
+#include <type_traits>
+
+#include "kernels/api/elementwise.h"
+#include "kernels/cpu/broadcast.h"
+#include "kernels/cpu/simd/elementwise_f32.h"
+
+namespace tandem::cpu {
+namespace {
+
+// y[i] = f(a[i], b[i]) over the broadcast. The three rows a compiler can vectorise are written out.
+template <class A, class B, class R, class F>
+void map(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y, F f) {
+  const BroadcastLoop<2> loop(y.shape, {&a.shape, &b.shape});
+  const bool walk_a = loop.inner_stride(0) != 0, walk_b = loop.inner_stride(1) != 0;
+  const A* as = a.as<A>().data();
+  const B* bs = b.as<B>().data();
+  R* ys = y.as<R>().data();
+  loop.run(context, [&](const std::array<int64_t, 2>& offsets, int64_t out, int64_t n) {
+    const A* pa = as + offsets[0];
+    const B* pb = bs + offsets[1];
+    R* py = ys + out;
+    if (walk_a && walk_b) {
+      for (int64_t i = 0; i < n; ++i) py[i] = f(pa[i], pb[i]);
+    } else if (walk_a) {
+      for (int64_t i = 0; i < n; ++i) py[i] = f(pa[i], *pb);
+    } else {
+      const A first = *pa;
+      for (int64_t i = 0; i < n; ++i) py[i] = f(first, pb[walk_b ? i : 0]);
+    }
+  });
+}
+
+template <class T>
+using Wrapping = std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>, std::type_identity<T>>::type;
+
+template <class T>
+T quotient(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == 0) return 0;
+    if constexpr (std::is_signed_v<T>)
+      if (b == T{-1}) return static_cast<T>(Wrapping<T>{0} - static_cast<Wrapping<T>>(a));  // the smallest integer wraps
+  }
+  return static_cast<T>(a / b);
+}
+
+template <class T>
+T c_remainder(T a, T b) {
+  if constexpr (std::is_floating_point_v<T>) return std::fmod(a, b);
+  else if (b == 0) return 0;
+  else if constexpr (std::is_signed_v<T>) return b == T{-1} ? T{0} : static_cast<T>(a % b);
+  else return static_cast<T>(a % b);
+}
+
+template <class T>
+T python_modulus(T a, T b) {
+  const T r = c_remainder(a, b);
+  return r != 0 && (r < T{0}) != (b < T{0}) ? static_cast<T>(r + b) : r;
+}
+
+template <class T>
+bool is_nan_value(T v) { return v != v; }
+
+template <class T>
+void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  using W = Wrapping<T>;
+  const auto apply = [&](auto f) { map<T, T, T>(context, a, b, y, f); };
+  switch (op) {
+    case BinaryOp::kAdd: return apply([](T u, T v) { return static_cast<T>(static_cast<W>(u) + static_cast<W>(v)); });
+    case BinaryOp::kSub: return apply([](T u, T v) { return static_cast<T>(static_cast<W>(u) - static_cast<W>(v)); });
+    case BinaryOp::kMul: return apply([](T u, T v) { return static_cast<T>(static_cast<W>(u) * static_cast<W>(v)); });
+    case BinaryOp::kDiv: return apply([](T u, T v) { return quotient(u, v); });
+    case BinaryOp::kMin: return apply([](T u, T v) { return is_nan_value(u) || u < v ? u : v; });
+    case BinaryOp::kMax: return apply([](T u, T v) { return is_nan_value(u) || u > v ? u : v; });
+    case BinaryOp::kFmod: return apply([](T u, T v) { return c_remainder(u, v); });
+    case BinaryOp::kMod: break;
+  }
+  require(std::is_integral_v<T>, "[Mod] floating-point operands need fmod = 1", name(a.dtype));
+  if constexpr (std::is_integral_v<T>) apply([](T u, T v) { return python_modulus(u, v); });
+}
+
+void binary_f32(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  const BroadcastLoop<2> loop(y.shape, {&a.shape, &b.shape});
+  const float *as = a.as<float>().data(), *bs = b.as<float>().data();
+  float* ys = y.as<float>().data();
+  const int64_t step_a = loop.inner_stride(0), step_b = loop.inner_stride(1);
+  loop.run(context, [&](const std::array<int64_t, 2>& offsets, int64_t out, int64_t n) {
+    simd::binary(op, as + offsets[0], step_a, bs + offsets[1], step_b, ys + out, n);
+  });
+}
+
+// Exponents 2 and 1 / 2 are what graphs mostly hold; x * x is also what std::pow rounds to.
+template <class A, class B>
+A power(A a, B b) {
+  if (b == B{2}) return static_cast<A>(static_cast<Wrapping<A>>(a) * static_cast<Wrapping<A>>(a));
+  if constexpr (std::is_same_v<A, float> && std::is_same_v<B, float>) return std::pow(a, b);
+  const double exact = std::pow(static_cast<double>(a), static_cast<double>(b));
+  if constexpr (std::is_floating_point_v<A>) return static_cast<A>(exact);
+  // A conversion that does not fit is undefined in C++; the nearest limit is the honest answer.
+  using Limits = std::numeric_limits<A>;
+  if (!(exact > static_cast<double>(Limits::min()))) return std::isnan(exact) ? A{0} : Limits::min();
+  return exact >= static_cast<double>(Limits::max()) ? Limits::max() : static_cast<A>(exact);
+}
+
+template <class F>
+void visit_power(DType t, F&& f) {
+  if (t == DType::kI32) return f.template operator()<int32_t>();
+  if (t == DType::kI64) return f.template operator()<int64_t>();
+  visit_float(t, f);
+}
+
+template <class T>
+void compare_orders(const KernelContext& context, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  switch (op) {
+    case CompareOp::kEqual: break;
+    case CompareOp::kLess: return map<T, T, bool>(context, a, b, y, std::less<T>{});
+    case CompareOp::kLessOrEqual: return map<T, T, bool>(context, a, b, y, std::less_equal<T>{});
+    case CompareOp::kGreater: return map<T, T, bool>(context, a, b, y, std::greater<T>{});
+    case CompareOp::kGreaterOrEqual: return map<T, T, bool>(context, a, b, y, std::greater_equal<T>{});
+  }
+}
+
+}  // namespace
+
+void binary(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  if (y.dtype == DType::kF32 && op != BinaryOp::kMod && op != BinaryOp::kFmod) return binary_f32(context, op, a, b, y);
+  visit_number(y.dtype, [&]<class T>() { arithmetic<T>(context, op, a, b, y); });
+}
+
+void pow(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y) {
+  visit_power(a.dtype, [&]<class A>() {
+    visit_power(b.dtype, [&]<class B>() { map<A, B, A>(context, a, b, y, power<A, B>); });
+  });
+}
+
+void compare(const KernelContext& context, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  if (op == CompareOp::kEqual)
+    return visit_any(a.dtype, [&]<class T>() { map<T, T, bool>(context, a, b, y, std::equal_to<T>{}); });
+  visit_number(a.dtype, [&]<class T>() { compare_orders<T>(context, op, a, b, y); });
+}
+
+void logic(const KernelContext& context, LogicOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  switch (op) {
+    case LogicOp::kAnd: return map<bool, bool, bool>(context, a, b, y, [](bool u, bool v) { return u && v; });
+    case LogicOp::kOr: return map<bool, bool, bool>(context, a, b, y, [](bool u, bool v) { return u || v; });
+    case LogicOp::kXor: return map<bool, bool, bool>(context, a, b, y, [](bool u, bool v) { return u != v; });
+  }
+}
+
+void where(const KernelContext& context, ConstTensorView condition, ConstTensorView a, ConstTensorView b, TensorView y) {
+  const BroadcastLoop<3> loop(y.shape, {&condition.shape, &a.shape, &b.shape});
+  const bool* chosen = condition.as<bool>().data();
+  const int64_t step_c = loop.inner_stride(0), step_a = loop.inner_stride(1), step_b = loop.inner_stride(2);
+  visit_size(y.dtype, [&]<class T>() {
+    const T *as = a.raw<T>().data(), *bs = b.raw<T>().data();
+    T* ys = y.raw<T>().data();
+    loop.run(context, [&](const std::array<int64_t, 3>& offsets, int64_t out, int64_t n) {
+      for (int64_t i = 0; i < n; ++i)
+        ys[out + i] = chosen[offsets[0] + i * step_c] ? as[offsets[1] + i * step_a] : bs[offsets[2] + i * step_b];
+    });
+  });
+}
+
+}  // namespace tandem::cpu

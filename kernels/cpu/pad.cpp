@@ -1,0 +1,108 @@
+// Padding maps every position of the padded tensor to one of the source, axis by axis (or to none: the constant).
+#include <cstring>
+
+#include "kernels/api/movement.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/strided_copy.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kOutside = -1;
+
+// Where position i (0 is the first element of the unpadded axis) is taken from.
+int64_t source_of(int64_t i, int64_t size, PadMode mode) {
+  if (i >= 0 && i < size) return i;
+  switch (mode) {
+    case PadMode::kConstant: return kOutside;
+    case PadMode::kEdge: return i < 0 ? 0 : size - 1;
+    case PadMode::kWrap: return ((i % size) + size) % size;
+    case PadMode::kReflect: break;
+  }
+  if (size == 1) return 0;
+  const int64_t period = 2 * (size - 1), folded = ((i % period) + period) % period;
+  return folded < size ? folded : period - folded;
+}
+
+// The offset in the source of element i of the padded tensor, or kOutside.
+int64_t source_offset(int64_t i, const Shape& source, const Shape& padded, std::span<const int64_t> before, PadMode mode) {
+  int64_t offset = 0, stride = 1;
+  for (int a = padded.rank() - 1; a >= 0; --a) {
+    const int64_t from = source_of(i % padded[a] - before[static_cast<size_t>(a)], source[a], mode);
+    if (from == kOutside) return kOutside;
+    offset += from * stride;
+    stride *= source[a];
+    i /= padded[a];
+  }
+  return offset;
+}
+
+void check_source(const Shape& source, const Shape& padded, std::span<const int64_t> before, PadMode mode) {
+  ensure(static_cast<int>(before.size()) == source.rank() && padded.rank() == source.rank(), "pads do not fit the rank", before.size());
+  for (int a = 0; a < source.rank(); ++a)
+    require(mode == PadMode::kConstant || source[a] > 0 || padded[a] == 0, "[Pad] this mode needs a source; shape", to_string(source));
+}
+
+// The part of the source that is kept, as one box.
+void copy_inside(const KernelContext& context, ConstTensorView x, std::span<const int64_t> before, TensorView y) {
+  const auto source = dense_strides(x.shape), target = dense_strides(y.shape);
+  int64_t from = 0, to = 0;
+  StridedCopy box;
+  for (int a = 0; a < x.shape.rank(); ++a) {
+    const size_t i = static_cast<size_t>(a);
+    const int64_t first = std::max<int64_t>(0, -before[i]), start = std::max<int64_t>(0, before[i]);
+    box.add_axis(std::max<int64_t>(0, std::min(x.shape[a] - first, y.shape[a] - start)), source[i], target[i]);
+    from += first * source[i];
+    to += start * target[i];
+  }
+  const int64_t size = static_cast<int64_t>(size_of(x.dtype));
+  box.run(context, x.data + from * size, y.data + to * size, size_of(x.dtype));
+}
+
+}  // namespace
+
+void pad(const KernelContext& context, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value,
+         TensorView y) {
+  check_source(x.shape, y.shape, before, mode);
+  visit_size(x.dtype, [&]<class T>() {
+    T* out = y.raw<T>().data();
+    if (mode == PadMode::kConstant) {
+      require(!value || value.elements() == 1, "[Pad] the constant must be one element; its shape", to_string(value.shape));
+      const T outside = value ? value.raw<T>()[0] : T{};
+      parallel_chunks(context, y.elements(), kGrain, [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, outside); });
+      return copy_inside(context, x, before, y);
+    }
+    const T* in = x.raw<T>().data();
+    parallel_chunks(context, y.elements(), kGrain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = in[source_offset(i, x.shape, y.shape, before, mode)];
+    });
+  });
+}
+
+void pad_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> before, PadMode mode, TensorView dx) {
+  check_source(dx.shape, dy.shape, before, mode);
+  visit_float(dx.dtype, [&]<class T>() {
+    const T* grad = dy.as<T>().data();
+    T* out = dx.as<T>().data();
+    std::fill_n(out, dx.elements(), T{0});
+    if (mode == PadMode::kConstant) {
+      std::array<int64_t, Shape::kMaxRank> back{};
+      for (size_t a = 0; a < before.size(); ++a) back[a] = -before[a];
+      return copy_inside(context, dy, std::span(back).first(before.size()), dx);
+    }
+    for (int64_t i = 0; i < dy.elements(); ++i) out[source_offset(i, dx.shape, dy.shape, before, mode)] += grad[i];
+  });
+}
+
+void tile_backward(const KernelContext&, ConstTensorView dy, TensorView dx) {
+  std::array<int64_t, Shape::kMaxRank> none{};
+  visit_float(dx.dtype, [&]<class T>() {
+    const T* grad = dy.as<T>().data();
+    T* out = dx.as<T>().data();
+    std::fill_n(out, dx.elements(), T{0});
+    const auto before = std::span(none).first(static_cast<size_t>(dx.shape.rank()));
+    for (int64_t i = 0; i < dy.elements(); ++i) out[source_offset(i, dx.shape, dy.shape, before, PadMode::kWrap)] += grad[i];
+  });
+}
+
+}  // namespace tandem::cpu

@@ -1,0 +1,306 @@
+// One engine for all reductions. Neighbouring axes of one kind are merged; what remains alternates between kept and reduced. If the
+// innermost is reduced, an output element sums contiguous segments (16 lanes); if it is kept, a tile of 64 neighbouring outputs goes
+// down the rows together, so that memory is read in order either way.
+#include "kernels/api/reduce.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "kernels/cpu/parallel.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kLanes = 16, kBlock = 512, kTile = 64, kTileRows = 32;
+
+// Each op: the neutral element, what an element contributes, how two contributions join, and the last step.
+struct Add {
+  template <class T> static constexpr T neutral() { return 0; }
+  template <class T> static T join(T a, T b) {
+    if constexpr (std::is_integral_v<T>) {
+      using U = std::make_unsigned_t<T>;
+      return static_cast<T>(static_cast<U>(a) + static_cast<U>(b));
+    } else {
+      return a + b;
+    }
+  }
+  template <class T> static T map(T x, T) { return x; }
+  template <class W> static W finish(W total, W, int64_t) { return total; }
+};
+template <class T>
+T product(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    using U = std::make_unsigned_t<T>;
+    return static_cast<T>(static_cast<U>(a) * static_cast<U>(b));
+  } else {
+    return a * b;
+  }
+}
+struct Mean : Add {
+  template <class W> static W finish(W total, W, int64_t n) {
+    if constexpr (std::is_integral_v<W>) return n ? total / static_cast<W>(n) : W{0};
+    else return total / static_cast<W>(n);
+  }
+};
+struct Norm1 : Add {
+  template <class T> static T map(T x, T) { return x < T{0} ? static_cast<T>(T{0} - x) : x; }
+};
+struct Squares : Add {
+  template <class T> static T map(T x, T) { return product(x, x); }
+};
+struct Norm2 : Squares {
+  template <class W> static W finish(W total, W, int64_t) { return static_cast<W>(std::sqrt(static_cast<double>(total))); }
+};
+struct LogSum : Add {
+  template <class W> static W finish(W total, W, int64_t) { return static_cast<W>(std::log(static_cast<double>(total))); }
+};
+// The second pass of log-sum-exp; `shift` is the largest element, found by the first.
+struct LogSumExp : Add {
+  static constexpr bool kShifted = true;
+  template <class T> static T usable(T shift) { return std::isinf(shift) ? T{0} : shift; }
+  template <class T> static T map(T x, T shift) { return std::exp(x - usable(shift)); }
+  template <class W> static W finish(W total, W shift, int64_t) { return std::log(total) + usable(shift); }
+};
+struct Prod {
+  template <class T> static constexpr T neutral() { return 1; }
+  template <class T> static T join(T a, T b) { return product(a, b); }
+  template <class T> static T map(T x, T) { return x; }
+  template <class W> static W finish(W total, W, int64_t) { return total; }
+};
+struct Max {
+  template <class T> static constexpr T neutral() {
+    using L = std::numeric_limits<T>;
+    return L::has_infinity ? -L::infinity() : L::lowest();
+  }
+  template <class T> static T join(T a, T b) { return a > b || a != a ? a : b; }
+  template <class T> static T map(T x, T) { return x; }
+  template <class W> static W finish(W total, W, int64_t) { return total; }
+};
+struct Min {
+  template <class T> static constexpr T neutral() {
+    using L = std::numeric_limits<T>;
+    return L::has_infinity ? L::infinity() : L::max();
+  }
+  template <class T> static T join(T a, T b) { return a < b || a != a ? a : b; }
+  template <class T> static T map(T x, T) { return x; }
+  template <class W> static W finish(W total, W, int64_t) { return total; }
+};
+
+template <class Op>
+constexpr bool is_shifted = requires { Op::kShifted; };
+// What block totals are added in.
+template <class T>
+using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
+
+// The axes after merging: kept ones and reduced ones, each outermost first, with their strides in the input.
+struct Axes {
+  std::array<int64_t, Shape::kMaxRank> size{}, stride{};
+  int count = 0;
+  int64_t total = 1;
+
+  // Offset in the input of the i-th combination of all axes but the last `skip`.
+  int64_t offset(int64_t i, int skip) const {
+    if (count <= skip) return 0;
+    int64_t at = 0;
+    for (size_t a = static_cast<size_t>(count - 1 - skip); a > 0; --a) {
+      at += i % size[a] * stride[a];
+      i /= size[a];
+    }
+    return at + i * stride[0];
+  }
+  int64_t innermost() const { return size[static_cast<size_t>(count - 1)]; }
+};
+
+struct Layout {
+  Axes kept, reduced;
+  bool inner_reduced = true;
+
+  Layout(const Shape& shape, AxisMask mask) {
+    std::array<int64_t, Shape::kMaxRank> strides{};
+    int64_t stride = 1;
+    for (int i = shape.rank() - 1; i >= 0; stride *= shape[i], --i) strides[static_cast<size_t>(i)] = stride;
+    Axes* previous = nullptr;
+    for (int i = 0; i < shape.rank(); ++i) {
+      if (shape[i] == 1) continue;
+      Axes* axes = mask >> i & 1 ? &reduced : &kept;
+      if (axes != previous) axes->size[static_cast<size_t>(axes->count++)] = 1;
+      const size_t last = static_cast<size_t>(axes->count - 1);
+      axes->size[last] *= shape[i];
+      axes->stride[last] = strides[static_cast<size_t>(i)];
+      axes->total *= shape[i];
+      previous = axes;
+    }
+    inner_reduced = previous != &kept;
+  }
+};
+
+// The contribution of n neighbouring elements.
+template <class Op, class T>
+void add_segment(const T* x, int64_t n, T shift, Wide<T>& total) {
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t end = std::min(n, begin + kBlock);
+    std::array<T, kLanes> lanes;
+    lanes.fill(Op::template neutral<T>());
+    int64_t i = begin;
+    for (; i + kLanes <= end; i += kLanes)
+      for (int64_t l = 0; l < kLanes; ++l) lanes[static_cast<size_t>(l)] = Op::join(lanes[static_cast<size_t>(l)], Op::map(x[i + l], shift));
+    for (size_t l = 0; i < end && l < kLanes; ++i, ++l) lanes[l] = Op::join(lanes[l], Op::map(x[i], shift));
+    for (size_t width = kLanes / 2; width > 0; width /= 2)
+      for (size_t l = 0; l < width; ++l) lanes[l] = Op::join(lanes[l], lanes[l + width]);
+    total = Op::join(total, static_cast<Wide<T>>(lanes[0]));
+  }
+}
+
+template <class Op, class T>
+void reduce_inner(const KernelContext& context, const Layout& layout, const T* x, T* y) {
+  const int64_t length = layout.reduced.count ? layout.reduced.innermost() : 1, segments = layout.reduced.total / length;
+  parallel_chunks(context, layout.kept.total, grain_of(layout.reduced.total), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      const T* base = x + layout.kept.offset(o, 0);
+      const T shift = is_shifted<Op> ? y[o] : T{0};
+      Wide<T> total = Op::template neutral<Wide<T>>();
+      for (int64_t s = 0; s < segments; ++s) add_segment<Op>(base + layout.reduced.offset(s, 1), length, shift, total);
+      y[o] = static_cast<T>(Op::template finish<Wide<T>>(total, static_cast<Wide<T>>(shift), layout.reduced.total));
+    }
+  });
+}
+
+// `width` <= kTile neighbouring outputs, starting at column x and output y.
+template <class Op, class T>
+void reduce_tile(const Layout& layout, const T* x, T* y, int64_t width) {
+  std::array<T, kTile> shift{}, block;
+  std::array<Wide<T>, kTile> total;
+  total.fill(Op::template neutral<Wide<T>>());
+  if constexpr (is_shifted<Op>) std::copy(y, y + width, shift.begin());
+  const int64_t rows = layout.reduced.total;
+  for (int64_t begin = 0; begin < rows; begin += kTileRows) {
+    const int64_t end = std::min(rows, begin + kTileRows);
+    block.fill(Op::template neutral<T>());
+    for (int64_t r = begin; r < end; ++r) {
+      const T* row = x + layout.reduced.offset(r, 0);
+      for (int64_t c = 0; c < width; ++c) {
+        const size_t k = static_cast<size_t>(c);
+        block[k] = Op::join(block[k], Op::map(row[c], shift[k]));
+      }
+    }
+    for (size_t c = 0; c < static_cast<size_t>(width); ++c) total[c] = Op::join(total[c], static_cast<Wide<T>>(block[c]));
+  }
+  for (size_t c = 0; c < static_cast<size_t>(width); ++c)
+    y[c] = static_cast<T>(Op::template finish<Wide<T>>(total[c], static_cast<Wide<T>>(shift[c]), rows));
+}
+
+template <class Op, class T>
+void reduce_outer(const KernelContext& context, const Layout& layout, const T* x, T* y) {
+  const int64_t columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile), outer = layout.kept.total / columns;
+  parallel_chunks(context, outer * tiles, grain_of(layout.reduced.total * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t o = i / tiles, column = i % tiles * kTile;
+      reduce_tile<Op>(layout, x + layout.kept.offset(o, 1) + column, y + o * columns + column, std::min(kTile, columns - column));
+    }
+  });
+}
+
+template <class Op, class T>
+void run(const KernelContext& context, const Layout& layout, ConstTensorView x, TensorView y) {
+  const T* in = x.as<T>().data();
+  T* out = y.as<T>().data();
+  if (x.elements() == 0) {
+    const Wide<T> none = Op::template finish<Wide<T>>(Op::template neutral<Wide<T>>(), Wide<T>{0}, 0);
+    std::fill_n(out, y.elements(), static_cast<T>(none));
+  } else if (layout.inner_reduced) {
+    reduce_inner<Op>(context, layout, in, out);
+  } else {
+    reduce_outer<Op>(context, layout, in, out);
+  }
+}
+
+template <class T>
+void reduce_numbers(const KernelContext& context, ReduceOp op, const Layout& layout, ConstTensorView x, TensorView y) {
+  switch (op) {
+    case ReduceOp::kSum: return run<Add, T>(context, layout, x, y);
+    case ReduceOp::kMean: return run<Mean, T>(context, layout, x, y);
+    case ReduceOp::kProd: return run<Prod, T>(context, layout, x, y);
+    case ReduceOp::kL1: return run<Norm1, T>(context, layout, x, y);
+    case ReduceOp::kL2: return run<Norm2, T>(context, layout, x, y);
+    case ReduceOp::kSumSquare: return run<Squares, T>(context, layout, x, y);
+    default: break;
+  }
+  if constexpr (std::is_floating_point_v<T>) {
+    if (op == ReduceOp::kLogSum) return run<LogSum, T>(context, layout, x, y);
+    run<Max, T>(context, layout, x, y);
+    run<LogSumExp, T>(context, layout, x, y);
+  } else {
+    no_kernel_for(x.dtype);
+  }
+}
+
+}  // namespace
+
+void reduce(const KernelContext& context, ReduceOp op, ConstTensorView x, TensorView y, AxisMask axes) {
+  const Layout layout(x.shape, axes);
+  ensure(x.dtype == y.dtype && (x.elements() == 0 || layout.kept.total == y.elements()), "reduction's output does not fit",
+         to_string(x.shape), to_string(y.shape));
+  if (op == ReduceOp::kMax) return visit_number(x.dtype, [&]<class T>() { run<Max, T>(context, layout, x, y); });
+  if (op == ReduceOp::kMin) return visit_number(x.dtype, [&]<class T>() { run<Min, T>(context, layout, x, y); });
+  if (x.dtype == DType::kI32) return reduce_numbers<int32_t>(context, op, layout, x, y);
+  if (x.dtype == DType::kI64) return reduce_numbers<int64_t>(context, op, layout, x, y);
+  visit_float(x.dtype, [&]<class T>() { reduce_numbers<T>(context, op, layout, x, y); });
+}
+
+void reduce_to_shape(const KernelContext& context, ConstTensorView x, TensorView y) {
+  const int missing = x.shape.rank() - y.shape.rank();
+  ensure(missing >= 0, "gradient has fewer axes than what it belongs to", to_string(x.shape), to_string(y.shape));
+  AxisMask axes = 0;
+  for (int i = 0; i < x.shape.rank(); ++i) {
+    const int64_t size = i < missing ? 1 : y.shape[i - missing];
+    ensure(size == 1 || size == x.shape[i], "gradient's shape is no broadcast", to_string(x.shape), to_string(y.shape));
+    if (size == 1) axes |= AxisMask{1} << i;
+  }
+  reduce(context, ReduceOp::kSum, x, y, axes);
+}
+
+void arg_reduce(const KernelContext& context, ConstTensorView x, TensorView y, int axis, ArgReduce options) {
+  const AxisView view(x.shape, axis);
+  if (view.outer * view.inner == 0) return;
+  require(view.length > 0, "[ArgMax] the reduced axis is empty; shape", to_string(x.shape));
+  int64_t* out = y.as<int64_t>().data();
+  visit_number(x.dtype, [&]<class T>() {
+    const T* in = x.as<T>().data();
+    parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        const T* row = in + o / view.inner * view.length * view.inner + o % view.inner;
+        int64_t best = 0;
+        for (int64_t i = 1; i < view.length; ++i) {
+          const T challenger = row[i * view.inner], holder = row[best * view.inner];
+          const bool better = options.largest ? challenger > holder : challenger < holder;
+          if (better || (options.select_last && challenger == holder)) best = i;
+        }
+        out[o] = best;
+      }
+    });
+  });
+}
+
+void cumsum(const KernelContext& context, ConstTensorView x, TensorView y, int axis, CumSum options) {
+  const AxisView view(x.shape, axis);
+  visit_number(x.dtype, [&]<class T>() {
+    const T* in = x.as<T>().data();
+    T* out = y.as<T>().data();
+    parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        const int64_t first = o / view.inner * view.length * view.inner + o % view.inner;
+        Wide<T> total = 0;
+        for (int64_t i = 0; i < view.length; ++i) {
+          const int64_t at = first + (options.reverse ? view.length - 1 - i : i) * view.inner;
+          const Wide<T> with = Add::join(total, static_cast<Wide<T>>(in[at]));
+          out[at] = static_cast<T>(options.exclusive ? total : with);
+          total = with;
+        }
+      }
+    });
+  });
+}
+
+}  // namespace tandem::cpu

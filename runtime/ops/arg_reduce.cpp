@@ -1,0 +1,61 @@
+// ArgMax, ArgMin (ONNX 1; select_last_index from 12 on) and CumSum (11).
+#include "kernels/api/reduce.h"
+#include "runtime/ops/element_types.h"
+#include "runtime/ops/index_list.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kArgAttributes[] = {"axis", "keepdims", "select_last_index"};
+constexpr std::string_view kCumSumAttributes[] = {"exclusive", "reverse"};
+constexpr Alias kInPlace[] = {{.input = 0, .output = 0}};
+
+void infer_arg(InferenceContext& node) {
+  require_arithmetic(node, 0);
+  if (!node.has_rank(0)) return node.set_output(0, DType::kI64, std::nullopt);
+  Dims dims = node.dims(0);
+  const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
+  node.require(dims[static_cast<size_t>(axis)].size != 0, "the axis is empty", axis);
+  if (node.get_int("keepdims", 1)) dims[static_cast<size_t>(axis)] = Dim(1);
+  else dims.erase(dims.begin() + axis);
+  node.set_output(0, DType::kI64, std::move(dims));
+}
+
+template <bool largest>
+BoundKernel bind_arg(const BindContext& node) {
+  const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
+  const cpu::ArgReduce options{largest, node.get_int("select_last_index", 0) != 0};
+  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) { cpu::arg_reduce(context, in[0], out[0], axis, options); }};
+}
+
+void infer_cumsum(InferenceContext& node) {
+  require_arithmetic(node, 0);
+  require_index(node, 1);
+  node.set_output_like(0, 0);
+}
+
+BoundKernel bind_cumsum(const BindContext& node) {
+  const cpu::CumSum options{node.get_int("exclusive", 0) != 0, node.get_int("reverse", 0) != 0};
+  return {.run = [options, own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
+    const IndexList axes(in[1]);
+    require(axes.size() == 1, "[CumSum] axis must be one number", axes.size());
+    cpu::cumsum(context, in[0], out[0], NodeContext(own).normalized_axis(axes[0], in[0].shape.rank()), options);
+  }};
+}
+
+// Element i counts in the sums from i on (up to i if reversed): the gradient sums from the other end.
+void cumsum_gradient(GradientContext& node) {
+  node.set_input_grad(0, node.emit("CumSum", {node.output_grad(), node.input(1)},
+                                   {{"exclusive", node.get_int("exclusive", 0)}, {"reverse", int64_t{!node.get_int("reverse", 0)}}}));
+}
+
+}  // namespace
+
+extern const OpDef arg_max_op, arg_min_op, cumsum_op;
+
+constinit const OpDef arg_max_op = {.name = "ArgMax", .attributes = kArgAttributes, .infer = infer_arg, .cpu = bind_arg<true>};
+constinit const OpDef arg_min_op = {.name = "ArgMin", .attributes = kArgAttributes, .infer = infer_arg, .cpu = bind_arg<false>};
+constinit const OpDef cumsum_op = {.name = "CumSum", .since = 11, .min_inputs = 2, .max_inputs = 2, .attributes = kCumSumAttributes,
+                                   .infer = infer_cumsum, .gradient = cumsum_gradient, .cpu = bind_cumsum, .aliases = kInPlace};
+
+}  // namespace tandem

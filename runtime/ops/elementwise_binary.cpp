@@ -1,0 +1,145 @@
+// Arithmetic, comparison and logic on two values with NumPy broadcasting (ONNX opset 7 on).
+//
+// The gradient of a broadcast operand is summed back to its shape (tandem.ReduceToShape).
+#include "kernels/api/elementwise.h"
+
+#include "runtime/ops/element_types.h"
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+constexpr Alias kInPlace[] = {{.input = 0, .output = 0}, {.input = 1, .output = 0}};
+constexpr std::string_view kFmod[] = {"fmod"};
+
+void infer_arithmetic(InferenceContext& node) {
+  require_arithmetic(node, 0);
+  node.require_same_dtype(0, 1);
+  node.set_output(0, node.dtype(0), node.broadcast_dims(0, 1));
+}
+void infer_pow(InferenceContext& node) {
+  for (int i = 0; i < 2; ++i) {
+    const DType t = node.dtype(i);
+    node.require(t == DType::kF32 || t == DType::kF64 || t == DType::kI32 || t == DType::kI64,
+                 "operands must be f32, f64, i32 or i64 (input, type)", i, name(t));
+  }
+  node.set_output(0, node.dtype(0), node.broadcast_dims(0, 1));
+}
+void infer_mod(InferenceContext& node) {
+  const int64_t fmod = node.get_int("fmod", 0);
+  node.require(fmod == 1 || !is_float(node.dtype(0)), "floating-point operands need fmod = 1", fmod);
+  infer_arithmetic(node);
+}
+void infer_equal(InferenceContext& node) {
+  if (node.dtype(0) != DType::kBool && node.dtype(0) != DType::kString) require_arithmetic(node, 0);
+  node.require_same_dtype(0, 1);
+  node.set_output(0, DType::kBool, node.broadcast_dims(0, 1));
+}
+void infer_order(InferenceContext& node) {
+  require_arithmetic(node, 0);
+  node.require_same_dtype(0, 1);
+  node.set_output(0, DType::kBool, node.broadcast_dims(0, 1));
+}
+void infer_logic(InferenceContext& node) {
+  node.require_dtype(0, DType::kBool);
+  node.require_dtype(1, DType::kBool);
+  node.set_output(0, DType::kBool, node.broadcast_dims(0, 1));
+}
+
+template <BinaryOp op>
+BoundKernel bind(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::binary(context, op, in[0], in[1], out[0]); }};
+}
+BoundKernel bind_pow(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::pow(context, in[0], in[1], out[0]); }};
+}
+BoundKernel bind_mod(const BindContext& node) {
+  const BinaryOp op = node.get_int("fmod", 0) ? BinaryOp::kFmod : BinaryOp::kMod;
+  return {.run = [op](const KernelContext& context, Inputs in, Outputs out) { cpu::binary(context, op, in[0], in[1], out[0]); }};
+}
+template <CompareOp op>
+BoundKernel bind_compare(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::compare(context, op, in[0], in[1], out[0]); }};
+}
+template <LogicOp op>
+BoundKernel bind_logic(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::logic(context, op, in[0], in[1], out[0]); }};
+}
+
+// Gives input i the gradient `grad()`, summed to the input's shape, if it is wanted.
+template <class Grad>
+void set_reduced(GradientContext& node, int i, Grad grad) {
+  if (node.wants(i)) node.set_input_grad(i, node.reduce_to(grad(), node.input(i)));
+}
+
+void add_gradient(GradientContext& node) {
+  for (int i = 0; i < 2; ++i) set_reduced(node, i, [&] { return node.output_grad(); });
+}
+void sub_gradient(GradientContext& node) {
+  set_reduced(node, 0, [&] { return node.output_grad(); });
+  if (node.wants(1)) node.set_input_grad(1, node.emit("Neg", {node.reduce_to(node.output_grad(), node.input(1))}));
+}
+void mul_gradient(GradientContext& node) {
+  for (int i = 0; i < 2; ++i) set_reduced(node, i, [&] { return node.emit("Mul", {node.output_grad(), node.input(1 - i)}); });
+}
+// d(a / b) = dy / b, and -(dy / b) * y.
+void div_gradient(GradientContext& node) {
+  const ValueId quotient = node.emit("Div", {node.output_grad(), node.input(1)});
+  set_reduced(node, 0, [&] { return quotient; });
+  set_reduced(node, 1, [&] { return node.emit("Neg", {node.emit("Mul", {quotient, node.output(0)})}); });
+}
+// d(a ^ b) = dy * b * a ^ (b - 1), and dy * y * log(a), taken as 0 where a <= 0.
+void pow_gradient(GradientContext& node) {
+  const DType dtype = node.type(node.input(0)).dtype;
+  const auto scalar = [&](double value) { return node.scalar(value, dtype); };
+  ValueId exponent = node.input(1);
+  if (node.type(exponent).dtype != dtype) exponent = node.emit("Cast", {exponent}, {{"to", static_cast<int64_t>(dtype)}});
+  set_reduced(node, 0, [&] {
+    const ValueId power = node.emit("Pow", {node.input(0), node.emit("Sub", {exponent, scalar(1)})});
+    return node.emit("Mul", {node.output_grad(), node.emit("Mul", {exponent, power})});
+  });
+  if (!node.wants(1)) return;
+  node.require(node.type(node.input(1)).dtype == dtype, "the exponent's gradient needs operands of one type");
+  set_reduced(node, 1, [&] {
+    const ValueId slope = node.emit("Mul", {node.output(0), node.emit("Log", {node.input(0)})});
+    const ValueId positive = node.emit("Greater", {node.input(0), scalar(0)});
+    return node.emit("Mul", {node.output_grad(), node.emit("Where", {positive, slope, scalar(0)})});
+  });
+}
+
+using Rule = void (*)(InferenceContext&);
+using Gradient = void (*)(GradientContext&);
+using Bind = BoundKernel (*)(const BindContext&);
+
+constexpr OpDef binary(std::string_view name, int since, Rule infer, Gradient gradient, Bind cpu) {
+  return {.name = name, .since = since, .min_inputs = 2, .max_inputs = 2, .infer = infer, .gradient = gradient, .cpu = cpu,
+          .aliases = kInPlace};
+}
+// Comparisons answer with another type, so there is nothing to take over.
+constexpr OpDef comparison(std::string_view name, int since, Rule infer, Bind cpu) {
+  return {.name = name, .since = since, .min_inputs = 2, .max_inputs = 2, .infer = infer, .cpu = cpu};
+}
+
+}  // namespace
+
+extern const OpDef add_op, sub_op, mul_op, div_op, pow_op, mod_op, equal_op, less_op, less_or_equal_op, greater_op, greater_or_equal_op,
+    and_op, or_op, xor_op;
+
+constinit const OpDef add_op = binary("Add", 7, infer_arithmetic, add_gradient, bind<BinaryOp::kAdd>);
+constinit const OpDef sub_op = binary("Sub", 7, infer_arithmetic, sub_gradient, bind<BinaryOp::kSub>);
+constinit const OpDef mul_op = binary("Mul", 7, infer_arithmetic, mul_gradient, bind<BinaryOp::kMul>);
+constinit const OpDef div_op = binary("Div", 7, infer_arithmetic, div_gradient, bind<BinaryOp::kDiv>);
+constinit const OpDef pow_op = {.name = "Pow", .since = 7, .min_inputs = 2, .max_inputs = 2, .infer = infer_pow, .gradient = pow_gradient,
+                                .cpu = bind_pow};
+constinit const OpDef mod_op = {.name = "Mod", .since = 10, .min_inputs = 2, .max_inputs = 2, .attributes = kFmod, .infer = infer_mod,
+                                .cpu = bind_mod, .aliases = kInPlace};
+constinit const OpDef equal_op = comparison("Equal", 7, infer_equal, bind_compare<CompareOp::kEqual>);
+constinit const OpDef less_op = comparison("Less", 7, infer_order, bind_compare<CompareOp::kLess>);
+constinit const OpDef less_or_equal_op = comparison("LessOrEqual", 12, infer_order, bind_compare<CompareOp::kLessOrEqual>);
+constinit const OpDef greater_op = comparison("Greater", 7, infer_order, bind_compare<CompareOp::kGreater>);
+constinit const OpDef greater_or_equal_op = comparison("GreaterOrEqual", 12, infer_order, bind_compare<CompareOp::kGreaterOrEqual>);
+constinit const OpDef and_op = binary("And", 7, infer_logic, nullptr, bind_logic<LogicOp::kAnd>);
+constinit const OpDef or_op = binary("Or", 7, infer_logic, nullptr, bind_logic<LogicOp::kOr>);
+constinit const OpDef xor_op = binary("Xor", 7, infer_logic, nullptr, bind_logic<LogicOp::kXor>);
+
+}  // namespace tandem

@@ -1,0 +1,60 @@
+// Expand (ONNX 8) broadcasts to a shape, Tile (6) repeats. Gradient of Tile: tandem.TileGrad(dy, shape of x), the sum of the copies.
+#include "kernels/api/movement.h"
+#include "runtime/ops/gradient_shapes.h"
+#include "runtime/ops/index_list.h"
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+void infer_expand(InferenceContext& node) {
+  node.require_dtype(1, DType::kI64);
+  const auto dims = node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt;
+  node.set_output(0, node.dtype(0), node.broadcast_dims(dims, node.content(1)));
+}
+void expand_gradient(GradientContext& node) {
+  if (node.wants(0)) node.set_input_grad(0, node.reduce_to(node.output_grad(), node.input(0)));
+}
+BoundKernel bind_expand(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::expand(context, in[0], out[0]); }};
+}
+
+void infer_tile(InferenceContext& node) {
+  node.require_dtype(1, DType::kI64);
+  if (!node.has_rank(0)) return node.set_output(0, node.dtype(0), std::nullopt);
+  Dims dims = node.dims(0);
+  const auto repeats = node.content(1);
+  if (repeats) node.require(repeats->size() == dims.size(), "one repeat an axis is needed (repeats, rank)", repeats->size(), dims.size());
+  for (size_t i = 0; i < dims.size(); ++i) {
+    const Dim both[] = {dims[i], repeats ? (*repeats)[i] : Dim()};
+    dims[i] = product(both);
+  }
+  node.set_output(0, node.dtype(0), std::move(dims));
+}
+void tile_gradient(GradientContext& node) {
+  if (node.wants(0)) node.set_input_grad(0, node.emit_internal("TileGrad", {node.output_grad(), shape_of(node, node.input(0))}));
+}
+BoundKernel bind_tile(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::tile(context, in[0], out[0]); }};
+}
+
+void infer_tile_grad(InferenceContext& node) {
+  node.require_float(0);
+  node.set_output(0, node.dtype(0), node.content(1));
+}
+BoundKernel bind_tile_grad(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::tile_backward(context, in[0], out[0]); }};
+}
+
+}  // namespace
+
+extern const OpDef expand_op, tile_op, tile_grad_op;
+
+constinit const OpDef expand_op = {.name = "Expand", .since = 8, .min_inputs = 2, .max_inputs = 2, .infer = infer_expand,
+                                   .gradient = expand_gradient, .cpu = bind_expand};
+constinit const OpDef tile_op = {.name = "Tile", .since = 6, .min_inputs = 2, .max_inputs = 2, .infer = infer_tile,
+                                 .gradient = tile_gradient, .cpu = bind_tile};
+constinit const OpDef tile_grad_op = {.name = "TileGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_tile_grad,
+                                      .cpu = bind_tile_grad};
+
+}  // namespace tandem

@@ -1,0 +1,34 @@
+// Where (ONNX 9): y = condition ? a : b with broadcasting, strings too.
+#include "kernels/api/elementwise.h"
+#include "runtime/ops/contexts.h"
+
+namespace tandem {
+namespace {
+
+constexpr Alias kInPlace[] = {{.input = 1, .output = 0}, {.input = 2, .output = 0}};
+
+void infer_where(InferenceContext& node) {
+  node.require_dtype(0, DType::kBool);
+  node.require_same_dtype(1, 2);
+  const auto dims_of = [&](int i) { return node.has_rank(i) ? std::optional(node.dims(i)) : std::nullopt; };
+  node.set_output(0, node.dtype(1), node.broadcast_dims(dims_of(0), node.broadcast_dims(1, 2)));
+}
+
+void where_gradient(GradientContext& node) {
+  const ValueId zero = node.scalar(0, node.type(node.output(0)).dtype), dy = node.output_grad(), condition = node.input(0);
+  if (node.wants(1)) node.set_input_grad(1, node.reduce_to(node.emit("Where", {condition, dy, zero}), node.input(1)));
+  if (node.wants(2)) node.set_input_grad(2, node.reduce_to(node.emit("Where", {condition, zero, dy}), node.input(2)));
+}
+
+BoundKernel bind_where(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::where(context, in[0], in[1], in[2], out[0]); }};
+}
+
+}  // namespace
+
+extern const OpDef where_op;
+
+constinit const OpDef where_op = {.name = "Where", .since = 9, .min_inputs = 3, .max_inputs = 3, .infer = infer_where,
+                                  .gradient = where_gradient, .cpu = bind_where, .aliases = kInPlace};
+
+}  // namespace tandem
