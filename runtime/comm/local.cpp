@@ -1,4 +1,7 @@
 // The group of one rank.
+#include <mutex>
+#include <optional>
+
 #include "kernels/base/error.h"
 #include "runtime/comm/communicator.h"
 
@@ -27,13 +30,20 @@ class LocalCommunicator final : public Communicator {
     return {std::string(blob)};
   }
   void barrier() override { check_open(); }
-  void abort(std::string_view reason) noexcept override { reason_ = std::string(reason.empty() ? "no reason given" : reason); }
+  void abort(std::string_view reason) noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (!reason_) reason_ = std::string(reason);
+  }
 
  private:
-  void check_open() const { check(reason_.empty(), ErrorCode::kUnavailable, "rank 0 aborted", reason_); }
+  void check_open() {
+    const std::lock_guard lock(mutex_);
+    if (reason_) fail(ErrorCode::kUnavailable, "rank 0 aborted", {*reason_});
+  }
 
   Handle issued_ = 0;
-  std::string reason_;
+  std::mutex mutex_;
+  std::optional<std::string> reason_;
 };
 
 }  // namespace

@@ -1,0 +1,18 @@
+// What of this machine the process may compute on.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace tandem {
+
+struct AllowedCpus {
+  std::vector<int> cpus;  // operating-system numbers, in hwloc's logical order: neighbours in the list share caches and memory
+  int threads = 1;        // that may compute at once: the processors, or fewer under a control group's quota; at least 1
+  std::string note;       // for the user when the quota is less than the processors, else empty
+};
+
+// The calling thread's affinity, within hwloc's allowed set, and the control group's quota. Takes milliseconds: ask once.
+AllowedCpus allowed_cpus();
+
+}  // namespace tandem
