@@ -4,6 +4,7 @@
 
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
+#include "serving/core/model_name.h"
 
 namespace tandem {
 namespace fs = std::filesystem;
@@ -19,13 +20,6 @@ std::vector<std::string> folders_of(const fs::path& path) {
 }
 
 }  // namespace
-
-bool valid_model_name(std::string_view name) {
-  if (name.empty() || name.size() > 128 || name[0] == '.') return false;
-  return std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_-.+=").find(c) != std::string_view::npos;
-  });
-}
 
 ModelRepository::ModelRepository(fs::path root, const VersionPolicy& policy, const Loader& load, const Limits& limits)
     : root_(std::move(root)) {

@@ -57,9 +57,6 @@ class ModelRepository {
   std::map<std::string, std::vector<size_t>, std::less<>> by_name_;  // indices of listings_, versions ascending
 };
 
-// Whether `name` may name a model: 1 to 128 of letters, digits, '_', '-', '.', '+', '=', not beginning with a dot.
-bool valid_model_name(std::string_view name);
-
 // The usual Loader: import, default passes, plan.
 ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& limits);
 

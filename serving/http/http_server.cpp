@@ -48,8 +48,9 @@ class HttpServer::Impl {
     error_code ignored;
     acceptor_->close(ignored);
     for (const auto& worker : workers_) {
+      worker->ended = true;
       worker->sweep.cancel();
-      while (!worker->sessions.empty()) (*worker->sessions.begin())->close();
+      while (!worker->sessions.empty()) std::shared_ptr(*worker->sessions.begin())->close();
       worker->context.restart();
       worker->context.poll();
     }
@@ -63,7 +64,7 @@ class HttpServer::Impl {
     for (const auto& worker : workers_)
       net::post(worker->context, [worker] {
         worker->draining = true;
-        for (Session* session : worker->sessions) session->drain();
+        for (const auto& session : worker->sessions) session->drain();
       });
     std::unique_lock lock(shared_->mutex);
     return shared_->none_left.wait_until(lock, deadline, [&] { return stopped_accepting_ && shared_->connections.load() == 0; });
@@ -106,8 +107,9 @@ class HttpServer::Impl {
     const int64_t others = shared_->connections.fetch_add(1);
     if (others >= most_ + kRefusedAtOnce) return shared_->leave();
     net::post(worker->context, [socket = std::move(socket), worker, shared = shared_, full = others >= most_]() mutable {
+      if (worker->ended) return shared->leave();
       const auto session = std::make_shared<Session>(std::move(socket), worker, shared);
-      if (full) return session->refuse(refusal(503, "too many connections"));
+      if (full) return session->turn_away(refusal(503, "too many connections"));
       session->start();
     });
   }
@@ -129,10 +131,13 @@ class HttpServer::Impl {
   static void sweep(const std::shared_ptr<Worker>& worker) {
     worker->sweep.expires_after(kSweep);
     worker->sweep.async_wait([worker](error_code error) {
-      if (error) return;
+      if (error || worker->ended) return;
       worker->date = http_date();
       const SteadyTime now = std::chrono::steady_clock::now();
-      for (auto next = worker->sessions.begin(); next != worker->sessions.end();) (*next++)->check_deadline(now);  // it may leave
+      for (auto next = worker->sessions.begin(); next != worker->sessions.end();) {
+        const std::shared_ptr<Session> session = *next++;  // it may leave
+        session->check_deadline(now);
+      }
       sweep(worker);
     });
   }

@@ -1,9 +1,11 @@
 #include "serving/http/route.h"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
-#include "serving/core/repository.h"
+#include "serving/core/model_name.h"
+#include "serving/core/version_policy.h"
 
 namespace tandem {
 namespace {

@@ -105,9 +105,10 @@ class Session;
 struct Worker {
   net::io_context context{1};
   net::steady_timer sweep{context};
-  std::unordered_set<Session*> sessions;
+  std::unordered_set<std::shared_ptr<Session>> sessions;  // owned from start to close
   std::string date = http_date();
   bool draining = false;
+  bool ended = false;  // its thread has been joined
 };
 
 // What sessions share with their server; outlives both.
@@ -128,17 +129,17 @@ struct Shared {
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, std::shared_ptr<Worker> worker, std::shared_ptr<Shared> shared)
-      : socket_(std::move(socket)), worker_(std::move(worker)), shared_(std::move(shared)) {
-    worker_->sessions.insert(this);
-  }
+      : worker_(std::move(worker)), shared_(std::move(shared)), socket_(std::move(socket)) {}
 
   void start() {
-    error_code ignored;
-    socket_.set_option(tcp::no_delay(true), ignored);
-    socket_.non_blocking(true, ignored);
+    enter();
     await_request();
   }
-  void refuse(HttpResponse response) { send(std::move(response), true, true); }
+  // Instead of start: an answer without a question.
+  void turn_away(HttpResponse response) {
+    enter();
+    refuse(std::move(response));
+  }
 
   // Called by the sweep.
   void check_deadline(SteadyTime now) {
@@ -151,13 +152,13 @@ class Session : public std::enable_shared_from_this<Session> {
   void drain() {
     if (state_ == State::kIdle) deadline_ = std::min(deadline_, std::chrono::steady_clock::now() + kDrainGrace);
   }
-  // The end of every session. Here, and not in the destructor, it leaves the worker: a lane may be the last to let go of it.
+  // The end of every session. It leaves its worker here and not in the destructor, which may run on a lane.
   void close() {
     if (state_ == State::kClosed) return;
     state_ = State::kClosed;
     error_code ignored;
     socket_.close(ignored);
-    worker_->sessions.erase(this);
+    worker_->sessions.erase(shared_from_this());
     shared_->leave();
   }
 
@@ -165,6 +166,13 @@ class Session : public std::enable_shared_from_this<Session> {
   enum class State : uint8_t { kIdle, kReading, kHandling, kWriting, kLingering, kClosed };
   using Parser = http::request_parser<GrowingBody>;
 
+  void enter() {
+    error_code ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
+    worker_->sessions.insert(shared_from_this());
+  }
+  void refuse(HttpResponse response) { send(std::move(response), true, true); }
   const Limits& limits() const { return shared_->options.limits; }
   void expire_in(std::chrono::milliseconds time) { deadline_ = std::chrono::steady_clock::now() + time; }
 
@@ -230,9 +238,8 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void reject(const error_code& error) {
-    const auto text = [&] { return view_of(boost::beast::string_view(static_cast<const char*>(buffer_.data().data()), buffer_.size())); };
     if (error == http::error::header_limit) {
-      const bool in_first_line = text().substr(0, static_cast<size_t>(limits().request_header_bytes)).find('\n') == std::string_view::npos;
+      const bool in_first_line = parser_->get().target().empty();
       return refuse(in_first_line ? refusal(414, "the request line is too long")
                                   : refusal(431, "headers are longer than " + std::to_string(limits().request_header_bytes) + " bytes"));
     }
@@ -249,9 +256,11 @@ class Session : public std::enable_shared_from_this<Session> {
     deadline_ = SteadyTime::max();
     const ParsedRequest request(parser_->get());
     head_ = request.method() == "HEAD";
-    const HttpRespond respond = [self = shared_from_this()](HttpResponse response) {
-      net::dispatch(self->worker_->context, [self, response = std::move(response)]() mutable {
-        self->send(std::move(response), !self->parser_->get().keep_alive(), false);
+    const HttpRespond respond = [handle = weak_from_this()](HttpResponse response) {
+      const auto self = handle.lock();
+      if (!self) return;  // the server has gone
+      net::dispatch(self->worker_->context, [handle, response = std::move(response)]() mutable {
+        if (const auto session = handle.lock()) session->send(std::move(response), !session->parser_->get().keep_alive(), false);
       });
     };
     try {
@@ -307,9 +316,9 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  tcp::socket socket_;
-  std::shared_ptr<Worker> worker_;
+  std::shared_ptr<Worker> worker_;  // before the socket, which needs the worker's context to the end
   std::shared_ptr<Shared> shared_;
+  tcp::socket socket_;
   State state_ = State::kIdle;
   SteadyTime deadline_ = SteadyTime::max();
   boost::beast::flat_buffer buffer_;

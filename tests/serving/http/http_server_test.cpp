@@ -1,0 +1,297 @@
+// The server at its door: cases A1 to A5 and E1 of the list of attacks, with raw sockets. The handler echoes method, target and body.
+#include "serving/http/http_server.h"
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "kernels/base/error.h"
+#include "tests/serving/http/raw_client.h"
+
+namespace tandem {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const std::string kHost = "Host: t\r\n";
+const std::string kGet = "GET /a HTTP/1.1\r\n" + kHost + "\r\n";
+std::string post(std::string_view headers, std::string_view body = "") {
+  return "POST /p HTTP/1.1\r\n" + kHost + std::string(headers) + "\r\n" + std::string(body);
+}
+
+void echo(const HttpRequest& request, const HttpRespond& respond) {
+  respond({200, "text/plain", std::string(request.method()) + " " + std::string(request.target()) + " " + std::string(request.body())});
+}
+
+class HttpServerTest : public testing::Test {
+ protected:
+  HttpServerTest() {
+    options.port = 0;
+    options.limits.request_bytes = 1 << 20;
+  }
+  void start(HttpHandler handler = echo) { server = std::make_unique<HttpServer>(options, std::move(handler)); }
+  RawClient client() const { return RawClient(server->port()); }
+  // The answer to bytes after which the server must close the connection; and a normal request still works afterwards.
+  std::string refused(std::string_view bytes) {
+    RawClient bad = client();
+    bad.send(bytes);
+    std::string answer = bad.response();
+    EXPECT_TRUE(bad.closes());
+    EXPECT_THAT(client().ask(kGet), StartsWith("HTTP/1.1 200"));
+    return answer;
+  }
+
+  HttpServerOptions options;
+  std::unique_ptr<HttpServer> server;
+};
+
+TEST_F(HttpServerTest, KeepsTheConnectionAndAnswersInOrder) {
+  start();
+  RawClient one = client();
+  EXPECT_THAT(one.ask(kGet), EndsWith("\r\n\r\nGET /a "));
+  one.send(kGet + post("Content-Length: 3\r\n", "xyz") + kGet);
+  EXPECT_THAT(one.response(), EndsWith("GET /a "));
+  EXPECT_THAT(one.response(), EndsWith("POST /p xyz"));
+  EXPECT_THAT(one.response(), EndsWith("GET /a "));
+}
+
+TEST_F(HttpServerTest, PiecesMayComeByteByByte) {
+  start();
+  RawClient one = client();
+  for (const char c : post("Content-Length: 5\r\n", "hello")) {
+    one.send(std::string_view(&c, 1));
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_THAT(one.response(), EndsWith("POST /p hello"));
+  one.send("GET /long");
+  std::this_thread::sleep_for(20ms);
+  EXPECT_THAT(one.ask("-uri HTTP/1.1\r\n" + kHost + "\r\n"), EndsWith("GET /long-uri "));
+}
+
+TEST_F(HttpServerTest, HeadHasNoBodyAndOldClientsAreClosed) {
+  start();
+  RawClient one = client();
+  one.send("HEAD /a HTTP/1.1\r\n" + kHost + "\r\n");
+  const std::string head = one.response(true);
+  EXPECT_THAT(head, HasSubstr("Content-Length: 8\r\n"));
+  EXPECT_THAT(head, EndsWith("\r\n\r\n"));
+  EXPECT_THAT(one.ask(kGet), EndsWith("GET /a "));
+  RawClient old = client();
+  EXPECT_THAT(old.ask("GET /a HTTP/1.0\r\n\r\n"), HasSubstr("Connection: close"));
+  EXPECT_TRUE(old.closes());
+  RawClient polite = client();
+  polite.ask("GET /a HTTP/1.1\r\nConnection: close\r\n" + kHost + "\r\n");
+  EXPECT_TRUE(polite.closes());
+}
+
+TEST_F(HttpServerTest, ChunkedBodies) {
+  start();
+  EXPECT_THAT(client().ask(post("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n4;x=1\r\ndefg\r\n0\r\nTrailer: 1\r\n\r\n")), EndsWith("POST /p abcdefg"));
+  EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "ffffffffffffffff\r\nabc")), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "10000000000000000\r\nabc")), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "-1\r\nabc")), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "3\r\nabcd\r\n0\r\n\r\n")), StartsWith("HTTP/1.1 400"));
+  std::string many;
+  for (int i = 0; i < 100'000; ++i) many += "1\r\nx\r\n";
+  EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", many)), HasSubstr("more than 65536 chunks"));
+}
+
+TEST_F(HttpServerTest, ALengthThatCanBeReadInTwoWaysIsRefused) {
+  start();
+  for (const char* headers :
+       {"Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: 3\r\nContent-Length: 4\r\n", "Content-Length: 3, 4\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+        "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, identity\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n", "Content-Length: 0x3\r\n", "Content-Length: +3\r\n",
+        "Content-Length: \r\n"})
+    EXPECT_THAT(refused(post(headers, "abc")), StartsWith("HTTP/1.1 400")) << headers;
+}
+
+TEST_F(HttpServerTest, HeadersAreBounded) {
+  start();
+  std::string many, one_too_many;
+  for (int i = 0; i < 10'000; ++i) many += "X: 1\r\n";
+  for (int64_t i = 0; i < options.limits.request_headers; ++i) one_too_many += "X: 1\r\n";
+  EXPECT_THAT(refused(post(one_too_many)), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(refused(post(many)), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(refused(post("X: " + std::string(1 << 20, 'x') + "\r\n")), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(refused("GET /" + std::string(1 << 20, 'x') + " HTTP/1.1\r\n" + kHost + "\r\n"), StartsWith("HTTP/1.1 414"));
+}
+
+TEST_F(HttpServerTest, WhatIsNoHttpIsRefused) {
+  start();
+  using namespace std::string_literals;
+  for (const std::string& bytes : {"GET /a\0b HTTP/1.1\r\nHost: t\r\n\r\n"s, "GET /a HTTP/1.1\r\nHost: t\r\nX: a\0b\r\n\r\n"s,
+                                   "GET /a HTTP/1.1\r\nHost : t\r\n\r\n"s, "GET /a HTTP/9.9\r\nHost: t\r\n\r\n"s, "GET /a\r\n\r\n"s,
+                                   "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"s, "GET /a HTTP/1.1\r\n\r\n"s,
+                                   "GET /a HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n"s})
+    EXPECT_THAT(refused(bytes), StartsWith("HTTP/1.1 400")) << bytes;
+  EXPECT_THAT(refused(post("Expect: magic\r\nContent-Length: 1\r\n")), StartsWith("HTTP/1.1 417"));
+}
+
+TEST_F(HttpServerTest, BodiesAreBoundedBeforeTheyAreRead) {
+  start();
+  EXPECT_THAT(refused(post("Content-Length: 1048577\r\n")), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(refused(post("Content-Length: 9223372036854775807\r\n")), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(refused(post("Expect: 100-continue\r\nContent-Length: 1048577\r\n")), StartsWith("HTTP/1.1 413"));
+  RawClient full = client();
+  const std::string body(1 << 20, 'b');
+  EXPECT_THAT(full.ask(post("Content-Length: 1048576\r\n", body)), EndsWith(body));
+}
+
+TEST_F(HttpServerTest, AsksForTheBodyWhenTheClientWaits) {
+  start();
+  RawClient one = client();
+  EXPECT_EQ(one.ask(post("Expect: 100-continue\r\nContent-Length: 3\r\n")), "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_THAT(one.ask("abc"), EndsWith("POST /p abc"));
+  EXPECT_EQ(one.ask(post("Expect: 100-continue\r\nContent-Length: 3\r\n")), "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_THAT(one.ask("def"), EndsWith("POST /p def"));
+}
+
+TEST_F(HttpServerTest, SlowRequestsAreTimedOut) {
+  options.limits.request_timeout_ms = 300;
+  start();
+  EXPECT_THAT(refused("GET /a HT"), StartsWith("HTTP/1.1 408"));
+  EXPECT_THAT(refused(post("Content-Length: 5\r\n", "abc")), StartsWith("HTTP/1.1 408"));
+  RawClient drip = client();  // a byte now and then does not extend the time
+  std::string answer;
+  for (int i = 0; i < 100 && drip.send("G"); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(drip.closes());
+}
+
+TEST_F(HttpServerTest, IdleConnectionsAreClosed) {
+  options.idle_timeout = 200ms;
+  start();
+  RawClient silent = client(), used = client();
+  used.ask(kGet);
+  EXPECT_TRUE(silent.closes());
+  EXPECT_TRUE(used.closes());
+}
+
+TEST_F(HttpServerTest, AClientThatDoesNotReadIsLetGo) {
+  options.limits.request_timeout_ms = 300;
+  start([](const HttpRequest&, const HttpRespond& respond) { respond({200, "text/plain", std::string(64 << 20, 'x')}); });
+  RawClient deaf = client();
+  deaf.send(kGet);
+  std::this_thread::sleep_for(600ms);
+  EXPECT_TRUE(deaf.closes());
+  EXPECT_TRUE(server->stop(2s));
+}
+
+TEST_F(HttpServerTest, TooManyConnectionsArePolitelyRefusedAndItRecovers) {
+  options.limits.connections = 8;
+  start();
+  std::vector<RawClient> held;
+  for (int i = 0; i < 8; ++i) {
+    held.push_back(client());
+    EXPECT_THAT(held.back().ask(kGet), StartsWith("HTTP/1.1 200"));
+  }
+  RawClient extra = client();
+  EXPECT_THAT(extra.response(), StartsWith("HTTP/1.1 503"));
+  EXPECT_TRUE(extra.closes());
+  std::vector<RawClient> flood;
+  for (int i = 0; i < 200; ++i) flood.push_back(client());
+  EXPECT_THAT(held[0].ask(kGet), StartsWith("HTTP/1.1 200"));
+  flood.clear();
+  held.clear();
+  std::string answer;
+  for (int i = 0; i < 100 && !answer.starts_with("HTTP/1.1 200"); ++i) {
+    answer = client().ask(kGet);
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, WhatAHandlerThrowsIsA500) {
+  start([](const HttpRequest&, const HttpRespond&) { throw std::runtime_error("secret"); });
+  const std::string answer = client().ask(kGet);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 500"));
+  EXPECT_THAT(answer, testing::Not(HasSubstr("secret")));
+}
+
+// Answers from threads of its own, after a while, as lanes do.
+class SlowHandler {
+ public:
+  explicit SlowHandler(std::chrono::milliseconds time) : time_(time) {}
+  ~SlowHandler() {
+    for (std::thread& thread : threads_) thread.join();
+  }
+  HttpHandler handler() {
+    return [this](const HttpRequest&, const HttpRespond& respond) {
+      const std::lock_guard lock(mutex_);
+      ++begun;
+      threads_.emplace_back([this, respond] {
+        std::this_thread::sleep_for(time_);
+        respond({200, "text/plain", "late"});
+      });
+    };
+  }
+  std::atomic<int> begun{0};
+
+ private:
+  std::chrono::milliseconds time_;
+  std::mutex mutex_;
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(HttpServerTest, AClientMayLeaveBeforeItsAnswer) {
+  SlowHandler slow(50ms);
+  start(slow.handler());
+  for (int i = 0; i < 50; ++i) client().send(kGet);
+  while (slow.begun < 50) std::this_thread::sleep_for(1ms);
+  EXPECT_THAT(client().ask(kGet), EndsWith("late"));
+  EXPECT_TRUE(server->stop(5s));
+}
+
+TEST_F(HttpServerTest, StopFinishesWhatWasBegunAndTakesNoMore) {
+  SlowHandler slow(300ms);
+  start(slow.handler());
+  RawClient idle = client(), busy = client(), half = client();
+  busy.send(kGet);
+  half.send("GET /a HTTP/1.1\r\n");
+  while (slow.begun < 1) std::this_thread::sleep_for(1ms);
+  std::thread stopping([&] { EXPECT_TRUE(server->stop(5s)); });
+  std::this_thread::sleep_for(100ms);
+  EXPECT_FALSE(client().connected());
+  half.send(kHost + "\r\n");
+  const std::string answer = busy.response();
+  EXPECT_THAT(answer, EndsWith("late"));
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+  EXPECT_THAT(half.response(), EndsWith("late"));
+  EXPECT_TRUE(idle.closes());
+  stopping.join();
+}
+
+TEST_F(HttpServerTest, StopGivesUpAtItsTimeout) {
+  SlowHandler slow(1500ms);
+  start(slow.handler());
+  RawClient busy = client();
+  busy.send(kGet);
+  while (slow.begun < 1) std::this_thread::sleep_for(1ms);
+  EXPECT_FALSE(server->stop(100ms));
+  server.reset();
+  EXPECT_TRUE(busy.closes());
+}
+
+TEST_F(HttpServerTest, APortInUseIsSaidPlainly) {
+  start();
+  options.port = server->port();
+  try {
+    HttpServer second(options, echo);
+    ADD_FAILURE() << "two servers on one port";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+    EXPECT_THAT(error.what(), HasSubstr("port " + std::to_string(options.port) + " of 127.0.0.1 is in use"));
+  }
+  options.host = "not-an-address";
+  EXPECT_THROW(HttpServer(options, echo), Error);
+}
+
+}  // namespace
+}  // namespace tandem
