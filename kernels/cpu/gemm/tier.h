@@ -42,14 +42,14 @@ struct PackSource {
   int64_t count = 0, steps = 0;
 };
 
-// target[r * target_step + j] = source[r * source_step + j * stride] for r < rows, j < length.
+// Many short runs of elements: `rows` times `lines` of them, `length` long, anywhere on both sides.
 template <class T>
-struct RunCopy {
+struct Runs {
   T* target = nullptr;
-  int64_t target_step = 0;
+  int64_t target_row = 0, target_line = 0, target_stride = 1;
   const T* source = nullptr;
-  int64_t source_step = 0, stride = 1;
-  int64_t rows = 0, length = 0;
+  int64_t source_row = 0, source_line = 0, source_stride = 1;
+  int64_t rows = 0, lines = 1, length = 0;
 };
 
 template <class T>
@@ -57,9 +57,10 @@ struct GemmTier {
   int64_t mr, nr;  // rows and columns of a register tile
   void (*multiply)(const GemmBlock<T>&);
   void (*pack)(const PackSource<T>&, int64_t width, T* panels);
-  void (*copy_runs)(const RunCopy<T>&);
-  void (*add_runs)(const RunCopy<T>&);                     // the same, added to the target
-  void (*axpy)(T* y, const T* x, int64_t x_stride, int64_t y_stride, int64_t n, T factor);  // y += factor * x
+  void (*copy_runs)(const Runs<T>&);              // target = source
+  void (*add_runs)(const Runs<T>&);               // target += source
+  void (*scale_add_runs)(const Runs<T>&, T factor);  // target += factor * source
+  T (*dot_runs)(const Runs<T>&, const T* other);  // sum of other (laid out as target is) * source, in one order
 };
 
 // The tier for one element type; f64 has the portable one only.

@@ -162,46 +162,72 @@ void pack(const PackSource<T>& s, int64_t width, T* panels) {
   }
 }
 
-// kAdd: target += source, else target = source.
-template <class V, bool kAdd, class T>
-void move_runs(const RunCopy<T>& s) {
-  constexpr int64_t kLanes = V::kLanes;
-  for (int64_t r = 0; r < s.rows; ++r) {
-    T* target = s.target + r * s.target_step;
-    const T* source = s.source + r * s.source_step;
-    if (s.stride != 1) {
-      for (int64_t j = 0; j < s.length; ++j) target[j] = kAdd ? target[j] + source[j * s.stride] : source[j * s.stride];
-      continue;
+// One run at stride 1: whole vectors, then a part of one. `move` makes the new target from source and target.
+template <class V, bool kReadTarget, class T, class Move>
+inline void move_run(T* target, const T* source, int64_t length, Move move) {
+  int64_t j = 0;
+  for (; j + V::kLanes <= length; j += V::kLanes)
+    move(V::load(source + j), kReadTarget ? V::load(target + j) : V::set(0)).store(target + j);
+  if (const int64_t n = length - j; n > 0)
+    move(V::load_part(source + j, n), kReadTarget ? V::load_part(target + j, n) : V::set(0)).store_part(target + j, n);
+}
+
+template <class V, bool kReadTarget, class T, class Move>
+inline void move_runs(const Runs<T>& s, Move move) {
+  const bool unit = s.source_stride == 1 && s.target_stride == 1;
+  for (int64_t r = 0; r < s.rows; ++r)
+    for (int64_t line = 0; line < s.lines; ++line) {
+      T* target = s.target + r * s.target_row + line * s.target_line;
+      const T* source = s.source + r * s.source_row + line * s.source_line;
+      if (unit) move_run<V, kReadTarget>(target, source, s.length, move);
+      else
+        for (int64_t j = 0; j < s.length; ++j) {
+          T* at = target + j * s.target_stride;
+          move(V::set(source[j * s.source_stride]), kReadTarget ? V::set(*at) : V::set(0)).store_part(at, 1);
+        }
     }
-    int64_t j = 0;
-    for (; j + kLanes <= s.length; j += kLanes) {
-      const V v = V::load(source + j);
-      (kAdd ? V::load(target + j) + v : v).store(target + j);
-    }
-    if (const int64_t n = s.length - j; n > 0) {
-      const V v = V::load_part(source + j, n);
-      (kAdd ? V::load_part(target + j, n) + v : v).store_part(target + j, n);
-    }
-  }
 }
 
 template <class V, class T>
-void axpy(T* y, const T* x, int64_t x_stride, int64_t y_stride, int64_t n, T factor) {
-  constexpr int64_t kLanes = V::kLanes;
-  if (x_stride != 1 || y_stride != 1) {
-    for (int64_t j = 0; j < n; ++j) y[j * y_stride] += factor * x[j * x_stride];
-    return;
-  }
-  const V scale = V::set(factor);
-  int64_t j = 0;
-  for (; j + kLanes <= n; j += kLanes) fma(scale, V::load(x + j), V::load(y + j)).store(y + j);
-  if (j < n) fma(scale, V::load_part(x + j, n - j), V::load_part(y + j, n - j)).store_part(y + j, n - j);
+void copy_runs(const Runs<T>& s) {
+  move_runs<V, false>(s, [](V source, V) { return source; });
+}
+template <class V, class T>
+void add_runs(const Runs<T>& s) {
+  move_runs<V, true>(s, [](V source, V target) { return target + source; });
+}
+template <class V, class T>
+void scale_add_runs(const Runs<T>& s, T factor) {
+  move_runs<V, true>(s, [scale = V::set(factor)](V source, V target) { return fma(scale, source, target); });
+}
+
+template <class V, class T>
+T dot_runs(const Runs<T>& s, const T* other) {
+  V sum = V::set(0);
+  T strided = 0;
+  for (int64_t r = 0; r < s.rows; ++r)
+    for (int64_t line = 0; line < s.lines; ++line) {
+      const T* left = other + r * s.target_row + line * s.target_line;
+      const T* right = s.source + r * s.source_row + line * s.source_line;
+      int64_t j = 0;
+      if (s.source_stride != 1 || s.target_stride != 1) {
+        for (; j < s.length; ++j) strided += left[j * s.target_stride] * right[j * s.source_stride];
+        continue;
+      }
+      for (; j + V::kLanes <= s.length; j += V::kLanes) sum = fma(V::load(left + j), V::load(right + j), sum);
+      if (j < s.length) sum = fma(V::load_part(left + j, s.length - j), V::load_part(right + j, s.length - j), sum);
+    }
+  T lanes[V::kLanes], total = strided;
+  sum.store(lanes);
+  for (T lane : lanes) total += lane;
+  return total;
 }
 
 template <class V>
 constexpr GemmTier<typename V::Scalar> make_tier() {
   using T = typename V::Scalar;
-  return {Tile<V>::kRows, Tile<V>::kWidth, Tile<V>::multiply, pack<V, T>, move_runs<V, false, T>, move_runs<V, true, T>, axpy<V, T>};
+  return {Tile<V>::kRows, Tile<V>::kWidth,  Tile<V>::multiply,     pack<V, T>,
+          copy_runs<V, T>, add_runs<V, T>, scale_add_runs<V, T>, dot_runs<V, T>};
 }
 
 }  // namespace tandem::cpu

@@ -1,0 +1,118 @@
+// The public functions of convolution: views are checked, then handed to the kernel that fits the shape.
+#include "kernels/api/conv.h"
+
+#include <cstring>
+
+#include "kernels/cpu/conv_kernels.h"
+#include "kernels/cpu/gemm/storage.h"
+
+namespace tandem::cpu {
+namespace {
+
+int64_t batch_of(const ConvGeometry& g, const Shape& x, const Shape& y) {
+  const int64_t batch = x.rank() > 0 ? x[0] : 0;
+  ensure(x == g.input_shape(batch), "input of conv does not fit its geometry", to_string(x), to_string(g.input_shape(batch)));
+  ensure(y == g.output_shape(batch), "output of conv does not fit its geometry", to_string(y), to_string(g.output_shape(batch)));
+  return batch;
+}
+
+void check_weight(const ConvGeometry& g, const Shape& w) {
+  ensure(w == g.weight_shape(), "weight of conv does not fit its geometry", to_string(w), to_string(g.weight_shape()));
+}
+
+template <class T>
+ConvOperands<T> operands_of(const ConvGeometry& g, ConstTensorView x, TensorView y, const ConvEpilogue& epilogue) {
+  ConvOperands<T> o;
+  o.batch = batch_of(g, x.shape, y.shape);
+  o.x = x.as<T>().data();
+  o.y = y.as<T>().data();
+  o.activation = epilogue.activation;
+  if (epilogue.bias) {
+    ensure(epilogue.bias.elements() == g.filters, "bias of conv needs one value a filter", epilogue.bias.elements(), g.filters);
+    o.bias = epilogue.bias.as<T>().data();
+  }
+  if (epilogue.residual) {
+    ensure(epilogue.residual.shape == y.shape, "residual of conv needs the shape of its output", to_string(epilogue.residual.shape));
+    o.residual = epilogue.residual.as<T>().data();
+  }
+  return o;
+}
+
+template <class T>
+void forward(const KernelContext& context, const ConvShape& s, const GemmTier<T>& tier, const ConvOperands<T>& o) {
+  if (o.batch == 0) return;
+  if (s.depthwise()) depthwise_forward(context, s, tier, o);
+  else conv_forward(context, s, tier, o);
+}
+
+}  // namespace
+
+PackedFilters pack_filters(const ConvGeometry& g, ConstTensorView w, Isa isa) {
+  check_weight(g, w.shape);
+  const ConvShape s(g);
+  PackedFilters packed;
+  packed.dtype_ = w.dtype;
+  packed.isa_ = isa;
+  visit_float(w.dtype, [&]<class T>() {
+    const GemmTier<T>& tier = gemm_tier<T>(isa);
+    packed.bytes_ = s.depthwise() ? w.bytes() : static_cast<size_t>(filter_panel_elements(s, tier)) * sizeof(T);
+    packed.data_ = make_aligned(packed.bytes_);
+    T* panels = reinterpret_cast<T*>(packed.data_.get());
+    if (s.depthwise()) std::memcpy(panels, w.data, w.bytes());
+    else pack_filter_panels(s, tier, w.as<T>().data(), panels, 1);
+  });
+  return packed;
+}
+
+ConvWorkspace conv_workspace_bytes(const ConvGeometry& g, DType dtype, int threads, Isa isa) {
+  const ConvShape s(g);
+  if (s.depthwise()) return {};
+  return visit_float(dtype, [&]<class T>() {
+    const GemmTier<T>& tier = gemm_tier<T>(isa);
+    const auto bytes = [](int64_t elements) { return static_cast<size_t>(elements) * sizeof(T); };
+    return ConvWorkspace{bytes(conv_forward_elements(s, tier, threads)), bytes(conv_input_grad_elements(s, tier, threads)),
+                         bytes(conv_weight_grad_elements(s, tier, threads))};
+  });
+}
+
+void conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, ConstTensorView w, TensorView y,
+          const ConvEpilogue& epilogue, Isa isa) {
+  check_weight(g, w.shape);
+  visit_float(x.dtype, [&]<class T>() {
+    ConvOperands<T> o = operands_of<T>(g, x, y, epilogue);
+    o.w = w.as<T>().data();
+    forward(context, ConvShape(g), gemm_tier<T>(isa), o);
+  });
+}
+
+void conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, const PackedFilters& w, TensorView y,
+          const ConvEpilogue& epilogue) {
+  ensure(w.dtype() == x.dtype, "packed filters have another element type", name(w.dtype()), name(x.dtype));
+  visit_float(x.dtype, [&]<class T>() {
+    ConvOperands<T> o = operands_of<T>(g, x, y, epilogue);
+    o.w = o.packed = reinterpret_cast<const T*>(w.data());  // a depthwise kernel keeps the plain order
+    forward(context, ConvShape(g), gemm_tier<T>(w.isa()), o);
+  });
+}
+
+void conv_input_grad(const KernelContext& context, const ConvGeometry& g, ConstTensorView w, ConstTensorView dy, TensorView dx, Isa isa) {
+  check_weight(g, w.shape);
+  const int64_t batch = batch_of(g, dx.shape, dy.shape);
+  const ConvShape s(g);
+  visit_float(dy.dtype, [&]<class T>() {
+    const auto kernel = s.depthwise() ? depthwise_input_grad<T> : conv_input_grad<T>;
+    kernel(context, s, gemm_tier<T>(isa), w.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), batch);
+  });
+}
+
+void conv_weight_grad(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, ConstTensorView dy, TensorView dw, Isa isa) {
+  check_weight(g, dw.shape);
+  const int64_t batch = batch_of(g, x.shape, dy.shape);
+  const ConvShape s(g);
+  visit_float(dy.dtype, [&]<class T>() {
+    const auto kernel = s.depthwise() ? depthwise_weight_grad<T> : conv_weight_grad<T>;
+    kernel(context, s, gemm_tier<T>(isa), x.as<T>().data(), dy.as<T>().data(), dw.as<T>().data(), batch);
+  });
+}
+
+}  // namespace tandem::cpu

@@ -1,0 +1,56 @@
+// The pieces of convolution that its dispatcher (conv.cpp) chooses from, and the workspace of each.
+#pragma once
+
+#include "kernels/cpu/conv_patches.h"
+#include "kernels/cpu/gemm/tier.h"
+
+namespace tandem::cpu {
+
+template <class T>
+struct ConvOperands {
+  const T* x = nullptr;
+  const T* w = nullptr;         // plain weights, or
+  const T* packed = nullptr;    // the layout of pack_filter_panels
+  const T* bias = nullptr;      // null: none
+  const T* residual = nullptr;  // null: none
+  T* y = nullptr;
+  Activation activation = Activation::kNone;
+  int64_t batch = 0;
+};
+
+// Whether there are enough multiply-adds for more than one thread.
+inline bool worth_a_team(const ConvShape& s, int64_t batch) {
+  return static_cast<double>(batch * s.groups * s.filters * s.output) * static_cast<double>(s.patch) > 300e3;
+}
+
+// Filters as panels of A for the forward pass, group by group, k block by k block.
+template <class T>
+int64_t filter_panel_elements(const ConvShape&, const GemmTier<T>&);
+template <class T>
+void pack_filter_panels(const ConvShape&, const GemmTier<T>&, const T* w, T* panels, int threads);
+
+// Each pair: elements of workspace, and the kernel.
+template <class T>
+int64_t conv_forward_elements(const ConvShape&, const GemmTier<T>&, int threads);
+template <class T>
+void conv_forward(const KernelContext&, const ConvShape&, const GemmTier<T>&, const ConvOperands<T>&);
+
+template <class T>
+int64_t conv_input_grad_elements(const ConvShape&, const GemmTier<T>&, int threads);
+template <class T>
+void conv_input_grad(const KernelContext&, const ConvShape&, const GemmTier<T>&, const T* w, const T* dy, T* dx, int64_t batch);
+
+template <class T>
+int64_t conv_weight_grad_elements(const ConvShape&, const GemmTier<T>&, int threads);
+template <class T>
+void conv_weight_grad(const KernelContext&, const ConvShape&, const GemmTier<T>&, const T* x, const T* dy, T* dw, int64_t batch);
+
+// One channel a group: no product to make, rows are scaled and added. No workspace.
+template <class T>
+void depthwise_forward(const KernelContext&, const ConvShape&, const GemmTier<T>&, const ConvOperands<T>&);
+template <class T>
+void depthwise_input_grad(const KernelContext&, const ConvShape&, const GemmTier<T>&, const T* w, const T* dy, T* dx, int64_t batch);
+template <class T>
+void depthwise_weight_grad(const KernelContext&, const ConvShape&, const GemmTier<T>&, const T* x, const T* dy, T* dw, int64_t batch);
+
+}  // namespace tandem::cpu

@@ -1,0 +1,138 @@
+// Average pooling: a line of outputs sums its taps in scan order, then divides by the elements that count.
+#include <array>
+
+#include "kernels/api/pool.h"
+#include "kernels/cpu/pool_lines.h"
+
+namespace tandem {
+
+Shape pool_shape(const Shape& x, const Window& window) {
+  Shape y{x[0], x[1]};
+  for (int i = 3 - window.rank; i < 3; ++i) y.push_back(window.output[static_cast<size_t>(i)]);
+  return Shape(y.dims());
+}
+
+namespace cpu {
+
+void check_pool(const Window& w, const Shape& x, const Shape& y) {
+  bool fits = x.rank() == w.rank + 2;
+  for (int i = 0; fits && i < w.rank; ++i) fits = x[2 + i] == w.input[static_cast<size_t>(3 - w.rank + i)];
+  ensure(fits, "input of a pool does not fit its window", to_string(x));
+  ensure(y == pool_shape(x, w), "output of a pool does not fit its window", to_string(y), to_string(pool_shape(x, w)));
+}
+
+namespace {
+
+// Taps of one axis that count for the output at `position`: within the input, or within the input and its pads.
+int64_t counted_taps(const Window& w, size_t axis, int64_t position, bool with_pads) {
+  int64_t first, last;
+  const int64_t low = with_pads ? -w.pad_begin[axis] : 0, high = w.input[axis] + (with_pads ? w.pad_end[axis] : 0);
+  inside(position * w.stride[axis] - w.pad_begin[axis], w.dilation[axis], low, high, w.kernel[axis], first, last);
+  return std::max<int64_t>(0, last - first);
+}
+
+template <class T>
+using Line = std::array<T, kLinePart>;
+
+// 1 / (elements that count) for each output of the part; 0 where none does.
+template <class T>
+void fill_scales(const Window& w, const LinePart& part, bool with_pads, Line<T>& scales) {
+  const int64_t others = counted_taps(w, 0, part.depth, with_pads) * counted_taps(w, 1, part.line, with_pads);
+  for (int64_t i = 0; i < part.count; ++i) {
+    const int64_t count = others * counted_taps(w, 2, part.column + i, with_pads);
+    scales[static_cast<size_t>(i)] = count > 0 ? T(1) / static_cast<T>(count) : T(0);
+  }
+}
+
+constexpr int64_t kLanes = 16;
+
+// Sixteen interleaved sums, added at the end: short chains of rounding, and vectors for the compiler.
+template <class T>
+T sum_of(const T* x, int64_t n) {
+  std::array<T, kLanes> sums{};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int64_t j = 0; j < kLanes; ++j) sums[static_cast<size_t>(j)] += x[i + j];
+  for (; i < n; ++i) sums[static_cast<size_t>(i % kLanes)] += x[i];
+  T total = 0;
+  for (T sum : sums) total += sum;
+  return total;
+}
+
+template <class F>
+void for_each_channel(const KernelContext& context, const Shape& x, F&& f) {
+  const int64_t planes = x[0] * x[1], size = x.product(2, x.rank());
+#pragma omp parallel for num_threads(context.threads) schedule(static) if (context.threads > 1 && planes * size > 64 * 1024)
+  for (int64_t plane = 0; plane < planes; ++plane) f(plane, size);
+}
+
+}  // namespace
+
+void average_pool(const KernelContext& context, const Window& w, ConstTensorView x, TensorView y, bool count_include_pad) {
+  check_pool(w, x.shape, y.shape);
+  visit_float(x.dtype, [&]<class T>() {
+    const T* in = x.as<T>().data();
+    T* out = y.as<T>().data();
+    for_each_plane(context, w, x.shape, [&](int64_t plane) {
+      const T* source = in + plane * w.input_size();
+      Line<T> scales;
+      for_each_part(w, [&](const LinePart& part) {
+        fill_scales(w, part, count_include_pad, scales);
+        T* line = out + plane * w.output_size() + part.first(w);
+        std::fill_n(line, part.count, T(0));
+        for_each_tap_of(w, part, [&](int64_t first, int64_t last, int64_t at) {
+          for (int64_t i = first; i < last; ++i, at += w.stride[2]) line[i] += source[at];
+        });
+        for (int64_t i = 0; i < part.count; ++i) line[i] *= scales[static_cast<size_t>(i)];
+      });
+    });
+  });
+}
+
+void average_pool_grad(const KernelContext& context, const Window& w, ConstTensorView dy, TensorView dx, bool count_include_pad) {
+  check_pool(w, dx.shape, dy.shape);
+  visit_float(dy.dtype, [&]<class T>() {
+    const T* grads = dy.as<T>().data();
+    T* out = dx.as<T>().data();
+    for_each_plane(context, w, dx.shape, [&](int64_t plane) {
+      T* target = out + plane * w.input_size();
+      std::fill_n(target, w.input_size(), T(0));
+      Line<T> shares;
+      for_each_part(w, [&](const LinePart& part) {
+        fill_scales(w, part, count_include_pad, shares);
+        const T* line = grads + plane * w.output_size() + part.first(w);
+        for (int64_t i = 0; i < part.count; ++i) shares[static_cast<size_t>(i)] *= line[i];
+        for_each_tap_of(w, part, [&](int64_t first, int64_t last, int64_t at) {
+          for (int64_t i = first; i < last; ++i, at += w.stride[2]) target[at] += shares[static_cast<size_t>(i)];
+        });
+      });
+    });
+  });
+}
+
+void global_average_pool(const KernelContext& context, ConstTensorView x, TensorView y) {
+  ensure(x.shape.rank() >= 2 && y.elements() == x.shape[0] * x.shape[1], "global average pool of the wrong shape", to_string(x.shape),
+         to_string(y.shape));
+  visit_float(x.dtype, [&]<class T>() {
+    const T* in = x.as<T>().data();
+    T* out = y.as<T>().data();
+    for_each_channel(context, x.shape, [&](int64_t plane, int64_t size) {
+      out[plane] = sum_of(in + plane * size, size) / static_cast<T>(size);
+    });
+  });
+}
+
+void global_average_pool_grad(const KernelContext& context, ConstTensorView dy, TensorView dx) {
+  ensure(dx.shape.rank() >= 2 && dy.elements() == dx.shape[0] * dx.shape[1], "global average pool of the wrong shape",
+         to_string(dx.shape), to_string(dy.shape));
+  visit_float(dy.dtype, [&]<class T>() {
+    const T* grads = dy.as<T>().data();
+    T* out = dx.as<T>().data();
+    for_each_channel(context, dx.shape, [&](int64_t plane, int64_t size) {
+      std::fill_n(out + plane * size, size, grads[plane] / static_cast<T>(size));
+    });
+  });
+}
+
+}  // namespace cpu
+}  // namespace tandem
