@@ -10,14 +10,16 @@ namespace {
 std::string encode(std::span<const Fact> facts) {
   std::string blob;
   for (const Fact& fact : facts)
-    for (std::string_view text : {fact.name, std::string_view(fact.value)}) blob.append(std::to_string(text.size())).append(":").append(text);
+    for (std::string_view text : {fact.name, std::string_view(fact.value)})
+      blob.append(std::to_string(text.size())).append(":").append(text);
   return blob;
 }
 
 // Takes one text off the front of `blob`; "(absent)" at its end, or where another version of the program wrote something else.
 std::string take(std::string_view& blob) {
   size_t size = 0, at = 0;
-  while (at < blob.size() && blob[at] >= '0' && blob[at] <= '9' && size < blob.size()) size = size * 10 + static_cast<size_t>(blob[at++] - '0');
+  while (at < blob.size() && blob[at] >= '0' && blob[at] <= '9' && size < blob.size())
+    size = size * 10 + static_cast<size_t>(blob[at++] - '0');
   if (at == 0 || at == blob.size() || blob[at] != ':' || size > blob.size() - at - 1) {
     blob = {};
     return "(absent)";

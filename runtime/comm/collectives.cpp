@@ -59,8 +59,8 @@ void reduce_chunk(Rendezvous& rendezvous, std::span<float> values) {
   }
 }
 
-// Calls body(first, last) for the pieces of `count` that fit a slot, each in its round; once for count 0, since a collective without a
-// round would meet nobody.
+// Calls body(first, last) for the pieces of `count` that fit a slot, each in its round; once for count 0, since a collective
+// without a round would meet nobody.
 template <class Body>
 void in_rounds(Rendezvous& rendezvous, size_t count, size_t per_round, Body body) {
   for (size_t first = 0;;) {
@@ -104,7 +104,8 @@ void run_all_gather(Rendezvous& rendezvous, std::string_view blob, std::vector<s
   if (longest == 0) return;
   rendezvous.next_round();
   in_rounds(rendezvous, longest, kSlotBytes, [&](size_t first, size_t last) {
-    if (blob.size() > first) std::memcpy(rendezvous.slot(rendezvous.rank()), blob.data() + first, std::min(last, blob.size()) - first);
+    if (blob.size() > first)
+      std::memcpy(rendezvous.slot(rendezvous.rank()), blob.data() + first, std::min(last, blob.size()) - first);
     rendezvous.arrive();
     for (size_t rank = 0; rank < ranks; ++rank) {
       const size_t end = std::min(last, blobs[rank].size());

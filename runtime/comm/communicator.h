@@ -1,10 +1,10 @@
 // Collectives between the ranks of one data-parallel job. Every rank issues the same collectives in the same order.
 //
-// Sums are formed in rank order, ((r0 + r1) + r2) + ..., for each element, so their bits depend neither on timing nor on how values were
-// put into buckets. Every wait has a deadline. What goes wrong is thrown as Error naming collective, rank and step:
-// "[all_reduce] rank 1 did not arrive within 30 s (step 120, collective 3, bucket 'grad.0')": DeadlineExceeded for a rank that does not
-// come, Unavailable for one that died, left or aborted, InvalidArgument for ranks that issue different collectives. After an error the
-// group is lost: every later call on every rank fails at once.
+// Sums are formed in rank order, ((r0 + r1) + r2) + ..., for each element, so their bits depend neither on timing nor on how
+// values were put into buckets. Every wait has a deadline. What goes wrong is thrown as Error naming collective, rank and step:
+// "[all_reduce] rank 1 did not arrive within 30 s (step 120, collective 3, bucket 'grad.0')": DeadlineExceeded for a rank that
+// does not come, Unavailable for one that died, left or aborted, InvalidArgument for ranks that issue different collectives.
+// After an error the group is lost: every later call on every rank fails at once.
 #pragma once
 
 #include <chrono>
@@ -46,15 +46,16 @@ class Communicator {
   virtual std::vector<std::string> all_gather(std::string_view blob) = 0;
   virtual void barrier() = 0;
 
-  // Ends the group: all ranks' pending and later collectives fail with this reason. When it returns, no memory given to a collective of
-  // this rank is touched any more; call it before freeing such memory because of an error.
+  // Ends the group: all ranks' pending and later collectives fail with this reason. When it returns, no memory given to a
+  // collective of this rank is touched any more; call it before freeing such memory because of an error.
   virtual void abort(std::string_view reason) noexcept = 0;
 };
 
 // A group of one: collectives leave their data as it is.
 std::unique_ptr<Communicator> make_local_communicator();
 
-// A group of `size` ranks in this process, each for a thread of its own: what tests use, and the same protocol as between processes.
+// A group of `size` ranks in this process, each for a thread of its own: what tests use, and the same protocol as between
+// processes.
 std::vector<std::unique_ptr<Communicator>> make_thread_group(int size, const CommunicatorOptions& options = {});
 
 // Something that all ranks must have in common, e.g. {"seed", "7"}.
@@ -62,8 +63,8 @@ struct Fact {
   std::string_view name;
   std::string value;
 };
-// Compares the facts of all ranks. Throws InvalidArgument on every rank if one differs: "ranks disagree on seed: rank 0 has '7', rank 1 has
-// '8'".
+// Compares the facts of all ranks. Throws InvalidArgument on every rank if one differs: "ranks disagree on seed: rank 0 has '7',
+// rank 1 has '8'".
 void check_agreement(Communicator& communicator, std::span<const Fact> facts);
 
 }  // namespace tandem

@@ -1,4 +1,5 @@
-// Sleeping on a 32-bit word that may lie in memory shared between processes (std::atomic::wait knows only one process and no timeout).
+// Sleeping on a 32-bit word that may lie in memory shared between processes (std::atomic::wait knows only one process and no
+// timeout).
 #pragma once
 
 #include <atomic>

@@ -1,7 +1,7 @@
 // A rank of a group that shares memory: collectives are queued and run strictly in the order of issue.
 //
-// A progress thread runs them while the issuing thread computes; a thread that waits runs them itself if the progress thread has not begun,
-// which saves a switch of threads.
+// A progress thread runs them while the issuing thread computes; a thread that waits runs them itself if the progress thread has
+// not begun, which saves a switch of threads.
 #pragma once
 
 #include <array>
@@ -17,7 +17,8 @@ namespace tandem {
 
 class GroupCommunicator final : public Communicator {
  public:
-  GroupCommunicator(std::shared_ptr<Segment> segment, int rank, const CommunicatorOptions& options, std::function<bool(int)> is_alive);
+  GroupCommunicator(std::shared_ptr<Segment> segment, int rank, const CommunicatorOptions& options,
+                    std::function<bool(int)> is_alive);
   ~GroupCommunicator() override;
 
   int rank() const override { return rendezvous_.rank(); }
@@ -33,9 +34,9 @@ class GroupCommunicator final : public Communicator {
  private:
   struct Job {
     Announcement what;
-    std::byte* data = nullptr;                   // all_reduce, broadcast: what.bytes of it
-    std::string_view blob;                       // all_gather
-    std::vector<std::string>* blobs = nullptr;   // all_gather
+    std::byte* data = nullptr;                  // all_reduce, broadcast: what.bytes of it
+    std::string_view blob;                      // all_gather
+    std::vector<std::string>* blobs = nullptr;  // all_gather
   };
   using Lock = std::unique_lock<std::mutex>;
 

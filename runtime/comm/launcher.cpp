@@ -43,7 +43,8 @@ class SignalBlock {
   const sigset_t& old() const { return old_; }
   // The next of them, or none within the time.
   std::optional<int> wait(Clock::duration limit) const {
-    const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(std::max(limit, Clock::duration::zero())).count();
+    const auto nanoseconds =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::max(limit, Clock::duration::zero())).count();
     const timespec time{nanoseconds / 1000000000, nanoseconds % 1000000000};
     const int signal = ::sigtimedwait(&waited_, nullptr, &time);
     if (signal < 0) return std::nullopt;
@@ -63,7 +64,8 @@ struct Start {
 };
 
 bool is_replaced(std::string_view variable) {
-  for (std::string_view name : {"TANDEM_RANK=", "TANDEM_WORLD_SIZE=", "TANDEM_COMM_FD=", "OMP_PROC_BIND=", "OMP_PLACES=", "GOMP_CPU_AFFINITY="})
+  for (std::string_view name :
+       {"TANDEM_RANK=", "TANDEM_WORLD_SIZE=", "TANDEM_COMM_FD=", "OMP_PROC_BIND=", "OMP_PLACES=", "GOMP_CPU_AFFINITY="})
     if (variable.starts_with(name)) return true;
   return false;
 }
@@ -79,7 +81,8 @@ Start make_start(const LaunchOptions& options, const AllowedCpus& allowed, int r
   Start start;
   const int cpus = static_cast<int>(allowed.cpus.size());
   if (options.pin && cpus >= options.ranks)
-    start.cpus.assign(allowed.cpus.begin() + cpus * rank / options.ranks, allowed.cpus.begin() + cpus * (rank + 1) / options.ranks);
+    start.cpus.assign(allowed.cpus.begin() + cpus * rank / options.ranks,
+                      allowed.cpus.begin() + cpus * (rank + 1) / options.ranks);
   bool has_threads = false;
   for (char** variable = environ; *variable; ++variable) {
     if (!is_replaced(*variable)) start.environment.emplace_back(*variable);
@@ -88,7 +91,8 @@ Start make_start(const LaunchOptions& options, const AllowedCpus& allowed, int r
   start.environment.push_back("TANDEM_RANK=" + std::to_string(rank));
   start.environment.push_back("TANDEM_WORLD_SIZE=" + std::to_string(options.ranks));
   start.environment.push_back("TANDEM_COMM_FD=" + std::to_string(memory));
-  if (!has_threads) start.environment.push_back("OMP_NUM_THREADS=" + std::to_string(std::max(1, allowed.threads / options.ranks)));
+  if (!has_threads)
+    start.environment.push_back("OMP_NUM_THREADS=" + std::to_string(std::max(1, allowed.threads / options.ranks)));
   start.argv = pointers(options.arguments);
   start.envp = pointers(start.environment);
   return start;
@@ -121,7 +125,9 @@ class Children {
   }
 
   void add(pid_t pid) { pids_.push_back(pid); }
-  int running() const { return static_cast<int>(std::count_if(pids_.begin(), pids_.end(), [](pid_t pid) { return pid > 0; })); }
+  int running() const {
+    return static_cast<int>(std::count_if(pids_.begin(), pids_.end(), [](pid_t pid) { return pid > 0; }));
+  }
   bool is_running(int rank) const { return pids_[static_cast<size_t>(rank)] > 0; }
   void signal_all(int signal) {
     for (pid_t pid : pids_)
@@ -150,7 +156,8 @@ void note_end(LaunchResult& result, int rank, int ranks, int status) {
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     result.exit_code = 128 + signal;
-    result.message = rank_text(rank, ranks) + " was killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+    result.message =
+        rank_text(rank, ranks) + " was killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
   } else {
     result.exit_code = WEXITSTATUS(status);
     result.message = rank_text(rank, ranks) + " ended with exit code " + std::to_string(result.exit_code);

@@ -1,5 +1,5 @@
-// A rank that is a process: it finds the shared memory by the descriptor it was started with, and watches the others by pidfd, which is
-// readable as soon as a process has ended, even before its parent took notice.
+// A rank that is a process: it finds the shared memory by the descriptor it was started with, and watches the others by pidfd,
+// which is readable as soon as a process has ended, even before its parent took notice.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -46,7 +46,8 @@ std::optional<int> environment_number(const char* name) {
   const std::string_view digits(text);
   int value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  require(error == std::errc() && end == digits.data() + digits.size() && value >= 0, "environment variable is not a number", name, digits);
+  require(error == std::errc() && end == digits.data() + digits.size() && value >= 0, "environment variable is not a number",
+          name, digits);
   return value;
 }
 

@@ -32,7 +32,8 @@ std::string rank_text(int rank) { return "rank " + std::to_string(rank); }
 
 std::string to_text(const Announcement& what) {
   std::string text(name_of(what.kind));
-  if (what.kind == CollectiveKind::kAllReduce || what.kind == CollectiveKind::kBroadcast) text += " of " + std::to_string(what.bytes) + " bytes";
+  if (what.kind == CollectiveKind::kAllReduce || what.kind == CollectiveKind::kBroadcast)
+    text += " of " + std::to_string(what.bytes) + " bytes";
   if (what.kind == CollectiveKind::kBroadcast) text += " from " + rank_text(what.root);
   return text;
 }
@@ -51,8 +52,13 @@ void relax() {
 
 }  // namespace
 
-Rendezvous::Rendezvous(std::shared_ptr<Segment> segment, int rank, std::chrono::milliseconds deadline, std::function<bool(int)> is_alive)
-    : segment_(std::move(segment)), rank_(rank), deadline_(deadline), is_alive_(std::move(is_alive)), spins_(spins_for(segment_->size())) {
+Rendezvous::Rendezvous(std::shared_ptr<Segment> segment, int rank, std::chrono::milliseconds deadline,
+                       std::function<bool(int)> is_alive)
+    : segment_(std::move(segment)),
+      rank_(rank),
+      deadline_(deadline),
+      is_alive_(std::move(is_alive)),
+      spins_(spins_for(segment_->size())) {
   require(rank >= 0 && rank < segment_->size(), "rank out of range", rank, segment_->size());
   require(deadline.count() > 0, "deadline of collectives must be positive", deadline.count());
 }
@@ -114,8 +120,8 @@ void Rendezvous::await(int peer, Counter counter, std::string_view verb) {
   }
 }
 
-// A rank that ended before it reached this round never will. Its counter is read again after its end was seen: its last act may have been
-// to reach it.
+// A rank that ended before it reached this round never will. Its counter is read again after its end was seen: its last act may
+// have been to reach it.
 void Rendezvous::check_peers(Counter counter) {
   for (int peer = 0; peer < size(); ++peer) {
     if (reached(peer, counter)) continue;
@@ -129,8 +135,8 @@ void Rendezvous::compare_announcements() {
   for (int peer = 0; peer < size(); ++peer) {
     const Announcement other = segment_->rank(peer).announced[round_ % 2];
     if (other.kind == current_.kind && other.bytes == current_.bytes && other.root == current_.root) continue;
-    fail_group(ErrorCode::kInvalidArgument, "ranks issued different collectives: " + rank_text(rank_) + " " + to_text(current_) + ", " +
-                                                rank_text(peer) + " " + to_text(other));
+    fail_group(ErrorCode::kInvalidArgument, "ranks issued different collectives: " + rank_text(rank_) + " " + to_text(current_) +
+                                                ", " + rank_text(peer) + " " + to_text(other));
   }
 }
 
@@ -153,8 +159,8 @@ void Rendezvous::abort(ErrorCode code, std::string_view reason) {
 void Rendezvous::check_aborted() const {
   const SegmentHeader& header = segment_->header();
   if (header.aborted.load(std::memory_order_acquire) != 2) return;
-  fail(static_cast<ErrorCode>(header.abort_code), "[" + std::string(name_of(current_.kind)) + "] ended by " + rank_text(header.aborted_by) +
-                                                      ": " + header.abort_reason + where());
+  fail(static_cast<ErrorCode>(header.abort_code), "[" + std::string(name_of(current_.kind)) + "] ended by " +
+                                                      rank_text(header.aborted_by) + ": " + header.abort_reason + where());
 }
 
 void Rendezvous::leave() {

@@ -1,8 +1,9 @@
 // How the ranks of a segment meet: in rounds, each of one or two phases, with a deadline on every wait.
 //
-// In a round every rank fills its slot and arrives; once all have arrived it may read all slots, and, in rounds of two phases, writes its
-// share of the result into its own slot and finishes; once all have finished it reads their shares. A slot is written again two rounds
-// later: by then its rank has seen all others arrive in the round between, hence done with reading. So there is no third wait.
+// In a round every rank fills its slot and arrives; once all have arrived it may read all slots, and, in rounds of two phases,
+// writes its share of the result into its own slot and finishes; once all have finished it reads their shares. A slot is written
+// again two rounds later: by then its rank has seen all others arrive in the round between, hence done with reading. So there is
+// no third wait.
 #pragma once
 
 #include <chrono>

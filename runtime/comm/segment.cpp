@@ -29,7 +29,10 @@ void* map_memory(size_t bytes, int flags, int descriptor) {
 }  // namespace
 
 Segment::Segment(void* memory, size_t bytes, int size)
-    : header_(static_cast<SegmentHeader*>(memory)), slots_(static_cast<std::byte*>(memory) + kHeaderBytes), bytes_(bytes), size_(size) {}
+    : header_(static_cast<SegmentHeader*>(memory)),
+      slots_(static_cast<std::byte*>(memory) + kHeaderBytes),
+      bytes_(bytes),
+      size_(size) {}
 
 Segment::~Segment() { ::munmap(header_, bytes_); }
 
@@ -55,8 +58,8 @@ FileDescriptor Segment::make_shared(int size) {
 
 std::shared_ptr<Segment> Segment::map(int descriptor) {
   struct stat status {};
-  require(::fstat(descriptor, &status) == 0 && status.st_size > static_cast<off_t>(kHeaderBytes), "descriptor is not ranks' memory",
-          descriptor);
+  require(::fstat(descriptor, &status) == 0 && status.st_size > static_cast<off_t>(kHeaderBytes),
+          "descriptor is not ranks' memory", descriptor);
   const size_t bytes = static_cast<size_t>(status.st_size);
   SegmentHeader* header = static_cast<SegmentHeader*>(map_memory(bytes, MAP_SHARED, descriptor));
   const int64_t size = header->size;

@@ -20,9 +20,9 @@ struct Announcement {
   CollectiveKind kind = CollectiveKind::kBarrier;
   int32_t root = 0;
   int64_t bytes = 0;
-  int64_t step = -1;        // not compared: for messages, as are the two below
-  int64_t collective = 0;   // counted within the step
-  char label[48] = {};      // ends with a zero
+  int64_t step = -1;       // not compared: for messages, as are the two below
+  int64_t collective = 0;  // counted within the step
+  char label[48] = {};     // ends with a zero
 };
 
 // Counters of rounds only grow (modulo 2^32), and each is written by its own rank alone. They are futex words.
@@ -63,9 +63,7 @@ class Segment {
   int size() const { return size_; }
   SegmentHeader& header() { return *header_; }
   RankState& rank(int rank) { return header_->ranks[rank]; }
-  std::byte* slot(int rank, uint32_t round) {
-    return slots_ + (static_cast<size_t>(rank) * 2 + round % 2) * kSlotBytes;
-  }
+  std::byte* slot(int rank, uint32_t round) { return slots_ + (static_cast<size_t>(rank) * 2 + round % 2) * kSlotBytes; }
 
  private:
   Segment(void* memory, size_t bytes, int size);

@@ -45,7 +45,8 @@ void set_thread_cpus(std::span<const int> cpus) {
 std::string undo_openmp_binding() {
   std::string found;
   for (const char* variable : {"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY"})
-    if (const char* value = std::getenv(variable); value && !is_false(value)) found += (found.empty() ? "" : ", ") + std::string(variable);
+    if (const char* value = std::getenv(variable); value && !is_false(value))
+      found += (found.empty() ? "" : ", ") + std::string(variable);
   if (found.empty()) return "";
   std::vector<int> all(static_cast<size_t>(kMaxCpus));
   std::iota(all.begin(), all.end(), 0);

@@ -100,7 +100,8 @@ void Lane::submit(Task task) {
   {
     const std::lock_guard lock(mutex_);
     check(!stopping_, ErrorCode::kUnavailable, "lane is stopping", options_.name);
-    check(queue_.size() < options_.queue_capacity, ErrorCode::kUnavailable, "queue of the lane is full", options_.name, queue_.size());
+    check(queue_.size() < options_.queue_capacity, ErrorCode::kUnavailable, "queue of the lane is full", options_.name,
+          queue_.size());
     queue_.push_back(std::move(task));
   }
   changed_.notify_one();
@@ -120,7 +121,8 @@ void Lane::stop(Stop how) {
     if (how == Stop::kDrop) dropped.swap(queue_);
   }
   changed_.notify_one();
-  for (const Task& task : dropped) tell(task, Error(ErrorCode::kCancelled, "the lane stopped before the task's turn: " + options_.name));
+  for (const Task& task : dropped)
+    tell(task, Error(ErrorCode::kCancelled, "the lane stopped before the task's turn: " + options_.name));
   const std::lock_guard lock(stop_mutex_);
   if (thread_.joinable()) thread_.join();
 }

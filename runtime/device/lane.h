@@ -1,7 +1,8 @@
 // A lane: one thread that owns an OpenMP team and runs the tasks of its queue one after the other. Other threads never compute.
 //
-// Each thread that meets a parallel region gets a team of its own in libgomp, so compute on request threads would mean (requests x cores)
-// threads, and a mutex around it leaves the waiters' teams spinning. A lane with nothing to do sleeps outside any parallel region.
+// Each thread that meets a parallel region gets a team of its own in libgomp, so compute on request threads would mean (requests
+// x cores) threads, and a mutex around it leaves the waiters' teams spinning. A lane with nothing to do sleeps outside any
+// parallel region.
 #pragma once
 
 #include <condition_variable>
@@ -65,7 +66,8 @@ class Lane {
 
   // Tasks that wait or run.
   size_t load() const;
-  // Takes no more tasks, deals with the queued ones and ends the thread; the running one is finished. Not from a task of this lane. Again: no-op.
+  // Takes no more tasks, deals with the queued ones and ends the thread; the running one is finished. Not from a task of this
+  // lane. Again: no-op.
   void stop(Stop how);
 
  private:
@@ -92,7 +94,8 @@ struct LaneSetOptions {
 // Lanes of equal width that share the work.
 class LaneSet {
  public:
-  // Throws InvalidArgument if lanes x threads is more than the process may compute with (allowed_cpus().threads), naming the figures.
+  // Throws InvalidArgument if lanes x threads is more than the process may compute with (allowed_cpus().threads), naming the
+  // figures.
   explicit LaneSet(const LaneSetOptions& options);
 
   size_t size() const { return lanes_.size(); }

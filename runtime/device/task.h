@@ -14,13 +14,12 @@ namespace tandem {
 // Move-only, so that it may own what it works on (std::function would have to copy it).
 class Task {
  public:
-  // Called with what `run` threw, or with Cancelled if the lane stopped before the task's turn. It should not throw; if it does, nobody
-  // is left to tell.
+  // Called with what `run` threw, or with Cancelled if the lane stopped before the task's turn. It should not throw; if it does,
+  // nobody is left to tell.
   using Failed = std::function<void(const Error&)>;
 
   template <class Run>
-    requires std::invocable<Run&> && (!std::same_as<std::remove_cvref_t<Run>, Task>)
-  explicit Task(Run&& run, Failed failed = {})
+  requires std::invocable<Run&> &&(!std::same_as<std::remove_cvref_t<Run>, Task>)explicit Task(Run&& run, Failed failed = {})
       : body_(std::make_unique<Body<std::remove_cvref_t<Run>>>(std::forward<Run>(run))), failed_(std::move(failed)) {}
 
   void run() { body_->run(); }

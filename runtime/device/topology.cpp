@@ -40,7 +40,8 @@ AllowedCpus allowed_cpus() {
 
   result.threads = static_cast<int>(result.cpus.size());
   if (const std::optional<double> quota = cgroup_cpu_quota(); quota && *quota < result.threads) {
-    result.note = "the control group's quota allows " + std::to_string(*quota) + " of " + std::to_string(result.threads) + " processors";
+    result.note =
+        "the control group's quota allows " + std::to_string(*quota) + " of " + std::to_string(result.threads) + " processors";
     result.threads = std::max(1, static_cast<int>(*quota));
   }
   return result;

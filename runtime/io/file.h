@@ -11,20 +11,21 @@
 
 namespace tandem {
 
-// Opens `relative` beneath `root` for reading: openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), close-on-exec,
-// a regular file with one link. `root` itself is trusted. Throws InvalidArgument for a path that leaves the root, meets a symbolic link
-// or is not a plain file, NotFound if there is none, Unavailable if it may not be read or the kernel has no openat2 (Linux < 5.6).
+// Opens `relative` beneath `root` for reading: openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS),
+// close-on-exec, a regular file with one link. `root` itself is trusted. Throws InvalidArgument for a path that leaves the root,
+// meets a symbolic link or is not a plain file, NotFound if there is none, Unavailable if it may not be read or the kernel has no
+// openat2 (Linux < 5.6).
 FileDescriptor open_beneath(const std::filesystem::path& root, std::string_view relative);
 
-// The whole file as the user named it (a path from the command line: symlinks are followed). Throws NotFound, or InvalidArgument if
-// it is not a regular file or larger than `limit` bytes, naming path, size and limit; Unavailable if it cannot be read.
+// The whole file as the user named it (a path from the command line: symlinks are followed). Throws NotFound, or InvalidArgument
+// if it is not a regular file or larger than `limit` bytes, naming path, size and limit; Unavailable if it cannot be read.
 std::string read_file(const std::filesystem::path& path, int64_t limit);
 // The same for a file beneath a root; errors as of open_beneath too.
 std::string read_file_beneath(const std::filesystem::path& root, std::string_view relative, int64_t limit);
 
-// Writes to a temporary name in the same folder, fsyncs file and folder, renames. After a crash or on a full disk `path` is what it was
-// before. A symlink is followed. Throws NotFound if the folder is missing, InvalidArgument if `path` is something other than a regular
-// file, else Unavailable naming path and cause ("No space left on device").
+// Writes to a temporary name in the same folder, fsyncs file and folder, renames. After a crash or on a full disk `path` is what
+// it was before. A symlink is followed. Throws NotFound if the folder is missing, InvalidArgument if `path` is something other
+// than a regular file, else Unavailable naming path and cause ("No space left on device").
 void write_file(const std::filesystem::path& path, std::string_view content);
 void write_file(const std::filesystem::path& path, std::span<const std::string_view> pieces);
 

@@ -7,7 +7,8 @@
 
 namespace tandem {
 
-// For reading, symlinks followed. Throws NotFound, InvalidArgument if it is not a regular file, Unavailable if it may not be read.
+// For reading, symlinks followed. Throws NotFound, InvalidArgument if it is not a regular file, Unavailable if it may not be
+// read.
 FileDescriptor open_regular(const std::filesystem::path& path);
 
 }  // namespace tandem

@@ -1,5 +1,5 @@
-// Opening and reading. A file is judged by its descriptor, after it was opened, so it cannot be swapped between check and use; it is
-// read, never mapped, so one that shrinks meanwhile gives a short string and no SIGBUS.
+// Opening and reading. A file is judged by its descriptor, after it was opened, so it cannot be swapped between check and use; it
+// is read, never mapped, so one that shrinks meanwhile gives a short string and no SIGBUS.
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -21,7 +21,8 @@ constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 [[noreturn]] void fail_open(const std::string& path, int error) {
   switch (error) {
-    case ENOENT: case ENOTDIR: fail(ErrorCode::kNotFound, "no such file", {path});
+    case ENOENT:
+    case ENOTDIR: fail(ErrorCode::kNotFound, "no such file", {path});
     case ENAMETOOLONG: fail(ErrorCode::kInvalidArgument, "cannot open file", {path, system_message(error)});
     case ENXIO: fail(ErrorCode::kInvalidArgument, "not a regular file", {path});
     default: fail(ErrorCode::kUnavailable, "cannot open file", {path, system_message(error)});
@@ -38,10 +39,12 @@ int64_t regular_size(const FileDescriptor& file, const std::string& path, bool s
   return status.st_size;
 }
 
-// The path of the error message; relative paths come from models and requests, so bytes that could forge a log line are shown as '?'.
+// The path of the error message; relative paths come from models and requests, so bytes that could forge a log line are shown as
+// '?'.
 std::string shown(std::string_view relative) {
   std::string text(relative.substr(0, 256));
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
   return text;
 }
 

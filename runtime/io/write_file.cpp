@@ -1,4 +1,5 @@
-// Atomic replacement: temporary file, fsync, rename, fsync of the folder (the order that ext4, xfs and btrfs all promise to keep).
+// Atomic replacement: temporary file, fsync, rename, fsync of the folder (the order that ext4, xfs and btrfs all promise to
+// keep).
 #include <fcntl.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -17,8 +18,8 @@ namespace {
        {path.string(), system_message(error)});
 }
 
-// Follows a symlink to an existing file, so that the file and not the link is replaced. Refuses what a rename would destroy: a device,
-// a socket, a folder.
+// Follows a symlink to an existing file, so that the file and not the link is replaced. Refuses what a rename would destroy: a
+// device, a socket, a folder.
 std::filesystem::path replaceable(const std::filesystem::path& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);

@@ -12,7 +12,10 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 TEST(Agreement, EqualFactsPass) {
-  EXPECT_THAT(run_as_threads(3, [](Communicator& ranks) { check_agreement(ranks, std::vector<Fact>{{"seed", "7"}, {"plan", "ab"}}); }),
+  EXPECT_THAT(run_as_threads(3,
+                             [](Communicator& ranks) {
+                               check_agreement(ranks, std::vector<Fact>{{"seed", "7"}, {"plan", "ab"}});
+                             }),
               Each(IsEmpty()));
 }
 
@@ -32,10 +35,11 @@ TEST(Agreement, OtherSetsOfFacts) {
                                check_agreement(ranks, facts);
                              }),
               Each(HasSubstr("rank 1 has 'seed'")));
-  EXPECT_THAT(run_as_threads(2,
-                             [](Communicator& ranks) {
-                               check_agreement(ranks, std::vector<Fact>{{ranks.rank() == 0 ? "a" : "ab", ranks.rank() == 0 ? "bc" : "c"}});
-                             }),
+  EXPECT_THAT(run_as_threads(
+                  2,
+                  [](Communicator& ranks) {
+                    check_agreement(ranks, std::vector<Fact>{{ranks.rank() == 0 ? "a" : "ab", ranks.rank() == 0 ? "bc" : "c"}});
+                  }),
               Each(HasSubstr("ranks disagree on what to compare: rank 0 has 'a', rank 1 has 'ab'")));
 }
 

@@ -41,7 +41,8 @@ TEST(Failure, ALateRankIsNamedAtTheDeadline) {
     others_failed.count_down();
   };
   const std::vector<std::string> ends = run_as_threads(3, body, kShort);
-  EXPECT_THAT(ends, Each(AllOf(HasSubstr("[all_reduce] rank 1 did not arrive within 300 ms"), HasSubstr("step 120, collective 1, bucket 'grad.0'"))));
+  EXPECT_THAT(ends, Each(AllOf(HasSubstr("[all_reduce] rank 1 did not arrive within 300 ms"),
+                               HasSubstr("step 120, collective 1, bucket 'grad.0'"))));
 }
 
 TEST(Failure, ARankThatLeavesIsNamedAtOnce) {
@@ -57,10 +58,11 @@ TEST(Failure, ARankThatLeavesIsNamedAtOnce) {
 
 TEST(Failure, LeavingAfterTheLastCollectiveIsNoError) {
   for (int repeat = 0; repeat < 50; ++repeat)
-    EXPECT_THAT(run_as_threads(4, [](Communicator& ranks) {
-                  std::vector<float> values(5000, 1.0f);
-                  ranks.all_reduce_sum(values);
-                }),
+    EXPECT_THAT(run_as_threads(4,
+                               [](Communicator& ranks) {
+                                 std::vector<float> values(5000, 1.0f);
+                                 ranks.all_reduce_sum(values);
+                               }),
                 Each(IsEmpty()));
 }
 
@@ -75,7 +77,8 @@ TEST(Failure, AnAbortReachesAllRanksWithItsReason) {
     }
   };
   const std::vector<std::string> ends = run_as_threads(3, body);
-  for (size_t rank : {0u, 2u}) EXPECT_THAT(ends[rank], AllOf(HasSubstr("[barrier] ended by rank 1: cannot write checkpoint"), HasSubstr("step 7")));
+  for (size_t rank : {0u, 2u})
+    EXPECT_THAT(ends[rank], AllOf(HasSubstr("[barrier] ended by rank 1: cannot write checkpoint"), HasSubstr("step 7")));
 }
 
 TEST(Failure, AfterAnAbortMemoryIsNotTouched) {
@@ -111,8 +114,8 @@ TEST(Failure, DifferentCollectivesAreTold) {
     std::vector<float> values(ranks.rank() == 0 ? 100 : 101);
     ranks.all_reduce_sum(values);
   };
-  EXPECT_THAT(run_as_threads(2, body), Each(AllOf(HasSubstr("ranks issued different collectives"), HasSubstr("all_reduce of 400 bytes"),
-                                                  HasSubstr("all_reduce of 404 bytes"))));
+  EXPECT_THAT(run_as_threads(2, body), Each(AllOf(HasSubstr("ranks issued different collectives"),
+                                                  HasSubstr("all_reduce of 400 bytes"), HasSubstr("all_reduce of 404 bytes"))));
   const auto other = [](Communicator& ranks) {
     std::vector<std::byte> bytes(8);
     if (ranks.rank() == 0)
@@ -120,7 +123,8 @@ TEST(Failure, DifferentCollectivesAreTold) {
     else
       ranks.broadcast(bytes, 1);
   };
-  EXPECT_THAT(run_as_threads(2, other), Each(AllOf(HasSubstr("rank 0 barrier"), HasSubstr("rank 1 broadcast of 8 bytes from rank 1"))));
+  EXPECT_THAT(run_as_threads(2, other),
+              Each(AllOf(HasSubstr("rank 0 barrier"), HasSubstr("rank 1 broadcast of 8 bytes from rank 1"))));
 }
 
 TEST(Failure, WrongArguments) {

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,16 +13,17 @@
 #include <thread>
 
 #include "kernels/base/error.h"
+#include "runtime/device/affinity.h"
 #include "runtime/io/file.h"
 
 namespace tandem {
 namespace {
 
 namespace fs = std::filesystem;
+using std::chrono::milliseconds;
 using testing::AllOf;
 using testing::AnyOf;
 using testing::HasSubstr;
-using std::chrono::milliseconds;
 
 constexpr int kFailed = 75;
 
@@ -56,11 +56,8 @@ void run_steps(Communicator& ranks, std::string_view fate) {
 }
 
 std::string cpus_of_this_process() {
-  cpu_set_t cpus;
-  ::sched_getaffinity(0, sizeof(cpus), &cpus);
   std::string text;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &cpus)) text += " " + std::to_string(cpu) + " ";
+  for (int cpu : thread_cpus()) text += " " + std::to_string(cpu) + " ";
   return text;
 }
 
@@ -101,7 +98,8 @@ class LauncherTest : public testing::Test {
     return fs::exists(file_of(folder_, rank)) ? read_file(file_of(folder_, rank), 1 << 20) : "(nothing)";
   }
   pid_t pid_of(int rank) const {
-    for (int attempt = 0; attempt < 1000 && !fs::exists(file_of(folder_, 10 + rank)); ++attempt) std::this_thread::sleep_for(milliseconds(10));
+    for (int attempt = 0; attempt < 1000 && !fs::exists(file_of(folder_, 10 + rank)); ++attempt)
+      std::this_thread::sleep_for(milliseconds(10));
     return std::stoi(said(10 + rank));
   }
 
@@ -118,7 +116,7 @@ TEST_F(LauncherTest, ProcessesSum) {
 
 TEST_F(LauncherTest, RanksHaveProcessorsOfTheirOwn) {
   ASSERT_EQ(launch(2, "sum").exit_code, 0);
-  if (cpus_of_this_process().size() <= 4) GTEST_SKIP() << "one processor only";
+  if (thread_cpus().size() < 2) GTEST_SKIP() << "one processor only";
   EXPECT_NE(said(0), said(1));
   std::istringstream words(said(0));
   for (std::string cpu; words >> cpu;) EXPECT_EQ(said(1).find(" " + cpu + " "), std::string::npos);
@@ -131,13 +129,15 @@ TEST_F(LauncherTest, AKilledRankEndsTheOthersAtOnce) {
   EXPECT_EQ(result.exit_code, 128 + SIGKILL);
   EXPECT_THAT(result.message, HasSubstr("rank 1 of 4 was killed by signal 9"));
   for (int rank : {0, 2, 3})
-    EXPECT_THAT(said(rank), AllOf(HasSubstr("[all_reduce]"), HasSubstr("rank 1 died"), HasSubstr("step 3, collective 1, bucket 'grad.1'")));
+    EXPECT_THAT(said(rank),
+                AllOf(HasSubstr("[all_reduce]"), HasSubstr("rank 1 died"), HasSubstr("step 3, collective 1, bucket 'grad.1'")));
 }
 
 TEST_F(LauncherTest, AFrozenRankEndsTheOthersAtTheDeadline) {
   const LaunchResult result = launch(2, "stop", milliseconds(200));
   EXPECT_EQ(result.exit_code, kFailed);
-  EXPECT_THAT(result.message, AllOf(HasSubstr("rank 0 of 2 ended with exit code 75"), HasSubstr("rank 1 of 2 did not end and was killed")));
+  EXPECT_THAT(result.message,
+              AllOf(HasSubstr("rank 0 of 2 ended with exit code 75"), HasSubstr("rank 1 of 2 did not end and was killed")));
   EXPECT_THAT(said(0), HasSubstr("[all_reduce] rank 1 did not arrive within 1 s (step 3, collective 1, bucket 'grad.1')"));
   EXPECT_EQ(::kill(pid_of(1), 0), -1);
 }
@@ -162,7 +162,8 @@ TEST_F(LauncherTest, DisagreementIsNamedOnAllRanks) {
 pid_t launcher_process(const fs::path& folder) {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
-  const LaunchResult result = launch_ranks({.ranks = 2, .arguments = {"launcher_test", "run", folder.string()}, .grace = milliseconds(2000)});
+  const LaunchResult result =
+      launch_ranks({.ranks = 2, .arguments = {"launcher_test", "run", folder.string()}, .grace = milliseconds(2000)});
   ::_exit(result.exit_code);
 }
 

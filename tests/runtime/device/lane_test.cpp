@@ -55,7 +55,7 @@ TEST(Lane, ExceptionsAreToldOnceAndDoNotEndIt) {
   EXPECT_EQ(code_of(lane.call([] { throw std::bad_alloc(); })), ErrorCode::kOutOfMemory);
   EXPECT_EQ(code_of(lane.call([] { throw std::runtime_error("x"); })), ErrorCode::kInternal);
   EXPECT_EQ(code_of(lane.call([] { throw 7; })), ErrorCode::kInternal);
-  lane.submit(Task([] { throw 7; }));                                                             // nobody to tell
+  lane.submit(Task([] { throw 7; }));                                                           // nobody to tell
   lane.submit(Task([] { throw 7; }, [](const Error&) { throw std::runtime_error("again"); }));  // a teller that throws
   EXPECT_EQ(lane.call([] { return 1; }).get(), 1);
 }

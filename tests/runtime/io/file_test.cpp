@@ -1,9 +1,9 @@
 // Attack B4 and fault C2: what a model names stays beneath its root; a write that fails leaves everything as it was.
 #include "runtime/io/file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -194,7 +194,8 @@ TEST_F(FileTest, WriteOverTheFileSizeLimitLeavesTheOldFile) {
 
 TEST_F(FileTest, FullDiskLeavesTheOldFile) {
   const std::string text = in_child([&] {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return std::string("skip");
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      return std::string("skip");
     if (::mount("tmpfs", root_.c_str(), "tmpfs", 0, "size=64k") != 0) return std::string("skip");
     write_file(root_ / "kept", "old");
     std::string outcome = "written";
@@ -206,7 +207,8 @@ TEST_F(FileTest, FullDiskLeavesTheOldFile) {
     return outcome + " | " + read_file(root_ / "kept", 100) + " | " + std::to_string(entries(root_));
   });
   if (text == "skip") GTEST_SKIP() << "may not mount a small tmpfs here";
-  EXPECT_THAT(text, AllOf(HasSubstr("Unavailable cannot write file"), HasSubstr("No space left on device"), HasSubstr("| old | 1")));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("Unavailable cannot write file"), HasSubstr("No space left on device"), HasSubstr("| old | 1")));
 }
 
 TEST_F(FileTest, FolderWithoutWritePermission) {
