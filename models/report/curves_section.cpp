@@ -29,7 +29,7 @@ std::string last_values(const Plot& plot) {
   for (const PlotSeries& series : plot.series)
     for (size_t i = series.points.size(); i-- > 0;)
       if (std::isfinite(series.points[i].y)) {
-        out += fmt::format("{}{} ends at {}", out.empty() ? "" : ", ", series.name, format_number(series.points[i].y));
+        out += fmt::format("{}{} {}", out.empty() ? "At the end: " : ", ", series.name, format_number(series.points[i].y));
         break;
       }
   return out + ".";
@@ -77,7 +77,8 @@ std::string curve_figure(const std::vector<RunReport::Curve>& curves, Plot plot,
   if (curves.empty()) return "";
   plot.x = plot.y = PlotRange{0, 1};
   for (const RunReport::Curve& curve : curves) plot.series.push_back({curve.name, curve.points});
-  return html_figure(plot, note, curve_numbers(curves, plot.x_label, plot.y_label));
+  const std::string subject = curves.size() == 1 ? curves[0].name + ": " : "One class against the rest: ";
+  return html_figure(plot, subject + note, curve_numbers(curves, plot.x_label, plot.y_label));
 }
 
 std::string reliability_figure(const std::vector<ReliabilityBin>& bins) {
@@ -108,9 +109,11 @@ std::string class_name(const RunReport& report, int64_t id) {
 
 std::string confusion_figure(const RunReport& report) {
   const ConfusionMatrix& confusion = *report.confusion;
-  std::string out =
-      "<figure><figcaption><h3>Confusion matrix</h3><p class=\"axis-name\">rows: true class; columns: predicted class; share of "
-      "the true class as shade</p></figcaption>\n<div class=\"scroll\"><table class=\"confusion\"><thead><tr><td></td>";
+  std::string out = confusion.classes() > 5 ? "<figure class=\"wide\">" : "<figure>";
+  out +=
+      "<figcaption><h3>Confusion matrix</h3><p class=\"axis-name\">rows: true class; columns: predicted class; shade: share of "
+      "the true "
+      "class</p></figcaption>\n<div class=\"scroll\"><table class=\"confusion\"><thead><tr><td></td>";
   for (int64_t p = 0; p < confusion.classes(); ++p)
     out += fmt::format("<th scope=\"col\">{}</th>", html_escape(class_name(report, p)));
   out += "</tr></thead><tbody>\n";
@@ -136,7 +139,7 @@ std::string training_section(const RunReport& report) {
   const std::string best = std::isfinite(report.best_epoch)
                                ? fmt::format(" The dashed line marks epoch {:g}, whose weights were kept.", report.best_epoch)
                                : "";
-  Plot loss{"Loss", "", "loss"}, metric{report.metric_name, "", report.metric_name}, rate{"Learning rate", "", "learning rate"};
+  Plot loss{"Loss"}, metric{report.metric_name}, rate{"Learning rate"};
   loss.series = {series_of(report, "training", &Epoch::train_loss), series_of(report, "validation", &Epoch::validation_loss)};
   metric.series = {series_of(report, "training", &Epoch::train_metric),
                    series_of(report, "validation", &Epoch::validation_metric)};
@@ -150,8 +153,8 @@ std::string test_section(const RunReport& report) {
   Plot roc{"ROC curve", "false positive rate", "true positive rate"}, pr{"Precision and recall", "recall", "precision"};
   roc.diagonal = true;
   std::string figures =
-      curve_figure(report.roc, roc, "How many positives are found for how many false alarms. The dotted line is chance.");
-  figures += curve_figure(report.pr, pr, "How many of the rows called positive are so, for each share of positives found.");
+      curve_figure(report.roc, roc, "how many positives are found for how many false alarms. The dotted line is chance.");
+  figures += curve_figure(report.pr, pr, "how many of the rows called positive are so, for each share of positives found.");
   figures += reliability_figure(report.reliability);
   if (report.confusion) figures += confusion_figure(report);
   return figures.empty() ? "" : "<section><h2>On the test split</h2>\n<div class=\"figures\">\n" + figures + "</div></section>\n";

@@ -36,7 +36,7 @@ const Metric* find(const std::vector<Metric>& metrics, const std::string& name) 
 
 std::string range_text(const Metric& metric) {
   if (std::isnan(metric.low) || std::isnan(metric.high)) return "no interval";
-  return fmt::format("{} to {}", format_number(metric.low), format_number(metric.high));
+  return fmt::format("{}\u2013{}", format_number(metric.low), format_number(metric.high));
 }
 
 std::string card(const RunReport& report, const Metric& metric) {
@@ -81,8 +81,8 @@ std::string results_section(const RunReport& report) {
   for (const RunReport::Scores& scores : report.scores) out += fmt::format("<th scope=\"col\">{}</th>", html_escape(scores.name));
   out += "</tr></thead><tbody>\n";
   for (const Metric& metric : report.scores.front().metrics) {
-    out += fmt::format("<tr><th scope=\"row\">{} <span class=\"range\">{} is better</span></th>",
-                       html_escape(metric_title(metric.name)), metric.higher_is_better ? "higher" : "lower");
+    out += fmt::format("<tr><th scope=\"row\">{} {}</th>", html_escape(metric_title(metric.name)),
+                       metric.higher_is_better ? "\u2191" : "\u2193");
     const size_t best = best_of(report, metric);
     for (size_t i = 0; i < report.scores.size(); ++i) {
       const Metric* cell = find(report.scores[i].metrics, metric.name);
@@ -94,10 +94,11 @@ std::string results_section(const RunReport& report) {
     }
     out += "</tr>\n";
   }
+  out +=
+      "</tbody></table></div>\n<p class=\"note\">Below each value stands its 95% interval: Wilson's for accuracy, percentile "
+      "bootstrap ";
   return out +
-         "</tbody></table></div>\n<p class=\"note\">Below each value its 95% interval: Wilson's for accuracy, percentile "
-         "bootstrap for the "
-         "others. The best value of a row is bold.</p></section>\n";
+         "for the others. \u2191: higher is better, \u2193: lower is better. The best value of a row is bold.</p></section>\n";
 }
 
 }  // namespace tandem

@@ -23,7 +23,8 @@ a { color: var(--link); overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 220px), 1fr)); gap: 12px; margin: 18px 0; }
 .card, figure { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px; margin: 0; }
 .card b { display: block; font-size: 1.9rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.range, .beside { display: block; font-size: .85rem; font-variant-numeric: tabular-nums; }
+.range, .beside { display: block; font-size: .85rem; font-weight: 400; font-variant-numeric: tabular-nums; }
+td .range { white-space: nowrap; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 14px; align-items: start; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
@@ -34,6 +35,7 @@ th { font-weight: 600; }
 td.best { font-weight: 700; }
 table.results { min-width: min(100%, 640px); }
 table.confusion td, table.confusion thead th { text-align: center; padding: 5px 8px; min-width: 44px; }
+figure.wide { grid-column: 1 / -1; }
 table.confusion td.right { outline: 1px solid var(--soft); outline-offset: -2px; }
 .groups { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: 20px; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 4px 14px; margin: 8px 0 0; font-size: .9rem; }
@@ -43,6 +45,9 @@ pre { background: var(--card); border: 1px solid var(--rule); border-radius: 8px
 summary { cursor: pointer; color: var(--link); font-size: .9rem; padding: 4px 0; }
 ul.files { padding-left: 1.2em; margin: 0; }
 ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; padding: 0; margin: 4px 0 0; font-size: .85rem; }
+@media (max-width: 600px) {
+  table.results { font-size: .82rem; } table.results .range { font-size: .7rem; } table.results th, table.results td { padding-right: 6px; }
+  .wide table.confusion td, .wide table.confusion thead th { min-width: 27px; padding: 4px 3px; font-size: .75rem; } }
 svg.plot { display: block; width: 100%; max-width: 520px; height: auto; margin: 4px auto 0; }
 svg text { fill: var(--soft); font: 11px system-ui, "DejaVu Sans", sans-serif; }
 svg text.label { font-size: 12px; }

@@ -78,10 +78,7 @@ std::string line(const PlotSeries& series, size_t style, const Frame& frame) {
   for (const CurvePoint& point : series.points) {
     if (is_finite(point)) {
       const double x = frame.px(point.x), y = frame.py(point.y);
-      if (last != nullptr && series.stepped)
-        path += fmt::format("H{:.1f}V{:.1f}", x, y);
-      else
-        path += fmt::format("{}{:.1f} {:.1f}", last == nullptr ? 'M' : 'L', x, y);
+      path += fmt::format("{}{:.1f} {:.1f}", last == nullptr ? 'M' : 'L', x, y);
       if (series.points.size() <= kDottedUpTo)
         dots += fmt::format("<circle class=\"dot s{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.5\"/>", style, x, y);
     }
@@ -108,7 +105,7 @@ std::vector<double> nice_ticks(PlotRange range, int wanted, bool whole) {
   const double raw = (range.high - range.low) / wanted;
   const double power = std::pow(10, std::floor(std::log10(raw)));
   const double part = raw / power;
-  double step = power * (part <= 1 ? 1 : part <= 2 ? 2 : part <= 5 ? 5 : 10);
+  double step = power * (part < 1.5 ? 1 : part < 3 ? 2 : part < 7 ? 5 : 10);
   if (whole) step = std::max(step, 1.0);
   std::vector<double> ticks;
   const double slack = step * 1e-9;
@@ -120,8 +117,9 @@ std::string html_figure(const Plot& plot, std::string_view summary, std::string_
   const Frame frame{plot.x.value_or(needed(plot, &CurvePoint::x, 0.02)), plot.y.value_or(needed(plot, &CurvePoint::y, 0.06))};
   const size_t shown = std::min(plot.series.size(), kPlotStyles);
   const std::string title = html_escape(plot.title), description = html_escape(summary);
-  std::string out = fmt::format("<figure><figcaption><h3>{}</h3><p class=\"axis-name\">{}</p></figcaption>\n", title,
-                                html_escape(plot.y_label));
+  std::string out = fmt::format("<figure><figcaption><h3>{}</h3>", title);
+  if (!plot.y_label.empty()) out += fmt::format("<p class=\"axis-name\">{}</p>", html_escape(plot.y_label));
+  out += "</figcaption>\n";
   out += fmt::format("<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}: {}\">", kWidth, kHeight, title,
                      description);
   out += axes(plot, frame);

@@ -21,13 +21,12 @@ struct PlotRange {
 struct PlotSeries {
   std::string name;
   std::vector<CurvePoint> points;  // one that is not finite breaks the line
-  bool stepped = false;            // bars between neighbouring points rather than a sloped line
 };
 
 struct Plot {
   std::string title;
-  std::string x_label;
-  std::string y_label;
+  std::string x_label = {};
+  std::string y_label = {};             // "" if the title says it
   std::vector<PlotSeries> series = {};  // at most kPlotStyles are drawn
   std::optional<PlotRange> x = {};      // else what the points need
   std::optional<PlotRange> y = {};

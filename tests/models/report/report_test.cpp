@@ -106,7 +106,7 @@ TEST(Report, ShowsEverySection) {
     EXPECT_THAT(page, HasSubstr(text));
   const Metric& auc = find_metric(report.scores[0].metrics, "roc_auc");
   EXPECT_THAT(page,
-              AllOf(HasSubstr(format_number(auc.value)), HasSubstr(format_number(auc.low) + " to " + format_number(auc.high))));
+              AllOf(HasSubstr(format_number(auc.value)), HasSubstr(format_number(auc.low) + "\u2013" + format_number(auc.high))));
 }
 
 TEST(Report, EveryPlotHasADescriptionAndNumbers) {
