@@ -23,7 +23,7 @@ void infer(InferenceContext& node) {
     case DType::kF32: case DType::kF64: case DType::kI32: case DType::kI64: break;
     default: node.reject("indices must be f32, f64, i32 or i64 (type)", name(node.dtype(0)));
   }
-  if (node.has_rank(2)) node.require(product(node.dims(2)) == Dim(int64_t{2}), "values must be [off, on]; their shape", to_string(node.dims(2)));
+  if (node.has_rank(2)) node.require(!differ(product(node.dims(2)), Dim(int64_t{2})), "values must be [off, on]; their shape", to_string(node.dims(2)));
   if (!node.has_rank(0)) return node.set_output(0, node.dtype(2), std::nullopt);
   Dims dims = node.dims(0);
   dims.insert(dims.begin() + node.normalized_axis(node.get_int("axis", -1), node.rank(0) + 1), depth_of(node));

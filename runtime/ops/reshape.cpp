@@ -92,6 +92,7 @@ void infer_squeeze(InferenceContext& node) {
   keep_content(node);
   if (!node.has_rank(0) || !axes) return node.set_output(0, node.dtype(0), std::nullopt);
   const bool all = axes->empty();
+  if (all && !fixed_shape(node.dims(0))) return node.set_output(0, node.dtype(0), std::nullopt);  // an open dimension may be 1
   const uint32_t mask = axis_mask(node, *axes, node.rank(0));
   Dims dims;
   for (size_t i = 0; i < node.dims(0).size(); ++i) {

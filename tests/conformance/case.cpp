@@ -1,0 +1,91 @@
+#include "tests/conformance/case.h"
+
+#include <cmath>
+
+#include "kernels/base/philox.h"
+#include "tests/conformance/cases/cases.h"
+
+namespace tandem::conformance {
+
+const OpDef& definition(const Case& one) {
+  const size_t dot = one.op.rfind('.');
+  const std::string domain = dot == std::string::npos ? "" : one.op.substr(0, dot);
+  const std::string name = dot == std::string::npos ? one.op : one.op.substr(dot + 1);
+  return one.opset ? find_op(domain, name, one.opset) : newest_op(name, domain);
+}
+
+const Cases& all_cases() {
+  static const Cases cases = [] {
+    Cases all;
+    for (const auto add : kFamilies) add(all);
+    return all;
+  }();
+  return cases;
+}
+
+Tensor uniform(const Shape& shape, double low, double high, uint64_t seed) {
+  Tensor tensor(DType::kF32, shape);
+  auto values = tensor.as<float>();
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(low + (high - low) * static_cast<double>(unit_float(philox(seed, i, 0)[0])));
+  return tensor;
+}
+
+Tensor f32(const Shape& shape, std::vector<float> values) { return Tensor::of<float>(shape, values); }
+Tensor f64(const Shape& shape, const std::vector<double>& values) { return Tensor::of<double>(shape, values); }
+Tensor i64(const Shape& shape, std::vector<int64_t> values) { return Tensor::of<int64_t>(shape, values); }
+Tensor booleans(const Shape& shape, const std::vector<bool>& values) { return Tensor::of<bool>(shape, values); }
+Tensor strings(const Shape& shape, std::vector<std::string> values) { return Tensor::strings(shape, std::span<const std::string>(values)); }
+
+std::vector<double> numbers(const Tensor& tensor) {
+  return visit_number_or_bool(tensor.dtype(), [&]<class T>() {
+    const auto values = tensor.as<T>();
+    return std::vector<double>(values.begin(), values.end());
+  });
+}
+
+Tensor as(DType dtype, const Tensor& tensor) {
+  Tensor other(dtype, tensor.shape());
+  const std::vector<double> values = numbers(tensor);
+  visit_number_or_bool(dtype, [&]<class T>() {
+    std::ranges::transform(values, other.as<T>().begin(), [](double v) { return static_cast<T>(v); });
+  });
+  return other;
+}
+
+Reference each(std::function<double(double)> f) {
+  return [f = std::move(f)](const std::vector<Tensor>& inputs) {
+    std::vector<double> values = numbers(inputs[0]);
+    for (double& value : values) value = f(value);
+    return std::vector{f64(inputs[0].shape(), values)};
+  };
+}
+
+Reference pairs(std::function<double(double, double)> f) {
+  return [f = std::move(f)](const std::vector<Tensor>& inputs) {
+    const Shape shape = broadcast(inputs[0].shape(), inputs[1].shape());
+    const std::vector<double> operands[] = {numbers(inputs[0]), numbers(inputs[1])};
+    std::vector<double> values;
+    for (int64_t i = 0; i < shape.elements(); ++i) {
+      double pair[2];
+      for (int k = 0; k < 2; ++k) {
+        const Shape& own = inputs[static_cast<size_t>(k)].shape();
+        int64_t rest = i, offset = 0, stride = 1;
+        for (int a = shape.rank() - 1, o = own.rank() - 1; a >= 0; rest /= shape[a], --a, --o) {
+          if (o < 0) continue;
+          offset += own[o] == 1 ? 0 : rest % shape[a] * stride;
+          stride *= own[o];
+        }
+        pair[k] = operands[k][static_cast<size_t>(offset)];
+      }
+      values.push_back(f(pair[0], pair[1]));
+    }
+    return std::vector{f64(shape, values)};
+  };
+}
+
+Reference fixed(Tensor expected) {
+  return [expected = std::move(expected)](const std::vector<Tensor>&) { return std::vector{expected}; };
+}
+
+}  // namespace tandem::conformance

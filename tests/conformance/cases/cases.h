@@ -1,0 +1,34 @@
+// The families of cases. A new file of cases adds its function here.
+#pragma once
+
+#include "tests/conformance/case.h"
+
+namespace tandem::conformance {
+
+void add_unary_cases(Cases& cases);
+void add_binary_cases(Cases& cases);
+void add_reduce_cases(Cases& cases);
+void add_movement_cases(Cases& cases);
+void add_memory_cases(Cases& cases);
+void add_linear_cases(Cases& cases);
+void add_convolution_cases(Cases& cases);
+void add_loss_cases(Cases& cases);
+void add_normalization_cases(Cases& cases);
+void add_optimizer_cases(Cases& cases);
+void add_encoder_cases(Cases& cases);
+
+inline constexpr void (*kFamilies[])(Cases&) = {
+    add_unary_cases,
+    add_binary_cases,
+    add_reduce_cases,
+    add_movement_cases,
+    add_memory_cases,
+    add_linear_cases,
+    add_convolution_cases,
+    add_loss_cases,
+    add_normalization_cases,
+    add_optimizer_cases,
+    add_encoder_cases,
+};
+
+}  // namespace tandem::conformance

@@ -1,0 +1,159 @@
+// Every case against everything that must hold of every op; and every op has cases.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <set>
+
+#include "kernels/api/isa.h"
+#include "runtime/onnx/onnx.h"
+#include "tests/conformance/gradient_check.h"
+#include "tests/conformance/run_case.h"
+
+namespace tandem::conformance {
+
+// For GoogleTest.
+void PrintTo(const Case& one, std::ostream* stream) { *stream << one.op << " " << one.what; }
+
+namespace {
+
+std::string version_name(const OpDef& def) {
+  return (def.domain.empty() ? "" : std::string(def.domain) + ".") + std::string(def.name) + "-" + std::to_string(def.since);
+}
+
+// Where two lists of tensors differ, or "".
+std::string difference(const std::vector<Tensor>& produced, const std::vector<Tensor>& expected) {
+  if (produced.size() != expected.size()) return "number of outputs";
+  for (size_t i = 0; i < produced.size(); ++i)
+    if (!identical(produced[i], expected[i])) return "output " + std::to_string(i) + " differs";
+  return "";
+}
+
+void expect_close(const Tensor& produced, const Tensor& expected, double rtol, double atol) {
+  ASSERT_EQ(to_string(produced.shape()), to_string(expected.shape()));
+  if (produced.dtype() == DType::kString) {
+    EXPECT_TRUE(identical(produced, expected));
+    return;
+  }
+  const std::vector<double> a = numbers(produced), b = numbers(expected);
+  for (size_t i = 0; i < a.size(); ++i) {
+    const bool same = a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]));
+    const bool exact = !is_float(produced.dtype());
+    if (!same && (exact || !(std::fabs(a[i] - b[i]) <= atol + rtol * std::fabs(b[i]))))
+      FAIL() << "element " << i << " is " << a[i] << ", the reference says " << b[i];
+  }
+}
+
+bool is_view(const OpDef& def) { return def.cpu == nullptr; }
+
+void expect_the_reference(const Case& one) {
+  const std::vector<Tensor> outputs = run(graph_of(one), fed_inputs(one));
+  if (!one.reference) {
+    EXPECT_TRUE(has_gradient_check(one)) << "a case without a reference checks nothing but its gradient";
+    return;
+  }
+  const std::vector<Tensor> expected = one.reference(one.inputs);
+  ASSERT_GE(outputs.size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i)
+    if (expected[i]) expect_close(outputs[i], expected[i], one.rtol, one.atol);
+}
+
+// With open shapes the rule may say less, never something else.
+void expect_sound_open_shapes(const Case& one) {
+  const Graph open = graph_of(one, false), fixed = graph_of(one);
+  for (size_t o = 0; o < open.outputs.size(); ++o) {
+    const TensorType &loose = open.value(open.outputs[o]).type, &tight = fixed.value(fixed.outputs[o]).type;
+    EXPECT_EQ(name(loose.dtype), name(tight.dtype));
+    if (!loose.dims || !tight.dims) continue;
+    ASSERT_EQ(loose.dims->size(), tight.dims->size());
+    for (size_t a = 0; a < loose.dims->size(); ++a) {
+      const Dim &x = (*loose.dims)[a], &y = (*tight.dims)[a];
+      EXPECT_TRUE(!x.known() || !y.known() || x.size == y.size) << "axis " << a << ": " << x.size << " against " << y.size;
+    }
+  }
+}
+
+// The same bits for any team and whatever was in the memory before: all of the output is written, and nothing else.
+void expect_the_same_bits_for_any_team(const Case& one) {
+  if (is_view(definition(one)) || definition(one).stateful) return;
+  const std::vector<Tensor> single = run_kernel(one, 1, std::byte{0}, nullptr);
+  for (int threads = 1; threads <= 3; ++threads)
+    EXPECT_EQ(difference(run_kernel(one, threads, std::byte{0xFF}, nullptr), single), "") << threads << " threads";
+  EXPECT_EQ(difference(run(graph_of(one), fed_inputs(one), 2), single), "") << "by the executor";
+}
+
+void expect_the_same_bits_in_place(const Case& one) {
+  const OpDef& def = definition(one);
+  if (is_view(def) || def.stateful) return;
+  const std::vector<Tensor> apart = run_kernel(one, 1, std::byte{0}, nullptr);
+  for (const Alias& alias : def.aliases) {
+    if (alias.kind != AliasKind::kMay || alias.input >= static_cast<int>(one.inputs.size()) || alias.output >= one.outputs) continue;
+    const Tensor& input = one.inputs[static_cast<size_t>(alias.input)];
+    const Tensor& output = apart[static_cast<size_t>(alias.output)];
+    if (!input || input.bytes() != output.bytes() || !(input.shape() == output.shape())) continue;
+    EXPECT_EQ(difference(run_kernel(one, 2, std::byte{0}, &alias), apart), "") << "input " << alias.input;
+  }
+}
+
+void expect_to_survive_onnx(const Case& one) {
+  if (!one.round_trip || definition(one).domain == "tandem" || definition(one).stateful) return;
+  const Graph graph = graph_of(one);
+  const Graph again = parse_onnx(serialize_onnx(graph));
+  EXPECT_EQ(difference(run(again, fed_inputs(one)), run(graph, fed_inputs(one))), "");
+}
+
+class Conformance : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    const char* forced = std::getenv("TANDEM_ISA");
+    if (forced == nullptr || *forced == '\0') return;
+    bool available = false;
+    for (cpu::Isa isa : cpu::available_isas()) available = available || cpu::name(isa) == forced;
+    if (!available) GTEST_SKIP() << "this machine has no " << forced;
+  }
+};
+
+TEST_P(Conformance, Holds) {
+  const Case& one = GetParam();
+  expect_the_reference(one);
+  expect_sound_open_shapes(one);
+  expect_the_same_bits_for_any_team(one);
+  expect_the_same_bits_in_place(one);
+  if (has_gradient_check(one)) {
+    EXPECT_EQ(check_gradient(one), "");
+  }
+  expect_to_survive_onnx(one);
+}
+
+std::string test_name(const ::testing::TestParamInfo<Case>& info) {
+  std::string text = version_name(definition(info.param)) + "_" + info.param.what + "_" + std::to_string(info.index);
+  for (char& c : text)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, Conformance, ::testing::ValuesIn(all_cases()), test_name);
+
+// What only works in a group of ranks, or across steps, is tested with its machinery.
+const std::set<std::string> kTestedElsewhere = {"tandem.AllReduceStart-1", "tandem.AllReduceWait-1"};
+
+TEST(AllOps, HaveCases) {
+  std::set<std::string> covered = kTestedElsewhere;
+  for (const Case& one : all_cases()) covered.insert(version_name(definition(one)));
+  for (const OpDef* def : all_ops()) EXPECT_THAT(covered, ::testing::Contains(version_name(*def))) << "no case in tests/conformance/cases";
+}
+
+TEST(AllOps, HaveAGradientCheckIfTheyHaveAGradient) {
+  std::set<std::string> covered = kTestedElsewhere;
+  for (const Case& one : all_cases())
+    if (has_gradient_check(one)) covered.insert(version_name(definition(one)));
+  for (const OpDef* def : all_ops()) {
+    if (def->gradient == nullptr) continue;
+    EXPECT_THAT(covered, ::testing::Contains(version_name(*def))) << "every case of it says gradient = false";
+  }
+}
+
+}  // namespace
+
+}  // namespace tandem::conformance
