@@ -1,6 +1,7 @@
 #include "runtime/exec/executor.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "runtime/exec/profiler.h"
 #include "runtime/graph/nearest_name.h"
@@ -50,6 +51,13 @@ struct Executor::Binding {
     int64_t offset;
   };
   std::vector<Patch> patches;
+  // Outputs that are views of an input: their kernels write other outputs only, but see by the address that nothing is to be done here.
+  struct OutputPatch {
+    size_t at;
+    size_t input;
+    int64_t offset;
+  };
+  std::vector<OutputPatch> output_patches;
 };
 
 Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
@@ -140,19 +148,24 @@ std::unique_ptr<Executor::Binding> Executor::make_binding(std::span<const ConstT
             to_string(shape));
     return {address(id), value.type.dtype, shape};
   };
+  const auto input_behind = [&](ValueId id) -> std::optional<size_t> {
+    if (id == kNoValue || plan_->buffers[static_cast<size_t>(id)].placement != Placement::kInput) return std::nullopt;
+    return static_cast<size_t>(std::ranges::find(graph.inputs, plan_->buffers[static_cast<size_t>(id)].root) - graph.inputs.begin());
+  };
+  const auto offset = [&](ValueId id) { return plan_->buffers[static_cast<size_t>(id)].offset; };
   const auto add = [&](std::vector<ConstTensorView>& list, ValueId id) {
     list.push_back(view(id));
-    if (id == kNoValue) return;
-    const BufferPlan& buffer = plan_->buffers[static_cast<size_t>(id)];
-    if (buffer.placement != Placement::kInput) return;
-    const auto input = static_cast<size_t>(std::ranges::find(graph.inputs, buffer.root) - graph.inputs.begin());
-    binding->patches.push_back({&list, list.size() - 1, input, buffer.offset});
+    if (const auto input = input_behind(id)) binding->patches.push_back({&list, list.size() - 1, *input, offset(id)});
+  };
+  const auto add_output = [&](ValueId id) {
+    binding->outputs.push_back(view(id));
+    if (const auto input = input_behind(id)) binding->output_patches.push_back({binding->outputs.size() - 1, *input, offset(id)});
   };
   for (const Step& step : plan_->steps) {
     const Node& node = graph.nodes[static_cast<size_t>(step.node)];
     binding->steps.push_back({binding->inputs.size(), node.inputs.size(), binding->outputs.size(), node.outputs.size()});
     for (ValueId id : node.inputs) add(binding->inputs, id);
-    for (ValueId id : node.outputs) binding->outputs.push_back(view(id));
+    for (ValueId id : node.outputs) add_output(id);
   }
   for (ValueId id : graph.outputs) add(binding->results, id);
   return binding;
@@ -161,6 +174,8 @@ std::unique_ptr<Executor::Binding> Executor::make_binding(std::span<const ConstT
 std::span<const ConstTensorView> Executor::run(std::span<const ConstTensorView> inputs) {
   Binding& binding = bind(inputs);
   for (const Binding::Patch& patch : binding.patches) (*patch.list)[patch.at].data = inputs[patch.input].data + patch.offset;
+  for (const Binding::OutputPatch& patch : binding.output_patches)
+    binding.outputs[patch.at].data = const_cast<std::byte*>(inputs[patch.input].data) + patch.offset;
   const KernelContext context{.threads = plan_->options.threads,
                               .communicator = options_.communicator,
                               .workspace = {workspace_.view().data, static_cast<size_t>(plan_->workspace_bytes)}};

@@ -84,7 +84,6 @@ class Importer {
 };
 
 void Importer::read_header() {
-  require(model_.has_graph(), "not an ONNX model: it has no graph");
   require(model_.ir_version() >= kOldestIr && model_.ir_version() <= kNewestIr, "IR version is not supported (has, from, to)",
           model_.ir_version(), kOldestIr, kNewestIr);
   require(proto_.node_size() <= limits_.graph_nodes, "the graph has too many nodes (has, limit)", proto_.node_size(), limits_.graph_nodes);
@@ -259,6 +258,7 @@ void Importer::read_outputs() {
 }
 
 Graph import_model(ModelProto& model, const std::filesystem::path& folder, const Limits& limits) {
+  require(model.has_graph(), "not an ONNX model: it has no graph");
   return Importer(model, folder, limits).run();
 }
 

@@ -46,6 +46,8 @@ const OpDef& find_op(std::string_view domain, std::string_view name, int opset) 
 const OpDef& newest_op(std::string_view name, std::string_view domain) {
   const auto versions = versions_of(domain, name);
   if (versions.empty()) reject_unknown(domain, name);
+  if (domain.empty()) return find_op(domain, name, kOnnxOpset);
+  if (domain == "ai.onnx.ml") return find_op(domain, name, kOnnxMlOpset);
   return *versions.back();
 }
 

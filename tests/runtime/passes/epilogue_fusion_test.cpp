@@ -14,15 +14,15 @@ ValueId weights(Graph& graph, const Shape& shape) { return graph.add_constant("w
 
 TEST(EpilogueFusion, JoinsGemmAndActivation) {
   Graph graph;
-  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 4});
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 5});
   const ValueId b = constant(graph, "b", {2}, {1, 2});
-  graph.outputs = {add(graph, "Relu", {add(graph, "Gemm", {x, weights(graph, {4, 2}), b}, {{"beta", 2.0f}})})};
+  graph.outputs = {add(graph, "Relu", {add(graph, "Gemm", {x, weights(graph, {5, 2}), b}, {{"beta", 2.0f}})})};
   EXPECT_EQ(apply_and_compare(epilogue_fusion_pass, graph, kTolerance), 1);
   EXPECT_EQ(to_text(graph),
             "graph main {\n"
-            "  input %x: f32[batch, 4]\n"
+            "  input %x: f32[batch, 5]\n"
             "  constant %b: f32[2] {1, 2}\n"
-            "  constant %w: f32[4, 2] {...}\n"
+            "  constant %w: f32[5, 2] {...}\n"
             "  %Relu: f32[batch, 2] = tandem.FusedGemm(%x, %w, %b) {activation=\"Relu\", beta=2}\n"
             "  return %Relu\n"
             "}\n");

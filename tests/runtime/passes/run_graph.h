@@ -29,8 +29,8 @@ inline std::vector<Tensor> random_inputs(const Graph& graph, unsigned seed = 1) 
 
 inline std::vector<Tensor> run_graph(const Graph& graph, const std::vector<Tensor>& inputs) {
   Executor executor(make_plan(graph, {}));
-  std::vector<ConstTensorView> views(inputs.begin(), inputs.end());
-  for (size_t i = 0; i < inputs.size(); ++i) views[i] = inputs[i].view();
+  std::vector<ConstTensorView> views;
+  for (const Tensor& input : inputs) views.push_back(input.view());
   std::vector<Tensor> outputs;
   for (const ConstTensorView& view : executor.run(views)) outputs.push_back(Tensor::copy_of(view));
   return outputs;
