@@ -14,8 +14,12 @@ void ImmediateScheduler::submit(Work work) {
   }
   work.queued = clock_.now();
   try {
-    // std::function wants copies: the work itself is moved into shared ownership once.
-    workers_.submit([this, shared = std::make_shared<Work>(std::move(work))](int lane) { begin(*shared, lane); });
+    const auto shared = std::make_shared<Work>(std::move(work));
+    workers_.submit([this, shared](int lane) { begin(*shared, lane); },
+                    [this, shared](const Error& reason) {
+                      queued_.fetch_sub(1, std::memory_order_relaxed);
+                      shared->drop(reason);
+                    });
   } catch (...) {
     queued_.fetch_sub(1, std::memory_order_relaxed);
     throw;

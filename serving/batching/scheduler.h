@@ -16,7 +16,7 @@
 
 namespace tandem {
 
-// One request on its way. Exactly one of `run` and `drop` is called, once, on a lane's thread.
+// One request on its way. Exactly one of `run` and `drop` is called, once, on a lane's thread or (drop) on the one that stops the lanes.
 struct Work {
   int64_t rows = 1;
   Clock::TimePoint queued{};                    // when submit took it
@@ -25,11 +25,13 @@ struct Work {
   std::function<void(const Error& reason)> drop;
 };
 
-// Where work is done: the lanes, or a test's stand-in. A task must not throw.
+// Where work is done: the lanes, or a test's stand-in.
 class Workers {
  public:
   virtual ~Workers() = default;
-  virtual void submit(std::function<void(int lane)> task) = 0;
+  // Calls `task` on a lane, or `dropped` if the lanes stop before its turn. Throws Unavailable, and calls neither, if they have stopped.
+  // `task` must not throw.
+  virtual void submit(std::function<void(int lane)> task, std::function<void(const Error&)> dropped) = 0;
 };
 
 class Scheduler {

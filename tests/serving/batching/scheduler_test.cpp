@@ -19,16 +19,19 @@ class TestClock final : public Clock {
 // Holds tasks until the test lets them run.
 class HeldWorkers final : public Workers {
  public:
-  void submit(std::function<void(int lane)> task) override {
+  void submit(std::function<void(int lane)> task, std::function<void(const Error&)> dropped) override {
     if (broken) throw std::runtime_error("stopped");
     tasks.push_back(std::move(task));
+    drops.push_back(std::move(dropped));
   }
   void run_next(int lane = 0) {
     auto task = std::move(tasks.front());
     tasks.pop_front();
+    drops.pop_front();
     task(lane);
   }
   std::deque<std::function<void(int lane)>> tasks;
+  std::deque<std::function<void(const Error&)>> drops;
   bool broken = false;
 };
 
@@ -36,6 +39,7 @@ struct Outcome {
   int runs = 0, drops = 0, lane = -1;
   Clock::TimePoint begun{};
   std::string reason;
+  ErrorCode code = ErrorCode::kInternal;
 };
 
 Work work_of(Outcome& outcome, std::optional<Clock::TimePoint> deadline = {}) {
@@ -49,7 +53,7 @@ Work work_of(Outcome& outcome, std::optional<Clock::TimePoint> deadline = {}) {
   work.drop = [&](const Error& error) {
     ++outcome.drops;
     outcome.reason = error.what();
-    EXPECT_EQ(error.code(), ErrorCode::kDeadlineExceeded);
+    outcome.code = error.code();
   };
   return work;
 }
@@ -101,8 +105,19 @@ TEST_F(SchedulerTest, PastItsDeadlineARequestIsDroppedWithoutRunning) {
   workers.run_next();
   EXPECT_EQ(late.runs, 0);
   EXPECT_EQ(late.drops, 1);
+  EXPECT_EQ(late.code, ErrorCode::kDeadlineExceeded);
   EXPECT_THAT(late.reason, testing::HasSubstr("Request timeout expired"));
   EXPECT_EQ(just.runs, 1);
+}
+
+TEST_F(SchedulerTest, WorkThatTheLanesDropIsToldSo) {
+  Outcome a;
+  scheduler.submit(work_of(a));
+  workers.drops.front()(Error(ErrorCode::kCancelled, "the lane stops"));
+  EXPECT_EQ(a.runs, 0);
+  EXPECT_EQ(a.drops, 1);
+  EXPECT_EQ(a.code, ErrorCode::kCancelled);
+  EXPECT_EQ(scheduler.queued(), 0);
 }
 
 TEST_F(SchedulerTest, WorkersThatRefuseLeaveTheQueueAsItWas) {

@@ -1,0 +1,146 @@
+// `tandem serve`: the models of a folder over the Open Inference Protocol v2.
+#include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstdio>
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "serving/http/inference_server.h"
+
+namespace po = boost::program_options;
+
+namespace tandem::cli {
+namespace {
+
+const Usage kUsageText = {
+    "tandem serve --repository DIR [--http-port 8000]",
+    "Serves every model found at DIR/<model>/<version>/model.onnx over HTTP (Open Inference Protocol v2: the clients of Triton and KServe\n"
+    "work unchanged). A version that fails to load does not stop the others; `curl -XPOST HOST/v2/repository/index` tells why.\n"
+    "SIGTERM or Ctrl-C finishes what was begun, at most --exit-timeout seconds long; a second one ends at once.\n"
+    "Exit codes: 0 stopped after finishing everything, 2 wrong options or repository, 4 the port cannot be used, or requests were cut off at\n"
+    "--exit-timeout, 130 or 143 after a second Ctrl-C or SIGTERM.",
+    "  tandem serve --repository models\n"
+    "  curl localhost:8000/                                  what is there\n"
+    "  curl localhost:8000/v2/models/mlp                     inputs and outputs of a model\n"
+    "  curl localhost:8000/v2/models/mlp/infer -d '{\"inputs\": [{\"name\": \"x\", \"shape\": [1, 2], \"datatype\": \"FP32\", \"data\": [1, 2]}]}'\n"
+    "  tandem serve --repository models --http-port 0 --json   any free port, told as JSON\n"
+    "  tandem serve --repository models --lanes 4 --threads 2   4 requests at once, 2 threads each\n",
+};
+
+// SIGTERM, SIGINT and SIGHUP as something to wait for. Made before any thread, so that all threads have them blocked.
+class StopSignals {
+ public:
+  StopSignals() {
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set_);
+    for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, number);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  }
+  int wait() const {
+    int number = 0;
+    while (sigwait(&set_, &number) != 0) {
+    }
+    return number;
+  }
+  // The signal that came within the time, or 0.
+  int wait_for(std::chrono::milliseconds time) const {
+    const timespec limit{time.count() / 1000, (time.count() % 1000) * 1'000'000};
+    const int number = sigtimedwait(&set_, nullptr, &limit);
+    return number > 0 ? number : 0;
+  }
+
+ private:
+  sigset_t set_;
+};
+
+void print_limits(const InferenceServerOptions& options, bool json) {
+  const Limits& limits = options.http.limits;
+  const std::pair<std::string_view, int64_t> rows[] = {
+      {"request_bytes", limits.request_bytes},         {"request_header_bytes", limits.request_header_bytes},
+      {"request_headers", limits.request_headers},     {"request_tensors", limits.request_tensors},
+      {"request_timeout_ms", limits.request_timeout_ms}, {"json_depth", limits.json_depth},
+      {"connections", limits.connections},             {"queue_length", limits.queue_length},
+      {"max_batch", options.max_batch},                {"model_bytes", limits.model_bytes},
+      {"tensor_bytes", limits.tensor_bytes},
+  };
+  nlohmann::ordered_json object;
+  for (const auto& [name, value] : rows) object[std::string(name)] = value;
+  if (json) return fmt::print("{}\n", object.dump());
+  for (const auto& [name, value] : rows) fmt::print("{:<22} {}\n", name, value);
+}
+
+void print_ready(const InferenceServer& server, const std::string& host, bool json) {
+  const std::string url = fmt::format("http://{}:{}", host, server.port());
+  std::string names;
+  nlohmann::ordered_json models = nlohmann::json::array();
+  for (const ModelListing& listing : server.repository().listings()) {
+    const std::string name = listing.version > 0 ? fmt::format("{}/{}", listing.name, listing.version) : listing.name;
+    models.push_back({{"name", listing.name}, {"version", std::to_string(listing.version)}, {"ready", listing.ready}, {"reason", listing.reason}});
+    if (listing.ready) names += (names.empty() ? "" : ", ") + name;
+    else fmt::print(stderr, "tandem serve: {} is not served: {}\n", name, listing.reason);
+  }
+  if (json) fmt::print("{}\n", nlohmann::ordered_json{{"event", "ready"}, {"url", url}, {"port", server.port()}, {"lanes", server.lanes()}, {"models", models}}.dump());
+  else fmt::print("ready: {} (models: {})\n", url, names.empty() ? "none" : names);
+  std::fflush(stdout);
+}
+
+// Until everything is answered, the time is over or a second signal says not to wait.
+int drain(InferenceServer& server, const StopSignals& signals, std::chrono::seconds timeout, bool json) {
+  auto stopped = std::async(std::launch::async, [&] { return server.stop(timeout); });
+  while (stopped.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    if (const int number = signals.wait_for(std::chrono::milliseconds(20))) std::_Exit(128 + number);
+  const bool whole = stopped.get();
+  if (json) fmt::print("{{\"event\": \"stopped\", \"whole\": {}}}\n", whole);
+  else fmt::print("stopped{}\n", whole ? "" : ": requests were cut off at --exit-timeout");
+  std::fflush(stdout);
+  if (!whole) std::_Exit(kEnvironment);  // what still runs on a lane is not waited for
+  return kOk;
+}
+
+}  // namespace
+
+int serve_command(int argc, char** argv) {
+  InferenceServerOptions server_options;
+  HttpServerOptions& http = server_options.http;
+  std::string repository, versions;
+  int exit_timeout = 30;
+  po::options_description options("options");
+  options.add_options()("repository,r", po::value(&repository), "folder of models (also as a plain word)")(
+      "http-port", po::value(&http.port)->default_value(8000), "port; 0 takes a free one and prints it")(
+      "host", po::value(&http.host)->default_value("127.0.0.1"), "address to listen on; 0.0.0.0 for all")(
+      "lanes", po::value(&server_options.lanes)->default_value(0), "requests computed at once; 0: as many as processors / threads")(
+      "threads", po::value(&server_options.threads)->default_value(1), "threads of each lane")(
+      "versions", po::value(&versions)->default_value("latest"), "which versions: latest, latest:N, all, or a list such as 1,3")(
+      "max-batch", po::value(&server_options.max_batch)->default_value(1024), "rows of one request at most")(
+      "max-body", po::value(&http.limits.request_bytes)->default_value(http.limits.request_bytes), "bytes of one request at most")(
+      "queue-length", po::value(&http.limits.queue_length)->default_value(http.limits.queue_length), "requests waiting for one model at most")(
+      "connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
+      "exit-timeout", po::value(&exit_timeout)->default_value(exit_timeout), "seconds that a stop may take")(
+      "limits", "print what a request may be at most, and leave");
+  po::variables_map values;
+  if (!parse_options(argc, argv, kUsageText, options, "repository", values)) return kOk;
+  const bool json = values.contains("json");
+  if (values.contains("limits")) {
+    print_limits(server_options, json);
+    return kOk;
+  }
+  require(!repository.empty(), "no repository given; usage: " + kUsageText.line);
+  require(http.port >= 0 && http.port <= 65'535, "http-port must be between 0 and 65535", http.port);
+  require(exit_timeout >= 0, "exit-timeout must not be negative", exit_timeout);
+  server_options.repository = repository;
+  server_options.versions = parse_version_policy(versions);
+  server_options.version = TANDEM_VERSION;
+
+  const StopSignals signals;
+  InferenceServer server(server_options);
+  print_ready(server, http.host, json);
+  signals.wait();
+  return drain(server, signals, std::chrono::seconds(exit_timeout), json);
+}
+
+}  // namespace tandem::cli

@@ -1,0 +1,70 @@
+#include "serving/http/inference_server.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "kernels/base/error.h"
+#include "runtime/device/topology.h"
+#include "serving/batching/lane_workers.h"
+#include "serving/http/v2_service.h"
+
+namespace tandem {
+namespace {
+
+LaneSetOptions lane_options(const InferenceServerOptions& options) {
+  require(options.threads >= 1, "threads of a lane must be at least 1", options.threads);
+  require(options.lanes >= 0, "lanes must be at least 1, or 0 for as many as the processors allow", options.lanes);
+  require(options.max_batch >= 1, "max-batch must be at least 1", options.max_batch);
+  LaneSetOptions lanes;
+  lanes.threads = options.threads;
+  lanes.lanes = options.lanes > 0 ? options.lanes : std::max(1, allowed_cpus().threads / options.threads);
+  lanes.queue_capacity = std::numeric_limits<size_t>::max();  // queues are bounded by model, in the scheduler
+  return lanes;
+}
+
+ModelOptions model_options(const InferenceServerOptions& options, int lanes) {
+  ModelOptions model;
+  model.lanes = lanes;
+  model.threads = options.threads;
+  model.max_batch = options.max_batch;
+  return model;
+}
+
+}  // namespace
+
+// In the order in which they need each other; the destructor ends what runs before anything goes.
+struct InferenceServer::Parts {
+  explicit Parts(const InferenceServerOptions& options)
+      : lanes(lane_options(options)), workers(lanes), metrics(options.version),
+        repository(options.repository, options.versions,
+                   onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits), options.http.limits),
+        service(repository, metrics, workers, clock, {.version = options.version, .lanes = static_cast<int>(lanes.size()), .limits = options.http.limits}) {
+    http.emplace(options.http, [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
+  }
+  ~Parts() {
+    lanes.stop(Lane::Stop::kDrop);  // first: what they finish may still be sent
+    http.reset();
+  }
+
+  SteadyClock clock;
+  LaneSet lanes;
+  LaneWorkers workers;
+  ServerMetrics metrics;
+  ModelRepository repository;
+  V2Service service;
+  std::optional<HttpServer> http;
+};
+
+InferenceServer::InferenceServer(const InferenceServerOptions& options) : parts_(std::make_unique<Parts>(options)) {}
+InferenceServer::~InferenceServer() = default;
+int InferenceServer::port() const { return parts_->http->port(); }
+int InferenceServer::lanes() const { return static_cast<int>(parts_->lanes.size()); }
+const ModelRepository& InferenceServer::repository() const { return parts_->repository; }
+
+bool InferenceServer::stop(std::chrono::milliseconds timeout) {
+  parts_->service.drain();
+  return parts_->http->stop(timeout);
+}
+
+}  // namespace tandem

@@ -1,0 +1,41 @@
+// The whole server, put together: repository, lanes, metrics, the v2 service and its HTTP front end. What `tandem serve` starts.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "serving/core/repository.h"
+#include "serving/http/http_server.h"
+
+namespace tandem {
+
+struct InferenceServerOptions {
+  std::filesystem::path repository;
+  VersionPolicy versions;
+  HttpServerOptions http;  // its limits hold for everything
+  int lanes = 0;           // 0: as many as the processors allow
+  int threads = 1;         // of each lane
+  int64_t max_batch = 1024;
+  std::string version;     // of the program
+};
+
+class InferenceServer {
+ public:
+  // Loads the models, then listens. Throws what ModelRepository, LaneSet and HttpServer throw.
+  explicit InferenceServer(const InferenceServerOptions& options);
+  ~InferenceServer();
+
+  int port() const;
+  int lanes() const;
+  const ModelRepository& repository() const;
+  // Not ready any more, no new connections, answers what was begun. False if `timeout` did not suffice. To be called once.
+  bool stop(std::chrono::milliseconds timeout);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace tandem
