@@ -130,7 +130,7 @@ std::string write_zip(const std::vector<ZipMember>& members) {
     put(directory, kDirectoryHeader, 4);
     put(directory, kVersion, 2);  // made by
     put_shared_fields(directory, member);
-    put(directory, 0, 2 + 2 + 2 + 4);  // comment length, disk, attributes
+    directory.append(2 + 2 + 2 + 4, '\0');  // comment length, disk, attributes
     put(directory, local, 4);
     directory += member.name;
   }

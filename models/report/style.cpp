@@ -5,14 +5,14 @@ namespace tandem {
 // Text and lines keep a contrast of 4.5 to 1 and 3 to 1 with their background (WCAG 2.1 AA) in both schemes.
 const std::string_view kReportStyle = R"css(
 :root { color-scheme: light dark; --page: #ffffff; --card: #f6f8fa; --text: #1f2328; --soft: #57606a; --rule: #d0d7de;
-   --link: #0550ae;
+  --link: #0550ae;
   --c0: #0969da; --c1: #bc4c00; --c2: #1a7f37; --c3: #8250df; --c4: #bf3989; --c5: #6e5a00; --heat: 9, 105, 218; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #0d1117; --card: #161b22; --text: #e6edf3; --soft: #9da7b3; --rule: #30363d; --link: #79b8ff;
     --c0: #58a6ff; --c1: #f0883e; --c2: #3fb950; --c3: #bc8cff; --c4: #ff7bac; --c5: #d4b72f; --heat: 88, 166, 255; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text);
-   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 20px 16px 48px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 36px 0 12px; padding-bottom: 4px; border-bottom: 1px solid var(--rule); }
