@@ -1,0 +1,135 @@
+// The accuracy that kernels/api/elementwise.h and reduce.h promise, against long double.
+#include "kernels/api/elementwise.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/api/reduce.h"
+#include "kernels/base/philox.h"
+
+namespace tandem {
+namespace {
+
+using Exact = long double (*)(long double);
+
+std::vector<float> evaluate(UnaryOp op, const std::vector<float>& x) {
+  std::vector<float> y(x.size());
+  const Shape shape{static_cast<int64_t>(x.size())};
+  cpu::unary({.threads = 2}, op, {reinterpret_cast<const std::byte*>(x.data()), DType::kF32, shape},
+             {reinterpret_cast<std::byte*>(y.data()), DType::kF32, shape}, {.alpha = 1});
+  return y;
+}
+
+// The distance of two neighbouring floats at |value|.
+long double unit_of(long double value) {
+  const float v = std::max(std::fabs(static_cast<float>(value)), std::numeric_limits<float>::min());
+  return static_cast<long double>(std::nextafter(v, std::numeric_limits<float>::infinity())) - static_cast<long double>(v);
+}
+
+// Evenly spread values of [low, high], and as many of random magnitude down to 1e-30 on either side of 0 that fall inside.
+std::vector<float> samples(double low, double high) {
+  std::vector<float> x;
+  for (uint64_t i = 0; i < 200'000; ++i) {
+    const auto words = philox(11, i, 0);
+    x.push_back(static_cast<float>(low + (high - low) * static_cast<double>(unit_float(words[0]))));
+    const double magnitude = std::pow(10.0, -30.0 + 34.0 * static_cast<double>(unit_float(words[1])));
+    const double small = words[2] & 1 ? magnitude : -magnitude;
+    if (small >= low && small <= high) x.push_back(static_cast<float>(small));
+  }
+  return x;
+}
+
+struct Accuracy {
+  const char* name;
+  UnaryOp op;
+  Exact exact;
+  double low, high;
+  double ulp;
+};
+
+long double sigmoid(long double x) { return 1 / (1 + std::exp(-x)); }
+long double softplus(long double x) { return std::max(x, 0.0L) + std::log1p(std::exp(-std::fabs(x))); }
+
+const Accuracy kAccuracies[] = {
+    {"exp", UnaryOp::kExp, std::exp, -87, 88.7, 2},
+    {"log", UnaryOp::kLog, std::log, 1e-30, 1e30, 4},
+    {"sqrt", UnaryOp::kSqrt, std::sqrt, 0, 1e30, 0.501},
+    {"sigmoid", UnaryOp::kSigmoid, sigmoid, -80, 80, 4},
+    {"tanh", UnaryOp::kTanh, std::tanh, -20, 20, 4},
+    {"erf", UnaryOp::kErf, std::erf, -6, 6, 2},
+    {"softplus", UnaryOp::kSoftplus, softplus, -80, 80, 4},
+    {"sin", UnaryOp::kSin, std::sin, -3, 3, 3},
+    {"cos", UnaryOp::kCos, std::cos, -1.5, 1.5, 3},
+    {"reciprocal", UnaryOp::kReciprocal, [](long double x) { return 1 / x; }, 1e-30, 1e30, 0.501},
+};
+
+class UnaryAccuracy : public ::testing::TestWithParam<Accuracy> {};
+
+TEST_P(UnaryAccuracy, IsWithinTheStatedUlps) {
+  const Accuracy& one = GetParam();
+  const std::vector<float> x = samples(one.low, one.high), y = evaluate(one.op, x);
+  long double worst = 0;
+  float at = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const long double exact = one.exact(static_cast<long double>(x[i]));
+    const long double error = std::fabs(static_cast<long double>(y[i]) - exact) / unit_of(exact);
+    if (error > worst) {
+      worst = error;
+      at = x[i];
+    }
+  }
+  EXPECT_LE(static_cast<double>(worst), one.ulp) << "worst at x = " << at;
+}
+
+INSTANTIATE_TEST_SUITE_P(F32, UnaryAccuracy, ::testing::ValuesIn(kAccuracies), [](const auto& info) { return std::string(info.param.name); });
+
+// Gelu and Elu cancel in their tails: the bound is relative to x (Gelu) and to alpha (Elu).
+TEST(UnaryAccuracy, GeluIsWithinFourUlpsOfItsArgument) {
+  const std::vector<float> x = samples(-9, 9), y = evaluate(UnaryOp::kGelu, x), z = evaluate(UnaryOp::kGeluTanh, x);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto v = static_cast<long double>(x[i]);
+    const long double exact = 0.5L * v * std::erfc(-v / std::sqrt(2.0L));
+    const long double approximate = 0.5L * v * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846L) * (v + 0.044715L * v * v * v)));
+    ASSERT_LE(std::fabs(static_cast<long double>(y[i]) - exact), 4 * unit_of(v)) << x[i];
+    ASSERT_LE(std::fabs(static_cast<long double>(z[i]) - approximate), 4 * unit_of(v)) << x[i];
+  }
+}
+
+TEST(UnaryAccuracy, EluIsWithinItsAbsoluteBound) {
+  const std::vector<float> x = samples(-20, 0), y = evaluate(UnaryOp::kElu, x);
+  for (size_t i = 0; i < x.size(); ++i)
+    ASSERT_LE(std::fabs(static_cast<long double>(y[i]) - std::expm1(static_cast<long double>(x[i]))), 0x1p-22L) << x[i];
+}
+
+// A value's result does not depend on where it stands: each of a full vector and of every shorter tail.
+TEST(Unary, DoesNotDependOnThePosition) {
+  for (UnaryOp op : {UnaryOp::kExp, UnaryOp::kErf, UnaryOp::kTanh, UnaryOp::kSin}) {
+    const float expected = evaluate(op, {0.7311f})[0];
+    for (size_t n = 1; n < 40; ++n)
+      for (float y : evaluate(op, std::vector<float>(n, 0.7311f))) ASSERT_EQ(y, expected) << n;
+  }
+}
+
+TEST(Reduce, SumsOfAMillionAreWithinTheStatedBound) {
+  const int64_t n = 1'000'003;
+  std::vector<float> x;
+  long double exact = 0, magnitude = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    x.push_back(unit_float(philox(5, static_cast<uint64_t>(i), 0)[0]) - 0.3f);
+    exact += static_cast<long double>(x.back());
+    magnitude += std::fabs(static_cast<long double>(x.back()));
+  }
+  for (const Shape& shape : {Shape{n, 1}, Shape{1, n}}) {
+    float sum = 0;
+    cpu::reduce({}, ReduceOp::kSum, {reinterpret_cast<const std::byte*>(x.data()), DType::kF32, shape},
+                {reinterpret_cast<std::byte*>(&sum), DType::kF32, {1, 1}}, 3);
+    EXPECT_LE(std::fabs(static_cast<long double>(sum) - exact), 2e-6L * magnitude);
+  }
+}
+
+}  // namespace
+}  // namespace tandem
