@@ -65,7 +65,8 @@ inline void clip(int64_t offset, int64_t stride, int64_t size, int64_t count, in
     last = std::min(count, size - offset);
   } else {
     first = offset >= 0 ? 0 : ceil_div(-offset, stride);
-    last = offset >= size ? 0 : std::min(count, (size - 1 - offset) / stride + 1);
+    last = count;
+    if (offset + (count - 1) * stride >= size) last = offset >= size ? 0 : (size - 1 - offset) / stride + 1;
   }
 }
 

@@ -118,17 +118,18 @@ struct Task {
 // dw = the partial sums added in order, in the order of the weights.
 template <class T>
 void add_segments(const KernelContext& context, const ConvShape& s, const Blocking<T>& blocking, const T* partial, int64_t segments, T* dw) {
+  // Where the sum of (filter, channel, tap) lies in a partial sum: filter * by_filter + channel * by_channel + tap * by_tap.
+  const int64_t by_filter = blocking.by_tap ? s.channels : s.patch, by_channel = blocking.by_tap ? 1 : s.taps;
+  const int64_t by_tap = blocking.by_tap ? s.filters * s.channels : 1;
 #pragma omp parallel for num_threads(context.threads) schedule(static) if (s.groups * s.filters * s.patch > 16 * 1024)
   for (int64_t filter = 0; filter < s.groups * s.filters; ++filter) {
-    const int64_t group = filter / s.filters, f = filter % s.filters;
-    for (int64_t i = 0; i < s.patch; ++i) {
-      const int64_t channel = i / s.taps, tap = i % s.taps;
-      const int64_t at = blocking.by_tap ? (tap * s.filters + f) * s.channels + channel : f * s.patch + i;
-      T sum = 0;
-      for (int64_t segment = 0; segment < segments; ++segment)
-        sum += partial[segment * blocking.partial + group * s.filters * s.patch + at];
-      dw[filter * s.patch + i] = sum;
-    }
+    const T* first = partial + filter / s.filters * s.filters * s.patch + filter % s.filters * by_filter;
+    T* out = dw + filter * s.patch;
+    std::fill_n(out, s.patch, T(0));
+    for (int64_t segment = 0; segment < segments; ++segment, first += blocking.partial)
+      for (int64_t tap = 0; tap < s.taps; ++tap)
+        for (int64_t channel = 0; channel < s.channels; ++channel)
+          out[channel * s.taps + tap] += first[channel * by_channel + tap * by_tap];
   }
 }
 

@@ -20,7 +20,8 @@ struct LinePart {
 // Positions [first, last) of `count` whose input `offset + i * stride` is in [low, high).
 inline void inside(int64_t offset, int64_t stride, int64_t low, int64_t high, int64_t count, int64_t& first, int64_t& last) {
   first = offset >= low ? 0 : std::min(count, ceil_div(low - offset, stride));
-  last = offset >= high ? 0 : std::min(count, (high - 1 - offset) / stride + 1);
+  last = count;
+  if (offset + (count - 1) * stride >= high) last = offset >= high ? 0 : (high - 1 - offset) / stride + 1;
 }
 
 // Calls f(part) over the output of one plane in order.

@@ -28,25 +28,32 @@ constexpr T lowest() {
   return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
 }
 
+// One tap over `count` outputs. The stride is a type where it is 1 or 2, so that the compiler makes vectors.
+template <bool kPositions, class T, class Stride>
+void pass_tap(const T* challenger, Stride stride, int32_t origin, int64_t count, T* __restrict value, int32_t* __restrict at) {
+  for (int64_t i = 0; i < count; ++i) {
+    const T v = challenger[i * stride];
+    if constexpr (kPositions) {
+      const bool wins = beats(v, value[i]) | (at[i] < 0);
+      at[i] = wins ? origin + static_cast<int32_t>(i * stride) : at[i];
+      value[i] = wins ? v : value[i];
+    } else {
+      value[i] = beats(v, value[i]) ? v : value[i];
+    }
+  }
+}
+
 template <bool kPositions, class T>
 void find_best(const Window& w, const T* x, const LinePart& part, Best<T>& best) {
   std::fill_n(best.value.begin(), part.count, lowest<T>());
   if (kPositions) std::fill_n(best.at.begin(), part.count, -1);
-  const int64_t stride = w.stride[2];
   for_each_tap_of(w, part, [&](int64_t first, int64_t last, int64_t source) {
-    T* value = best.value.data() + first;
-    int32_t* at = best.at.data() + first;
-    const T* challenger = x + source;
-    const auto origin = static_cast<int32_t>(source);
-    for (int64_t i = 0; i < last - first; ++i) {
-      const T v = challenger[i * stride];
-      bool wins = beats(v, value[i]);
-      if constexpr (kPositions) {
-        wins = wins | (at[i] < 0);
-        at[i] = wins ? origin + static_cast<int32_t>(i * stride) : at[i];
-      }
-      value[i] = wins ? v : value[i];
-    }
+    const auto pass = [&](auto stride) {
+      pass_tap<kPositions>(x + source, stride, static_cast<int32_t>(source), last - first, best.value.data() + first, best.at.data() + first);
+    };
+    if (w.stride[2] == 1) pass(std::integral_constant<int64_t, 1>());
+    else if (w.stride[2] == 2) pass(std::integral_constant<int64_t, 2>());
+    else pass(w.stride[2]);
   });
 }
 

@@ -7,22 +7,23 @@
 namespace tandem::cpu {
 namespace {
 
-// n leading lanes set.
-inline __m256i lanes(int64_t n) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
 struct Avx2Vector {
   using Scalar = float;
+  struct Part {
+    __m256i lanes;
+  };
   static constexpr int kLanes = 8, kRows = 6, kVectors = 2;
   static constexpr int wide_panels(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
 
   __m256 v;
 
+  static Part part(int64_t n) {
+    return {_mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))};
+  }
   static Avx2Vector load(const float* p) { return {_mm256_loadu_ps(p)}; }
-  static Avx2Vector load_part(const float* p, int64_t n) { return {_mm256_maskload_ps(p, lanes(n))}; }
+  static Avx2Vector load(const float* p, Part part) { return {_mm256_maskload_ps(p, part.lanes)}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
-  void store_part(float* p, int64_t n) const { _mm256_maskstore_ps(p, lanes(n), v); }
+  void store(float* p, Part part) const { _mm256_maskstore_ps(p, part.lanes, v); }
   static Avx2Vector set(float x) { return {_mm256_set1_ps(x)}; }
   static void transpose(Avx2Vector (&rows)[8]) {
     __m256 pairs[8], quads[8];

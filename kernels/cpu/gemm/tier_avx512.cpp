@@ -7,19 +7,19 @@
 namespace tandem::cpu {
 namespace {
 
-inline __mmask16 lanes(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
-
 struct Avx512Vector {
   using Scalar = float;
+  using Part = __mmask16;
   static constexpr int kLanes = 16, kRows = 12, kVectors = 2;
   static constexpr int wide_panels(int rows) { return rows <= 3 ? 4 : rows == 4 ? 3 : rows <= 6 ? 2 : 1; }
 
   __m512 v;
 
+  static Part part(int64_t n) { return static_cast<Part>((1u << n) - 1); }
   static Avx512Vector load(const float* p) { return {_mm512_loadu_ps(p)}; }
-  static Avx512Vector load_part(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(lanes(n), p)}; }
+  static Avx512Vector load(const float* p, Part part) { return {_mm512_maskz_loadu_ps(part, p)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
-  void store_part(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, lanes(n), v); }
+  void store(float* p, Part part) const { _mm512_mask_storeu_ps(p, part, v); }
   static Avx512Vector set(float x) { return {_mm512_set1_ps(x)}; }
   static void transpose(Avx512Vector (&rows)[16]) {
     __m512 pairs[16], quads[16], halves[16];

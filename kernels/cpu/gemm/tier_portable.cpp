@@ -9,25 +9,29 @@ namespace {
 template <class S>
 struct PortableVector {
   using Scalar = S;
+  struct Part {
+    int64_t lanes;
+  };
   static constexpr int kLanes = 16 / sizeof(S), kRows = 4, kVectors = 2;
   static constexpr int wide_panels(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 
   typedef S Native __attribute__((vector_size(16)));  // `using` loses the attribute of a dependent type
   Native v;
 
+  static Part part(int64_t n) { return {n}; }
   static PortableVector load(const S* p) {
     PortableVector r;
     __builtin_memcpy(&r.v, p, sizeof(r.v));
     return r;
   }
-  static PortableVector load_part(const S* p, int64_t n) {
+  static PortableVector load(const S* p, Part part) {
     PortableVector r{Native{}};
-    for (int64_t i = 0; i < n; ++i) r.v[i] = p[i];
+    for (int64_t i = 0; i < part.lanes; ++i) r.v[i] = p[i];
     return r;
   }
   void store(S* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
-  void store_part(S* p, int64_t n) const {
-    for (int64_t i = 0; i < n; ++i) p[i] = v[i];
+  void store(S* p, Part part) const {
+    for (int64_t i = 0; i < part.lanes; ++i) p[i] = v[i];
   }
   static PortableVector set(S x) { return {x - Native{}}; }
   static void transpose(PortableVector (&rows)[kLanes]) {

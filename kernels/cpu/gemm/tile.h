@@ -13,16 +13,17 @@
 namespace tandem::cpu {
 
 // V has: Scalar; kLanes; kRows (mr); kVectors (vectors of a panel, nr = kVectors * kLanes); wide_panels(rows);
-// load, load_part(p, n) with zeros behind, store, store_part, set, +, *, fma(a, b, c) = a * b + c, relu, transpose(V (&)[kLanes]).
+// Part and part(n), the n leading lanes; load(p), load(p, part) with zeros behind, store(p), store(p, part), set, +, *, fma(a, b, c) = a * b + c, relu, transpose(V (&)[kLanes]).
 template <class V>
 struct Tile {
   using T = typename V::Scalar;
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows, kWidth = V::kVectors * V::kLanes;
+  static constexpr int64_t kAhead = 8;  // steps
 
   template <bool kWhole>
   static V read(const T* p, int64_t n) {
     if constexpr (kWhole) return V::load(p);
-    else return V::load_part(p, n);
+    else return V::load(p, V::part(n));
   }
 
   // One vector column of the tile: n of its lanes are inside C.
@@ -41,8 +42,15 @@ struct Tile {
       if (s.row_bias) v = v + V::set(s.row_bias[row + r]);
       if (s.relu) v = relu(v);
       if constexpr (kWhole) v.store(c);
-      else v.store_part(c, n);
+      else v.store(c, V::part(n));
     }
+  }
+
+  // The same with nothing left to do but storing.
+  template <int R, int N>
+  static void store_column(const GemmBlock<T>& s, const V (&sum)[R][N], int j, int64_t row, int64_t col) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) sum[r][j].store(s.c + (row + r) * s.ldc + col);
   }
 
   // R rows by P panels, W vectors of each; kUnitRows: the rows of A are adjacent (packed).
@@ -59,7 +67,11 @@ struct Tile {
       for (int64_t k = 0; k < s.k; ++k, ap += a_k, bp += b_k) {
         V right[P * W];
 #pragma GCC unroll 16
-        for (int j = 0; j < P * W; ++j) right[j] = V::load(bp + j / W * b_panel + j % W * kLanes);
+        for (int j = 0; j < P * W; ++j) {
+          const T* at = bp + j / W * b_panel + j % W * kLanes;
+          right[j] = V::load(at);
+          __builtin_prefetch(at + kAhead * b_k);  // B comes from the second-level cache; without this, a tenth of the time is waiting
+        }
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
           const V left = V::set(ap[r * a_row]);
@@ -68,21 +80,24 @@ struct Tile {
         }
       }
     }
+    const bool plain = s.alpha == 1 && !s.accumulate && !s.addend && !s.column_bias && !s.row_bias && !s.relu;
 #pragma GCC unroll 16
     for (int j = 0; j < P * W; ++j) {
       const int64_t at = col + (j / W * V::kVectors + j % W) * kLanes, n = s.cols - at;
-      if (n >= kLanes) finish_column<true>(s, sum, j, row, at, n);
+      if (n >= kLanes && plain) store_column(s, sum, j, row, at);
+      else if (n >= kLanes) finish_column<true>(s, sum, j, row, at, n);
       else if (n > 0) finish_column<false>(s, sum, j, row, at, n);
     }
   }
 
   using Run = void (*)(const GemmBlock<T>&, const T*, const T*, int64_t, int64_t);
   struct Runs {
-    Run wide[kRows], whole[kRows], narrow[kRows];  // by rows - 1; narrow: at most kLanes columns are left
+    Run wide[kRows], pair[kRows], whole[kRows], narrow[kRows];  // by rows - 1; narrow: at most kLanes columns are left
   };
   template <bool kUnitRows, int... I>
   static constexpr Runs runs(std::integer_sequence<int, I...>) {
     return {{run<I + 1, V::wide_panels(I + 1), V::kVectors, kUnitRows>...},
+            {run<I + 1, V::wide_panels(I + 1) < 2 ? 1 : 2, V::kVectors, kUnitRows>...},
             {run<I + 1, 1, V::kVectors, kUnitRows>...},
             {run<I + 1, 1, 1, kUnitRows>...}};
   }
@@ -94,8 +109,9 @@ struct Tile {
     const Runs& table = s.a_row == 1 ? kUnit : kStrided;
     const int64_t wide = s.rows <= kRows ? V::wide_panels(static_cast<int>(s.rows)) : 1;
     for (int64_t col = 0; col < s.cols;) {
-      const int64_t left = s.cols - col, panels = left >= wide * kWidth ? wide : 1;
-      const Run* by_rows = panels > 1 ? table.wide : left <= kLanes ? table.narrow : table.whole;
+      const int64_t left = s.cols - col, panels = left >= wide * kWidth ? wide : wide > 1 && left >= 2 * kWidth ? 2 : 1;
+      const Run* by_rows = panels == 1 ? table.whole : panels == wide ? table.wide : table.pair;
+      if (left <= kLanes) by_rows = table.narrow;
       const T *a = s.a, *b = s.b + col / kWidth * s.b_panel;
       for (int64_t row = 0; row < s.rows; row += kRows, a += s.a_tile) {
         const int64_t rows = s.rows - row < kRows ? s.rows - row : kRows;
@@ -113,14 +129,16 @@ void pack_transposed(const PackSource<T>& s, int64_t first, int64_t width, T* pa
   for (int64_t part = 0; part < width; part += kLanes) {
     const int64_t kept = width - part < kLanes ? width - part : kLanes, rows = s.count - first - part;
     const T* source = s.source + (first + part) * s.i_stride;
+    const typename V::Part lanes = V::part(kept);
     for (int64_t k = 0; k < s.steps; k += kLanes) {
       const int64_t n = s.steps - k < kLanes ? s.steps - k : kLanes;
+      const typename V::Part steps = V::part(n);
       V block[kLanes];
 #pragma GCC unroll 16
       for (int64_t i = 0; i < kLanes; ++i) {
         if (i >= rows || i >= kept) block[i] = V::set(0);
         else if (n == kLanes) block[i] = V::load(source + i * s.i_stride + k);
-        else block[i] = V::load_part(source + i * s.i_stride + k, n);
+        else block[i] = V::load(source + i * s.i_stride + k, steps);
       }
       V::transpose(block);
       T* out = panel + k * width + part;
@@ -128,7 +146,7 @@ void pack_transposed(const PackSource<T>& s, int64_t first, int64_t width, T* pa
       for (int64_t i = 0; i < kLanes; ++i) {
         if (i >= n) break;
         if (kept == kLanes) block[i].store(out + i * width);
-        else block[i].store_part(out + i * width, kept);
+        else block[i].store(out + i * width, lanes);
       }
     }
   }
@@ -143,10 +161,11 @@ void pack_contiguous(const PackSource<T>& s, int64_t first, int64_t width, T* pa
     const int64_t left = s.count - first - part, n = left < 0 ? 0 : left < kept ? left : kept;
     const T* source = s.source + first + part;
     T* out = panel + part;
+    const typename V::Part lanes = V::part(kept), valid = V::part(n);
     if (n == kLanes)
       for (int64_t k = 0; k < s.steps; ++k) V::load(source + k * s.k_stride).store(out + k * width);
     else
-      for (int64_t k = 0; k < s.steps; ++k) V::load_part(source + k * s.k_stride, n).store_part(out + k * width, kept);
+      for (int64_t k = 0; k < s.steps; ++k) V::load(source + k * s.k_stride, valid).store(out + k * width, lanes);
   }
 }
 
@@ -162,43 +181,74 @@ void pack(const PackSource<T>& s, int64_t width, T* panels) {
   }
 }
 
-// One run at stride 1: whole vectors, then a part of one. `move` makes the new target from source and target.
+// Runs at stride 1, vector column by vector column: were it line by line, a line's first load would often overlap the masked-off end of
+// the store before it, and wait for it. `move` makes the new target from source and target.
 template <class V, bool kReadTarget, class T, class Move>
-inline void move_run(T* target, const T* source, int64_t length, Move move) {
-  int64_t j = 0;
-  for (; j + V::kLanes <= length; j += V::kLanes)
-    move(V::load(source + j), kReadTarget ? V::load(target + j) : V::set(0)).store(target + j);
-  if (const int64_t n = length - j; n > 0)
-    move(V::load_part(source + j, n), kReadTarget ? V::load_part(target + j, n) : V::set(0)).store_part(target + j, n);
+inline void move_unit_runs(const Runs<T>& s, Move move) {
+  const int64_t whole = s.length / V::kLanes * V::kLanes;
+  const typename V::Part part = V::part(s.length - whole);
+  for (int64_t r = 0; r < s.rows; ++r) {
+    T* target = s.target + r * s.target_row;
+    const T* source = s.source + r * s.source_row;
+#pragma GCC unroll 1
+    for (int64_t j = 0; j < whole; j += V::kLanes)
+      for (int64_t line = 0; line < s.lines; ++line) {
+        T* to = target + line * s.target_line + j;
+        move(V::load(source + line * s.source_line + j), kReadTarget ? V::load(to) : V::set(0)).store(to);
+      }
+    if (whole == s.length) continue;
+    for (int64_t line = 0; line < s.lines; ++line) {
+      T* to = target + line * s.target_line + whole;
+      move(V::load(source + line * s.source_line + whole, part), kReadTarget ? V::load(to, part) : V::set(0)).store(to, part);
+    }
+  }
 }
 
 template <class V, bool kReadTarget, class T, class Move>
 inline void move_runs(const Runs<T>& s, Move move) {
-  const bool unit = s.source_stride == 1 && s.target_stride == 1;
+  if (s.source_stride == 1 && s.target_stride == 1) return move_unit_runs<V, kReadTarget>(s, move);
   for (int64_t r = 0; r < s.rows; ++r)
     for (int64_t line = 0; line < s.lines; ++line) {
       T* target = s.target + r * s.target_row + line * s.target_line;
       const T* source = s.source + r * s.source_row + line * s.source_line;
-      if (unit) move_run<V, kReadTarget>(target, source, s.length, move);
-      else
-        for (int64_t j = 0; j < s.length; ++j) {
-          T* at = target + j * s.target_stride;
-          move(V::set(source[j * s.source_stride]), kReadTarget ? V::set(*at) : V::set(0)).store_part(at, 1);
-        }
+      for (int64_t j = 0; j < s.length; ++j) {
+        T* at = target + j * s.target_stride;
+        *at = move.one(source[j * s.source_stride], *at);
+      }
     }
 }
 
+struct CopyMove {
+  template <class V>
+  V operator()(V source, V) const { return source; }
+  template <class T>
+  T one(T source, T) const { return source; }
+};
+struct AddMove {
+  template <class V>
+  V operator()(V source, V target) const { return target + source; }
+  template <class T>
+  T one(T source, T target) const { return target + source; }
+};
+template <class V>
+struct ScaleAddMove {
+  V scale;
+  typename V::Scalar factor;
+  V operator()(V source, V target) const { return fma(scale, source, target); }
+  typename V::Scalar one(typename V::Scalar source, typename V::Scalar target) const { return target + factor * source; }
+};
+
 template <class V, class T>
 void copy_runs(const Runs<T>& s) {
-  move_runs<V, false>(s, [](V source, V) { return source; });
+  move_runs<V, false>(s, CopyMove{});
 }
 template <class V, class T>
 void add_runs(const Runs<T>& s) {
-  move_runs<V, true>(s, [](V source, V target) { return target + source; });
+  move_runs<V, true>(s, AddMove{});
 }
 template <class V, class T>
 void scale_add_runs(const Runs<T>& s, T factor) {
-  move_runs<V, true>(s, [scale = V::set(factor)](V source, V target) { return fma(scale, source, target); });
+  move_runs<V, true>(s, ScaleAddMove<V>{V::set(factor), factor});
 }
 
 template <class V, class T>
@@ -215,7 +265,7 @@ T dot_runs(const Runs<T>& s, const T* other) {
         continue;
       }
       for (; j + V::kLanes <= s.length; j += V::kLanes) sum = fma(V::load(left + j), V::load(right + j), sum);
-      if (j < s.length) sum = fma(V::load_part(left + j, s.length - j), V::load_part(right + j, s.length - j), sum);
+      if (j < s.length) sum = fma(V::load(left + j, V::part(s.length - j)), V::load(right + j, V::part(s.length - j)), sum);
     }
   T lanes[V::kLanes], total = strided;
   sum.store(lanes);

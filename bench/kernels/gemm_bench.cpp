@@ -1,0 +1,217 @@
+// GEMM and the convolutions of the MNIST CNN: validated, then timed, as GFLOP/s and as a share of this machine's multiply-add ceiling.
+//
+//   gemm_bench [threads] [seconds a case]
+//
+// The ceiling is measured by the same tier's register tile on operands that stay in the first-level cache, on all threads at once, next
+// to each case: a shared machine's clock drifts, ratios of neighbours in time do not.
+#include <omp.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/api/conv.h"
+#include "kernels/api/gemm.h"
+#include "kernels/api/pool.h"
+#include "kernels/cpu/gemm/tier.h"
+
+namespace tandem::cpu {
+namespace {
+
+struct Options {
+  int threads = 1;
+  double seconds = 0.3;
+};
+
+// One thread is timed by its own clock, which stands still while neighbours have the core; a team by the wall's.
+double now(int threads) {
+  timespec time;
+  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+double seconds_of(const Options& options, const std::function<void()>& body) {
+  const double start = now(options.threads);
+  body();
+  return now(options.threads) - start;
+}
+
+std::vector<float> noise(int64_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = uniform(random);
+  return values;
+}
+
+// Multiply-adds per second times two, of one register tile over k = 256 on every thread.
+double ceiling(const Options& options) {
+  const GemmTier<float>& tier = gemm_tier<float>(chosen_isa());
+  constexpr int64_t kSteps = 256, kRepeats = 2000;
+  const std::vector<float> a = noise(tier.mr * kSteps, 1), b = noise(tier.nr * kSteps, 2);
+  double best = 0;
+  for (int trial = 0; trial < 5; ++trial) {
+    const double time = seconds_of(options, [&] {
+#pragma omp parallel num_threads(options.threads)
+      {
+        std::vector<float> c(static_cast<size_t>(tier.mr * tier.nr));
+        GemmBlock<float> block;
+        block.rows = tier.mr, block.cols = tier.nr, block.k = kSteps;
+        block.a = a.data(), block.a_k = tier.mr;
+        block.b = b.data(), block.b_k = tier.nr;
+        block.c = c.data(), block.ldc = tier.nr;
+        for (int64_t i = 0; i < kRepeats; ++i) tier.multiply(block);
+      }
+    });
+    best = std::max(best, 2.0 * static_cast<double>(tier.mr * tier.nr * kSteps * kRepeats * options.threads) / time);
+  }
+  return best;
+}
+
+// Median seconds of one run.
+double median_time(const Options& options, const std::function<void()>& run) {
+  run();
+  std::vector<double> times;
+  double total = 0;
+  while (total < options.seconds || times.size() < 5) {
+    times.push_back(seconds_of(options, run));
+    total += times.back();
+  }
+  std::nth_element(times.begin(), times.begin() + static_cast<int64_t>(times.size() / 2), times.end());
+  return times[times.size() / 2];
+}
+
+void report(const Options& options, const std::string& what, double flops, const std::function<void()>& run) {
+  const double time = median_time(options, run), peak = ceiling(options);
+  std::printf("%-44s %10.2f us %8.1f GFLOP/s %5.1f%% of %.0f\n", what.c_str(), time * 1e6, flops / time * 1e-9, 100 * flops / time / peak,
+              peak * 1e-9);
+  std::fflush(stdout);
+}
+
+void report_time(const Options& options, const std::string& what, double bytes, const std::function<void()>& run) {
+  const double time = median_time(options, run);
+  std::printf("%-44s %10.2f us %8.1f GB/s\n", what.c_str(), time * 1e6, bytes / time * 1e-9);
+  std::fflush(stdout);
+}
+
+[[noreturn]] void wrong(const std::string& what, double value, double expected) {
+  std::fprintf(stderr, "%s: wrong result %g, expected %g\n", what.c_str(), value, expected);
+  std::exit(1);
+}
+
+void check_close(const std::string& what, double value, double expected, double terms) {
+  if (!(std::abs(value - expected) <= 1e-6 * (4 + terms / 8))) wrong(what, value, expected);
+}
+
+void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool packed, bool transpose_b) {
+  const GemmShape shape{m, n, k, false, transpose_b};
+  const std::vector<float> a = noise(m * k, 1), b = noise(k * n, 2);
+  std::vector<float> c(static_cast<size_t>(m * n));
+  std::vector<std::byte> workspace(gemm_workspace_bytes<float>(shape, options.threads));
+  KernelContext context;
+  context.threads = options.threads;
+  context.workspace = workspace;
+  const ConstTensorView view{reinterpret_cast<const std::byte*>(b.data()), DType::kF32, transpose_b ? Shape{n, k} : Shape{k, n}};
+  const PackedMatrix weights = packed ? pack_matrix(view, transpose_b) : PackedMatrix();
+  GemmArgs<float> args;
+  args.a = a.data(), args.lda = k;
+  args.b = b.data(), args.ldb = transpose_b ? k : n;
+  if (packed) args.packed_b = &weights;
+  args.c = c.data(), args.ldc = n;
+  std::string what = "gemm " + std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k);
+  what += packed ? ", packed B" : transpose_b ? ", B transposed" : "";
+  gemm(context, shape, args);
+  for (int64_t i : {int64_t{0}, m / 2, m - 1})
+    for (int64_t j : {int64_t{0}, n / 2, n - 1}) {
+      double sum = 0;
+      for (int64_t q = 0; q < k; ++q)
+        sum += double(a[static_cast<size_t>(i * k + q)]) * double(b[static_cast<size_t>(transpose_b ? j * k + q : q * n + j)]);
+      check_close(what, double(c[static_cast<size_t>(i * n + j)]), sum, double(k));
+    }
+  report(options, what, 2.0 * double(m) * double(n) * double(k), [&] { gemm(context, shape, args); });
+}
+
+struct ConvCase {
+  std::string name;
+  Shape x, w;
+  int64_t groups = 1;
+  std::vector<int64_t> strides = {}, pads = {};
+};
+
+void bench_conv(const Options& options, const ConvCase& c) {
+  const ConvGeometry g = make_conv_geometry(c.x, c.w, c.groups, {.kernel = {}, .strides = c.strides, .pads = c.pads});
+  const int64_t batch = c.x[0];
+  const Shape ys = g.output_shape(batch);
+  std::vector<float> x = noise(c.x.elements(), 1), w = noise(c.w.elements(), 2), dy = noise(ys.elements(), 3);
+  std::vector<float> y(dy.size()), dx(x.size()), dw(w.size());
+  const auto view = [](std::vector<float>& v, const Shape& s) { return TensorView{reinterpret_cast<std::byte*>(v.data()), DType::kF32, s}; };
+  const ConvWorkspace sizes = conv_workspace_bytes(g, DType::kF32, options.threads);
+  std::vector<std::byte> workspace(std::max({sizes.forward, sizes.input_grad, sizes.weight_grad}));
+  KernelContext context;
+  context.threads = options.threads;
+  context.workspace = workspace;
+  const auto forward = [&] { conv(context, g, view(x, c.x), view(w, c.w), view(y, ys)); };
+  const auto input_grad = [&] { conv_input_grad(context, g, view(w, c.w), view(dy, ys), view(dx, c.x)); };
+  const auto weight_grad = [&] { conv_weight_grad(context, g, view(x, c.x), view(dy, ys), view(dw, c.w)); };
+  forward(), input_grad(), weight_grad();
+  // The three are one bilinear form: <dy, conv(x, w)> = <dx, x> = <dw, w>.
+  const auto dot = [](const std::vector<float>& a, const std::vector<float>& b) {
+    double sum = 0;
+    for (size_t i = 0; i < a.size(); ++i) sum += double(a[i]) * double(b[i]);
+    return sum;
+  };
+  const double form = dot(dy, y), scale = std::sqrt(dot(dy, dy) * dot(y, y));
+  if (!(std::abs(dot(dx, x) - form) <= 1e-5 * scale)) wrong(c.name + " input gradient", dot(dx, x), form);
+  if (!(std::abs(dot(dw, w) - form) <= 1e-5 * scale)) wrong(c.name + " weight gradient", dot(dw, w), form);
+  const double flops = 2.0 * double(ys.elements()) * double(c.w.elements()) / double(c.w[0]);
+  report(options, c.name + " forward", flops, forward);
+  report(options, c.name + " input gradient", flops, input_grad);
+  report(options, c.name + " weight gradient", flops, weight_grad);
+}
+
+void bench_pool(const Options& options) {
+  const Shape xs{64, 64, 24, 24}, ys{64, 64, 12, 12};
+  const std::vector<int64_t> two = {2, 2};
+  const Window w = make_window(xs, {.kernel = two, .strides = two});
+  std::vector<float> x = noise(xs.elements(), 1), y(static_cast<size_t>(ys.elements())), dy = noise(ys.elements(), 2), dx(x.size());
+  const auto view = [](std::vector<float>& v, const Shape& s) { return TensorView{reinterpret_cast<std::byte*>(v.data()), DType::kF32, s}; };
+  KernelContext context;
+  context.threads = options.threads;
+  report_time(options, "max pool 2x2 of [64, 64, 24, 24]", 5.0 * double(x.size()), [&] { max_pool(context, w, view(x, xs), view(y, ys)); });
+  report_time(options, "its gradient", 9.0 * double(x.size()), [&] { max_pool_grad(context, w, view(x, xs), view(dy, ys), view(dx, xs)); });
+}
+
+}  // namespace
+}  // namespace tandem::cpu
+
+int main(int argc, char** argv) {
+  using namespace tandem;
+  using namespace tandem::cpu;
+  Options options;
+  if (argc > 1) options.threads = std::max(1, std::atoi(argv[1]));
+  if (argc > 2) options.seconds = std::atof(argv[2]);
+  std::printf("tier %s, %d threads\n", std::string(name(chosen_isa())).c_str(), options.threads);
+  for (int64_t size : {64, 128, 256, 512, 1024, 2048}) bench_gemm(options, size, size, size, false, false);
+  bench_gemm(options, 1024, 1024, 1024, true, false);
+  for (int64_t m : {1, 4, 16, 64}) {
+    bench_gemm(options, m, 256, 30, true, false);
+    bench_gemm(options, m, 256, 256, true, false);
+    bench_gemm(options, m, 2, 256, true, false);
+  }
+  bench_gemm(options, 64, 128, 9216, false, true);
+  bench_gemm(options, 64, 9216, 128, false, false);
+  bench_gemm(options, 128, 9216, 64, false, false);
+  bench_conv(options, {"conv 1->32 3x3, 28x28, batch 64", {64, 1, 28, 28}, {32, 1, 3, 3}});
+  bench_conv(options, {"conv 32->64 3x3, 26x26, batch 64", {64, 32, 26, 26}, {64, 32, 3, 3}});
+  bench_conv(options, {"conv 64->64 3x3 pad 1, 56x56", {1, 64, 56, 56}, {64, 64, 3, 3}, 1, {}, {1, 1, 1, 1}});
+  bench_conv(options, {"conv 512->512 3x3 pad 1, 7x7", {1, 512, 7, 7}, {512, 512, 3, 3}, 1, {}, {1, 1, 1, 1}});
+  bench_conv(options, {"conv 256->1024 1x1, 14x14", {1, 256, 14, 14}, {1024, 256, 1, 1}});
+  bench_conv(options, {"depthwise 96 3x3 stride 2 pad 1, 112x112", {1, 96, 112, 112}, {96, 1, 3, 3}, 96, {2, 2}, {1, 1, 1, 1}});
+  bench_pool(options);
+}
