@@ -23,13 +23,13 @@ const Feed& BatchFeed::fill(std::span<const int64_t> rows) {
   return feed_;
 }
 
-Predictions predict(Executor& executor, const Dataset& data, std::span<const int64_t> rows, std::string_view output, int64_t batch) {
+ModelOutput predict(Executor& executor, const Dataset& data, std::span<const int64_t> rows, std::string_view output, int64_t batch) {
   const Graph& graph = executor.plan().graph;
   const auto at = std::ranges::find(graph.outputs, output, [&](ValueId id) -> std::string_view { return graph.value(id).name; });
   if (at == graph.outputs.end()) fail(ErrorCode::kNotFound, "the graph has no output of this name", {output});
   const auto index = static_cast<size_t>(at - graph.outputs.begin());
   BatchFeed feed(data, false);
-  Predictions predictions;
+  ModelOutput predictions;
   for (size_t first = 0; first < rows.size(); first += static_cast<size_t>(batch)) {
     const auto part = rows.subspan(first, std::min(static_cast<size_t>(batch), rows.size() - first));
     const ConstTensorView result = run_feed(executor, feed.fill(part))[index];

@@ -52,7 +52,7 @@ class Differentiation {
       bool reaches = false;
       for (ValueId id : node.outputs) reaches = reaches || (depends(id) && needed[static_cast<size_t>(id)]);
       if (!reaches) continue;
-      on_path_[n] = true;
+      for (ValueId id : node.inputs) on_path_[n] = on_path_[n] || depends(id);  // not the node that makes a target
       for (ValueId id : node.inputs)
         if (id != kNoValue) needed[static_cast<size_t>(id)] = true;
     }

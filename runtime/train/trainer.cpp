@@ -1,6 +1,7 @@
 #include "runtime/train/trainer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/comm/communicator.h"
 

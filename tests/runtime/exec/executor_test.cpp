@@ -3,32 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
+#include <cmath>
 
 #include "runtime/exec/profiler.h"
+#include "tests/support/counting_allocator.h"
 #include "tests/support/graph_builder.h"
-
-namespace {
-
-std::atomic<int64_t> allocations{0};
-
-}  // namespace
-
-// Every allocation of this program is counted, so that a test can show that a steady-state run makes none.
-void* operator new(size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace tandem {
 namespace {
 
 using testing::add;
+using testing::allocations;
 using testing::constant;
 using ::testing::HasSubstr;
 
@@ -60,12 +45,12 @@ TEST(Executor, SteadyStateRunsAllocateNothing) {
   const ConstTensorView two[] = {small.view()}, many[] = {large.view()};
   executor.run(two);
   executor.run(many);
-  const int64_t before = allocations;
+  const int64_t before = allocations();
   for (int i = 0; i < 10; ++i) {
     executor.run(two);
     executor.run(many);
   }
-  EXPECT_EQ(allocations - before, 0);
+  EXPECT_EQ(allocations() - before, 0);
 }
 
 TEST(Executor, RefusesWrongInputsByName) {
