@@ -14,8 +14,8 @@ class ValueReplacement {
  public:
   explicit ValueReplacement(Graph& graph);
 
-  // From apply() on, whoever reads `from` reads `to`. A graph output keeps its name: `to` takes it over. That cannot be if `to` is an
-  // input, a constant, a state or another output; then nothing happens and the result is false.
+  // From apply() on, whoever reads `from` reads `to`. A graph output keeps its name: `to` takes it over. That cannot be if `to`
+  // is an input, a constant, a state or another output; then nothing happens and the result is false.
   bool replace(ValueId from, ValueId to);
   // What is to be read for `id`, as far as is known now.
   ValueId current(ValueId id) const;
@@ -31,12 +31,12 @@ class ValueReplacement {
 // Takes out the nodes marked true (by index).
 void erase_nodes(Graph& graph, const std::vector<bool>& erased);
 
-// Takes out results and constants that neither a node nor the graph's outputs name, and renumbers the rest in order. Inputs and states
-// stay: they are the graph's signature and its memory.
+// Takes out results and constants that neither a node nor the graph's outputs name, and renumbers the rest in order. Inputs and
+// states stay: they are the graph's signature and its memory.
 void drop_unused_values(Graph& graph);
 
-// For each node the number of nodes before it that replace a state. Between two nodes with the same number no state changes, so a node may
-// be moved from the one to the other.
+// For each node the number of nodes before it that replace a state. Between two nodes with the same number no state changes, so a
+// node may be moved from the one to the other.
 std::vector<int> count_state_changes(const Graph& graph);
 
 // For each value by how many node inputs and graph outputs it is read (a node that reads it twice counts twice).

@@ -1,6 +1,8 @@
 // The printed form of a graph: one line a value that exists before the run, one line a node.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "runtime/graph/graph.h"
 #include "runtime/ops/op_def.h"
 
@@ -14,8 +16,14 @@ std::string list(const std::vector<T>& items) {
   return fmt::format("[{}]", fmt::join(items, ", "));
 }
 
+// Only the types that ops compute with are spelled out; f16 and its like are stored, not shown.
+bool is_shown(DType t) {
+  constexpr DType kStoredOnly[] = {DType::kF16, DType::kBF16, DType::kU16, DType::kI16, DType::kU32, DType::kU64};
+  return std::ranges::find(kStoredOnly, t) == std::end(kStoredOnly);
+}
+
 std::string content(const Tensor& tensor) {
-  if (tensor.elements() > kMostElementsShown) return "{...}";
+  if (tensor.elements() > kMostElementsShown || !is_shown(tensor.dtype())) return "{...}";
   std::string text = "{";
   visit_any(tensor.dtype(), [&]<class T>() {
     for (const T& element : tensor.as<T>()) text += (text.size() > 1 ? ", " : "") + fmt::format("{}", element);

@@ -22,8 +22,8 @@ AttributeProto::AttributeType type_of(const AttributeProto& proto) {
   return AttributeProto::UNDEFINED;
 }
 
-// How many kinds of content are there. The stated type must be the only one; none at all means zero or an empty list, since a proto3
-// writer leaves those out.
+// How many kinds of content are there. The stated type must be the only one; none at all means zero or an empty list, since a
+// proto3 writer leaves those out.
 void require_only(const AttributeProto& proto, AttributeProto::AttributeType type) {
   const std::pair<AttributeProto::AttributeType, bool> present[] = {
       {AttributeProto::FLOAT, proto.has_f()},
@@ -79,7 +79,8 @@ Attribute read_attribute(const AttributeProto& proto, const std::filesystem::pat
     case AttributeProto::FLOATS: return std::vector<float>(proto.floats().begin(), proto.floats().end());
     case AttributeProto::INTS: return std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
     case AttributeProto::STRINGS: return std::vector<std::string>(proto.strings().begin(), proto.strings().end());
-    case AttributeProto::GRAPH: case AttributeProto::GRAPHS:
+    case AttributeProto::GRAPH:
+    case AttributeProto::GRAPHS:
       fail(ErrorCode::kInvalidArgument, "ops with a subgraph are not supported (attribute)", {proto.name()});
     default:
       fail(ErrorCode::kInvalidArgument, "attribute type is not supported (attribute, type)",

@@ -14,7 +14,8 @@ class AttributeProto;
 namespace tandem {
 
 // Throws InvalidArgument naming the attribute: contradicting types, a subgraph, a type, sparse or listed tensors.
-Attribute read_attribute(const tandem_onnx_proto::AttributeProto& proto, const std::filesystem::path& folder, const Limits& limits);
+Attribute read_attribute(const tandem_onnx_proto::AttributeProto& proto, const std::filesystem::path& folder,
+                         const Limits& limits);
 
 void write_attribute(std::string_view name, const Attribute& attribute, tandem_onnx_proto::AttributeProto& proto);
 

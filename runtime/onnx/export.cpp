@@ -18,7 +18,8 @@ using namespace tandem_onnx_proto;
 
 constexpr int kIrVersion = 10;  // the IR of opset 21
 
-// The newest opset of a domain, up to `newest`, in which the definitions of all its nodes are in force; 0 if no node is of that domain.
+// The newest opset of a domain, up to `newest`, in which the definitions of all its nodes are in force; 0 if no node is of that
+// domain.
 int common_opset(const Graph& graph, std::string_view domain, int newest) {
   int opset = newest;
   const Node *youngest = nullptr, *oldest = nullptr;
@@ -48,8 +49,10 @@ void write_value_info(const Value& value, ValueInfoProto& info) {
   type->mutable_shape();  // a scalar has a shape too
   for (const Dim& dim : *value.type.dims) {
     auto* to = type->mutable_shape()->add_dim();
-    if (dim.known()) to->set_dim_value(dim.size);
-    else if (!dim.symbol.empty()) to->set_dim_param(dim.symbol);
+    if (dim.known())
+      to->set_dim_value(dim.size);
+    else if (!dim.symbol.empty())
+      to->set_dim_param(dim.symbol);
   }
 }
 

@@ -86,14 +86,18 @@ class Importer {
 void Importer::read_header() {
   require(model_.ir_version() >= kOldestIr && model_.ir_version() <= kNewestIr, "IR version is not supported (has, from, to)",
           model_.ir_version(), kOldestIr, kNewestIr);
-  require(proto_.node_size() <= limits_.graph_nodes, "the graph has too many nodes (has, limit)", proto_.node_size(), limits_.graph_nodes);
+  require(proto_.node_size() <= limits_.graph_nodes, "the graph has too many nodes (has, limit)", proto_.node_size(),
+          limits_.graph_nodes);
   if (!proto_.name().empty()) graph_.name = proto_.name();
   for (const auto& opset : model_.opset_import()) {
     const std::string_view domain = canonical(opset.domain());
-    const int newest = domain.empty() ? kOnnxOpset : domain == "ai.onnx.ml" ? kOnnxMlOpset : INT_MAX;  // others: no op of theirs is known
-    require(opset.version() >= 1 && opset.version() <= newest, "opset version is not supported (domain, has, newest)", printed(domain),
-            opset.version(), newest);
-    require(graph_.opsets.emplace(domain, static_cast<int>(opset.version())).second, "opset of a domain is given twice", printed(domain));
+    const int newest = domain.empty()           ? kOnnxOpset
+                       : domain == "ai.onnx.ml" ? kOnnxMlOpset
+                                                : INT_MAX;  // others: no op of theirs is known
+    require(opset.version() >= 1 && opset.version() <= newest, "opset version is not supported (domain, has, newest)",
+            printed(domain), opset.version(), newest);
+    require(graph_.opsets.emplace(domain, static_cast<int>(opset.version())).second, "opset of a domain is given twice",
+            printed(domain));
   }
   for (const auto& entry : model_.metadata_props())
     require(graph_.metadata.emplace(entry.key(), entry.value()).second, "metadata key is given twice", entry.key());
@@ -123,8 +127,8 @@ void Importer::resolve_ops() {
 }
 
 TensorType Importer::read_type(const ValueInfoProto& info) const {
-  require(info.type().value_case() == TypeProto::kTensorType, "only tensors are supported as inputs and outputs of a graph (value)",
-          info.name());
+  require(info.type().value_case() == TypeProto::kTensorType,
+          "only tensors are supported as inputs and outputs of a graph (value)", info.name());
   const auto& proto = info.type().tensor_type();
   TensorType type{dtype_of_proto(proto.elem_type()), std::nullopt};
   if (!proto.has_shape()) return type;
@@ -167,7 +171,8 @@ void Importer::declare_outputs_of_nodes() {
   for (int n = 0; n < proto_.node_size(); ++n)
     for (const std::string& name : proto_.node(n).output()) {
       if (name.empty()) continue;
-      require(!ids_.contains(name) && makers_.emplace(name, n).second, "a value is made twice (value, node)", name, describe(proto_.node(n)));
+      require(!ids_.contains(name) && makers_.emplace(name, n).second, "a value is made twice (value, node)", name,
+              describe(proto_.node(n)));
     }
 }
 
@@ -224,9 +229,12 @@ void Importer::read_constant_node(const NodeProto& proto) {
   if (const auto* tensor = std::get_if<Tensor>(&value); tensor && key == "value") content = *tensor;
   if (const auto* number = std::get_if<float>(&value); number && key == "value_float") content = Tensor::scalar(*number);
   if (const auto* number = std::get_if<int64_t>(&value); number && key == "value_int") content = Tensor::scalar(*number);
-  if (const auto* text = std::get_if<std::string>(&value); text && key == "value_string") content = Tensor::strings({}, {text, 1});
-  if (const auto* list = std::get_if<std::vector<float>>(&value); list && key == "value_floats") content = Tensor::of(dims(*list), *list);
-  if (const auto* list = std::get_if<std::vector<int64_t>>(&value); list && key == "value_ints") content = Tensor::of(dims(*list), *list);
+  if (const auto* text = std::get_if<std::string>(&value); text && key == "value_string")
+    content = Tensor::strings({}, {text, 1});
+  if (const auto* list = std::get_if<std::vector<float>>(&value); list && key == "value_floats")
+    content = Tensor::of(dims(*list), *list);
+  if (const auto* list = std::get_if<std::vector<int64_t>>(&value); list && key == "value_ints")
+    content = Tensor::of(dims(*list), *list);
   if (const auto* list = std::get_if<std::vector<std::string>>(&value); list && key == "value_strings")
     content = Tensor::strings(dims(*list), *list);
   require(static_cast<bool>(content), "not a known attribute of Constant, or of another type", key);
@@ -237,13 +245,16 @@ void Importer::read_constant_node(const NodeProto& proto) {
 void Importer::check_declared(const ValueInfoProto& info, const Value& value) const {
   if (!info.has_type()) return;
   const TensorType declared = read_type(info);
-  const auto text = [](const TensorType& type) { return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : ""); };
+  const auto text = [](const TensorType& type) {
+    return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : "");
+  };
   bool agrees = declared.dtype == value.type.dtype;
   if (declared.dims && value.type.dims)
-    agrees = agrees && std::ranges::equal(*declared.dims, *value.type.dims,
-                                          [](const Dim& a, const Dim& b) { return !a.known() || !b.known() || a.size == b.size; });
-  require(agrees, "a graph output is declared with another type than its node makes (value, declared, made)", value.name, text(declared),
-          text(value.type));
+    agrees = agrees && std::ranges::equal(*declared.dims, *value.type.dims, [](const Dim& a, const Dim& b) {
+               return !a.known() || !b.known() || a.size == b.size;
+             });
+  require(agrees, "a graph output is declared with another type than its node makes (value, declared, made)", value.name,
+          text(declared), text(value.type));
 }
 
 void Importer::read_outputs() {

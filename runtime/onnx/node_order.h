@@ -8,8 +8,8 @@
 
 namespace tandem {
 
-// `producers[n]` are the indices of the nodes whose outputs node n reads (repeats are fine). Among the nodes that can run, the one that
-// stands first in the file comes first: a file in order stays as it is. Time O((nodes + edges) log nodes), no recursion.
+// `producers[n]` are the indices of the nodes whose outputs node n reads (repeats are fine). Among the nodes that can run, the
+// one that stands first in the file comes first: a file in order stays as it is. Time O((nodes + edges) log nodes), no recursion.
 // Returns fewer than all nodes if there is a cycle.
 std::vector<int> topological_order(const std::vector<std::vector<int>>& producers);
 

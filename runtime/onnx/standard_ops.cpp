@@ -19,16 +19,21 @@ class Expansion : private NodeContext {
   // False if this op has no standard form.
   bool run() {
     const std::string_view op = node().def->name;
-    if (op == "FusedGemm") finish(emit("Gemm", node().inputs, without_activation()));
-    else if (op == "FusedConv") finish(convolution());
-    else if (op == "MatMul" || op == "FusedMatMul") finish(product());
-    else return false;
+    if (op == "FusedGemm")
+      finish(emit("Gemm", node().inputs, without_activation()));
+    else if (op == "FusedConv")
+      finish(convolution());
+    else if (op == "MatMul" || op == "FusedMatMul")
+      finish(product());
+    else
+      return false;
     return true;
   }
 
  private:
   ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
-    return graph_.add_node(find_op("", op, kOnnxOpset), std::move(inputs), 1, std::move(attributes), node().name + "." + std::string(op))[0];
+    return graph_.add_node(find_op("", op, kOnnxOpset), std::move(inputs), 1, std::move(attributes),
+                           node().name + "." + std::string(op))[0];
   }
 
   Attributes without_activation() const {
@@ -63,14 +68,17 @@ class Expansion : private NodeContext {
   }
 
   ValueId scalar_like(float value, ValueId like) {
-    return visit_float(graph_.value(like).type.dtype,
-                       [&]<class T>() { return graph_.add_constant(node().name + ".alpha", Tensor::scalar<T>(static_cast<T>(value))); });
+    return visit_float(graph_.value(like).type.dtype, [&]<class T>() {
+      return graph_.add_constant(node().name + ".alpha", Tensor::scalar<T>(static_cast<T>(value)));
+    });
   }
 
   void finish(ValueId y) {
     const std::string activation = get_string("activation", "");
-    if (activation == "Silu") emit("Mul", {y, emit("Sigmoid", {y})});
-    else if (!activation.empty()) emit(activation, {y});
+    if (activation == "Silu")
+      emit("Mul", {y, emit("Sigmoid", {y})});
+    else if (!activation.empty())
+      emit(activation, {y});
     graph_.nodes.back().outputs = node().outputs;
   }
 
@@ -84,8 +92,10 @@ Graph with_standard_ops(const Graph& graph) {
   standard.nodes.clear();
   std::set<std::string> refused;
   for (const Node& node : graph.nodes) {
-    if (node.def->domain != "tandem") standard.nodes.push_back(node);
-    else if (!Expansion(standard, node).run()) refused.insert(fmt::format("tandem.{} (node '{}')", node.def->name, node.name));
+    if (node.def->domain != "tandem")
+      standard.nodes.push_back(node);
+    else if (!Expansion(standard, node).run())
+      refused.insert(fmt::format("tandem.{} (node '{}')", node.def->name, node.name));
   }
   require(refused.empty(), "these ops have no form in ONNX", fmt::format("{}", fmt::join(refused, ", ")));
   return standard;

@@ -27,13 +27,15 @@ void normalize_bools(std::span<std::byte> bytes) {
 }
 
 Tensor read_raw(const std::string& raw, DType dtype, const Shape& shape, int64_t bytes) {
-  require(static_cast<int64_t>(raw.size()) == bytes, "raw data has another length than the dims say (has, expected)", raw.size(), bytes);
+  require(static_cast<int64_t>(raw.size()) == bytes, "raw data has another length than the dims say (has, expected)", raw.size(),
+          bytes);
   Tensor tensor(dtype, shape);
   if (bytes) std::memcpy(tensor.view().data, raw.data(), raw.size());
   return tensor;
 }
 
-Tensor read_external(const TensorProto& proto, DType dtype, const Shape& shape, int64_t bytes, const std::filesystem::path& folder) {
+Tensor read_external(const TensorProto& proto, DType dtype, const Shape& shape, int64_t bytes,
+                     const std::filesystem::path& folder) {
   Tensor tensor;
   read_external_data(proto, folder, bytes, [&] {
     tensor = Tensor(dtype, shape);
@@ -68,12 +70,14 @@ Tensor read_typed(const TensorProto& proto, DType dtype, const Shape& shape) {
     case DType::kI16: return read_field<int16_t>(proto.int32_data(), dtype, shape);
     case DType::kI8: return read_field<int8_t>(proto.int32_data(), dtype, shape);
     case DType::kU8: return read_field<uint8_t>(proto.int32_data(), dtype, shape);
-    case DType::kU16: case DType::kF16: case DType::kBF16:  // floats of 16 bits ride as their bits
+    case DType::kU16:
+    case DType::kF16:
+    case DType::kBF16:  // floats of 16 bits ride as their bits
       return read_field<uint16_t>(proto.int32_data(), dtype, shape);
     case DType::kBool: return read_field<bool>(proto.int32_data(), dtype, shape);
     case DType::kString: {
-      require(proto.string_data_size() == shape.elements(), "data has another number of strings than the dims say (has, expected)",
-              proto.string_data_size(), shape.elements());
+      require(proto.string_data_size() == shape.elements(),
+              "data has another number of strings than the dims say (has, expected)", proto.string_data_size(), shape.elements());
       return Tensor::strings(shape, std::vector<std::string_view>(proto.string_data().begin(), proto.string_data().end()));
     }
     case DType::kUndefined: break;

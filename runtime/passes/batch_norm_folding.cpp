@@ -1,4 +1,5 @@
-// Conv, Gemm or MatMul by constant weights, followed by BatchNormalization outside of training: one linear map after the other is one.
+// Conv, Gemm or MatMul by constant weights, followed by BatchNormalization outside of training: one linear map after the other is
+// one.
 //
 //   (W x + b - mean) * f + B  =  (f W) x + ((b - mean) * f + B),   f = scale / sqrt(var + epsilon), per output channel
 //

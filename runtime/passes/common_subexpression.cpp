@@ -1,5 +1,5 @@
-// Value numbering: a node that does the same as an earlier one (definition, attributes, inputs) is taken out, as is a constant that holds
-// the same as an earlier one. One sweep in running order, so that whole repeated subgraphs collapse.
+// Value numbering: a node that does the same as an earlier one (definition, attributes, inputs) is taken out, as is a constant
+// that holds the same as an earlier one. One sweep in running order, so that whole repeated subgraphs collapse.
 #include <algorithm>
 #include <unordered_map>
 

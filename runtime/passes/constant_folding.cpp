@@ -1,7 +1,8 @@
-// Computes once what depends on constants only, with the ops' own CPU kernels; and what depends on known shapes only (Shape, Size and the
-// integer arithmetic on them), by the ops' own shape rules.
+// Computes once what depends on constants only, with the ops' own CPU kernels; and what depends on known shapes only (Shape, Size
+// and the integer arithmetic on them), by the ops' own shape rules.
 //
-// A result more than kMostGrowth bytes larger than what it is made from stays a node: an Expand must not become a file full of zeros.
+// A result more than kMostGrowth bytes larger than what it is made from stays a node: an Expand must not become a file full of
+// zeros.
 #include <algorithm>
 #include <utility>
 
@@ -82,7 +83,8 @@ class Folder {
   std::vector<Tensor> run(const Node& node) {
     std::vector<Tensor> results(node.outputs.size());
     if (!node.def->cpu) {
-      const bool is_view = node.def->aliases.size() == 1 && node.def->aliases[0].kind == AliasKind::kView && !node.def->view_offset_bytes;
+      const bool is_view =
+          node.def->aliases.size() == 1 && node.def->aliases[0].kind == AliasKind::kView && !node.def->view_offset_bytes;
       require(is_view && node.outputs.size() == 1, "no kernel");
       results[0] = value(node.inputs[static_cast<size_t>(node.def->aliases[0].input)]).data.reshaped(shape(node.outputs[0]));
       return results;

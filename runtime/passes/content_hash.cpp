@@ -39,9 +39,13 @@ struct Comparison {
   bool operator()(const std::vector<float>& a, const std::vector<float>& b) const { return std::ranges::equal(a, b, same_bits); }
   bool operator()(const Tensor& a, const Tensor& b) const { return tandem::identical(a, b); }
   template <class T>
-  bool operator()(const T& a, const T& b) const { return a == b; }
+  bool operator()(const T& a, const T& b) const {
+    return a == b;
+  }
   template <class A, class B>
-  bool operator()(const A&, const B&) const { return false; }
+  bool operator()(const A&, const B&) const {
+    return false;
+  }
 };
 
 }  // namespace

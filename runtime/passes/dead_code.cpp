@@ -1,5 +1,5 @@
-// Takes out nodes whose outputs nobody reads, from the last to the first. A node that replaces a state, or is stateful (a collective), acts
-// by being run and stays.
+// Takes out nodes whose outputs nobody reads, from the last to the first. A node that replaces a state, or is stateful (a
+// collective), acts by being run and stays.
 #include <algorithm>
 
 #include "runtime/graph/rewrite.h"

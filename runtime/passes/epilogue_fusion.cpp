@@ -1,9 +1,10 @@
-// Lets a matrix product or convolution add its bias (or a residual) and apply its activation while its result is still in registers:
+// Lets a matrix product or convolution add its bias (or a residual) and apply its activation while its result is still in
+// registers:
 //
 //   Gemm | MatMul | Conv, then Add of a bias, then Relu | Gelu | Sigmoid | Tanh  ->  tandem.FusedGemm | FusedMatMul | FusedConv
 //
-// The inner tensors must have no other reader. One sweep in running order: each step widens what the step before has made, and the fused
-// node stands where the last of its parts stood, so that all it reads has been made.
+// The inner tensors must have no other reader. One sweep in running order: each step widens what the step before has made, and
+// the fused node stands where the last of its parts stood, so that all it reads has been made.
 #include <algorithm>
 
 #include "runtime/graph/rewrite.h"
@@ -77,7 +78,9 @@ class Fusion {
   // The node that makes `id`, if it is one to fuse into node n, and nobody else reads the value.
   const Node* open_linear(ValueId id, size_t n) const {
     const int p = producers_[static_cast<size_t>(id)];
-    if (p < 0 || state_changes_[static_cast<size_t>(p)] != state_changes_[n] || uses_[static_cast<size_t>(id)] != 1 || !is_float_or_double(type(id))) return nullptr;
+    if (p < 0 || state_changes_[static_cast<size_t>(p)] != state_changes_[n] || uses_[static_cast<size_t>(id)] != 1 ||
+        !is_float_or_double(type(id)))
+      return nullptr;
     const Node& node = graph_.nodes[static_cast<size_t>(p)];
     return fused_form(*node.def) && !has_activation(node) ? &node : nullptr;
   }
@@ -125,7 +128,8 @@ class Fusion {
     const Dims& dims = *type(sum).dims;
     const Value& row = graph_.value(addend);
     const auto& right = type(linear.node().inputs[1]).dims;
-    if (linear.has_input(2) || dims.empty() || !right || right->size() < 2 || !is_row(row, dims.back()) || row.data.shape().rank() > static_cast<int>(dims.size()))
+    if (linear.has_input(2) || dims.empty() || !right || right->size() < 2 || !is_row(row, dims.back()) ||
+        row.data.shape().rank() > static_cast<int>(dims.size()))
       return std::nullopt;
     return InputSlot{2, flattened(addend)};
   }
@@ -160,6 +164,7 @@ int apply(Graph& graph) { return Fusion(graph).run(); }
 
 }  // namespace
 
-const Pass epilogue_fusion_pass = {"epilogue_fusion", "add bias and residual and apply the activation inside Gemm, MatMul and Conv", apply};
+const Pass epilogue_fusion_pass = {"epilogue_fusion",
+                                   "add bias and residual and apply the activation inside Gemm, MatMul and Conv", apply};
 
 }  // namespace tandem

@@ -1,7 +1,8 @@
-// Takes out nodes that give back their input: Identity, Dropout outside of training, a Cast to the same type, a Reshape (and its kin) to
-// the same shape, a Transpose that moves nothing.
+// Takes out nodes that give back their input: Identity, Dropout outside of training, a Cast to the same type, a Reshape (and its
+// kin) to the same shape, a Transpose that moves nothing.
 //
-// A node that reads a state stays unless it is a mere view: its output is a copy, and the state may change before the copy is read.
+// A node that reads a state stays unless it is a mere view: its output is a copy, and the state may change before the copy is
+// read.
 #include <algorithm>
 
 #include "runtime/graph/rewrite.h"
@@ -22,7 +23,8 @@ bool same_dims(const TensorType& a, const TensorType& b) {
 bool is_training(const Graph& graph, const NodeContext& node) {
   if (!node.has_input(2)) return false;
   const Value& mode = graph.value(node.node().inputs[2]);
-  return mode.kind != ValueKind::kConstant || mode.data.dtype() != DType::kBool || mode.data.elements() != 1 || mode.data.as<bool>()[0];
+  return mode.kind != ValueKind::kConstant || mode.data.dtype() != DType::kBool || mode.data.elements() != 1 ||
+         mode.data.as<bool>()[0];
 }
 
 bool moves_nothing(const NodeContext& node, const TensorType& input) {
@@ -48,7 +50,8 @@ bool gives_back_its_input(const Graph& graph, const Node& node) {
 }
 
 bool is_view(const OpDef& def) {
-  return std::ranges::any_of(def.aliases, [](const Alias& a) { return a.kind == AliasKind::kView && a.input == 0 && a.output == 0; });
+  return std::ranges::any_of(def.aliases,
+                             [](const Alias& a) { return a.kind == AliasKind::kView && a.input == 0 && a.output == 0; });
 }
 
 // Marks what shares the memory of a state: the states themselves and views of them.

@@ -106,15 +106,15 @@ def cnn():
         helper.make_node("Gemm", ["f", "fc"], ["y"]),
     ]
     variance = numpy_helper.from_array(np.array([0.5, 1, 2, 4], np.float32), "var")
-    initializers = [weights("w", 4, 1, 3, 3), weights("scale", 4), weights("bias", 4), weights("mean", 4), variance, weights("fc", 64, 10)]
+    initializers = [weights("w", 4, 1, 3, 3), *(weights(name, 4) for name in ("scale", "bias", "mean")), variance, weights("fc", 64, 10)]
     return model(nodes, [tensor_info("x", ["batch", 1, 8, 8])], [tensor_info("y", ["batch", 10])], initializers)
 
 
 def encoder():
     """Text to numbers by ai.onnx.ml, as scikit-learn's exporter writes it."""
     nodes = [
-        helper.make_node("LabelEncoder", ["city"], ["code"], domain="ai.onnx.ml", keys_strings=["Rome", "Oslo"], values_int64s=[1, 2],
-                         default_int64=0),
+        helper.make_node("LabelEncoder", ["city"], ["code"], domain="ai.onnx.ml", keys_strings=["Rome", "Oslo"],
+                         values_int64s=[1, 2], default_int64=0),
         helper.make_node("Cast", ["code"], ["y"], to=TensorProto.FLOAT),
     ]
     return model(nodes, [tensor_info("city", ["n"], TensorProto.STRING)], [tensor_info("y", ["n"])], ml_opset=2)
@@ -145,7 +145,10 @@ def test_what_we_write_is_valid_and_means_the_same(tmp_path, make, command, tole
         np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"])
+DTYPES = "float32 float64 float16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("raw", [True, False])
 def test_initializers_of_each_type_and_form(tmp_path, dtype, raw):
     values = np.array([[0, 1, 2], [100, 3, 1]]).astype(dtype)

@@ -37,7 +37,9 @@ class OnnxExternalData : public ::testing::Test {
   // A tensor f32[2] that lies outside of the model.
   static std::string model(std::string_view location, std::string_view offset = "", std::string_view length = "") {
     Wire tensor = tensor_proto("w", 1, {2});
-    const auto entry = [&](std::string_view key, std::string_view value) { tensor.message(13, Wire().text(1, key).text(2, value)); };
+    const auto entry = [&](std::string_view key, std::string_view value) {
+      tensor.message(13, Wire().text(1, key).text(2, value));
+    };
     if (!location.empty()) entry("location", location);
     if (!offset.empty()) entry("offset", offset);
     if (!length.empty()) entry("length", length);
@@ -92,7 +94,8 @@ TEST_F(OnnxExternalData, RefusesLinksAndSpecialFiles) {
   fs::create_directory_symlink(outer_, folder_ / "up");
   fs::create_hard_link(outer_ / "secret.bin", folder_ / "hard.bin");
   ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
-  for (const char* location : {"link.bin", "up/secret.bin", "hard.bin", "pipe", "sub"}) EXPECT_NE(fault(model(location)), "") << location;
+  for (const char* location : {"link.bin", "up/secret.bin", "hard.bin", "pipe", "sub"})
+    EXPECT_NE(fault(model(location)), "") << location;
 }
 
 }  // namespace

@@ -24,7 +24,9 @@ std::string fault(const std::string& bytes, const Limits& limits = {}) {
   }
 }
 
-Wire relu(std::string_view from, std::string_view to, std::string_view name = "") { return node_proto("Relu", {from}, {to}, name); }
+Wire relu(std::string_view from, std::string_view to, std::string_view name = "") {
+  return node_proto("Relu", {from}, {to}, name);
+}
 
 // x -> the given nodes -> y.
 std::string graph_model(std::initializer_list<Wire> nodes, std::initializer_list<Wire> initializers = {}) {
@@ -36,9 +38,10 @@ std::string graph_model(std::initializer_list<Wire> nodes, std::initializer_list
 }
 
 TEST(OnnxImport, ReadsInputsInitializersNodesAndOutputs) {
-  const Wire gemm = node_proto("Gemm", {"x", "w", "b"}, {"h"}, "fc").message(5, Wire().text(1, "transB").number(3, 1).number(20, 2));
-  const Graph graph = parse_onnx(graph_model({gemm, relu("h", "y")}, {f32_tensor("w", {3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9}),
-                                                                      f32_tensor("b", {3}, {1, 2, 3})}));
+  const Wire gemm =
+      node_proto("Gemm", {"x", "w", "b"}, {"h"}, "fc").message(5, Wire().text(1, "transB").number(3, 1).number(20, 2));
+  const Graph graph = parse_onnx(graph_model(
+      {gemm, relu("h", "y")}, {f32_tensor("w", {3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9}), f32_tensor("b", {3}, {1, 2, 3})}));
   EXPECT_EQ(to_text(graph),
             "graph g {\n"
             "  input %x: f32[batch, 3]\n"
@@ -61,8 +64,8 @@ TEST(OnnxImport, PutsNodesInRunningOrder) {
 }
 
 TEST(OnnxImport, NamesTheNodesOfACycle) {
-  const std::string said = fault(graph_model({relu("x", "ok", "outside"), node_proto("Add", {"x", "c"}, {"a"}, "one"), relu("a", "b", "two"),
-                                              relu("b", "c", "three"), relu("c", "y", "after")}));
+  const std::string said = fault(graph_model({relu("x", "ok", "outside"), node_proto("Add", {"x", "c"}, {"a"}, "one"),
+                                              relu("a", "b", "two"), relu("b", "c", "three"), relu("c", "y", "after")}));
   EXPECT_THAT(said, AllOf(HasSubstr("cycle"), HasSubstr("'one'"), HasSubstr("'two'"), HasSubstr("'three'")));
   EXPECT_THAT(said, ::testing::Not(HasSubstr("'outside'")));
   EXPECT_THAT(said, ::testing::Not(HasSubstr("'after'")));
@@ -70,7 +73,8 @@ TEST(OnnxImport, NamesTheNodesOfACycle) {
 }
 
 TEST(OnnxImport, RefusesNamesThatAreMissingOrThereTwice) {
-  EXPECT_THAT(fault(graph_model({relu("nowhere", "y", "r")})), AllOf(HasSubstr("nothing makes"), HasSubstr("nowhere"), HasSubstr("'r'")));
+  EXPECT_THAT(fault(graph_model({relu("nowhere", "y", "r")})),
+              AllOf(HasSubstr("nothing makes"), HasSubstr("nowhere"), HasSubstr("'r'")));
   EXPECT_THAT(fault(graph_model({relu("x", "a")})), AllOf(HasSubstr("nothing makes a graph output"), HasSubstr("y")));
   EXPECT_THAT(fault(graph_model({relu("x", "y", "a"), relu("x", "y", "b")})), AllOf(HasSubstr("made twice"), HasSubstr("'b'")));
   EXPECT_THAT(fault(graph_model({relu("x", "x")})), HasSubstr("made twice"));
@@ -82,7 +86,8 @@ TEST(OnnxImport, RefusesNamesThatAreMissingOrThereTwice) {
 }
 
 TEST(OnnxImport, ListsAllUnsupportedOpsAtOnce) {
-  const std::string said = fault(graph_model({node_proto("Fancy", {"x"}, {"a"}), node_proto("Plain", {"a"}, {"b"}), relu("b", "y")}));
+  const std::string said =
+      fault(graph_model({node_proto("Fancy", {"x"}, {"a"}), node_proto("Plain", {"a"}, {"b"}), relu("b", "y")}));
   EXPECT_THAT(said, AllOf(HasSubstr("ai.onnx.Fancy-13"), HasSubstr("ai.onnx.Plain-13"), ::testing::Not(HasSubstr("Relu"))));
   EXPECT_THAT(fault(graph_model({node_proto("Relu", {"x"}, {"y"}, "", "com.example")})), HasSubstr("com.example"));
 }
@@ -118,11 +123,8 @@ TEST(OnnxImport, AnInitializerThatIsAlsoAnInputIsAConstant) {
 }
 
 TEST(OnnxImport, ReadsDimensionsOfAllKinds) {
-  const Wire shape = Wire()
-                         .message(1, Wire().number(1, 0))
-                         .message(1, Wire().text(2, "n"))
-                         .message(1, Wire())
-                         .message(1, Wire().number(1, -1));
+  const Wire shape =
+      Wire().message(1, Wire().number(1, 0)).message(1, Wire().text(2, "n")).message(1, Wire()).message(1, Wire().number(1, -1));
   const Wire info = Wire().text(1, "x").message(2, Wire().message(1, Wire().number(1, 1).message(2, shape)));
   const Wire no_shape = Wire().text(1, "z").message(2, Wire().message(1, Wire().number(1, 7)));
   const Graph graph = parse_onnx(model_proto(Wire().message(kInputField, info).message(kInputField, no_shape)));
@@ -135,13 +137,16 @@ TEST(OnnxImport, RefusesInputsThatAreNotTensorsOrHaveNoType) {
   EXPECT_THAT(fault(model_proto(Wire().message(kInputField, sequence))), AllOf(HasSubstr("only tensors"), HasSubstr("x")));
   EXPECT_THAT(fault(model_proto(Wire().message(kInputField, Wire().text(1, "x")))), HasSubstr("only tensors"));
   EXPECT_THAT(fault(model_proto(Wire().message(kInputField, value_info("x", 14, {1})))), HasSubstr("COMPLEX64"));
-  EXPECT_THAT(fault(model_proto(Wire().message(kInputField, value_info("x", 1, {1, 1, 1, 1, 1, 1, 1, 1, 1})))), HasSubstr("rank"));
+  EXPECT_THAT(fault(model_proto(Wire().message(kInputField, value_info("x", 1, {1, 1, 1, 1, 1, 1, 1, 1, 1})))),
+              HasSubstr("rank"));
 }
 
 TEST(OnnxImport, AnOutputDeclaredOtherwiseIsAnError) {
   const auto declared = [](const Wire& output) {
-    return model_proto(
-        Wire().message(kInputField, value_info("x", 1, {-1, 3})).message(kNodeField, relu("x", "y")).message(kOutputField, output));
+    return model_proto(Wire()
+                           .message(kInputField, value_info("x", 1, {-1, 3}))
+                           .message(kNodeField, relu("x", "y"))
+                           .message(kOutputField, output));
   };
   EXPECT_THAT(fault(declared(value_info("y", 7, {-1, 3}))), AllOf(HasSubstr("i64[batch, 3]"), HasSubstr("f32[batch, 3]")));
   EXPECT_THAT(fault(declared(value_info("y", 1, {-1, 4}))), HasSubstr("f32[batch, 4]"));
@@ -151,7 +156,9 @@ TEST(OnnxImport, AnOutputDeclaredOtherwiseIsAnError) {
 }
 
 TEST(OnnxImport, ReadsEachFormOfConstant) {
-  const auto constant = [](std::string_view name, const Wire& attribute) { return node_proto("Constant", {}, {name}).message(5, attribute); };
+  const auto constant = [](std::string_view name, const Wire& attribute) {
+    return node_proto("Constant", {}, {name}).message(5, attribute);
+  };
   const Graph graph = parse_onnx(graph_model({
       constant("t", Wire().text(1, "value").message(5, f32_tensor("", {2}, {1, 2})).number(20, 4)),
       constant("f", Wire().text(1, "value_float").f32(2, 1.5f).number(20, 1)),
@@ -180,20 +187,51 @@ TEST(OnnxImport, RefusesWrongAttributes) {
   };
   EXPECT_EQ(with(Wire().text(1, "alpha").f32(2, 0.1f).number(20, 1)), "");
   EXPECT_EQ(with(Wire().text(1, "alpha").f32(2, 0.1f)), "");  // no type: that of the field that is there
-  EXPECT_THAT(with(Wire().text(1, "alpa").f32(2, 0.1f).number(20, 1)), AllOf(HasSubstr("unknown attribute"), HasSubstr("'alpha'")));
+  EXPECT_THAT(with(Wire().text(1, "alpa").f32(2, 0.1f).number(20, 1)),
+              AllOf(HasSubstr("unknown attribute"), HasSubstr("'alpha'")));
   EXPECT_THAT(with(Wire().text(1, "alpha").f32(2, 0.1f).number(20, 2)), AllOf(HasSubstr("stated"), HasSubstr("alpha")));
-  EXPECT_THAT(with(Wire().text(1, "alpha").message(6, Wire()).number(20, 5)), AllOf(HasSubstr("subgraph"), HasSubstr("LeakyRelu")));
+  EXPECT_THAT(with(Wire().text(1, "alpha").message(6, Wire()).number(20, 5)),
+              AllOf(HasSubstr("subgraph"), HasSubstr("LeakyRelu")));
   EXPECT_THAT(with(Wire().text(1, "alpha").text(21, "outer").number(20, 1)), HasSubstr("parameter"));
   EXPECT_THAT(with(Wire().text(1, "alpha")), HasSubstr("UNDEFINED"));
   const Wire alpha = Wire().text(1, "alpha").f32(2, 1).number(20, 1);
-  EXPECT_THAT(fault(one_node_model(node_proto("LeakyRelu", {"x"}, {"y"}).message(5, alpha).message(5, alpha))), HasSubstr("given twice"));
+  EXPECT_THAT(fault(one_node_model(node_proto("LeakyRelu", {"x"}, {"y"}).message(5, alpha).message(5, alpha))),
+              HasSubstr("given twice"));
+}
+
+// Attributes that contradict each other or the shapes: found while reading, with the node's name.
+TEST(OnnxImport, RefusesNodesWhoseAttributesDoNotFit) {
+  const auto ints = [](std::string_view name, std::initializer_list<int64_t> values) {
+    Wire attribute = Wire().text(1, name).number(20, 7);
+    for (int64_t value : values) attribute.number(8, value);
+    return attribute;
+  };
+  const auto conv = [&](const Wire& attribute) {
+    Wire graph;
+    graph.message(kInputField, value_info("x", 1, {1, 1, 4, 4}))
+        .message(kInitializerField, f32_tensor("w", {1, 1, 1, 1}, {1}))
+        .message(kNodeField, node_proto("Conv", {"x", "w"}, {"y"}, "layer1").message(5, attribute))
+        .message(kOutputField, Wire().text(1, "y"));
+    return fault(model_proto(graph));
+  };
+  EXPECT_EQ(conv(ints("kernel_shape", {1, 1})), "");
+  for (const Wire& attribute : {ints("dilations", {1}), ints("strides", {1, 1, 1}), ints("pads", {1, 1}), ints("strides", {0, 1}),
+                                ints("kernel_shape", {2, 2}), ints("dilations", {1, -1}), ints("pads", {0, 0, -9, 0}),
+                                ints("strides", {INT64_MAX, 1, 1}), ints("pads", {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX})})
+    EXPECT_THAT(conv(attribute), AllOf(HasSubstr("Conv"), HasSubstr("'layer1'")));
+  EXPECT_THAT(fault(one_node_model(node_proto("Transpose", {"x"}, {"y"}, "t").message(5, ints("perm", {0, 7})))),
+              HasSubstr("'t'"));
+  EXPECT_THAT(fault(one_node_model(
+                  node_proto("Concat", {"x"}, {"y"}, "c").message(5, Wire().text(1, "axis").number(3, 9).number(20, 2)))),
+              HasSubstr("'c'"));
 }
 
 TEST(OnnxImport, KeepsWithinItsLimits) {
   EXPECT_THAT(fault(one_node_model(relu("x", "y")), {.model_bytes = 10}), HasSubstr("exceeds the limit"));
   EXPECT_THAT(fault(one_node_model(relu("x", "y")), {.graph_nodes = 0}), HasSubstr("too many nodes"));
   EXPECT_THAT(fault(one_node_model(node_proto("Sum", {"x", "x", "x"}, {"y"})), {.node_arity = 2}), HasSubstr("too many inputs"));
-  EXPECT_THAT(fault(graph_model({relu("x", "y")}, {f32_tensor("w", {2}, {1, 2})}), {.tensor_bytes = 4}), HasSubstr("exceeds the limit"));
+  EXPECT_THAT(fault(graph_model({relu("x", "y")}, {f32_tensor("w", {2}, {1, 2})}), {.tensor_bytes = 4}),
+              HasSubstr("exceeds the limit"));
 }
 
 // Stack depth and time must not depend on the length of the longest path, whatever the order in the file.

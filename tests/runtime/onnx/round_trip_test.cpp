@@ -57,16 +57,27 @@ TEST(OnnxRoundTrip, KeepsEachKindOfAttribute) {
 TEST(OnnxRoundTrip, KeepsEachElementType) {
   Graph graph;
   const std::vector<Tensor> tensors = {
-      Tensor::of<float>({2}, {1.5f, -0.0f}), Tensor::of<double>({1}, {0.1}),       Tensor::of<int64_t>({2}, {INT64_MIN, 1}),
-      Tensor::of<int32_t>({1}, {-2}),        Tensor::of<int16_t>({1}, {-3}),       Tensor::of<int8_t>({1}, {-4}),
-      Tensor::of<uint8_t>({1}, {200}),       Tensor::of<uint16_t>({1}, {60'000}),  Tensor::of<uint32_t>({1}, {4'000'000'000u}),
-      Tensor::of<uint64_t>({1}, {UINT64_MAX}), Tensor::of<bool>({2}, {true, false}), Tensor(DType::kF16, {2}),
-      Tensor(DType::kBF16, {3}),             Tensor(DType::kF32, {0, 3}),          Tensor::scalar(7.0f),
+      Tensor::of<float>({2}, {1.5f, -0.0f}),
+      Tensor::of<double>({1}, {0.1}),
+      Tensor::of<int64_t>({2}, {INT64_MIN, 1}),
+      Tensor::of<int32_t>({1}, {-2}),
+      Tensor::of<int16_t>({1}, {-3}),
+      Tensor::of<int8_t>({1}, {-4}),
+      Tensor::of<uint8_t>({1}, {200}),
+      Tensor::of<uint16_t>({1}, {60'000}),
+      Tensor::of<uint32_t>({1}, {4'000'000'000u}),
+      Tensor::of<uint64_t>({1}, {UINT64_MAX}),
+      Tensor::of<bool>({2}, {true, false}),
+      Tensor(DType::kF16, {2}),
+      Tensor(DType::kBF16, {3}),
+      Tensor(DType::kF32, {0, 3}),
+      Tensor::scalar(7.0f),
       Tensor::strings({2}, std::vector<std::string>{"", std::string("a\0b", 3)}),
   };
   for (const Tensor& tensor : tensors) graph.outputs.push_back(graph.add_constant("t", tensor));
   const Graph again = parse_onnx(serialize_onnx(graph));
   ASSERT_EQ(again.values.size(), tensors.size());
+  EXPECT_EQ(to_text(again), to_text(graph));
   for (size_t i = 0; i < tensors.size(); ++i) {
     EXPECT_TRUE(identical(again.values[i].data, tensors[i])) << i;
     EXPECT_EQ(again.values[i].name, graph.values[i].name);

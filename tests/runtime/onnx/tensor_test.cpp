@@ -41,7 +41,8 @@ TEST(OnnxTensor, ReadsRawDataOfEachType) {
   EXPECT_TRUE(identical(read(tensor_proto("t", 5, {1}).text(kRaw, raw<int16_t>({-3}))), Tensor::of<int16_t>({1}, {-3})));
   EXPECT_TRUE(identical(read(tensor_proto("t", 12, {1}).text(kRaw, raw<uint32_t>({7}))), Tensor::of<uint32_t>({1}, {7})));
   // Any non-zero byte is true.
-  EXPECT_TRUE(identical(read(tensor_proto("t", 9, {3}).text(kRaw, std::string("\0\1\7", 3))), Tensor::of<bool>({3}, {false, true, true})));
+  EXPECT_TRUE(identical(read(tensor_proto("t", 9, {3}).text(kRaw, std::string("\0\1\7", 3))),
+                        Tensor::of<bool>({3}, {false, true, true})));
   const Tensor half = read(tensor_proto("t", 10, {1}).text(kRaw, raw<uint16_t>({0x3c00})));
   EXPECT_EQ(half.dtype(), DType::kF16);
   EXPECT_EQ(half.view().raw<uint16_t>()[0], 0x3c00);
@@ -53,7 +54,8 @@ TEST(OnnxTensor, ReadsTypedDataOfEachType) {
   EXPECT_TRUE(identical(read(tensor_proto("t", 6, {1}).number(kInt32, -5)), Tensor::of<int32_t>({1}, {-5})));
   EXPECT_TRUE(identical(read(tensor_proto("t", 3, {1}).number(kInt32, -128)), Tensor::of<int8_t>({1}, {-128})));
   EXPECT_TRUE(identical(read(tensor_proto("t", 2, {1}).number(kInt32, 255)), Tensor::of<uint8_t>({1}, {255})));
-  EXPECT_TRUE(identical(read(tensor_proto("t", 9, {2}).number(kInt32, 1).number(kInt32, 0)), Tensor::of<bool>({2}, {true, false})));
+  EXPECT_TRUE(
+      identical(read(tensor_proto("t", 9, {2}).number(kInt32, 1).number(kInt32, 0)), Tensor::of<bool>({2}, {true, false})));
   EXPECT_TRUE(identical(read(tensor_proto("t", 7, {1}).number(kInt64, -9)), Tensor::of<int64_t>({1}, {-9})));
   EXPECT_TRUE(identical(read(tensor_proto("t", 12, {1}).number(kUint64, 9)), Tensor::of<uint32_t>({1}, {9})));
   EXPECT_TRUE(identical(read(tensor_proto("t", 13, {1}).number(kUint64, -1)), Tensor::of<uint64_t>({1}, {UINT64_MAX})));

@@ -67,7 +67,8 @@ inline Wire value_info(std::string_view name, int data_type, std::initializer_li
 using Names = std::initializer_list<std::string_view>;
 
 // NodeProto; attributes can be appended as field 5.
-inline Wire node_proto(std::string_view op, Names inputs, Names outputs, std::string_view name = "", std::string_view domain = "") {
+inline Wire node_proto(std::string_view op, Names inputs, Names outputs, std::string_view name = "",
+                       std::string_view domain = "") {
   Wire node;
   for (std::string_view input : inputs) node.text(1, input);
   for (std::string_view output : outputs) node.text(2, output);

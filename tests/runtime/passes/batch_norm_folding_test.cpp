@@ -39,8 +39,8 @@ TEST(BatchNormFolding, PrintsAsOneConvolution) {
   const ValueId y = add(graph, "Conv", {x, constant(graph, "w", {1, 1, 1}, {3})});
   // (3x - 4) * 2 / sqrt(4) + 5 = 3x + 1
   graph.outputs = {add(graph, "BatchNormalization",
-                       {y, constant(graph, "scale", {1}, {2}), constant(graph, "shift", {1}, {5}), constant(graph, "mean", {1}, {4}),
-                        constant(graph, "variance", {1}, {4})},
+                       {y, constant(graph, "scale", {1}, {2}), constant(graph, "shift", {1}, {5}),
+                        constant(graph, "mean", {1}, {4}), constant(graph, "variance", {1}, {4})},
                        {{"epsilon", 0.0f}})};
   batch_norm_folding_pass.apply(graph);
   EXPECT_EQ(to_text(graph),
@@ -57,7 +57,8 @@ TEST(BatchNormFolding, FoldsIntoGemmAndMatMul) {
   for (const int64_t trans : {0, 1}) {
     Graph graph;
     const ValueId x = graph.add_input("x", DType::kF32, {"batch", 4});
-    const ValueId w = graph.add_constant("w", random_tensor(trans ? Shape{5, 4} : Shape{4, 5}, 1)), b = graph.add_constant("b", random_tensor({5}, 2));
+    const ValueId w = graph.add_constant("w", random_tensor(trans ? Shape{5, 4} : Shape{4, 5}, 1)),
+                  b = graph.add_constant("b", random_tensor({5}, 2));
     const ValueId y = add(graph, "Gemm", {x, w, b}, {{"alpha", 0.5f}, {"beta", 2.0f}, {"transB", trans}});
     graph.outputs = {normalized(graph, y, 5)};
     EXPECT_EQ(apply_and_compare(batch_norm_folding_pass, graph, kTolerance), 1);
@@ -75,24 +76,30 @@ TEST(BatchNormFolding, LeavesAloneWhatItCannotFold) {
     build(graph, graph.add_input("x", DType::kF32, {1, 2, 4}));
     return batch_norm_folding_pass.apply(graph);
   };
-  const auto convolved = [](Graph& graph, ValueId x) { return add(graph, "Conv", {x, graph.add_constant("w", random_tensor({3, 2, 1}, 1))}); };
+  const auto convolved = [](Graph& graph, ValueId x) {
+    return add(graph, "Conv", {x, graph.add_constant("w", random_tensor({3, 2, 1}, 1))});
+  };
   // The convolution's own result is read as well, or is an output.
   EXPECT_EQ(changes([&](Graph& graph, ValueId x) {
               const ValueId y = convolved(graph, x);
               graph.outputs = {add(graph, "Add", {normalized(graph, y, 3), y})};
-            }), 0);
+            }),
+            0);
   EXPECT_EQ(changes([&](Graph& graph, ValueId x) {
               const ValueId y = convolved(graph, x);
               graph.outputs = {normalized(graph, y, 3), y};
-            }), 0);
+            }),
+            0);
   // In training; weights that are trained; no linear node before.
   EXPECT_EQ(changes([&](Graph& graph, ValueId x) {
               graph.outputs = {normalized(graph, convolved(graph, x), 3, {{"training_mode", int64_t{1}}})};
-            }), 0);
+            }),
+            0);
   EXPECT_EQ(changes([&](Graph& graph, ValueId x) {
               const ValueId w = graph.add_state("w", random_tensor({3, 2, 1}, 1));
               graph.outputs = {normalized(graph, add(graph, "Conv", {x, w}), 3)};
-            }), 0);
+            }),
+            0);
   EXPECT_EQ(changes([&](Graph& graph, ValueId x) { graph.outputs = {normalized(graph, add(graph, "Relu", {x}), 2)}; }), 0);
 }
 

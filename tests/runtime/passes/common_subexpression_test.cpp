@@ -11,7 +11,8 @@ using namespace testing;
 TEST(CommonSubexpression, MergesNodesAndConstants) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 2});
-  const ValueId a = constant(graph, "a", {2}, {1, 2}), b = constant(graph, "b", {2}, {1, 2}), c = constant(graph, "c", {1, 2}, {1, 2});
+  const ValueId a = constant(graph, "a", {2}, {1, 2}), b = constant(graph, "b", {2}, {1, 2}),
+                c = constant(graph, "c", {1, 2}, {1, 2});
   const ValueId first = add(graph, "Relu", {add(graph, "Add", {x, a})}), second = add(graph, "Relu", {add(graph, "Add", {x, b})});
   const ValueId third = add(graph, "Relu", {add(graph, "Add", {x, c})});  // another shape: another constant
   graph.outputs = {add(graph, "Sum", {first, second, third})};
@@ -50,7 +51,8 @@ TEST(CommonSubexpression, TwoOutputsStayTwo) {
 TEST(CommonSubexpression, NeverMergesEffectsOrDropout) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {2});
-  const ValueId v = graph.add_state("v", Tensor::of<float>({2}, {1, 1})), w = graph.add_state("w", Tensor::of<float>({2}, {1, 1}));
+  const ValueId v = graph.add_state("v", Tensor::of<float>({2}, {1, 1})),
+                w = graph.add_state("w", Tensor::of<float>({2}, {1, 1}));
   add(graph, "Assign", {v, x}, {}, "tandem");
   add(graph, "Assign", {w, x}, {}, "tandem");
   graph.outputs = {add(graph, "Sub", {add(graph, "Dropout", {x}), add(graph, "Dropout", {x})})};

@@ -77,7 +77,8 @@ TEST(EpilogueFusion, JoinsConvBiasResidualAndActivation) {
 TEST(EpilogueFusion, LeavesAloneWhatOthersRead) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 4});
-  const ValueId read_twice = add(graph, "MatMul", {x, weights(graph, {4, 2})}), shown = add(graph, "MatMul", {x, weights(graph, {4, 2})});
+  const ValueId read_twice = add(graph, "MatMul", {x, weights(graph, {4, 2})}),
+                shown = add(graph, "MatMul", {x, weights(graph, {4, 2})});
   graph.outputs = {add(graph, "Add", {add(graph, "Relu", {read_twice}), read_twice}), shown, add(graph, "Relu", {shown})};
   EXPECT_EQ(apply_and_compare(epilogue_fusion_pass, graph, kTolerance), 0);
 }
@@ -89,7 +90,7 @@ TEST(EpilogueFusion, LeavesAloneWhatIsNoBias) {
   graph.outputs = {
       add(graph, "Add", {product(), constant(graph, "column", {2, 1}, {1, 2})}),
       add(graph, "Add", {product(), constant(graph, "larger", {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8})}),
-      add(graph, "Add", {product(), v}),                                                             // not a constant
+      add(graph, "Add", {product(), v}),                                                                       // not a constant
       add(graph, "Add", {add(graph, "MatMul", {x, weights(graph, {4})}), constant(graph, "b", {2}, {1, 2})}),  // no columns
       add(graph, "Gelu", {product()}, {{"approximate", std::string("tanh")}}),
       add(graph, "Relu", {add(graph, "Tanh", {product()})}),  // only the first of the two

@@ -44,8 +44,8 @@ TEST(IdentityRemoval, OutputsKeepTheirNames) {
 TEST(IdentityRemoval, KeepsWhatIsNoIdentity) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {2, 2}), open = graph.add_input("open", DType::kF32, {Dim(), Dim()});
-  graph.outputs = {add(graph, "Transpose", {x}), add(graph, "Cast", {x}, {{"to", int64_t{7}}}), add(graph, "Flatten", {x}, {{"axis", int64_t{0}}}),
-                   add(graph, "Flatten", {open})};
+  graph.outputs = {add(graph, "Transpose", {x}), add(graph, "Cast", {x}, {{"to", int64_t{7}}}),
+                   add(graph, "Flatten", {x}, {{"axis", int64_t{0}}}), add(graph, "Flatten", {open})};
   EXPECT_EQ(identity_removal_pass.apply(graph), 0);
 }
 

@@ -36,8 +36,8 @@ inline std::vector<Tensor> run_graph(const Graph& graph, const std::vector<Tenso
   return outputs;
 }
 
-// Applies one pass, verifies, and compares outputs before and after (f32, to `tolerance` relative to 1 + |expected|; other types exactly).
-// Returns the number of changes.
+// Applies one pass, verifies, and compares outputs before and after (f32, to `tolerance` relative to 1 + |expected|; other types
+// exactly). Returns the number of changes.
 inline int apply_and_compare(const Pass& pass, Graph& graph, float tolerance = 0) {
   const std::vector<Tensor> inputs = random_inputs(graph), expected = run_graph(graph, inputs);
   std::vector<std::string> names;
