@@ -5,6 +5,7 @@
 
 #include "kernels/api/pool.h"
 #include "kernels/cpu/pool_lines.h"
+#include "kernels/cpu/pool_quads.h"
 
 namespace tandem::cpu {
 namespace {
@@ -15,12 +16,6 @@ struct Best {
   std::array<T, kLinePart> value;
   std::array<int32_t, kLinePart> at;
 };
-
-template <class T>
-bool beats(T challenger, T best) {
-  const bool stays = (best >= challenger) | (best != best);  // a NaN stays; against a NaN nothing is >=
-  return !stays;
-}
 
 // What an empty window gives, and nothing is below.
 template <class T>
@@ -105,6 +100,10 @@ void max_pool_grad(const KernelContext& context, const Window& w, ConstTensorVie
     for_each_plane(context, w, x.shape, [&](int64_t plane) {
       T* target = out + plane * w.input_size();
       std::fill_n(target, w.input_size(), T(0));
+      if (has_quads(w)) {
+        const T* grad = grads + plane * w.output_size();
+        return for_each_quad(w, in + plane * w.input_size(), [=](int64_t output, int64_t input) { target[input] = grad[output]; });
+      }
       Best<T> best;
       for_each_part(w, [&](const LinePart& part) {
         find_best<true>(w, in + plane * w.input_size(), part, best);
