@@ -19,17 +19,14 @@ constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations", "group
 
 constexpr int kMinRank = 3, kMaxRank = 5;
 
-// The attributes with the kernel sizes of w; a kernel_shape must agree with them.
+// The attributes with the kernel sizes of w, which a kernel_shape must agree with. No sizes: they are not known.
 WindowAttributes attributes_of(const InferenceContext& node) {
   WindowAttributes attributes(node);
-  if (!node.has_rank(1)) return attributes;
   const Dims& w = node.dims(1);
-  node.require(w.size() == node.dims(0).size(), "input X and weight W must have as many axes", to_string(node.dims(0)), to_string(w));
   if (attributes.kernel.empty()) {
-    for (size_t i = 2; i < w.size(); ++i) {
-      node.require(w[i].known(), "the kernel sizes of weight W must be known", to_string(w));
-      attributes.kernel.push_back(w[i].size);
-    }
+    const auto sizes = fixed_shape(Dims(w.begin() + 2, w.end()));
+    if (sizes) attributes.kernel.assign(sizes->dims().begin(), sizes->dims().end());
+    return attributes;
   }
   node.require(attributes.kernel.size() == w.size() - 2, "kernel_shape needs one size a spatial axis (sizes, axes)",
                attributes.kernel.size(), w.size() - 2);
@@ -39,12 +36,23 @@ WindowAttributes attributes_of(const InferenceContext& node) {
   return attributes;
 }
 
+// [batch, filters, output...]
+Dims output_dims(const InferenceContext& node, const Dim& filters) {
+  const WindowAttributes attributes = attributes_of(node);
+  if (!attributes.kernel.empty()) return window_dims(node, attributes, filters);
+  Dims open(node.dims(0).size());
+  open[0] = node.dims(0)[0];
+  open[1] = filters;
+  return open;
+}
+
 void check_channels(const InferenceContext& node) {
   const Dims &x = node.dims(0), &w = node.dims(1);
+  node.require(w.size() == x.size(), "input X and weight W must have as many axes", to_string(x), to_string(w));
   const int64_t groups = node.get_int("group", 1);
   node.require(groups >= 1, "group must be positive", groups);
   if (x[1].known() && w[1].known()) {
-    const int64_t expected = checked_mul(w[1].size, groups, "channels");
+    const int64_t expected = naming(node, [&] { return checked_mul(w[1].size, groups, "channels"); });
     if (x[1].size != expected)
       node.reject("input X has " + std::to_string(x[1].size) + " channels, weight W expects " + std::to_string(expected));
   }
@@ -59,13 +67,12 @@ void infer(InferenceContext& node) {
   activation_of(node);
   if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
   node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes", to_string(node.dims(0)));
-  const WindowAttributes attributes = attributes_of(node);
   check_channels(node);
   const Dim filters = node.dims(1)[0];
   if (node.has_input(2) && node.has_rank(2))
     node.require(node.rank(2) == 1 && !differ(node.dims(2)[0], filters), "bias B must have one value a filter (B, filters)",
                  to_string(node.dims(2)), to_string(Dims{filters}));
-  Dims y = window_dims(node, attributes, filters);
+  Dims y = output_dims(node, filters);
   if (node.has_input(3) && node.has_rank(3)) {
     const Dims& residual = node.dims(3);
     bool fits = residual.size() == y.size();

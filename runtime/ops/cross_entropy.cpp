@@ -71,6 +71,7 @@ ValueId emit_grad(GradientContext& node, std::string_view op, ValueId dloss) {
 }
 
 void gradient(GradientContext& node) {
+  node.require(!node.wants(2), "no gradient is defined for the class weights");
   ValueId total = kNoValue;
   if (node.output_grad() != kNoValue) total = emit_grad(node, "SoftmaxCrossEntropyLossGrad", node.output_grad());
   if (node.has_output(1) && node.output_grad(1) != kNoValue) {
@@ -82,6 +83,7 @@ void gradient(GradientContext& node) {
 }
 
 void nll_gradient(GradientContext& node) {
+  node.require(!node.wants(2), "no gradient is defined for the class weights");
   node.set_input_grad(0, emit_grad(node, "NegativeLogLikelihoodLossGrad", node.output_grad()));
 }
 
