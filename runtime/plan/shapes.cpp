@@ -1,5 +1,6 @@
 #include "runtime/plan/shapes.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/ops/contexts.h"
@@ -8,6 +9,17 @@ namespace tandem {
 namespace {
 
 constexpr int64_t kMostElements = 1024;  // of an integer tensor that is taken for a shape
+
+// Calls f<T>() for the types shapes are computed in (bool: exporters choose between shapes); false for another type.
+template <class F>
+bool visit_shape_type(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::kI64: f.template operator()<int64_t>(); return true;
+    case DType::kI32: f.template operator()<int32_t>(); return true;
+    case DType::kBool: f.template operator()<bool>(); return true;
+    default: return false;
+  }
+}
 
 class ShapePropagation {
  public:
@@ -43,7 +55,7 @@ class ShapePropagation {
     if (node.outputs.size() != 1 || node.def->cpu == nullptr || node.def->stateful || contents_[static_cast<size_t>(out)]) return;
     const Value& value = graph_.value(out);
     const Shape& shape = shapes_[static_cast<size_t>(out)];
-    if (value.type.dtype != DType::kI64 || shape.rank() > 1 || shape.elements() > kMostElements) return;
+    if (shape.rank() > 1 || shape.elements() > kMostElements || !visit_shape_type(value.type.dtype, []<class T>() {})) return;
     std::vector<Tensor> tensors;
     std::vector<ConstTensorView> views;
     for (ValueId id : node.inputs) {
@@ -56,13 +68,15 @@ class ShapePropagation {
       tensors.push_back(*known);
       views.push_back(std::as_const(tensors.back()).view());
     }
-    Tensor result(DType::kI64, shape);
+    Tensor result(value.type.dtype, shape);
     const BoundKernel kernel = node.def->cpu(BindContext(graph_, node, shapes_, 1));
     std::vector<std::byte> workspace(kernel.workspace);
     const TensorView output = result.view();
     kernel.run({.workspace = workspace}, views, {&output, 1});
     Dims elements;
-    for (int64_t v : result.as<int64_t>()) elements.push_back(Dim(v));
+    visit_shape_type(result.dtype(), [&]<class T>() {
+      for (T v : result.as<T>()) elements.push_back(Dim(static_cast<int64_t>(v)));
+    });
     contents_[static_cast<size_t>(out)] = std::move(elements);
   }
 
@@ -70,13 +84,12 @@ class ShapePropagation {
     const Value& value = graph_.value(id);
     if (value.kind == ValueKind::kConstant) return value.data;
     const auto& content = contents_[static_cast<size_t>(id)];
-    if (!content || value.type.dtype != DType::kI64) return std::nullopt;
-    std::vector<int64_t> numbers;
-    for (const Dim& dim : *content) {
-      if (!dim.symbol.empty()) return std::nullopt;
-      numbers.push_back(dim.size);
-    }
-    return Tensor::of<int64_t>(shapes_[static_cast<size_t>(id)], numbers);
+    if (!content || std::ranges::any_of(*content, [](const Dim& dim) { return !dim.symbol.empty(); })) return std::nullopt;
+    Tensor tensor(value.type.dtype, shapes_[static_cast<size_t>(id)]);
+    const bool known = visit_shape_type(tensor.dtype(), [&]<class T>() {
+      std::ranges::transform(*content, tensor.as<T>().begin(), [](const Dim& dim) { return static_cast<T>(dim.size); });
+    });
+    return known ? std::optional(std::move(tensor)) : std::nullopt;
   }
 
   Graph graph_;  // a copy: its types are overwritten with numbers (tensors are shared handles)
