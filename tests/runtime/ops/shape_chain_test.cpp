@@ -1,0 +1,91 @@
+// The chains of shape arithmetic that exporters write around Reshape, Expand and Slice: what the rules know with symbols, and what a run
+// gives for several batch sizes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "runtime/exec/executor.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+using testing::add;
+
+ValueId ints(Graph& graph, std::vector<int64_t> values) {
+  const Shape shape{static_cast<int64_t>(values.size())};
+  return graph.add_constant("ints", Tensor::of<int64_t>(shape, values));
+}
+
+Tensor counted(const Shape& shape) {
+  Tensor tensor(DType::kF32, shape);
+  auto values = tensor.as<float>();
+  std::iota(values.begin(), values.end(), 0.0f);
+  return tensor;
+}
+
+// The shape of the output for an input of [batch, 3, 4].
+std::string run_shape(Executor& executor, int64_t batch) {
+  const Tensor x = counted({batch, 3, 4});
+  const ConstTensorView inputs[] = {x.view()};
+  return to_string(executor.run(inputs)[0].shape);
+}
+
+std::string symbolic(const Graph& graph) { return to_string(*graph.value(graph.outputs[0]).type.dims); }
+
+// x.view(x.size(0), -1) as PyTorch exports it.
+TEST(ShapeChain, ReshapeByGatheredSizeKeepsTheSymbol) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
+  const ValueId size = add(graph, "Gather", {add(graph, "Shape", {x}), graph.add_constant("zero", Tensor::scalar<int64_t>(0))});
+  const ValueId shape = add(graph, "Concat", {add(graph, "Unsqueeze", {size, ints(graph, {0})}), ints(graph, {-1})}, {{"axis", int64_t{0}}});
+  graph.outputs = {add(graph, "Reshape", {x, shape})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 8}}}));
+  EXPECT_EQ(symbolic(executor.plan().graph), "[batch, 12]");
+  EXPECT_EQ(run_shape(executor, 8), "[8, 12]");
+  EXPECT_EQ(run_shape(executor, 1), "[1, 12]");
+}
+
+// tf.shape(x)[:1] joined with fixed sizes, cast on the way.
+TEST(ShapeChain, SliceCastAndConcat) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
+  const ValueId narrow = add(graph, "Cast", {add(graph, "Shape", {x})}, {{"to", static_cast<int64_t>(DType::kI32)}});
+  const ValueId first = add(graph, "Slice", {narrow, ints(graph, {0}), ints(graph, {1}), ints(graph, {0})});
+  const ValueId wide = add(graph, "Cast", {first}, {{"to", static_cast<int64_t>(DType::kI64)}});
+  graph.outputs = {add(graph, "Reshape", {x, add(graph, "Concat", {wide, ints(graph, {4, 3})}, {{"axis", int64_t{0}}})})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 5}}}));
+  EXPECT_EQ(symbolic(executor.plan().graph), "[batch, 4, 3]");
+  EXPECT_EQ(run_shape(executor, 2), "[2, 4, 3]");
+}
+
+// Tensor.expand: sizes of -1 are chosen by Equal and Where among those of the tensor.
+TEST(ShapeChain, ExpandToAChosenShape) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
+  const ValueId size = add(graph, "Shape", {x}, {{"start", int64_t{0}}, {"end", int64_t{1}}});
+  const ValueId asked = add(graph, "Concat", {ints(graph, {2}), size, ints(graph, {-1, -1})}, {{"axis", int64_t{0}}});
+  const ValueId open = add(graph, "Equal", {asked, ints(graph, {-1})});
+  graph.outputs = {add(graph, "Expand", {x, add(graph, "Where", {open, ints(graph, {1}), asked})})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 5}}}));
+  EXPECT_EQ(run_shape(executor, 5), "[2, 5, 3, 4]");
+  EXPECT_EQ(run_shape(executor, 3), "[2, 3, 3, 4]");
+}
+
+// Attention masks: Range over a length that the graph computes, half of a dimension.
+TEST(ShapeChain, RangeAndSliceByComputedSizes) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
+  const auto scalar = [&](int64_t value) { return graph.add_constant("scalar", Tensor::scalar<int64_t>(value)); };
+  const ValueId length = add(graph, "Gather", {add(graph, "Shape", {x}), scalar(0)});
+  const ValueId half = add(graph, "Div", {length, scalar(2)});
+  const ValueId rows = add(graph, "Range", {scalar(0), half, scalar(1)});
+  graph.outputs = {add(graph, "Gather", {x, rows}, {{"axis", int64_t{0}}})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 8}}}));
+  EXPECT_EQ(run_shape(executor, 8), "[4, 3, 4]");
+  EXPECT_EQ(run_shape(executor, 5), "[2, 3, 4]");
+}
+
+}  // namespace
+}  // namespace tandem
