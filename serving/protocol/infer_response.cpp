@@ -3,6 +3,7 @@
 #include <cstring>
 #include <vector>
 
+#include "models/data/utf8.h"
 #include "serving/protocol/classification.h"
 #include "serving/protocol/datatype.h"
 #include "serving/protocol/infer_request.h"

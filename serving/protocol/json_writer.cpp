@@ -36,15 +36,6 @@ void append_float(std::string& out, T number) {
 
 }  // namespace
 
-bool is_utf8(std::string_view bytes) {
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t length = sequence_length(bytes, at);
-    if (length == 0) return false;
-    at += length;
-  }
-  return true;
-}
-
 void JsonWriter::separate() {
   if (out_.empty()) return;
   const char last = out_.back();

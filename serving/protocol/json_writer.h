@@ -52,7 +52,4 @@ class JsonWriter {
   std::string& out_;
 };
 
-// Whether the bytes are UTF-8 (RFC 3629: no overlong forms, no surrogates).
-bool is_utf8(std::string_view bytes);
-
 }  // namespace tandem
