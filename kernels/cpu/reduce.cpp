@@ -69,12 +69,18 @@ struct Prod {
   template <class T> static T map(T x, T) { return x; }
   template <class W> static W finish(W total, W, int64_t) { return total; }
 };
+// `chosen`, unless one of both is NaN: then NaN. Without a branch, so that it vectorises.
+template <class T>
+T keep_nan(T a, T chosen, T b) {
+  if constexpr (std::is_integral_v<T>) return chosen;
+  else return a != a ? a : (b != b ? b : chosen);
+}
 struct Max {
   template <class T> static constexpr T neutral() {
     using L = std::numeric_limits<T>;
     return L::has_infinity ? -L::infinity() : L::lowest();
   }
-  template <class T> static T join(T a, T b) { return a > b || a != a ? a : b; }
+  template <class T> static T join(T a, T b) { return keep_nan(a, b > a ? b : a, b); }
   template <class T> static T map(T x, T) { return x; }
   template <class W> static W finish(W total, W, int64_t) { return total; }
 };
@@ -83,7 +89,7 @@ struct Min {
     using L = std::numeric_limits<T>;
     return L::has_infinity ? L::infinity() : L::max();
   }
-  template <class T> static T join(T a, T b) { return a < b || a != a ? a : b; }
+  template <class T> static T join(T a, T b) { return keep_nan(a, b < a ? b : a, b); }
   template <class T> static T map(T x, T) { return x; }
   template <class W> static W finish(W total, W, int64_t) { return total; }
 };
@@ -141,14 +147,14 @@ template <class Op, class T>
 void add_segment(const T* x, int64_t n, T shift, Wide<T>& total) {
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = std::min(n, begin + kBlock);
-    std::array<T, kLanes> lanes;
-    lanes.fill(Op::template neutral<T>());
+    T lanes[kLanes];
+    std::fill_n(lanes, kLanes, Op::template neutral<T>());
     int64_t i = begin;
     for (; i + kLanes <= end; i += kLanes)
-      for (int64_t l = 0; l < kLanes; ++l) lanes[static_cast<size_t>(l)] = Op::join(lanes[static_cast<size_t>(l)], Op::map(x[i + l], shift));
-    for (size_t l = 0; i < end && l < kLanes; ++i, ++l) lanes[l] = Op::join(lanes[l], Op::map(x[i], shift));
-    for (size_t width = kLanes / 2; width > 0; width /= 2)
-      for (size_t l = 0; l < width; ++l) lanes[l] = Op::join(lanes[l], lanes[l + width]);
+      for (int64_t l = 0; l < kLanes; ++l) lanes[l] = Op::join(lanes[l], Op::map(x[i + l], shift));
+    for (int64_t l = 0; i < end && l < kLanes; ++i, ++l) lanes[l] = Op::join(lanes[l], Op::map(x[i], shift));
+    for (int64_t width = kLanes / 2; width > 0; width /= 2)
+      for (int64_t l = 0; l < width; ++l) lanes[l] = Op::join(lanes[l], lanes[l + width]);
     total = Op::join(total, static_cast<Wide<T>>(lanes[0]));
   }
 }
@@ -167,27 +173,24 @@ void reduce_inner(const KernelContext& context, const Layout& layout, const T* x
   });
 }
 
-// `width` <= kTile neighbouring outputs, starting at column x and output y.
-template <class Op, class T>
+// `width` <= kTile neighbouring outputs, starting at column x and output y. A width known to the compiler (Width > 0) is vectorised.
+template <class Op, int64_t Width, class T>
 void reduce_tile(const Layout& layout, const T* x, T* y, int64_t width) {
-  std::array<T, kTile> shift{}, block;
-  std::array<Wide<T>, kTile> total;
-  total.fill(Op::template neutral<Wide<T>>());
-  if constexpr (is_shifted<Op>) std::copy(y, y + width, shift.begin());
-  const int64_t rows = layout.reduced.total;
+  const int64_t columns = Width > 0 ? Width : width, rows = layout.reduced.total;
+  T shift[kTile] = {}, block[kTile];
+  Wide<T> total[kTile];
+  std::fill_n(total, kTile, Op::template neutral<Wide<T>>());
+  if constexpr (is_shifted<Op>) std::copy(y, y + columns, shift);
   for (int64_t begin = 0; begin < rows; begin += kTileRows) {
     const int64_t end = std::min(rows, begin + kTileRows);
-    block.fill(Op::template neutral<T>());
+    std::fill_n(block, kTile, Op::template neutral<T>());
     for (int64_t r = begin; r < end; ++r) {
       const T* row = x + layout.reduced.offset(r, 0);
-      for (int64_t c = 0; c < width; ++c) {
-        const size_t k = static_cast<size_t>(c);
-        block[k] = Op::join(block[k], Op::map(row[c], shift[k]));
-      }
+      for (int64_t c = 0; c < columns; ++c) block[c] = Op::join(block[c], Op::map(row[c], shift[c]));
     }
-    for (size_t c = 0; c < static_cast<size_t>(width); ++c) total[c] = Op::join(total[c], static_cast<Wide<T>>(block[c]));
+    for (int64_t c = 0; c < columns; ++c) total[c] = Op::join(total[c], static_cast<Wide<T>>(block[c]));
   }
-  for (size_t c = 0; c < static_cast<size_t>(width); ++c)
+  for (int64_t c = 0; c < columns; ++c)
     y[c] = static_cast<T>(Op::template finish<Wide<T>>(total[c], static_cast<Wide<T>>(shift[c]), rows));
 }
 
@@ -196,8 +199,10 @@ void reduce_outer(const KernelContext& context, const Layout& layout, const T* x
   const int64_t columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile), outer = layout.kept.total / columns;
   parallel_chunks(context, outer * tiles, grain_of(layout.reduced.total * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t o = i / tiles, column = i % tiles * kTile;
-      reduce_tile<Op>(layout, x + layout.kept.offset(o, 1) + column, y + o * columns + column, std::min(kTile, columns - column));
+      const int64_t o = i / tiles, column = i % tiles * kTile, width = std::min(kTile, columns - column);
+      const T* from = x + layout.kept.offset(o, 1) + column;
+      T* to = y + o * columns + column;
+      width == kTile ? reduce_tile<Op, kTile>(layout, from, to, width) : reduce_tile<Op, 0>(layout, from, to, width);
     }
   });
 }

@@ -77,8 +77,11 @@ void StridedCopy::run_blocked(const KernelContext& context, const T* source, T* 
         t += index * axis(a).target;
       }
       const int64_t m = std::min(kBlock, rows.size - row), n = std::min(kBlock, columns.size - column);
+      T tile[kBlock][kBlock];  // read along the source's dense axis, written along the target's
+      for (int64_t c = 0; c < n; ++c)
+        for (int64_t r = 0; r < m; ++r) tile[r][c] = s[r + c * columns.source];
       for (int64_t r = 0; r < m; ++r)
-        for (int64_t c = 0; c < n; ++c) t[r * rows.target + c * columns.target] = s[r * rows.source + c * columns.source];
+        for (int64_t c = 0; c < n; ++c) t[r * rows.target + c * columns.target] = tile[r][c];
     }
   });
 }
