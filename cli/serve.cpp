@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <future>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
@@ -89,6 +90,14 @@ void print_ready(const InferenceServer& server, const std::string& host, bool js
   std::fflush(stdout);
 }
 
+// Loads and listens; a signal meanwhile ends the program at once, since nothing has been begun.
+std::unique_ptr<InferenceServer> start(const InferenceServerOptions& options, const StopSignals& signals) {
+  auto started = std::async(std::launch::async, [&] { return std::make_unique<InferenceServer>(options); });
+  while (started.wait_for(std::chrono::milliseconds(5)) != std::future_status::ready)
+    if (signals.wait_for(std::chrono::milliseconds(0))) std::_Exit(kOk);
+  return started.get();
+}
+
 // Until everything is answered, the time is over or a second signal says not to wait.
 int drain(InferenceServer& server, const StopSignals& signals, std::chrono::seconds timeout, bool json) {
   auto stopped = std::async(std::launch::async, [&] { return server.stop(timeout); });
@@ -137,10 +146,10 @@ int serve_command(int argc, char** argv) {
   server_options.version = TANDEM_VERSION;
 
   const StopSignals signals;
-  InferenceServer server(server_options);
-  print_ready(server, http.host, json);
+  const std::unique_ptr<InferenceServer> server = start(server_options, signals);
+  print_ready(*server, http.host, json);
   signals.wait();
-  return drain(server, signals, std::chrono::seconds(exit_timeout), json);
+  return drain(*server, signals, std::chrono::seconds(exit_timeout), json);
 }
 
 }  // namespace tandem::cli

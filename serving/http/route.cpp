@@ -85,7 +85,7 @@ Route route_of(std::string_view method, std::string_view target) {
   const std::optional<Match> match = match_path(target.substr(0, target.find('?')));
   if (!match) throw HttpFault{404, "Not Found"};
   if (method != match->method && !(method == "HEAD" && match->method == "GET"))
-    throw HttpFault{405, "Method Not Allowed", match->method == "GET" ? "GET, HEAD" : "POST"};
+    throw HttpFault{405, "Method Not Allowed: use " + std::string(match->method), match->method == "GET" ? "GET, HEAD" : "POST"};
   return match->route;
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/base/philox.h"
+#include "models/data/utf8.h"
 
 namespace tandem {
 namespace {

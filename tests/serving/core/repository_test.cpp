@@ -1,0 +1,125 @@
+// Folders as a user may leave them, with a loader of the test's own: no ONNX here.
+#include "serving/core/repository.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "runtime/ops/op_def.h"
+
+namespace tandem {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class RepositoryTest : public testing::Test {
+ protected:
+  RepositoryTest() : root_(fs::temp_directory_path() / ("tandem-repository-" + std::to_string(getpid()))) { fs::create_directories(root_); }
+  ~RepositoryTest() override { fs::remove_all(root_); }
+
+  void write(const std::string& path, const std::string& content = "good") {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << content;
+  }
+  // Content "good" loads; anything else is a fault that names a path, as real ones do.
+  ModelRepository open(const std::string& policy = "all") {
+    const auto load = [this](const std::string& name, int64_t version, std::string_view content, const fs::path& folder) {
+      require(content == "good", "cannot read " + (folder / "model.onnx").string());
+      Graph graph;
+      graph.opsets = {{"", kOnnxOpset}};
+      graph.outputs = graph.add_node(newest_op("Identity"), {graph.add_input("x", DType::kF32, {"n"})}, 1);
+      ++loads_;
+      return std::make_shared<Model>(name, version, std::move(graph), ModelOptions{});
+    };
+    return ModelRepository(root_, parse_version_policy(policy), load, Limits{});
+  }
+  static std::string fault(const ModelRepository& repository, std::string_view name, std::optional<int64_t> version, ErrorCode code) {
+    try {
+      repository.find(name, version);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code);
+      return error.what();
+    }
+    return "found";
+  }
+
+  fs::path root_;
+  int loads_ = 0;
+};
+
+TEST_F(RepositoryTest, ServesTheHighestReadyVersionUnlessAsked) {
+  for (const char* version : {"1", "9", "10"}) write(std::string("m/") + version + "/model.onnx");
+  const ModelRepository repository = open();
+  EXPECT_EQ(repository.find("m")->version(), 10);
+  EXPECT_EQ(repository.find("m", 9)->version(), 9);
+  EXPECT_THAT(repository.ready_versions("m"), ElementsAre(1, 9, 10));
+  EXPECT_TRUE(repository.all_ready());
+  EXPECT_EQ(fault(repository, "m", 2, ErrorCode::kNotFound), "Request for unknown model: 'm' version 2 is not found");
+  EXPECT_EQ(fault(repository, "x", {}, ErrorCode::kNotFound), "Request for unknown model: 'x' is not found");
+  EXPECT_THAT(repository.ready_versions("x"), IsEmpty());
+}
+
+TEST_F(RepositoryTest, LoadsOnlyWhatThePolicySelects) {
+  write("m/1/model.onnx", "broken, but nobody asks");
+  write("m/2/model.onnx");
+  const ModelRepository repository = open("latest");
+  EXPECT_EQ(loads_, 1);
+  EXPECT_TRUE(repository.all_ready());
+  EXPECT_EQ(fault(repository, "m", 1, ErrorCode::kNotFound), "Request for unknown model: 'm' version 1 is not found");
+}
+
+TEST_F(RepositoryTest, AFaultyVersionDoesNotStopTheOthers) {
+  write("m/1/model.onnx");
+  write("m/2/model.onnx", "broken");
+  write("n/1/model.onnx");
+  const ModelRepository repository = open();
+  EXPECT_EQ(repository.find("m")->version(), 1);
+  EXPECT_EQ(repository.find("n")->version(), 1);
+  EXPECT_FALSE(repository.all_ready());
+  const std::string reason = fault(repository, "m", 2, ErrorCode::kUnavailable);
+  EXPECT_THAT(reason, HasSubstr("failed to load 'm', version 2: cannot read m/2/model.onnx"));
+  EXPECT_THAT(reason, Not(HasSubstr(root_.string())));
+}
+
+TEST_F(RepositoryTest, ExplainsFoldersThatAreNoModels) {
+  write("flat/model.onnx");
+  write("zero/01/model.onnx");
+  write("hollow/1/readme");
+  write("a file", "");
+  write("bad name/1/model.onnx");
+  fs::create_directories(root_ / ".git");
+  const ModelRepository repository = open();
+  std::map<std::string, std::string> reasons;
+  for (const ModelListing& listing : repository.listings()) reasons[listing.name] = listing.reason;
+  EXPECT_EQ(reasons.size(), 4u);
+  EXPECT_THAT(reasons["flat"], HasSubstr("flat/1/model.onnx"));
+  EXPECT_THAT(reasons["zero"], HasSubstr("no version folder"));
+  EXPECT_THAT(reasons["hollow"], HasSubstr("failed to load 'hollow'"));
+  EXPECT_THAT(reasons["bad name"], HasSubstr("not a model name"));
+}
+
+TEST_F(RepositoryTest, NothingOutsideTheRootIsRead) {
+  write("real/1/model.onnx");
+  fs::create_directories(root_ / "linked/1");
+  fs::create_symlink(root_ / "real/1/model.onnx", root_ / "linked/1/model.onnx");
+  fs::create_directory_symlink(root_ / "real", root_ / "alias");
+  const ModelRepository repository = open();
+  EXPECT_EQ(loads_, 1);
+  EXPECT_NE(fault(repository, "linked", {}, ErrorCode::kUnavailable), "found");
+  EXPECT_NE(fault(repository, "alias", {}, ErrorCode::kNotFound), "found");
+}
+
+TEST_F(RepositoryTest, TheRootMustBeAFolder) {
+  write("file");
+  const auto load = [](auto&&...) { return std::shared_ptr<Model>(); };
+  EXPECT_THROW(ModelRepository(root_ / "none", {}, load, Limits{}), Error);
+  EXPECT_THROW(ModelRepository(root_ / "file", {}, load, Limits{}), Error);
+}
+
+}  // namespace
+}  // namespace tandem
