@@ -13,6 +13,8 @@ std::vector<ConfigKey> data_keys(RunConfig& c) {
       text_key("data.test_path", "a test part of its own; empty: the test rows are split off", c.test_path),
       text_key("data.test_labels", "idx: the labels of the test part", c.test_labels),
       list_key("data.columns", "csv: column names, for a file without a header line", c.columns),
+      choice_key("data.header", "csv: auto | present | absent: whether the first line names the columns; auto: it does unless data.columns is set",
+                 c.header, {"auto", "present", "absent"}),
       integer_key("data.skip_lines", "csv: lines before the header or the first row", c.skip_lines, 0),
       list_key("data.ignore", "columns or arrays that are not features", c.ignore),
       text_key("data.label", "the column to predict (csv: 'last' for the last one)", c.label),
@@ -96,6 +98,7 @@ DataConfig RunConfig::data_config() const {
   config.test_labels_path = test_labels;
   config.csv.names = columns;
   config.csv.skip_lines = skip_lines;
+  config.csv.header = header == "auto" ? CsvHeader::kAuto : header == "present" ? CsvHeader::kPresent : CsvHeader::kAbsent;
   config.ignore = ignore;
   config.label = label;
   config.target = target == "class" ? TargetKind::kClass : TargetKind::kValue;

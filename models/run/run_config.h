@@ -19,7 +19,7 @@ struct RunConfig {
   std::string format = "csv", path, labels, test_path, test_labels;
   std::vector<std::string> columns, ignore, class_names, log1p;
   std::vector<int64_t> image;  // channels, height, width: the row's columns or the IDX image as one input
-  std::string label = "label", input = "image", target = "class", impute = "median";
+  std::string label = "label", input = "image", target = "class", impute = "median", header = "auto";
   float scale = 1, test_share = 0.2f, validation_share = 0.1f;
   int64_t split_seed = 0, min_count = 1, skip_lines = 0;
   // [model]
