@@ -16,7 +16,22 @@ namespace tandem {
 
 // Abs, neg, relu and sign also take integers; the others f32 and f64.
 enum class UnaryOp : uint8_t {
-  kAbs, kNeg, kExp, kLog, kSqrt, kReciprocal, kRelu, kSigmoid, kTanh, kErf, kSoftplus, kSin, kCos, kFloor, kCeil, kSign,
+  kAbs,
+  kNeg,
+  kExp,
+  kLog,
+  kSqrt,
+  kReciprocal,
+  kRelu,
+  kSigmoid,
+  kTanh,
+  kErf,
+  kSoftplus,
+  kFloor,
+  kCeil,
+  kSign,
+  kSin,
+  kCos,          // within 2^-22 absolutely (relatively they lose accuracy near their zeros)
   kRound,        // half to even
   kLeakyRelu,    // alpha: slope below 0
   kElu,          // alpha: x < 0 gives alpha * (exp(x) - 1); within 2^-22 * alpha absolutely
@@ -27,8 +42,16 @@ enum class UnaryOp : uint8_t {
 
 // Backward kernels: dx from dy and what the forward pass saved.
 enum class UnaryGradOp : uint8_t {
-  kRelu, kSigmoid, kTanh, kHardSigmoid,                          // saved: y
-  kLeakyRelu, kElu, kErf, kGelu, kGeluTanh, kSoftplus,           // saved: x
+  kRelu,
+  kSigmoid,
+  kTanh,
+  kHardSigmoid,  // saved: y
+  kLeakyRelu,
+  kElu,
+  kErf,
+  kGelu,
+  kGeluTanh,
+  kSoftplus,  // saved: x
 };
 
 struct UnaryParameters {
@@ -38,7 +61,12 @@ struct UnaryParameters {
 // min and max propagate NaN. Integer division truncates, and gives 0 for a divisor of 0 (it does not trap); div, mod and pow
 // wrap as two's complement does.
 enum class BinaryOp : uint8_t {
-  kAdd, kSub, kMul, kDiv, kMin, kMax,
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kMin,
+  kMax,
   kMod,   // integers only: the sign of the divisor, as in Python
   kFmod,  // the sign of the dividend, as C's fmod
 };
@@ -67,15 +95,15 @@ void pow(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView 
 // y is bool. Equal takes numbers, bool and strings; the orders take numbers.
 void compare(const KernelContext&, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y);
 void logic(const KernelContext&, LogicOp op, ConstTensorView a, ConstTensorView b, TensorView y);  // all bool
-void logical_not(const KernelContext&, ConstTensorView x, TensorView y);                          // both bool
-void is_nan(const KernelContext&, ConstTensorView x, TensorView y);                               // floats -> bool
+void logical_not(const KernelContext&, ConstTensorView x, TensorView y);                           // both bool
+void is_nan(const KernelContext&, ConstTensorView x, TensorView y);                                // floats -> bool
 void is_inf(const KernelContext&, ConstTensorView x, TensorView y, bool positive, bool negative);  // floats -> bool
 
 // y = condition ? a : b, any element type; `condition` is bool.
 void where(const KernelContext&, ConstTensorView condition, ConstTensorView a, ConstTensorView b, TensorView y);
 
-// Numbers and bool to numbers and bool. A float goes to an integer toward zero; NaN gives 0 and what does not fit the nearest limit
-// (ONNX leaves both open). To bool: whether it is not 0.
+// Numbers and bool to numbers and bool. A float goes to an integer toward zero; NaN gives 0 and what does not fit the nearest
+// limit (ONNX leaves both open). To bool: whether it is not 0.
 void cast(const KernelContext&, ConstTensorView x, TensorView y);
 
 // y = x * factor. Floats.

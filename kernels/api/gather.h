@@ -1,6 +1,7 @@
 // Indexed reads, and the indexed sums that are their gradients.
 //
-// Indices are i32 or i64 in [-n, n); one outside throws InvalidArgument before anything is written. Output and inputs do not overlap.
+// Indices are i32 or i64 in [-n, n); one outside throws InvalidArgument before anything is written. Output and inputs do not
+// overlap.
 #pragma once
 
 #include "kernels/base/kernel_context.h"

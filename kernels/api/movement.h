@@ -1,7 +1,7 @@
 // Kernels that move elements and compute nothing: any element type, strings included (16-byte views are copied, not their text).
 //
-// Input and output never overlap. `axis`, `permutation` and the like are normalised to [0, rank) and were checked against the shapes when
-// the graph was built; a violation is a defect and throws Internal.
+// Input and output never overlap. `axis`, `permutation` and the like are normalised to [0, rank) and were checked against the
+// shapes when the graph was built; a violation is a defect and throws Internal.
 #pragma once
 
 #include <span>
@@ -24,15 +24,17 @@ void expand(const KernelContext&, ConstTensorView x, TensorView y);
 // y repeats x along every axis; y's dimensions are multiples of x's.
 void tile(const KernelContext&, ConstTensorView x, TensorView y);
 // y[i] = x[starts + i * steps] per axis; a step may be negative.
-void slice(const KernelContext&, ConstTensorView x, std::span<const int64_t> starts, std::span<const int64_t> steps, TensorView y);
+void slice(const KernelContext&, ConstTensorView x, std::span<const int64_t> starts, std::span<const int64_t> steps,
+           TensorView y);
 // dx = 0 but for the elements that slice took, which get dy.
 void slice_backward(const KernelContext&, ConstTensorView dy, std::span<const int64_t> starts, std::span<const int64_t> steps,
                     TensorView dx);
 void concat(const KernelContext&, std::span<const ConstTensorView> inputs, int axis, TensorView y);
 void split(const KernelContext&, ConstTensorView x, int axis, std::span<const TensorView> outputs);
-// `before[a]` elements are put before axis a (negative: taken away); how many after follows from y's shape. `value` is one element
-// or null (zero); reflect needs pads below the dimension, edge and wrap a dimension of at least 1.
-void pad(const KernelContext&, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value, TensorView y);
+// `before[a]` elements are put before axis a (negative: taken away); how many after follows from y's shape. `value` is one
+// element or null (zero); reflect needs pads below the dimension, edge and wrap a dimension of at least 1.
+void pad(const KernelContext&, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value,
+         TensorView y);
 // Keeps the upper (or lower) triangle of the last two axes, counted from diagonal k; the rest is zero (empty strings).
 void trilu(const KernelContext&, ConstTensorView x, int64_t k, bool upper, TensorView y);
 // Every element of y becomes `value`'s only one.
@@ -46,8 +48,8 @@ void pad_backward(const KernelContext&, ConstTensorView dy, std::span<const int6
 
 // y[i] = start + i * delta (numbers).
 void range(const KernelContext&, ConstTensorView start, ConstTensorView delta, TensorView y);
-// y is off everywhere but on at position indices[i] of `axis`; a negative index counts from the end, one outside the axis gives a row of
-// `off`. `values` is [off, on]; indices are f32, f64, i32 or i64.
+// y is off everywhere but on at position indices[i] of `axis`; a negative index counts from the end, one outside the axis gives a
+// row of `off`. `values` is [off, on]; indices are f32, f64, i32 or i64.
 void one_hot(const KernelContext&, ConstTensorView indices, ConstTensorView values, int axis, TensorView y);
 
 }  // namespace tandem::cpu

@@ -1,8 +1,8 @@
 // Reductions over any set of axes, arg-max and cumulative sums.
 //
-// Each output element is computed by one thread in an order that depends on the shape only. Floating sums run in 16 lanes of blocks of
-// 512 elements, whose totals are added in double: the error is below 2e-6 * sum(|x|) in f32 for any length.
-// An empty reduction gives the neutral element: sums 0, prod 1, max the lowest and min the highest value, mean NaN.
+// Each output element is computed by one thread in an order that depends on the shape only. Floating sums run in 16 lanes of
+// blocks of 512 elements, whose totals are added in double: the error is below 2e-6 * sum(|x|) in f32 for any length. An empty
+// reduction gives the neutral element: sums 0, prod 1, max the lowest and min the highest value, mean NaN.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ using AxisMask = uint32_t;
 
 namespace tandem::cpu {
 
-// y has x's type and the product of the kept axes as its number of elements (its own shape, with or without the 1s, does not matter).
+// y has x's type and the product of the kept axes as its number of elements (its own shape, with or without the 1s, does not
+// matter).
 void reduce(const KernelContext&, ReduceOp op, ConstTensorView x, TensorView y, AxisMask axes);
 
 // Sums x over the axes along which a tensor of y's shape was broadcast to x's. Throws Internal if it was not.

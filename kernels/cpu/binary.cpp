@@ -48,10 +48,14 @@ T quotient(T a, T b) {
 
 template <class T>
 T c_remainder(T a, T b) {
-  if constexpr (std::is_floating_point_v<T>) return std::fmod(a, b);
-  else if (b == 0) return 0;
-  else if constexpr (std::is_signed_v<T>) return b == T{-1} ? T{0} : static_cast<T>(a % b);
-  else return static_cast<T>(a % b);
+  if constexpr (std::is_floating_point_v<T>)
+    return std::fmod(a, b);
+  else if (b == 0)
+    return 0;
+  else if constexpr (std::is_signed_v<T>)
+    return b == T{-1} ? T{0} : static_cast<T>(a % b);
+  else
+    return static_cast<T>(a % b);
 }
 
 template <class T>
@@ -61,7 +65,9 @@ T python_modulus(T a, T b) {
 }
 
 template <class T>
-bool is_nan_value(T v) { return v != v; }
+bool is_nan_value(T v) {
+  return v != v;
+}
 
 template <class T>
 void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
@@ -130,9 +136,7 @@ void binary(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstT
 }
 
 void pow(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y) {
-  visit_power(a.dtype, [&]<class A>() {
-    visit_power(b.dtype, [&]<class B>() { map<A, B, A>(context, a, b, y, power<A, B>); });
-  });
+  visit_power(a.dtype, [&]<class A>() { visit_power(b.dtype, [&]<class B>() { map<A, B, A>(context, a, b, y, power<A, B>); }); });
 }
 
 void compare(const KernelContext& context, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y) {

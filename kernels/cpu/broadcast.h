@@ -1,6 +1,6 @@
-// The loop over NumPy-broadcast operands. Axes that all operands walk alike are merged, so that what is left is an inner row in which
-// each operand either stands still (stride 0) or advances by one: the four common cases (same shape, scalar, row, inner) are one row
-// or a few long ones.
+// The loop over NumPy-broadcast operands. Axes that all operands walk alike are merged, so that what is left is an inner row in
+// which each operand either stands still (stride 0) or advances by one: the four common cases (same shape, scalar, row, inner)
+// are one row or a few long ones.
 #pragma once
 
 #include <array>
@@ -27,8 +27,8 @@ class BroadcastLoop {
   // Operand k's step within a row: 0 or 1.
   int64_t inner_stride(size_t k) const { return rank_ ? strides_[k][last()] : 0; }
 
-  // Calls row(offsets, out_offset, n) for pieces of rows that together cover the output once; each writes n elements at out_offset and
-  // reads operand k from offsets[k].
+  // Calls row(offsets, out_offset, n) for pieces of rows that together cover the output once; each writes n elements at
+  // out_offset and reads operand k from offsets[k].
   template <class Row>
   void run(const KernelContext& context, Row&& row) const {
     if (total_ == 0) return;

@@ -1,4 +1,5 @@
-// Indices are checked in one pass before any element moves: a bad one must be an error, and an exception cannot leave a parallel loop.
+// Indices are checked in one pass before any element moves: a bad one must be an error, and an exception cannot leave a parallel
+// loop.
 #include "kernels/api/gather.h"
 
 #include <algorithm>
@@ -19,12 +20,15 @@ void with_indices(ConstTensorView indices, int64_t limit, F&& f) {
       require(first[i] >= -limit && first[i] < limit, "[Gather] index is out of range: index, size of the axis", first[i], limit);
     f(first);
   };
-  require(indices.dtype == DType::kI32 || indices.dtype == DType::kI64, "[Gather] indices must be i32 or i64", name(indices.dtype));
+  require(indices.dtype == DType::kI32 || indices.dtype == DType::kI64, "[Gather] indices must be i32 or i64",
+          name(indices.dtype));
   indices.dtype == DType::kI32 ? checked.template operator()<int32_t>() : checked.template operator()<int64_t>();
 }
 
 template <class I>
-int64_t wrapped(I index, int64_t size) { return index < 0 ? static_cast<int64_t>(index) + size : static_cast<int64_t>(index); }
+int64_t wrapped(I index, int64_t size) {
+  return index < 0 ? static_cast<int64_t>(index) + size : static_cast<int64_t>(index);
+}
 
 // The offset of the element of `x` that element i of `indices` stands for, with the index still to be added along the axis.
 class ElementWalk {

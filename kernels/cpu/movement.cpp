@@ -13,7 +13,8 @@ size_t at(int axis) { return static_cast<size_t>(axis); }
 int64_t bytes_of(int64_t elements, DType dtype) { return elements * static_cast<int64_t>(size_of(dtype)); }
 
 void require_rank(std::span<const int64_t> values, const Shape& shape) {
-  ensure(static_cast<int>(values.size()) == shape.rank(), "one value an axis is needed; values, shape", values.size(), to_string(shape));
+  ensure(static_cast<int>(values.size()) == shape.rank(), "one value an axis is needed; values, shape", values.size(),
+         to_string(shape));
 }
 
 // Zero of every type: zero bytes, and for strings the empty view.
@@ -38,8 +39,10 @@ int64_t slice_box(const Shape& whole, const Shape& part, std::span<const int64_t
     }
     offset += starts[at(a)] * whole_strides[at(a)];
     const int64_t step = steps[at(a)] * whole_strides[at(a)];
-    if (whole_is_source) box.add_axis(part[a], step, part_strides[at(a)]);
-    else box.add_axis(part[a], part_strides[at(a)], step);
+    if (whole_is_source)
+      box.add_axis(part[a], step, part_strides[at(a)]);
+    else
+      box.add_axis(part[a], part_strides[at(a)], step);
   }
   return part.elements() ? offset : 0;
 }
@@ -50,7 +53,8 @@ void transpose(const KernelContext& context, ConstTensorView x, std::span<const 
   require_rank(permutation, x.shape);
   const auto source = dense_strides(x.shape), target = dense_strides(y.shape);
   StridedCopy box;
-  for (int a = 0; a < y.shape.rank(); ++a) box.add_axis(y.shape[a], source[static_cast<size_t>(permutation[at(a)])], target[at(a)]);
+  for (int a = 0; a < y.shape.rank(); ++a)
+    box.add_axis(y.shape[a], source[static_cast<size_t>(permutation[at(a)])], target[at(a)]);
   box.run(context, x.data, y.data, size_of(x.dtype));
 }
 
@@ -85,8 +89,8 @@ void slice(const KernelContext& context, ConstTensorView x, std::span<const int6
   box.run(context, x.data + bytes_of(offset, x.dtype), y.data, size_of(x.dtype));
 }
 
-void slice_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> starts, std::span<const int64_t> steps,
-                    TensorView dx) {
+void slice_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> starts,
+                    std::span<const int64_t> steps, TensorView dx) {
   clear(context, dx);
   StridedCopy box;
   const int64_t offset = slice_box(dx.shape, dy.shape, starts, steps, false, box);
@@ -139,7 +143,8 @@ void trilu(const KernelContext& context, ConstTensorView x, int64_t k, bool uppe
 }
 
 void fill(const KernelContext& context, ConstTensorView value, TensorView y) {
-  ensure(value.elements() == 1 && value.dtype == y.dtype, "fill value is not one element of the output's type", name(value.dtype));
+  ensure(value.elements() == 1 && value.dtype == y.dtype, "fill value is not one element of the output's type",
+         name(value.dtype));
   visit_size(y.dtype, [&]<class T>() {
     const T one = value.raw<T>()[0];
     T* out = y.raw<T>().data();

@@ -16,7 +16,8 @@ int64_t position(I index, int64_t depth) {
 
 void one_hot(const KernelContext& context, ConstTensorView indices, ConstTensorView values, int axis, TensorView y) {
   const AxisView view(y.shape, axis);
-  ensure(values.elements() == 2 && values.dtype == y.dtype, "[OneHot] values must be [off, on] of the output's type", name(values.dtype));
+  ensure(values.elements() == 2 && values.dtype == y.dtype, "[OneHot] values must be [off, on] of the output's type",
+         name(values.dtype));
   const auto run = [&]<class I>() {
     const I* index = indices.as<I>().data();
     visit_size(y.dtype, [&]<class T>() {

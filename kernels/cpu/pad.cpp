@@ -38,9 +38,11 @@ int64_t source_offset(int64_t i, const Shape& source, const Shape& padded, std::
 }
 
 void check_source(const Shape& source, const Shape& padded, std::span<const int64_t> before, PadMode mode) {
-  ensure(static_cast<int>(before.size()) == source.rank() && padded.rank() == source.rank(), "pads do not fit the rank", before.size());
+  ensure(static_cast<int>(before.size()) == source.rank() && padded.rank() == source.rank(), "pads do not fit the rank",
+         before.size());
   for (int a = 0; a < source.rank(); ++a)
-    require(mode == PadMode::kConstant || source[a] > 0 || padded[a] == 0, "[Pad] this mode needs a source; shape", to_string(source));
+    require(mode == PadMode::kConstant || source[a] > 0 || padded[a] == 0, "[Pad] this mode needs a source; shape",
+            to_string(source));
 }
 
 // The part of the source that is kept, as one box.
@@ -69,7 +71,8 @@ void pad(const KernelContext& context, ConstTensorView x, std::span<const int64_
     if (mode == PadMode::kConstant) {
       require(!value || value.elements() == 1, "[Pad] the constant must be one element; its shape", to_string(value.shape));
       const T outside = value ? value.raw<T>()[0] : T{};
-      parallel_chunks(context, y.elements(), kGrain, [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, outside); });
+      parallel_chunks(context, y.elements(), kGrain,
+                      [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, outside); });
       return copy_inside(context, x, before, y);
     }
     const T* in = x.raw<T>().data();
@@ -79,7 +82,8 @@ void pad(const KernelContext& context, ConstTensorView x, std::span<const int64_
   });
 }
 
-void pad_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> before, PadMode mode, TensorView dx) {
+void pad_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> before, PadMode mode,
+                  TensorView dx) {
   check_source(dx.shape, dy.shape, before, mode);
   visit_float(dx.dtype, [&]<class T>() {
     const T* grad = dy.as<T>().data();

@@ -1,101 +1,26 @@
-// One engine for all reductions. Neighbouring axes of one kind are merged; what remains alternates between kept and reduced. If the
-// innermost is reduced, an output element sums contiguous segments (16 lanes); if it is kept, a tile of 64 neighbouring outputs goes
-// down the rows together, so that memory is read in order either way.
+// One engine for all reductions. Neighbouring axes of one kind are merged; what remains alternates between kept and reduced. If
+// the innermost is reduced, an output element sums contiguous segments (16 lanes); if it is kept, a tile of 64 neighbouring
+// outputs goes down the rows together, so that memory is read in order either way.
 #include "kernels/api/reduce.h"
 
 #include <array>
 #include <cmath>
-#include <limits>
 #include <type_traits>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/reduce_ops.h"
 
 namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kLanes = 16, kBlock = 512, kTile = 64, kTileRows = 32;
 
-// Each op: the neutral element, what an element contributes, how two contributions join, and the last step.
-struct Add {
-  template <class T> static constexpr T neutral() { return 0; }
-  template <class T> static T join(T a, T b) {
-    if constexpr (std::is_integral_v<T>) {
-      using U = std::make_unsigned_t<T>;
-      return static_cast<T>(static_cast<U>(a) + static_cast<U>(b));
-    } else {
-      return a + b;
-    }
-  }
-  template <class T> static T map(T x, T) { return x; }
-  template <class W> static W finish(W total, W, int64_t) { return total; }
-};
-template <class T>
-T product(T a, T b) {
-  if constexpr (std::is_integral_v<T>) {
-    using U = std::make_unsigned_t<T>;
-    return static_cast<T>(static_cast<U>(a) * static_cast<U>(b));
-  } else {
-    return a * b;
-  }
-}
-struct Mean : Add {
-  template <class W> static W finish(W total, W, int64_t n) {
-    if constexpr (std::is_integral_v<W>) return n ? total / static_cast<W>(n) : W{0};
-    else return total / static_cast<W>(n);
-  }
-};
-struct Norm1 : Add {
-  template <class T> static T map(T x, T) { return x < T{0} ? static_cast<T>(T{0} - x) : x; }
-};
-struct Squares : Add {
-  template <class T> static T map(T x, T) { return product(x, x); }
-};
-struct Norm2 : Squares {
-  template <class W> static W finish(W total, W, int64_t) { return static_cast<W>(std::sqrt(static_cast<double>(total))); }
-};
-struct LogSum : Add {
-  template <class W> static W finish(W total, W, int64_t) { return static_cast<W>(std::log(static_cast<double>(total))); }
-};
-// The second pass of log-sum-exp; `shift` is the largest element, found by the first.
-struct LogSumExp : Add {
-  static constexpr bool kShifted = true;
-  template <class T> static T usable(T shift) { return std::isinf(shift) ? T{0} : shift; }
-  template <class T> static T map(T x, T shift) { return std::exp(x - usable(shift)); }
-  template <class W> static W finish(W total, W shift, int64_t) { return std::log(total) + usable(shift); }
-};
-struct Prod {
-  template <class T> static constexpr T neutral() { return 1; }
-  template <class T> static T join(T a, T b) { return product(a, b); }
-  template <class T> static T map(T x, T) { return x; }
-  template <class W> static W finish(W total, W, int64_t) { return total; }
-};
-// `chosen`, unless one of both is NaN: then NaN. Without a branch, so that it vectorises.
-template <class T>
-T keep_nan(T a, T chosen, T b) {
-  if constexpr (std::is_integral_v<T>) return chosen;
-  else return a != a ? a : (b != b ? b : chosen);
-}
-struct Max {
-  template <class T> static constexpr T neutral() {
-    using L = std::numeric_limits<T>;
-    return L::has_infinity ? -L::infinity() : L::lowest();
-  }
-  template <class T> static T join(T a, T b) { return keep_nan(a, b > a ? b : a, b); }
-  template <class T> static T map(T x, T) { return x; }
-  template <class W> static W finish(W total, W, int64_t) { return total; }
-};
-struct Min {
-  template <class T> static constexpr T neutral() {
-    using L = std::numeric_limits<T>;
-    return L::has_infinity ? L::infinity() : L::max();
-  }
-  template <class T> static T join(T a, T b) { return keep_nan(a, b < a ? b : a, b); }
-  template <class T> static T map(T x, T) { return x; }
-  template <class W> static W finish(W total, W, int64_t) { return total; }
-};
+using namespace reduction;
 
 template <class Op>
-constexpr bool is_shifted = requires { Op::kShifted; };
+constexpr bool is_shifted = requires {
+  Op::kShifted;
+};
 // What block totals are added in.
 template <class T>
 using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
@@ -173,7 +98,8 @@ void reduce_inner(const KernelContext& context, const Layout& layout, const T* x
   });
 }
 
-// `width` <= kTile neighbouring outputs, starting at column x and output y. A width known to the compiler (Width > 0) is vectorised.
+// `width` <= kTile neighbouring outputs, starting at column x and output y. A width known to the compiler (Width > 0) is
+// vectorised.
 template <class Op, int64_t Width, class T>
 void reduce_tile(const Layout& layout, const T* x, T* y, int64_t width) {
   const int64_t columns = Width > 0 ? Width : width, rows = layout.reduced.total;
@@ -197,14 +123,15 @@ void reduce_tile(const Layout& layout, const T* x, T* y, int64_t width) {
 template <class Op, class T>
 void reduce_outer(const KernelContext& context, const Layout& layout, const T* x, T* y) {
   const int64_t columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile), outer = layout.kept.total / columns;
-  parallel_chunks(context, outer * tiles, grain_of(layout.reduced.total * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t o = i / tiles, column = i % tiles * kTile, width = std::min(kTile, columns - column);
-      const T* from = x + layout.kept.offset(o, 1) + column;
-      T* to = y + o * columns + column;
-      width == kTile ? reduce_tile<Op, kTile>(layout, from, to, width) : reduce_tile<Op, 0>(layout, from, to, width);
-    }
-  });
+  parallel_chunks(
+      context, outer * tiles, grain_of(layout.reduced.total * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t o = i / tiles, column = i % tiles * kTile, width = std::min(kTile, columns - column);
+          const T* from = x + layout.kept.offset(o, 1) + column;
+          T* to = y + o * columns + column;
+          width == kTile ? reduce_tile<Op, kTile>(layout, from, to, width) : reduce_tile<Op, 0>(layout, from, to, width);
+        }
+      });
 }
 
 template <class Op, class T>

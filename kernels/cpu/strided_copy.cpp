@@ -50,7 +50,8 @@ void StridedCopy::run_as(const KernelContext& context, const T* source, T* targe
         s += index * axis(a).source;
         t += index * axis(a).target;
       }
-      if (inner.source == 1 && inner.target == 1) std::memcpy(static_cast<void*>(t), s, static_cast<size_t>(n) * sizeof(T));
+      if (inner.source == 1 && inner.target == 1)
+        std::memcpy(static_cast<void*>(t), s, static_cast<size_t>(n) * sizeof(T));
       else
         for (int64_t k = 0; k < n; ++k) t[k * inner.target] = s[k * inner.source];
     }

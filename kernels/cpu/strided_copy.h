@@ -1,5 +1,5 @@
-// The one loop behind transpose, expand, tile, slice, concat, split and constant padding: copies a box of elements between two strided
-// layouts. Axes that continue each other on both sides are merged first, so most calls end in a few memcpys.
+// The one loop behind transpose, expand, tile, slice, concat, split and constant padding: copies a box of elements between two
+// strided layouts. Axes that continue each other on both sides are merged first, so most calls end in a few memcpys.
 #pragma once
 
 #include <array>

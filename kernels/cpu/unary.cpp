@@ -10,7 +10,8 @@ namespace tandem::cpu {
 namespace {
 
 void require_one_shape(const ConstTensorView& x, const TensorView& y) {
-  ensure(x.elements() == y.elements() && x.dtype == y.dtype, "elementwise operands differ", to_string(x.shape), to_string(y.shape));
+  ensure(x.elements() == y.elements() && x.dtype == y.dtype, "elementwise operands differ", to_string(x.shape),
+         to_string(y.shape));
 }
 
 template <class T, class F>
@@ -25,8 +26,10 @@ void map(const KernelContext& context, ConstTensorView x, TensorView y, F f) {
 // Wraps for the smallest integer.
 template <class T>
 T negated(T v) {
-  if constexpr (std::is_integral_v<T>) return static_cast<T>(0u - static_cast<std::make_unsigned_t<T>>(v));
-  else return -v;
+  if constexpr (std::is_integral_v<T>)
+    return static_cast<T>(0u - static_cast<std::make_unsigned_t<T>>(v));
+  else
+    return -v;
 }
 template <class T>
 T sign(T v) {
@@ -40,8 +43,10 @@ template <class T>
 bool unary_number(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y) {
   switch (op) {
     case UnaryOp::kAbs:
-      if constexpr (std::is_floating_point_v<T>) map<T>(context, x, y, [](T v) { return std::fabs(v); });
-      else map<T>(context, x, y, [](T v) { return v < T{0} ? negated(v) : v; });
+      if constexpr (std::is_floating_point_v<T>)
+        map<T>(context, x, y, [](T v) { return std::fabs(v); });
+      else
+        map<T>(context, x, y, [](T v) { return v < T{0} ? negated(v) : v; });
       return true;
     case UnaryOp::kNeg: map<T>(context, x, y, [](T v) { return negated(v); }); return true;
     case UnaryOp::kRelu: map<T>(context, x, y, [](T v) { return v < T{0} ? T{0} : v; }); return true;
@@ -76,10 +81,15 @@ void unary_f64(const KernelContext& context, UnaryOp op, ConstTensorView x, Tens
     case UnaryOp::kRound: return apply([](T v) { return std::nearbyint(v); });
     case UnaryOp::kLeakyRelu: return apply([=](T v) { return v < 0 ? alpha * v : v; });
     case UnaryOp::kElu: return apply([=](T v) { return v < 0 ? alpha * std::expm1(v) : v; });
-    case UnaryOp::kHardSigmoid: return apply([=](T v) { return std::isnan(v) ? v : std::min(1.0, std::max(0.0, alpha * v + beta)); });
+    case UnaryOp::kHardSigmoid:
+      return apply([=](T v) { return std::isnan(v) ? v : std::min(1.0, std::max(0.0, alpha * v + beta)); });
     case UnaryOp::kGelu: return apply([](T v) { return 0.5 * v * (1 + std::erf(v * kSqrtHalf)); });
-    case UnaryOp::kGeluTanh: return apply([](T v) { return 0.5 * v * (1 + std::tanh(kGeluScale * (v + kGeluCubic * v * v * v))); });
-    case UnaryOp::kAbs: case UnaryOp::kNeg: case UnaryOp::kRelu: case UnaryOp::kSign: break;
+    case UnaryOp::kGeluTanh:
+      return apply([](T v) { return 0.5 * v * (1 + std::tanh(kGeluScale * (v + kGeluCubic * v * v * v))); });
+    case UnaryOp::kAbs:
+    case UnaryOp::kNeg:
+    case UnaryOp::kRelu:
+    case UnaryOp::kSign: break;
   }
   unary_number<T>(context, op, x, y);
 }
@@ -173,7 +183,8 @@ void clip_backward(const KernelContext& context, ConstTensorView x, ConstTensorV
   require_one_shape(x, dx);
   require_one_shape(dy, dx);
   visit_float(x.dtype, [&]<class T>() {
-    const T a = scalar_or<T>(low, -std::numeric_limits<T>::infinity()), b = scalar_or<T>(high, std::numeric_limits<T>::infinity());
+    const T a = scalar_or<T>(low, -std::numeric_limits<T>::infinity()),
+            b = scalar_or<T>(high, std::numeric_limits<T>::infinity());
     const T *in = x.as<T>().data(), *grad = dy.as<T>().data();
     T* out = dx.as<T>().data();
     parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
@@ -191,9 +202,8 @@ void is_nan(const KernelContext& context, ConstTensorView x, TensorView y) {
 }
 
 void is_inf(const KernelContext& context, ConstTensorView x, TensorView y, bool positive, bool negative) {
-  visit_float(x.dtype, [&]<class T>() {
-    map<T>(context, x, y, [=](T v) { return std::isinf(v) && (v > 0 ? positive : negative); });
-  });
+  visit_float(x.dtype,
+              [&]<class T>() { map<T>(context, x, y, [=](T v) { return std::isinf(v) && (v > 0 ? positive : negative); }); });
 }
 
 void scale(const KernelContext& context, ConstTensorView x, TensorView y, double factor) {

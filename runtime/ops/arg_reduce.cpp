@@ -16,8 +16,10 @@ void infer_arg(InferenceContext& node) {
   Dims dims = node.dims(0);
   const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
   node.require(dims[static_cast<size_t>(axis)].size != 0, "the axis is empty", axis);
-  if (node.get_int("keepdims", 1)) dims[static_cast<size_t>(axis)] = Dim(1);
-  else dims.erase(dims.begin() + axis);
+  if (node.get_int("keepdims", 1))
+    dims[static_cast<size_t>(axis)] = Dim(1);
+  else
+    dims.erase(dims.begin() + axis);
   node.set_output(0, DType::kI64, std::move(dims));
 }
 
@@ -25,7 +27,9 @@ template <bool largest>
 BoundKernel bind_arg(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
   const cpu::ArgReduce options{largest, node.get_int("select_last_index", 0) != 0};
-  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) { cpu::arg_reduce(context, in[0], out[0], axis, options); }};
+  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::arg_reduce(context, in[0], out[0], axis, options);
+  }};
 }
 
 void infer_cumsum(InferenceContext& node) {
@@ -45,8 +49,9 @@ BoundKernel bind_cumsum(const BindContext& node) {
 
 // Element i counts in the sums from i on (up to i if reversed): the gradient sums from the other end.
 void cumsum_gradient(GradientContext& node) {
-  node.set_input_grad(0, node.emit("CumSum", {node.output_grad(), node.input(1)},
-                                   {{"exclusive", node.get_int("exclusive", 0)}, {"reverse", int64_t{!node.get_int("reverse", 0)}}}));
+  node.set_input_grad(
+      0, node.emit("CumSum", {node.output_grad(), node.input(1)},
+                   {{"exclusive", node.get_int("exclusive", 0)}, {"reverse", int64_t{!node.get_int("reverse", 0)}}}));
 }
 
 }  // namespace
@@ -55,7 +60,14 @@ extern const OpDef arg_max_op, arg_min_op, cumsum_op;
 
 constinit const OpDef arg_max_op = {.name = "ArgMax", .attributes = kArgAttributes, .infer = infer_arg, .cpu = bind_arg<true>};
 constinit const OpDef arg_min_op = {.name = "ArgMin", .attributes = kArgAttributes, .infer = infer_arg, .cpu = bind_arg<false>};
-constinit const OpDef cumsum_op = {.name = "CumSum", .since = 11, .min_inputs = 2, .max_inputs = 2, .attributes = kCumSumAttributes,
-                                   .infer = infer_cumsum, .gradient = cumsum_gradient, .cpu = bind_cumsum, .aliases = kInPlace};
+constinit const OpDef cumsum_op = {.name = "CumSum",
+                                   .since = 11,
+                                   .min_inputs = 2,
+                                   .max_inputs = 2,
+                                   .attributes = kCumSumAttributes,
+                                   .infer = infer_cumsum,
+                                   .gradient = cumsum_gradient,
+                                   .cpu = bind_cumsum,
+                                   .aliases = kInPlace};
 
 }  // namespace tandem

@@ -10,7 +10,13 @@ constexpr std::string_view kAttributes[] = {"to", "saturate"};
 
 bool castable(DType t) {
   switch (t) {
-    case DType::kF32: case DType::kF64: case DType::kI32: case DType::kI64: case DType::kU8: case DType::kI8: case DType::kBool: return true;
+    case DType::kF32:
+    case DType::kF64:
+    case DType::kI32:
+    case DType::kI64:
+    case DType::kU8:
+    case DType::kI8:
+    case DType::kBool: return true;
     default: return false;
   }
 }
@@ -33,8 +39,10 @@ void cast_gradient(GradientContext& node) {
 
 BoundKernel bind_cast(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
-    if (in[0].dtype == out[0].dtype) cpu::copy(context, in[0], out[0]);
-    else cpu::cast(context, in[0], out[0]);
+    if (in[0].dtype == out[0].dtype)
+      cpu::copy(context, in[0], out[0]);
+    else
+      cpu::cast(context, in[0], out[0]);
   }};
 }
 
@@ -42,7 +50,7 @@ BoundKernel bind_cast(const BindContext&) {
 
 extern const OpDef cast_op;
 
-constinit const OpDef cast_op = {.name = "Cast", .since = 6, .attributes = kAttributes, .infer = infer_cast, .gradient = cast_gradient,
-                                 .cpu = bind_cast};
+constinit const OpDef cast_op = {
+    .name = "Cast", .since = 6, .attributes = kAttributes, .infer = infer_cast, .gradient = cast_gradient, .cpu = bind_cast};
 
 }  // namespace tandem

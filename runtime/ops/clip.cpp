@@ -1,5 +1,5 @@
-// Clip: the bounds are attributes (ONNX 6) or optional scalar inputs (11 on). Gradient: tandem.ClipGrad(x, dy, min?, max?), which lets dy
-// through where min <= x <= max.
+// Clip: the bounds are attributes (ONNX 6) or optional scalar inputs (11 on). Gradient: tandem.ClipGrad(x, dy, min?, max?), which
+// lets dy through where min <= x <= max.
 #include "kernels/api/elementwise.h"
 #include "runtime/ops/element_types.h"
 #include "runtime/ops/symbolic.h"
@@ -15,7 +15,8 @@ void require_bounds(InferenceContext& node, int first) {
   for (int i = first; i < first + 2; ++i) {
     if (!node.has_input(i)) continue;
     node.require_same_dtype(0, i);
-    if (node.has_rank(i)) node.require(product(node.dims(i)).size == 1, "a bound must be a scalar; its shape", to_string(node.dims(i)));
+    if (node.has_rank(i))
+      node.require(product(node.dims(i)).size == 1, "a bound must be a scalar; its shape", to_string(node.dims(i)));
   }
 }
 
@@ -43,7 +44,9 @@ ConstTensorView input_or_null(Inputs in, size_t i) { return i < in.size() ? in[i
 
 BoundKernel bind_attributes(const BindContext& node) {
   return {.run = [low = bound_of(node, "min", node.dtype(0)), high = bound_of(node, "max", node.dtype(0))](
-                     const KernelContext& context, Inputs in, Outputs out) { cpu::clip(context, in[0], low.view(), high.view(), out[0]); }};
+                     const KernelContext& context, Inputs in, Outputs out) {
+    cpu::clip(context, in[0], low.view(), high.view(), out[0]);
+  }};
 }
 BoundKernel bind(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
@@ -65,7 +68,8 @@ void gradient_of_attributes(GradientContext& node) {
 }
 void gradient(GradientContext& node) {
   const auto bound = [&](int i) { return node.has_input(i) ? node.input(i) : kNoValue; };
-  if (node.wants(0)) node.set_input_grad(0, node.emit_internal("ClipGrad", {node.input(0), node.output_grad(), bound(1), bound(2)}));
+  if (node.wants(0))
+    node.set_input_grad(0, node.emit_internal("ClipGrad", {node.input(0), node.output_grad(), bound(1), bound(2)}));
 }
 
 void infer_attributes(InferenceContext& node) {
@@ -77,11 +81,22 @@ void infer_attributes(InferenceContext& node) {
 
 extern const OpDef clip_op_6, clip_op_11, clip_grad_op;
 
-constinit const OpDef clip_op_6 = {.name = "Clip", .since = 6, .until = 11, .attributes = kBounds, .infer = infer_attributes,
-                                   .gradient = gradient_of_attributes, .cpu = bind_attributes, .aliases = kInPlace};
-constinit const OpDef clip_op_11 = {.name = "Clip", .since = 11, .max_inputs = 3, .infer = infer, .gradient = gradient, .cpu = bind,
-                                    .aliases = kInPlace};
-constinit const OpDef clip_grad_op = {.name = "ClipGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 4, .infer = infer_grad,
-                                      .cpu = bind_grad, .aliases = kGradInPlace};
+constinit const OpDef clip_op_6 = {.name = "Clip",
+                                   .since = 6,
+                                   .until = 11,
+                                   .attributes = kBounds,
+                                   .infer = infer_attributes,
+                                   .gradient = gradient_of_attributes,
+                                   .cpu = bind_attributes,
+                                   .aliases = kInPlace};
+constinit const OpDef clip_op_11 = {
+    .name = "Clip", .since = 11, .max_inputs = 3, .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kInPlace};
+constinit const OpDef clip_grad_op = {.name = "ClipGrad",
+                                      .domain = "tandem",
+                                      .min_inputs = 2,
+                                      .max_inputs = 4,
+                                      .infer = infer_grad,
+                                      .cpu = bind_grad,
+                                      .aliases = kGradInPlace};
 
 }  // namespace tandem

@@ -1,4 +1,5 @@
-// Concat (ONNX 4 on) joins along an axis; Split cuts along one: sizes as attribute (2, 11) or input (13), or a number of parts (18).
+// Concat (ONNX 4 on) joins along an axis; Split cuts along one: sizes as attribute (2, 11) or input (13), or a number of parts
+// (18).
 #include "kernels/api/movement.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
@@ -35,13 +36,15 @@ void infer_concat(InferenceContext& node) {
     node.require(dims->size() == node.dims(i).size(), "inputs have different ranks", to_string(*dims), to_string(node.dims(i)));
     for (size_t a = 0; a < dims->size(); ++a) {
       if (a == axis) continue;
-      node.require(!differ((*dims)[a], node.dims(i)[a]), "inputs differ outside the axis", to_string(*dims), to_string(node.dims(i)));
+      node.require(!differ((*dims)[a], node.dims(i)[a]), "inputs differ outside the axis", to_string(*dims),
+                   to_string(node.dims(i)));
       (*dims)[a] = better((*dims)[a], node.dims(i)[a]);
     }
   }
   if (!dims) return node.set_output(0, node.dtype(0), std::nullopt);
   Dim total(int64_t{0});
-  for (const Dim& length : lengths) total = total.known() && length.known() ? Dim(checked_add(total.size, length.size, "concat")) : Dim();
+  for (const Dim& length : lengths)
+    total = total.known() && length.known() ? Dim(checked_add(total.size, length.size, "concat")) : Dim();
   if (lengths.size() == 1) total = lengths[0];
   const bool is_list = dims->size() == 1;
   (*dims)[static_cast<size_t>(node.normalized_axis(node.get_int("axis", 0), static_cast<int>(dims->size())))] = total;
@@ -65,7 +68,8 @@ void concat_gradient(GradientContext& node) {
     split = node.ints(sizes);
   } else {
     std::vector<ValueId> lengths;
-    for (int i = 0; i < node.inputs(); ++i) lengths.push_back(node.emit("Shape", {node.input(i)}, {{"start", axis}, {"end", axis + 1}}));
+    for (int i = 0; i < node.inputs(); ++i)
+      lengths.push_back(node.emit("Shape", {node.input(i)}, {{"start", axis}, {"end", axis + 1}}));
     split = node.emit("Concat", lengths, {{"axis", int64_t{0}}});
   }
   const std::vector<ValueId> parts = node.emit_many("Split", {node.output_grad(), split}, node.inputs(), {{"axis", axis}});
@@ -83,8 +87,10 @@ Dims split_lengths(const InferenceContext& node, const Dim& whole) {
   const auto count = static_cast<size_t>(node.outputs());
   if (node.has_input(1) || node.has_attribute("split")) {
     Dims lengths(count);
-    if (node.has_input(1)) lengths = node.content(1).value_or(lengths);
-    else lengths.clear();
+    if (node.has_input(1))
+      lengths = node.content(1).value_or(lengths);
+    else
+      lengths.clear();
     for (int64_t length : node.get_ints("split")) lengths.push_back(Dim(length));
     node.require(lengths.size() == count, "one size an output is needed (sizes, outputs)", lengths.size(), count);
     if (const auto sizes = fixed_shape(lengths)) {
@@ -98,7 +104,8 @@ Dims split_lengths(const InferenceContext& node, const Dim& whole) {
   node.require(parts == node.outputs(), "num_outputs differs from the number of outputs", parts, node.outputs());
   if (!whole.known()) return Dims(count);
   const bool may_be_uneven = node.has_attribute("num_outputs");
-  node.require(may_be_uneven || whole.size % parts == 0, "the dimension does not split into equal parts (size, parts)", whole.size, parts);
+  node.require(may_be_uneven || whole.size % parts == 0, "the dimension does not split into equal parts (size, parts)",
+               whole.size, parts);
   const int64_t each = ceil_div(whole.size, parts);
   Dims lengths(count, Dim(each));
   lengths.back() = Dim(whole.size - each * (parts - 1));
@@ -142,16 +149,28 @@ BoundKernel bind_split(const BindContext& node) {
 }
 
 constexpr OpDef split(int since, int until, int inputs, std::span<const std::string_view> attributes) {
-  return {.name = "Split", .since = since, .until = until, .max_inputs = inputs, .max_outputs = kVariadic, .attributes = attributes,
-          .infer = infer_split, .gradient = split_gradient, .cpu = bind_split};
+  return {.name = "Split",
+          .since = since,
+          .until = until,
+          .max_inputs = inputs,
+          .max_outputs = kVariadic,
+          .attributes = attributes,
+          .infer = infer_split,
+          .gradient = split_gradient,
+          .cpu = bind_split};
 }
 
 }  // namespace
 
 extern const OpDef concat_op, split_op_2, split_op_13, split_op_18;
 
-constinit const OpDef concat_op = {.name = "Concat", .since = 4, .max_inputs = kVariadic, .attributes = kAxis, .infer = infer_concat,
-                                   .gradient = concat_gradient, .cpu = bind_concat};
+constinit const OpDef concat_op = {.name = "Concat",
+                                   .since = 4,
+                                   .max_inputs = kVariadic,
+                                   .attributes = kAxis,
+                                   .infer = infer_concat,
+                                   .gradient = concat_gradient,
+                                   .cpu = bind_concat};
 constinit const OpDef split_op_2 = split(2, 13, 1, kSplit2);
 constinit const OpDef split_op_13 = split(13, 18, 2, kAxis);
 constinit const OpDef split_op_18 = split(18, std::numeric_limits<int>::max(), 2, kSplit18);

@@ -7,12 +7,14 @@
 namespace tandem {
 namespace {
 
-constexpr std::string_view kConstant[] = {"value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"};
+constexpr std::string_view kConstant[] = {"value",      "value_float",  "value_floats", "value_int",
+                                          "value_ints", "value_string", "value_strings"};
 constexpr std::string_view kValue[] = {"value"};
 
 Tensor constant_of(const NodeContext& node) {
   const auto list = [](size_t n) { return Shape{static_cast<int64_t>(n)}; };
-  node.require(node.node().attributes.size() == 1, "exactly one of the value attributes must be given", node.node().attributes.size());
+  node.require(node.node().attributes.size() == 1, "exactly one of the value attributes must be given",
+               node.node().attributes.size());
   if (node.has_attribute("value")) return node.get_tensor("value");
   if (node.has_attribute("value_float")) return Tensor::scalar<float>(node.get_float("value_float", 0));
   if (node.has_attribute("value_int")) return Tensor::scalar<int64_t>(node.get_int("value_int", 0));
@@ -25,7 +27,8 @@ Tensor constant_of(const NodeContext& node) {
     return Tensor::of<int64_t>(list(values.size()), values);
   }
   const bool single = node.has_attribute("value_string");
-  const std::vector<std::string> texts = single ? std::vector{node.get_string("value_string", "")} : node.get_strings("value_strings");
+  const std::vector<std::string> texts =
+      single ? std::vector{node.get_string("value_string", "")} : node.get_strings("value_strings");
   return Tensor::strings(single ? Shape{} : list(texts.size()), std::span<const std::string>(texts));
 }
 
@@ -53,11 +56,14 @@ Tensor fill_of(const NodeContext& node) {
 void infer_constant_of_shape(InferenceContext& node) {
   node.require_dtype(0, DType::kI64);
   std::optional<Dims> dims = node.content(0);
-  if (!dims && node.has_rank(0) && node.rank(0) == 1 && node.dims(0)[0].known()) dims = Dims(static_cast<size_t>(node.dims(0)[0].size));
+  if (!dims && node.has_rank(0) && node.rank(0) == 1 && node.dims(0)[0].known())
+    dims = Dims(static_cast<size_t>(node.dims(0)[0].size));
   node.set_output(0, fill_of(node).dtype(), std::move(dims));
 }
 BoundKernel bind_constant_of_shape(const BindContext& node) {
-  return {.run = [value = fill_of(node)](const KernelContext& context, Inputs, Outputs out) { cpu::fill(context, value.view(), out[0]); }};
+  return {.run = [value = fill_of(node)](const KernelContext& context, Inputs, Outputs out) {
+    cpu::fill(context, value.view(), out[0]);
+  }};
 }
 
 // Elements of Range: ceil((limit - start) / delta), at least 0.
@@ -89,7 +95,8 @@ void infer_range(InferenceContext& node) {
   require_arithmetic(node, 0);
   for (int i = 0; i < 3; ++i) {
     node.require_same_dtype(0, i);
-    if (const Tensor* value = node.constant(i)) node.require(value->elements() == 1, "start, limit and delta must be scalars (input)", i);
+    if (const Tensor* value = node.constant(i))
+      node.require(value->elements() == 1, "start, limit and delta must be scalars (input)", i);
   }
   node.set_output(0, node.dtype(0), Dims{range_size(node)});
 }
@@ -101,10 +108,11 @@ BoundKernel bind_range(const BindContext&) {
 
 extern const OpDef constant_op, constant_of_shape_op, range_op;
 
-constinit const OpDef constant_op = {.name = "Constant", .min_inputs = 0, .max_inputs = 0, .attributes = kConstant, .infer = infer_constant,
-                                     .cpu = bind_constant};
-constinit const OpDef constant_of_shape_op = {.name = "ConstantOfShape", .since = 9, .attributes = kValue, .infer = infer_constant_of_shape,
-                                              .cpu = bind_constant_of_shape};
-constinit const OpDef range_op = {.name = "Range", .since = 11, .min_inputs = 3, .max_inputs = 3, .infer = infer_range, .cpu = bind_range};
+constinit const OpDef constant_op = {
+    .name = "Constant", .min_inputs = 0, .max_inputs = 0, .attributes = kConstant, .infer = infer_constant, .cpu = bind_constant};
+constinit const OpDef constant_of_shape_op = {
+    .name = "ConstantOfShape", .since = 9, .attributes = kValue, .infer = infer_constant_of_shape, .cpu = bind_constant_of_shape};
+constinit const OpDef range_op = {
+    .name = "Range", .since = 11, .min_inputs = 3, .max_inputs = 3, .infer = infer_range, .cpu = bind_range};
 
 }  // namespace tandem

@@ -8,8 +8,14 @@ namespace tandem {
 // f32, f64, i32, i64, u8, i8.
 inline void require_arithmetic(const InferenceContext& node, int input) {
   switch (node.dtype(input)) {
-    case DType::kF32: case DType::kF64: case DType::kI32: case DType::kI64: case DType::kU8: case DType::kI8: return;
-    default: node.reject("there is arithmetic on f32, f64, i32, i64, u8 and i8 only (input, type)", input, name(node.dtype(input)));
+    case DType::kF32:
+    case DType::kF64:
+    case DType::kI32:
+    case DType::kI64:
+    case DType::kU8:
+    case DType::kI8: return;
+    default:
+      node.reject("there is arithmetic on f32, f64, i32, i64, u8 and i8 only (input, type)", input, name(node.dtype(input)));
   }
 }
 

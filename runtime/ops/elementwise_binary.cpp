@@ -112,7 +112,13 @@ using Gradient = void (*)(GradientContext&);
 using Bind = BoundKernel (*)(const BindContext&);
 
 constexpr OpDef binary(std::string_view name, int since, Rule infer, Gradient gradient, Bind cpu) {
-  return {.name = name, .since = since, .min_inputs = 2, .max_inputs = 2, .infer = infer, .gradient = gradient, .cpu = cpu,
+  return {.name = name,
+          .since = since,
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .infer = infer,
+          .gradient = gradient,
+          .cpu = cpu,
           .aliases = kInPlace};
 }
 // Comparisons answer with another type, so there is nothing to take over.
@@ -122,22 +128,29 @@ constexpr OpDef comparison(std::string_view name, int since, Rule infer, Bind cp
 
 }  // namespace
 
-extern const OpDef add_op, sub_op, mul_op, div_op, pow_op, mod_op, equal_op, less_op, less_or_equal_op, greater_op, greater_or_equal_op,
-    and_op, or_op, xor_op;
+extern const OpDef add_op, sub_op, mul_op, div_op, pow_op, mod_op, equal_op, less_op, less_or_equal_op, greater_op,
+    greater_or_equal_op, and_op, or_op, xor_op;
 
 constinit const OpDef add_op = binary("Add", 7, infer_arithmetic, add_gradient, bind<BinaryOp::kAdd>);
 constinit const OpDef sub_op = binary("Sub", 7, infer_arithmetic, sub_gradient, bind<BinaryOp::kSub>);
 constinit const OpDef mul_op = binary("Mul", 7, infer_arithmetic, mul_gradient, bind<BinaryOp::kMul>);
 constinit const OpDef div_op = binary("Div", 7, infer_arithmetic, div_gradient, bind<BinaryOp::kDiv>);
-constinit const OpDef pow_op = {.name = "Pow", .since = 7, .min_inputs = 2, .max_inputs = 2, .infer = infer_pow, .gradient = pow_gradient,
-                                .cpu = bind_pow};
-constinit const OpDef mod_op = {.name = "Mod", .since = 10, .min_inputs = 2, .max_inputs = 2, .attributes = kFmod, .infer = infer_mod,
-                                .cpu = bind_mod, .aliases = kInPlace};
+constinit const OpDef pow_op = {
+    .name = "Pow", .since = 7, .min_inputs = 2, .max_inputs = 2, .infer = infer_pow, .gradient = pow_gradient, .cpu = bind_pow};
+constinit const OpDef mod_op = {.name = "Mod",
+                                .since = 10,
+                                .min_inputs = 2,
+                                .max_inputs = 2,
+                                .attributes = kFmod,
+                                .infer = infer_mod,
+                                .cpu = bind_mod,
+                                .aliases = kInPlace};
 constinit const OpDef equal_op = comparison("Equal", 7, infer_equal, bind_compare<CompareOp::kEqual>);
 constinit const OpDef less_op = comparison("Less", 7, infer_order, bind_compare<CompareOp::kLess>);
 constinit const OpDef less_or_equal_op = comparison("LessOrEqual", 12, infer_order, bind_compare<CompareOp::kLessOrEqual>);
 constinit const OpDef greater_op = comparison("Greater", 7, infer_order, bind_compare<CompareOp::kGreater>);
-constinit const OpDef greater_or_equal_op = comparison("GreaterOrEqual", 12, infer_order, bind_compare<CompareOp::kGreaterOrEqual>);
+constinit const OpDef greater_or_equal_op =
+    comparison("GreaterOrEqual", 12, infer_order, bind_compare<CompareOp::kGreaterOrEqual>);
 constinit const OpDef and_op = binary("And", 7, infer_logic, nullptr, bind_logic<LogicOp::kAnd>);
 constinit const OpDef or_op = binary("Or", 7, infer_logic, nullptr, bind_logic<LogicOp::kOr>);
 constinit const OpDef xor_op = binary("Xor", 7, infer_logic, nullptr, bind_logic<LogicOp::kXor>);

@@ -51,8 +51,10 @@ BoundKernel bind(const BindContext& node) {
 
 template <UnaryGradOp op>
 BoundKernel bind_gradient(const BindContext& node) {
-  return {.run = [p = UnaryParameters{node.get_float("alpha", 0), node.get_float("beta", 0)}](
-                     const KernelContext& context, Inputs in, Outputs out) { cpu::unary_backward(context, op, in[0], in[1], out[0], p); }};
+  return {.run = [p = UnaryParameters{node.get_float("alpha", 0), node.get_float("beta", 0)}](const KernelContext& context,
+                                                                                              Inputs in, Outputs out) {
+    cpu::unary_backward(context, op, in[0], in[1], out[0], p);
+  }};
 }
 
 bool gelu_by_tanh(const NodeContext& node) {
@@ -69,13 +71,14 @@ void infer_gelu_gradient(InferenceContext& node) {
   infer_gradient(node);
 }
 BoundKernel bind_gelu(const BindContext& node) {
-  return {.run = [op = gelu_by_tanh(node) ? UnaryOp::kGeluTanh : UnaryOp::kGelu](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::unary(context, op, in[0], out[0]);
-  }};
+  return {.run = [op = gelu_by_tanh(node) ? UnaryOp::kGeluTanh : UnaryOp::kGelu](
+                     const KernelContext& context, Inputs in, Outputs out) { cpu::unary(context, op, in[0], out[0]); }};
 }
 BoundKernel bind_gelu_gradient(const BindContext& node) {
   const UnaryGradOp op = gelu_by_tanh(node) ? UnaryGradOp::kGeluTanh : UnaryGradOp::kGelu;
-  return {.run = [op](const KernelContext& context, Inputs in, Outputs out) { cpu::unary_backward(context, op, in[0], in[1], out[0]); }};
+  return {.run = [op](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::unary_backward(context, op, in[0], in[1], out[0]);
+  }};
 }
 BoundKernel bind_not(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::logical_not(context, in[0], out[0]); }};
@@ -85,7 +88,9 @@ BoundKernel bind_is_nan(const BindContext&) {
 }
 BoundKernel bind_is_inf(const BindContext& node) {
   const bool positive = node.get_int("detect_positive", 1) != 0, negative = node.get_int("detect_negative", 1) != 0;
-  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) { cpu::is_inf(context, in[0], out[0], positive, negative); }};
+  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::is_inf(context, in[0], out[0], positive, negative);
+  }};
 }
 
 void abs_gradient(GradientContext& node) {
@@ -126,14 +131,26 @@ using Rule = void (*)(InferenceContext&);
 using Gradient = void (*)(GradientContext&);
 
 template <UnaryOp op>
-constexpr OpDef unary(std::string_view name, int since, Rule infer, Gradient gradient, std::span<const std::string_view> attributes = {}) {
-  return {.name = name, .since = since, .attributes = attributes, .infer = infer, .gradient = gradient, .cpu = bind<op>,
+constexpr OpDef unary(std::string_view name, int since, Rule infer, Gradient gradient,
+                      std::span<const std::string_view> attributes = {}) {
+  return {.name = name,
+          .since = since,
+          .attributes = attributes,
+          .infer = infer,
+          .gradient = gradient,
+          .cpu = bind<op>,
           .aliases = kInPlace};
 }
 template <UnaryGradOp op>
 constexpr OpDef unary_grad(std::string_view name) {
-  return {.name = name, .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .attributes = kAlphaBeta, .infer = infer_gradient,
-          .cpu = bind_gradient<op>, .aliases = kGradInPlace};
+  return {.name = name,
+          .domain = "tandem",
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .attributes = kAlphaBeta,
+          .infer = infer_gradient,
+          .cpu = bind_gradient<op>,
+          .aliases = kGradInPlace};
 }
 constexpr OpDef predicate(std::string_view name, int since, Rule infer, BoundKernel (*cpu)(const BindContext&),
                           std::span<const std::string_view> attributes = {}) {
@@ -142,9 +159,10 @@ constexpr OpDef predicate(std::string_view name, int since, Rule infer, BoundKer
 
 }  // namespace
 
-extern const OpDef abs_op, neg_op, exp_op, log_op, sqrt_op, reciprocal_op, relu_op, leaky_relu_op, elu_op, sigmoid_op, hard_sigmoid_op,
-    tanh_op, erf_op, gelu_op, softplus_op, sin_op, cos_op, floor_op, ceil_op, round_op, sign_op, not_op, is_nan_op, is_inf_op, relu_grad_op,
-    sigmoid_grad_op, tanh_grad_op, hard_sigmoid_grad_op, leaky_relu_grad_op, elu_grad_op, erf_grad_op, gelu_grad_op, softplus_grad_op;
+extern const OpDef abs_op, neg_op, exp_op, log_op, sqrt_op, reciprocal_op, relu_op, leaky_relu_op, elu_op, sigmoid_op,
+    hard_sigmoid_op, tanh_op, erf_op, gelu_op, softplus_op, sin_op, cos_op, floor_op, ceil_op, round_op, sign_op, not_op,
+    is_nan_op, is_inf_op, relu_grad_op, sigmoid_grad_op, tanh_grad_op, hard_sigmoid_grad_op, leaky_relu_grad_op, elu_grad_op,
+    erf_grad_op, gelu_grad_op, softplus_grad_op;
 
 constinit const OpDef abs_op = unary<UnaryOp::kAbs>("Abs", 6, infer_number, abs_gradient);
 constinit const OpDef neg_op = unary<UnaryOp::kNeg>("Neg", 6, infer_number, neg_gradient);
@@ -166,8 +184,13 @@ constinit const OpDef floor_op = unary<UnaryOp::kFloor>("Floor", 6, infer_float,
 constinit const OpDef ceil_op = unary<UnaryOp::kCeil>("Ceil", 6, infer_float, nullptr);
 constinit const OpDef round_op = unary<UnaryOp::kRound>("Round", 11, infer_float, nullptr);
 constinit const OpDef sign_op = unary<UnaryOp::kSign>("Sign", 9, infer_number, nullptr);
-constinit const OpDef gelu_op = {.name = "Gelu", .since = 20, .attributes = kApproximate, .infer = infer_gelu, .gradient = by_input,
-                                 .cpu = bind_gelu, .aliases = kInPlace};
+constinit const OpDef gelu_op = {.name = "Gelu",
+                                 .since = 20,
+                                 .attributes = kApproximate,
+                                 .infer = infer_gelu,
+                                 .gradient = by_input,
+                                 .cpu = bind_gelu,
+                                 .aliases = kInPlace};
 
 constinit const OpDef not_op = predicate("Not", 1, infer_not, bind_not);
 constinit const OpDef is_nan_op = predicate("IsNaN", 9, infer_float_test, bind_is_nan);
@@ -181,7 +204,13 @@ constinit const OpDef leaky_relu_grad_op = unary_grad<UnaryGradOp::kLeakyRelu>("
 constinit const OpDef elu_grad_op = unary_grad<UnaryGradOp::kElu>("EluGrad");
 constinit const OpDef erf_grad_op = unary_grad<UnaryGradOp::kErf>("ErfGrad");
 constinit const OpDef softplus_grad_op = unary_grad<UnaryGradOp::kSoftplus>("SoftplusGrad");
-constinit const OpDef gelu_grad_op = {.name = "GeluGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .attributes = kApproximate,
-                                      .infer = infer_gelu_gradient, .cpu = bind_gelu_gradient, .aliases = kGradInPlace};
+constinit const OpDef gelu_grad_op = {.name = "GeluGrad",
+                                      .domain = "tandem",
+                                      .min_inputs = 2,
+                                      .max_inputs = 2,
+                                      .attributes = kApproximate,
+                                      .infer = infer_gelu_gradient,
+                                      .cpu = bind_gelu_gradient,
+                                      .aliases = kGradInPlace};
 
 }  // namespace tandem

@@ -59,12 +59,14 @@ void extremum_gradient(GradientContext& node) {
     holds.push_back(node.emit("Cast", {node.emit("Equal", {node.input(i), node.output(0)})}, {{"to", dtype}}));
   const ValueId share = node.emit("Div", {node.output_grad(), node.emit("Sum", holds)});
   for (int i = 0; i < node.inputs(); ++i)
-    if (node.wants(i)) node.set_input_grad(i, node.reduce_to(node.emit("Mul", {share, holds[static_cast<size_t>(i)]}), node.input(i)));
+    if (node.wants(i))
+      node.set_input_grad(i, node.reduce_to(node.emit("Mul", {share, holds[static_cast<size_t>(i)]}), node.input(i)));
 }
 
 constexpr OpDef variadic(std::string_view name, void (*rule)(InferenceContext&), void (*gradient)(GradientContext&),
                          BoundKernel (*cpu)(const BindContext&)) {
-  return {.name = name, .since = 6, .max_inputs = kVariadic, .infer = rule, .gradient = gradient, .cpu = cpu, .aliases = kInPlace};
+  return {
+      .name = name, .since = 6, .max_inputs = kVariadic, .infer = rule, .gradient = gradient, .cpu = cpu, .aliases = kInPlace};
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Expand (ONNX 8) broadcasts to a shape, Tile (6) repeats. Gradient of Tile: tandem.TileGrad(dy, shape of x), the sum of the copies.
+// Expand (ONNX 8) broadcasts to a shape, Tile (6) repeats. Gradient of Tile: tandem.TileGrad(dy, shape of x), the sum of the
+// copies.
 #include "kernels/api/movement.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
@@ -24,7 +25,8 @@ void infer_tile(InferenceContext& node) {
   if (!node.has_rank(0)) return node.set_output(0, node.dtype(0), std::nullopt);
   Dims dims = node.dims(0);
   const auto repeats = node.content(1);
-  if (repeats) node.require(repeats->size() == dims.size(), "one repeat an axis is needed (repeats, rank)", repeats->size(), dims.size());
+  if (repeats)
+    node.require(repeats->size() == dims.size(), "one repeat an axis is needed (repeats, rank)", repeats->size(), dims.size());
   for (size_t i = 0; i < dims.size(); ++i) {
     const Dim both[] = {dims[i], repeats ? (*repeats)[i] : Dim()};
     dims[i] = product(both);
@@ -50,11 +52,21 @@ BoundKernel bind_tile_grad(const BindContext&) {
 
 extern const OpDef expand_op, tile_op, tile_grad_op;
 
-constinit const OpDef expand_op = {.name = "Expand", .since = 8, .min_inputs = 2, .max_inputs = 2, .infer = infer_expand,
-                                   .gradient = expand_gradient, .cpu = bind_expand};
-constinit const OpDef tile_op = {.name = "Tile", .since = 6, .min_inputs = 2, .max_inputs = 2, .infer = infer_tile,
-                                 .gradient = tile_gradient, .cpu = bind_tile};
-constinit const OpDef tile_grad_op = {.name = "TileGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_tile_grad,
-                                      .cpu = bind_tile_grad};
+constinit const OpDef expand_op = {.name = "Expand",
+                                   .since = 8,
+                                   .min_inputs = 2,
+                                   .max_inputs = 2,
+                                   .infer = infer_expand,
+                                   .gradient = expand_gradient,
+                                   .cpu = bind_expand};
+constinit const OpDef tile_op = {.name = "Tile",
+                                 .since = 6,
+                                 .min_inputs = 2,
+                                 .max_inputs = 2,
+                                 .infer = infer_tile,
+                                 .gradient = tile_gradient,
+                                 .cpu = bind_tile};
+constinit const OpDef tile_grad_op = {
+    .name = "TileGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_tile_grad, .cpu = bind_tile_grad};
 
 }  // namespace tandem

@@ -39,7 +39,8 @@ const OpDef& find_op(std::string_view domain, std::string_view name, int opset) 
   if (versions.empty()) reject_unknown(domain, name);
   for (const OpDef* def : versions)
     if (def->since <= opset && opset < def->until) return *def;
-  fail(ErrorCode::kInvalidArgument, "operator '" + qualified(domain, name) + "' has no definition at this opset (opset, known from)",
+  fail(ErrorCode::kInvalidArgument,
+       "operator '" + qualified(domain, name) + "' has no definition at this opset (opset, known from)",
        {opset, versions.front()->since});
 }
 

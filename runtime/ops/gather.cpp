@@ -72,12 +72,25 @@ void gradient(GradientContext& node) {
                                             {{"axis", node.get_int("axis", 0)}}));
 }
 
-constexpr OpDef gathering(std::string_view name, int since, void (*infer)(InferenceContext&), BoundKernel (*cpu)(const BindContext&)) {
-  return {.name = name, .since = since, .min_inputs = 2, .max_inputs = 2, .attributes = kAttributes, .infer = infer, .gradient = gradient,
+constexpr OpDef gathering(std::string_view name, int since, void (*infer)(InferenceContext&),
+                          BoundKernel (*cpu)(const BindContext&)) {
+  return {.name = name,
+          .since = since,
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .attributes = kAttributes,
+          .infer = infer,
+          .gradient = gradient,
           .cpu = cpu};
 }
 constexpr OpDef gathering_grad(std::string_view name, BoundKernel (*cpu)(const BindContext&)) {
-  return {.name = name, .domain = "tandem", .min_inputs = 3, .max_inputs = 3, .attributes = kAttributes, .infer = infer_grad, .cpu = cpu};
+  return {.name = name,
+          .domain = "tandem",
+          .min_inputs = 3,
+          .max_inputs = 3,
+          .attributes = kAttributes,
+          .infer = infer_grad,
+          .cpu = cpu};
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Lists of axes, starts, pads and the like, which ONNX passes as attributes in old versions and as small integer tensors in new ones.
+// Lists of axes, starts, pads and the like, which ONNX passes as attributes in old versions and as small integer tensors in new
+// ones.
 #pragma once
 
 #include <array>
@@ -39,8 +40,8 @@ class IndexList {
   std::array<int64_t, kMost> values_{};
 };
 
-// The list in input i as far as the graph tells: all numbers or nothing. In what the graph computes, an unknown dimension looks like -1;
-// it is taken for a number only where the node's first input leaves nothing open.
+// The list in input i as far as the graph tells: all numbers or nothing. In what the graph computes, an unknown dimension looks
+// like -1; it is taken for a number only where the node's first input leaves nothing open.
 inline std::optional<std::vector<int64_t>> known_indices(const InferenceContext& node, int i) {
   const auto content = node.content(i);
   if (!content) return std::nullopt;

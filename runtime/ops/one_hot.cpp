@@ -20,10 +20,15 @@ Dim depth_of(const InferenceContext& node) {
 
 void infer(InferenceContext& node) {
   switch (node.dtype(0)) {
-    case DType::kF32: case DType::kF64: case DType::kI32: case DType::kI64: break;
+    case DType::kF32:
+    case DType::kF64:
+    case DType::kI32:
+    case DType::kI64: break;
     default: node.reject("indices must be f32, f64, i32 or i64 (type)", name(node.dtype(0)));
   }
-  if (node.has_rank(2)) node.require(!differ(product(node.dims(2)), Dim(int64_t{2})), "values must be [off, on]; their shape", to_string(node.dims(2)));
+  if (node.has_rank(2))
+    node.require(!differ(product(node.dims(2)), Dim(int64_t{2})), "values must be [off, on]; their shape",
+                 to_string(node.dims(2)));
   if (!node.has_rank(0)) return node.set_output(0, node.dtype(2), std::nullopt);
   Dims dims = node.dims(0);
   dims.insert(dims.begin() + node.normalized_axis(node.get_int("axis", -1), node.rank(0) + 1), depth_of(node));
@@ -32,14 +37,15 @@ void infer(InferenceContext& node) {
 
 BoundKernel bind(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", -1), node.rank(0) + 1);
-  return {.run = [axis](const KernelContext& context, Inputs in, Outputs out) { cpu::one_hot(context, in[0], in[2], axis, out[0]); }};
+  return {
+      .run = [axis](const KernelContext& context, Inputs in, Outputs out) { cpu::one_hot(context, in[0], in[2], axis, out[0]); }};
 }
 
 }  // namespace
 
 extern const OpDef one_hot_op;
 
-constinit const OpDef one_hot_op = {.name = "OneHot", .since = 9, .min_inputs = 3, .max_inputs = 3, .attributes = kAttributes,
-                                    .infer = infer, .cpu = bind};
+constinit const OpDef one_hot_op = {
+    .name = "OneHot", .since = 9, .min_inputs = 3, .max_inputs = 3, .attributes = kAttributes, .infer = infer, .cpu = bind};
 
 }  // namespace tandem

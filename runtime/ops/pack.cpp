@@ -1,7 +1,7 @@
 // Internal ops on flat memory: a training step keeps parameters, gradients and moments in a few long vectors.
 //
-// tandem.Pack(g1, ..., gn): all elements one after the other, 1-D. The planner lets producers write into their place; what still lies
-// elsewhere is copied. tandem.View(flat){offset, shape}: `shape` elements from element `offset` on, without a copy.
+// tandem.Pack(g1, ..., gn): all elements one after the other, 1-D. The planner lets producers write into their place; what still
+// lies elsewhere is copied. tandem.View(flat){offset, shape}: `shape` elements from element `offset` on, without a copy.
 // tandem.Assign(state, value): the state becomes `value`.
 #include "kernels/api/movement.h"
 #include "runtime/ops/symbolic.h"
@@ -51,13 +51,14 @@ void infer_view(InferenceContext& node) {
   const int64_t end = checked_add(node.get_int("offset", 0), shape.elements(), "end of the view");
   node.require(node.get_int("offset", 0) >= 0, "offset is negative", node.get_int("offset", 0));
   if (node.has_rank(0))
-    if (const Dim size = product(node.dims(0)); size.known()) node.require(end <= size.size, "the view ends behind its tensor", end, size.size);
+    if (const Dim size = product(node.dims(0)); size.known())
+      node.require(end <= size.size, "the view ends behind its tensor", end, size.size);
   node.set_output(0, node.dtype(0), to_dims(shape));
 }
 
 int64_t view_offset_bytes(const Graph& graph, const Node& node) {
-  return checked_mul(NodeContext(node).get_int("offset", 0), static_cast<int64_t>(size_of(graph.value(node.inputs[0]).type.dtype)),
-                     "offset of a view");
+  return checked_mul(NodeContext(node).get_int("offset", 0),
+                     static_cast<int64_t>(size_of(graph.value(node.inputs[0]).type.dtype)), "offset of a view");
 }
 
 void infer_assign(InferenceContext& node) {
@@ -79,11 +80,24 @@ BoundKernel bind_assign(const BindContext&) {
 
 extern const OpDef pack_op, view_op, assign_op;
 
-constinit const OpDef pack_op = {.name = "Pack", .domain = "tandem", .max_inputs = kVariadic, .infer = infer_pack, .cpu = bind_pack,
+constinit const OpDef pack_op = {.name = "Pack",
+                                 .domain = "tandem",
+                                 .max_inputs = kVariadic,
+                                 .infer = infer_pack,
+                                 .cpu = bind_pack,
                                  .placement_offset_bytes = pack_offset_bytes};
-constinit const OpDef view_op = {.name = "View", .domain = "tandem", .attributes = kViewAttributes, .infer = infer_view, .aliases = kView,
+constinit const OpDef view_op = {.name = "View",
+                                 .domain = "tandem",
+                                 .attributes = kViewAttributes,
+                                 .infer = infer_view,
+                                 .aliases = kView,
                                  .view_offset_bytes = view_offset_bytes};
-constinit const OpDef assign_op = {.name = "Assign", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_assign,
-                                   .cpu = bind_assign, .aliases = kReplace};
+constinit const OpDef assign_op = {.name = "Assign",
+                                   .domain = "tandem",
+                                   .min_inputs = 2,
+                                   .max_inputs = 2,
+                                   .infer = infer_assign,
+                                   .cpu = bind_assign,
+                                   .aliases = kReplace};
 
 }  // namespace tandem

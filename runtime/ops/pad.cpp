@@ -1,4 +1,5 @@
-// Pad: pads and value are attributes in ONNX 2 and inputs from 11 on (axes from 18, wrap from 19). A negative pad takes elements away.
+// Pad: pads and value are attributes in ONNX 2 and inputs from 11 on (axes from 18, wrap from 19). A negative pad takes elements
+// away.
 //
 // Gradient: tandem.PadGrad(dy, shape of x, pads, axes?), which drops what padding added, or sums it to where it was copied from.
 #include "kernels/api/movement.h"
@@ -127,11 +128,27 @@ void infer_attributes(InferenceContext& node) {
 
 extern const OpDef pad_op_2, pad_op_11, pad_grad_op;
 
-constinit const OpDef pad_op_2 = {.name = "Pad", .since = 2, .until = 11, .attributes = kAttributes2, .infer = infer_attributes,
-                                  .gradient = gradient, .cpu = bind_attributes};
-constinit const OpDef pad_op_11 = {.name = "Pad", .since = 11, .min_inputs = 2, .max_inputs = 4, .attributes = kMode, .infer = infer,
-                                   .gradient = gradient, .cpu = bind};
-constinit const OpDef pad_grad_op = {.name = "PadGrad", .domain = "tandem", .min_inputs = 3, .max_inputs = 4, .attributes = kMode,
-                                     .infer = infer_grad, .cpu = bind_grad};
+constinit const OpDef pad_op_2 = {.name = "Pad",
+                                  .since = 2,
+                                  .until = 11,
+                                  .attributes = kAttributes2,
+                                  .infer = infer_attributes,
+                                  .gradient = gradient,
+                                  .cpu = bind_attributes};
+constinit const OpDef pad_op_11 = {.name = "Pad",
+                                   .since = 11,
+                                   .min_inputs = 2,
+                                   .max_inputs = 4,
+                                   .attributes = kMode,
+                                   .infer = infer,
+                                   .gradient = gradient,
+                                   .cpu = bind};
+constinit const OpDef pad_grad_op = {.name = "PadGrad",
+                                     .domain = "tandem",
+                                     .min_inputs = 3,
+                                     .max_inputs = 4,
+                                     .attributes = kMode,
+                                     .infer = infer_grad,
+                                     .cpu = bind_grad};
 
 }  // namespace tandem

@@ -1,7 +1,7 @@
 // Reductions. The axes are an attribute in old versions and an input in new ones (ReduceSum: 13; the others: 18).
 //
-// An axes input may be computed by the graph; it is read on every run. Max and Min share the gradient equally among the elements that hold
-// the extremum. Prod has no gradient.
+// An axes input may be computed by the graph; it is read on every run. Max and Min share the gradient equally among the elements
+// that hold the extremum. Prod has no gradient.
 #include "kernels/api/reduce.h"
 
 #include <utility>
@@ -37,8 +37,10 @@ void infer(InferenceContext& node) {
   Dims dims;
   for (int i = 0; i < node.rank(0); ++i) {
     const bool reduced = mask >> i & 1;
-    if (!reduced) dims.push_back(node.dims(0)[static_cast<size_t>(i)]);
-    else if (keep) dims.push_back(Dim(1));
+    if (!reduced)
+      dims.push_back(node.dims(0)[static_cast<size_t>(i)]);
+    else if (keep)
+      dims.push_back(Dim(1));
   }
   node.set_output(0, node.dtype(0), std::move(dims));
 }
@@ -50,8 +52,8 @@ void infer_extremum(InferenceContext& node) {
 }
 void infer_sum(InferenceContext& node) {
   const DType t = node.dtype(0);
-  node.require(t == DType::kF32 || t == DType::kF64 || t == DType::kI32 || t == DType::kI64, "input must be f32, f64, i32 or i64 (type)",
-               name(t));
+  node.require(t == DType::kF32 || t == DType::kF64 || t == DType::kI32 || t == DType::kI64,
+               "input must be f32, f64, i32 or i64 (type)", name(t));
   infer(node);
 }
 void infer_log(InferenceContext& node) {
@@ -63,7 +65,8 @@ template <ReduceOp op>
 BoundKernel bind(const BindContext& node) {
   if (!node.has_input(1)) {
     const AxisMask mask = mask_of(node, node.get_ints("axes"), node.rank(0));
-    return {.run = [mask](const KernelContext& context, Inputs in, Outputs out) { cpu::reduce(context, op, in[0], out[0], mask); }};
+    return {
+        .run = [mask](const KernelContext& context, Inputs in, Outputs out) { cpu::reduce(context, op, in[0], out[0], mask); }};
   }
   return {.run = [own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
     cpu::reduce(context, op, in[0], out[0], mask_of(NodeContext(own), IndexList(in[1]), in[0].shape.rank()));
@@ -101,7 +104,8 @@ DType dtype_of_input(GradientContext& node) { return node.type(node.input(0)).dt
 ValueId reduced_count(GradientContext& node) {
   Dims reduced;
   for (int64_t axis : axes_of(node)) reduced.push_back((*node.type(node.input(0)).dims)[static_cast<size_t>(axis)]);
-  if (const Dim count = product(reduced); count.known()) return node.scalar(static_cast<double>(count.size), dtype_of_input(node));
+  if (const Dim count = product(reduced); count.known())
+    return node.scalar(static_cast<double>(count.size), dtype_of_input(node));
   const ValueId count = node.emit("Div", {node.emit("Size", {node.input(0)}), node.emit("Size", {node.output(0)})});
   return node.emit("Cast", {count}, {{"to", static_cast<int64_t>(dtype_of_input(node))}});
 }
@@ -157,13 +161,19 @@ constexpr OpDef by_attribute(std::string_view name, int until, Rule rule, Gradie
 }
 template <ReduceOp op>
 constexpr OpDef by_input(std::string_view name, int since, Rule rule, Gradient gradient) {
-  return {.name = name, .since = since, .max_inputs = 2, .attributes = kInputAttributes, .infer = rule, .gradient = gradient, .cpu = bind<op>};
+  return {.name = name,
+          .since = since,
+          .max_inputs = 2,
+          .attributes = kInputAttributes,
+          .infer = rule,
+          .gradient = gradient,
+          .cpu = bind<op>};
 }
 
 }  // namespace
 
-extern const OpDef reduce_sum_op_1, reduce_mean_op_1, reduce_max_op_1, reduce_min_op_1, reduce_prod_op_1, reduce_l1_op_1, reduce_l2_op_1,
-    reduce_sum_square_op_1, reduce_log_sum_op_1, reduce_log_sum_exp_op_1;
+extern const OpDef reduce_sum_op_1, reduce_mean_op_1, reduce_max_op_1, reduce_min_op_1, reduce_prod_op_1, reduce_l1_op_1,
+    reduce_l2_op_1, reduce_sum_square_op_1, reduce_log_sum_op_1, reduce_log_sum_exp_op_1;
 extern const OpDef reduce_sum_op_13, reduce_mean_op_18, reduce_max_op_18, reduce_min_op_18, reduce_prod_op_18, reduce_l1_op_18,
     reduce_l2_op_18, reduce_sum_square_op_18, reduce_log_sum_op_18, reduce_log_sum_exp_op_18, reduce_to_shape_op;
 
@@ -181,15 +191,23 @@ constinit const OpDef reduce_l1_op_1 = by_attribute<ReduceOp::kL1>("ReduceL1", 1
 constinit const OpDef reduce_l1_op_18 = by_input<ReduceOp::kL1>("ReduceL1", 18, infer_sum, norm1_gradient);
 constinit const OpDef reduce_l2_op_1 = by_attribute<ReduceOp::kL2>("ReduceL2", 18, infer_sum, norm2_gradient);
 constinit const OpDef reduce_l2_op_18 = by_input<ReduceOp::kL2>("ReduceL2", 18, infer_sum, norm2_gradient);
-constinit const OpDef reduce_sum_square_op_1 = by_attribute<ReduceOp::kSumSquare>("ReduceSumSquare", 18, infer_sum, squares_gradient);
-constinit const OpDef reduce_sum_square_op_18 = by_input<ReduceOp::kSumSquare>("ReduceSumSquare", 18, infer_sum, squares_gradient);
+constinit const OpDef reduce_sum_square_op_1 =
+    by_attribute<ReduceOp::kSumSquare>("ReduceSumSquare", 18, infer_sum, squares_gradient);
+constinit const OpDef reduce_sum_square_op_18 =
+    by_input<ReduceOp::kSumSquare>("ReduceSumSquare", 18, infer_sum, squares_gradient);
 constinit const OpDef reduce_log_sum_op_1 = by_attribute<ReduceOp::kLogSum>("ReduceLogSum", 18, infer_log, log_sum_gradient);
 constinit const OpDef reduce_log_sum_op_18 = by_input<ReduceOp::kLogSum>("ReduceLogSum", 18, infer_log, log_sum_gradient);
-constinit const OpDef reduce_log_sum_exp_op_1 = by_attribute<ReduceOp::kLogSumExp>("ReduceLogSumExp", 18, infer_log, log_sum_exp_gradient);
-constinit const OpDef reduce_log_sum_exp_op_18 = by_input<ReduceOp::kLogSumExp>("ReduceLogSumExp", 18, infer_log, log_sum_exp_gradient);
+constinit const OpDef reduce_log_sum_exp_op_1 =
+    by_attribute<ReduceOp::kLogSumExp>("ReduceLogSumExp", 18, infer_log, log_sum_exp_gradient);
+constinit const OpDef reduce_log_sum_exp_op_18 =
+    by_input<ReduceOp::kLogSumExp>("ReduceLogSumExp", 18, infer_log, log_sum_exp_gradient);
 
 // tandem.ReduceToShape(grad, like): sums away the axes along which a tensor of like's shape was broadcast.
-constinit const OpDef reduce_to_shape_op = {.name = "ReduceToShape", .domain = "tandem", .min_inputs = 2, .max_inputs = 2,
-                                            .infer = infer_reduce_to_shape, .cpu = bind_reduce_to_shape};
+constinit const OpDef reduce_to_shape_op = {.name = "ReduceToShape",
+                                            .domain = "tandem",
+                                            .min_inputs = 2,
+                                            .max_inputs = 2,
+                                            .infer = infer_reduce_to_shape,
+                                            .cpu = bind_reduce_to_shape};
 
 }  // namespace tandem

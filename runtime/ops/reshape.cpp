@@ -15,20 +15,26 @@ void keep_content(InferenceContext& node) {
   if (auto content = node.content(0)) node.set_content(0, *content);
 }
 
-// What is left of `dims` for one more dimension after `taken`: numbers divide, equal symbols cancel. Unknown if anything else is left.
+// What is left of `dims` for one more dimension after `taken`: numbers divide, equal symbols cancel. Unknown if anything else is
+// left.
 Dim remaining(const InferenceContext& node, Dims dims, const Dims& taken, size_t skip) {
   int64_t ratio = 1;
   for (size_t i = 0; i < taken.size(); ++i) {
     if (i == skip) continue;
-    if (const auto same = std::ranges::find(dims, taken[i]); same != dims.end() && !taken[i].symbol.empty()) dims.erase(same);
-    else if (taken[i].known()) ratio = checked_mul(ratio, taken[i].size, "reshape");
-    else return {};
+    if (const auto same = std::ranges::find(dims, taken[i]); same != dims.end() && !taken[i].symbol.empty())
+      dims.erase(same);
+    else if (taken[i].known())
+      ratio = checked_mul(ratio, taken[i].size, "reshape");
+    else
+      return {};
   }
   int64_t size = 1;
   Dims open;
   for (const Dim& dim : dims) {
-    if (dim.known()) size = checked_mul(size, dim.size, "reshape");
-    else open.push_back(dim);
+    if (dim.known())
+      size = checked_mul(size, dim.size, "reshape");
+    else
+      open.push_back(dim);
   }
   if (open.empty()) {
     node.require(ratio != 0 && size % ratio == 0, "the elements do not fill the new shape", to_string(dims), to_string(taken));
@@ -55,7 +61,8 @@ void infer_target(InferenceContext& node, Dims target) {
   if (has_rank && open == 1) target[last_open] = remaining(node, node.dims(0), target, last_open);
   if (const auto shape = fixed_shape(target); shape && has_rank)
     if (const Dim total = product(node.dims(0)); total.known())
-      node.require(total.size == shape->elements(), "the elements do not fill the new shape", to_string(node.dims(0)), to_string(target));
+      node.require(total.size == shape->elements(), "the elements do not fill the new shape", to_string(node.dims(0)),
+                   to_string(target));
   node.set_output(0, node.dtype(0), std::move(target));
   keep_content(node);
 }
@@ -97,8 +104,10 @@ void infer_squeeze(InferenceContext& node) {
   Dims dims;
   for (size_t i = 0; i < node.dims(0).size(); ++i) {
     const Dim& dim = node.dims(0)[i];
-    if (all ? dim.size != 1 : !(mask >> i & 1)) dims.push_back(dim);
-    else node.require(!dim.known() || dim.size == 1, "a squeezed dimension must be 1 (axis, size)", i, dim.size);
+    if (all ? dim.size != 1 : !(mask >> i & 1))
+      dims.push_back(dim);
+    else
+      node.require(!dim.known() || dim.size == 1, "a squeezed dimension must be 1 (axis, size)", i, dim.size);
   }
   node.set_output(0, node.dtype(0), std::move(dims));
 }
@@ -129,24 +138,43 @@ void identity_gradient(GradientContext& node) { node.set_input_grad(0, node.outp
 
 constexpr OpDef view(std::string_view name, int since, int until, int inputs, std::span<const std::string_view> attributes,
                      void (*infer)(InferenceContext&), void (*gradient)(GradientContext&) = reshape_gradient) {
-  return {.name = name, .since = since, .until = until, .min_inputs = 1, .max_inputs = inputs, .attributes = attributes, .infer = infer,
-          .gradient = gradient, .aliases = kView};
+  return {.name = name,
+          .since = since,
+          .until = until,
+          .min_inputs = 1,
+          .max_inputs = inputs,
+          .attributes = attributes,
+          .infer = infer,
+          .gradient = gradient,
+          .aliases = kView};
 }
 constexpr int kLatest = std::numeric_limits<int>::max();
 
 }  // namespace
 
-extern const OpDef reshape_op_1, reshape_op_5, flatten_op, squeeze_op_1, squeeze_op_13, unsqueeze_op_1, unsqueeze_op_13, identity_op;
+extern const OpDef reshape_op_1, reshape_op_5, flatten_op, squeeze_op_1, squeeze_op_13, unsqueeze_op_1, unsqueeze_op_13,
+    identity_op;
 
 constinit const OpDef reshape_op_1 = view("Reshape", 1, 5, 1, kShape, infer_reshape_attribute);
-constinit const OpDef reshape_op_5 = {.name = "Reshape", .since = 5, .min_inputs = 2, .max_inputs = 2, .attributes = kAllowZero,
-                                      .infer = infer_reshape, .gradient = reshape_gradient, .aliases = kView};
+constinit const OpDef reshape_op_5 = {.name = "Reshape",
+                                      .since = 5,
+                                      .min_inputs = 2,
+                                      .max_inputs = 2,
+                                      .attributes = kAllowZero,
+                                      .infer = infer_reshape,
+                                      .gradient = reshape_gradient,
+                                      .aliases = kView};
 constinit const OpDef flatten_op = view("Flatten", 1, kLatest, 1, kAxis, infer_flatten);
 constinit const OpDef squeeze_op_1 = view("Squeeze", 1, 13, 1, kAxes, infer_squeeze);
 constinit const OpDef squeeze_op_13 = view("Squeeze", 13, kLatest, 2, {}, infer_squeeze);
 constinit const OpDef unsqueeze_op_1 = view("Unsqueeze", 1, 13, 1, kAxes, infer_unsqueeze);
-constinit const OpDef unsqueeze_op_13 = {.name = "Unsqueeze", .since = 13, .min_inputs = 2, .max_inputs = 2, .infer = infer_unsqueeze,
-                                         .gradient = reshape_gradient, .aliases = kView};
+constinit const OpDef unsqueeze_op_13 = {.name = "Unsqueeze",
+                                         .since = 13,
+                                         .min_inputs = 2,
+                                         .max_inputs = 2,
+                                         .infer = infer_unsqueeze,
+                                         .gradient = reshape_gradient,
+                                         .aliases = kView};
 constinit const OpDef identity_op = view("Identity", 1, kLatest, 1, {}, infer_identity, identity_gradient);
 
 }  // namespace tandem

@@ -30,28 +30,30 @@ struct SliceLists {
   IndexList starts, ends, axes, steps;  // axes: one a start; steps: likewise
 };
 
-SliceLists complete(const NodeContext& node, IndexList starts, IndexList ends, IndexList axes, bool has_axes, IndexList steps, bool has_steps,
-                    int rank) {
+SliceLists complete(const NodeContext& node, IndexList starts, IndexList ends, IndexList axes, bool has_axes, IndexList steps,
+                    bool has_steps, int rank) {
   SliceLists lists{starts, ends, axes, steps};
   const size_t n = starts.size();
   for (size_t i = 0; i < n; ++i) {
     if (!has_axes) lists.axes.push_back(static_cast<int64_t>(i));
     if (!has_steps) lists.steps.push_back(1);
   }
-  node.require(ends.size() == n && lists.axes.size() == n && lists.steps.size() == n, "starts, ends, axes and steps differ in length", n,
-               ends.size(), lists.axes.size(), lists.steps.size());
+  node.require(ends.size() == n && lists.axes.size() == n && lists.steps.size() == n,
+               "starts, ends, axes and steps differ in length", n, ends.size(), lists.axes.size(), lists.steps.size());
   for (size_t i = 0; i < n; ++i) lists.axes[i] = node.normalized_axis(lists.axes[i], rank);
   return lists;
 }
 
-// The lists as the kernel sees them; `first` is the input that holds the starts.
-SliceLists lists_of(const NodeContext& node, Inputs in, size_t first, int rank) {
-  if (node.has_attribute("starts"))
-    return complete(node, IndexList(node.get_ints("starts")), IndexList(node.get_ints("ends")), IndexList(node.get_ints("axes")),
-                    node.has_attribute("axes"), {}, false, rank);
+SliceLists lists_of_attributes(const NodeContext& node, int rank) {
+  return complete(node, IndexList(node.get_ints("starts")), IndexList(node.get_ints("ends")), IndexList(node.get_ints("axes")),
+                  node.has_attribute("axes"), {}, false, rank);
+}
+
+// The lists as a run sees them; `first` is the input that holds the starts.
+SliceLists lists_of_inputs(const NodeContext& node, Inputs in, size_t first, int rank) {
   const bool has_axes = first + 2 < in.size() && in[first + 2], has_steps = first + 3 < in.size() && in[first + 3];
-  return complete(node, IndexList(in[first]), IndexList(in[first + 1]), has_axes ? IndexList(in[first + 2]) : IndexList(), has_axes,
-                  has_steps ? IndexList(in[first + 3]) : IndexList(), has_steps, rank);
+  return complete(node, IndexList(in[first]), IndexList(in[first + 1]), has_axes ? IndexList(in[first + 2]) : IndexList(),
+                  has_axes, has_steps ? IndexList(in[first + 3]) : IndexList(), has_steps, rank);
 }
 
 // A dimension that is no number is kept if the slice takes all of it.
@@ -135,9 +137,15 @@ struct Box {
   }
 };
 
+BoundKernel bind_attributes(const BindContext& node) {
+  return {.run = [lists = lists_of_attributes(node, node.rank(0))](const KernelContext& context, Inputs in, Outputs out) {
+    const Box box(in[0].shape, lists);
+    cpu::slice(context, in[0], box.starts, box.steps, out[0]);
+  }};
+}
 BoundKernel bind(const BindContext& node) {
   return {.run = [own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
-    const Box box(in[0].shape, lists_of(NodeContext(own), in, 1, in[0].shape.rank()));
+    const Box box(in[0].shape, lists_of_inputs(NodeContext(own), in, 1, in[0].shape.rank()));
     cpu::slice(context, in[0], box.starts, box.steps, out[0]);
   }};
 }
@@ -159,7 +167,7 @@ void infer_grad(InferenceContext& node) { node.set_output(0, node.dtype(0), node
 
 BoundKernel bind_grad(const BindContext& node) {
   return {.run = [own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
-    const Box box(out[0].shape, lists_of(NodeContext(own), in, 2, out[0].shape.rank()));
+    const Box box(out[0].shape, lists_of_inputs(NodeContext(own), in, 2, out[0].shape.rank()));
     cpu::slice_backward(context, in[0], box.starts, box.steps, out[0]);
   }};
 }
@@ -168,11 +176,11 @@ BoundKernel bind_grad(const BindContext& node) {
 
 extern const OpDef slice_op_1, slice_op_10, slice_grad_op;
 
-constinit const OpDef slice_op_1 = {.name = "Slice", .until = 10, .attributes = kAttributes, .infer = infer, .gradient = gradient,
-                                    .cpu = bind};
-constinit const OpDef slice_op_10 = {.name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .infer = infer, .gradient = gradient,
-                                     .cpu = bind};
-constinit const OpDef slice_grad_op = {.name = "SliceGrad", .domain = "tandem", .min_inputs = 4, .max_inputs = 6, .infer = infer_grad,
-                                       .cpu = bind_grad};
+constinit const OpDef slice_op_1 = {
+    .name = "Slice", .until = 10, .attributes = kAttributes, .infer = infer, .gradient = gradient, .cpu = bind_attributes};
+constinit const OpDef slice_op_10 = {
+    .name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .infer = infer, .gradient = gradient, .cpu = bind};
+constinit const OpDef slice_grad_op = {
+    .name = "SliceGrad", .domain = "tandem", .min_inputs = 4, .max_inputs = 6, .infer = infer_grad, .cpu = bind_grad};
 
 }  // namespace tandem

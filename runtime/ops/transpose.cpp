@@ -51,6 +51,7 @@ BoundKernel bind(const BindContext& node) {
 
 extern const OpDef transpose_op;
 
-constinit const OpDef transpose_op = {.name = "Transpose", .attributes = kAttributes, .infer = infer, .gradient = gradient, .cpu = bind};
+constinit const OpDef transpose_op = {
+    .name = "Transpose", .attributes = kAttributes, .infer = infer, .gradient = gradient, .cpu = bind};
 
 }  // namespace tandem

@@ -33,7 +33,7 @@ void gradient(GradientContext& node) {
 
 extern const OpDef trilu_op;
 
-constinit const OpDef trilu_op = {.name = "Trilu", .since = 14, .max_inputs = 2, .attributes = kAttributes, .infer = infer,
-                                  .gradient = gradient, .cpu = bind};
+constinit const OpDef trilu_op = {
+    .name = "Trilu", .since = 14, .max_inputs = 2, .attributes = kAttributes, .infer = infer, .gradient = gradient, .cpu = bind};
 
 }  // namespace tandem

@@ -28,7 +28,13 @@ BoundKernel bind_where(const BindContext&) {
 
 extern const OpDef where_op;
 
-constinit const OpDef where_op = {.name = "Where", .since = 9, .min_inputs = 3, .max_inputs = 3, .infer = infer_where,
-                                  .gradient = where_gradient, .cpu = bind_where, .aliases = kInPlace};
+constinit const OpDef where_op = {.name = "Where",
+                                  .since = 9,
+                                  .min_inputs = 3,
+                                  .max_inputs = 3,
+                                  .infer = infer_where,
+                                  .gradient = where_gradient,
+                                  .cpu = bind_where,
+                                  .aliases = kInPlace};
 
 }  // namespace tandem

@@ -35,7 +35,9 @@ Tensor f32(const Shape& shape, std::vector<float> values) { return Tensor::of<fl
 Tensor f64(const Shape& shape, const std::vector<double>& values) { return Tensor::of<double>(shape, values); }
 Tensor i64(const Shape& shape, std::vector<int64_t> values) { return Tensor::of<int64_t>(shape, values); }
 Tensor booleans(const Shape& shape, const std::vector<bool>& values) { return Tensor::of<bool>(shape, values); }
-Tensor strings(const Shape& shape, std::vector<std::string> values) { return Tensor::strings(shape, std::span<const std::string>(values)); }
+Tensor strings(const Shape& shape, std::vector<std::string> values) {
+  return Tensor::strings(shape, std::span<const std::string>(values));
+}
 
 std::vector<double> numbers(const Tensor& tensor) {
   return visit_number_or_bool(tensor.dtype(), [&]<class T>() {

@@ -2,7 +2,8 @@
 //
 // A case is a few lines in cases/<family>.cpp:
 //
-//     cases.push_back({.op = "Softplus", .inputs = {uniform({2, 7}, -9, 9)}, .reference = each([](double x) { return std::log1p(std::exp(x)); })});
+//     cases.push_back({.op = "Softplus", .inputs = {uniform({2, 7}, -9, 9)}, .reference = each([](double x) { return
+//     std::log1p(std::exp(x)); })});
 //
 // docs/adding-an-op.md tells what is checked with it.
 #pragma once
@@ -20,18 +21,18 @@ namespace tandem::conformance {
 using Reference = std::function<std::vector<Tensor>(const std::vector<Tensor>& inputs)>;
 
 struct Case {
-  std::string op;                  // "Relu", "tandem.ReluGrad", "ai.onnx.ml.Scaler"
-  std::string what = "";           // in the name of the test
-  std::vector<Tensor> inputs;      // Tensor(): an optional input that is absent
+  std::string op;              // "Relu", "tandem.ReluGrad", "ai.onnx.ml.Scaler"
+  std::string what = "";       // in the name of the test
+  std::vector<Tensor> inputs;  // Tensor(): an optional input that is absent
   Attributes attributes = {};
   int outputs = 1;
-  int opset = 0;                   // whose definition is meant; 0: the newest
+  int opset = 0;                    // whose definition is meant; 0: the newest
   std::vector<int> constants = {};  // inputs that are constants of the graph, as axes and weights mostly are; others are fed
   Reference reference = nullptr;
   double rtol = 1e-5, atol = 1e-6;
-  bool gradient = true;            // false at kinks and ties, where finite differences mean nothing
+  bool gradient = true;                   // false at kinks and ties, where finite differences mean nothing
   std::vector<int> no_gradient_for = {};  // inputs that the gradient does not reach by definition (targets, running statistics)
-  bool round_trip = true;          // through ONNX; internal ops never are
+  bool round_trip = true;                 // through ONNX; internal ops never are
 };
 
 // The definition that the case is about.

@@ -88,7 +88,8 @@ void expect_the_same_bits_in_place(const Case& one) {
   if (is_view(def) || def.stateful) return;
   const std::vector<Tensor> apart = run_kernel(one, 1, std::byte{0}, nullptr);
   for (const Alias& alias : def.aliases) {
-    if (alias.kind != AliasKind::kMay || alias.input >= static_cast<int>(one.inputs.size()) || alias.output >= one.outputs) continue;
+    if (alias.kind != AliasKind::kMay || alias.input >= static_cast<int>(one.inputs.size()) || alias.output >= one.outputs)
+      continue;
     const Tensor& input = one.inputs[static_cast<size_t>(alias.input)];
     const Tensor& output = apart[static_cast<size_t>(alias.output)];
     if (!input || input.bytes() != output.bytes() || !(input.shape() == output.shape())) continue;
@@ -141,7 +142,8 @@ const std::set<std::string> kTestedElsewhere = {"tandem.AllReduceStart-1", "tand
 TEST(AllOps, HaveCases) {
   std::set<std::string> covered = kTestedElsewhere;
   for (const Case& one : all_cases()) covered.insert(version_name(definition(one)));
-  for (const OpDef* def : all_ops()) EXPECT_THAT(covered, ::testing::Contains(version_name(*def))) << "no case in tests/conformance/cases";
+  for (const OpDef* def : all_ops())
+    EXPECT_THAT(covered, ::testing::Contains(version_name(*def))) << "no case in tests/conformance/cases";
 }
 
 TEST(AllOps, HaveAGradientCheckIfTheyHaveAGradient) {

@@ -19,8 +19,10 @@ Case in_double(const Case& one) {
   wide.constants.clear();
   for (size_t i = 0; i < wide.inputs.size(); ++i) {
     Tensor& input = wide.inputs[i];
-    if (input.dtype() == DType::kF32) input = as(DType::kF64, input);
-    else if (listed(one.constants, i)) wide.constants.push_back(static_cast<int>(i));
+    if (input.dtype() == DType::kF32)
+      input = as(DType::kF64, input);
+    else if (listed(one.constants, i))
+      wide.constants.push_back(static_cast<int>(i));
   }
   return wide;
 }
@@ -49,7 +51,8 @@ std::string describe(size_t input, int64_t element, double symbolic, double nume
 bool has_gradient_check(const Case& one) {
   if (!one.gradient || definition(one).gradient == nullptr) return false;
   bool input = false, output = false;
-  for (size_t i = 0; i < one.inputs.size(); ++i) input = input || (one.inputs[i].dtype() == DType::kF32 && !listed(one.no_gradient_for, i));
+  for (size_t i = 0; i < one.inputs.size(); ++i)
+    input = input || (one.inputs[i].dtype() == DType::kF32 && !listed(one.no_gradient_for, i));
   const Graph graph = graph_of(one);
   for (ValueId id : graph.outputs) output = output || is_float(graph.value(id).type.dtype);
   return input && output;

@@ -18,7 +18,9 @@ constexpr std::byte kFenceByte{0x5C};
 bool is_updated(const OpDef& def, int input) {
   return std::ranges::any_of(def.aliases, [&](const Alias& a) { return a.input == input && a.kind == AliasKind::kMust; });
 }
-bool is_constant(const Case& one, size_t i) { return std::ranges::find(one.constants, static_cast<int>(i)) != one.constants.end(); }
+bool is_constant(const Case& one, size_t i) {
+  return std::ranges::find(one.constants, static_cast<int>(i)) != one.constants.end();
+}
 
 // Memory with a fence on either side.
 class FencedBuffer {
@@ -32,7 +34,8 @@ class FencedBuffer {
   bool is_whole() {
     const std::byte* start = memory_.view().data;
     const auto intact = [](std::byte b) { return b == kFenceByte; };
-    return std::all_of(start, start + kFence, intact) && std::all_of(start + kFence + bytes_, start + bytes_ + 2 * kFence, intact);
+    return std::all_of(start, start + kFence, intact) &&
+           std::all_of(start + kFence + bytes_, start + bytes_ + 2 * kFence, intact);
   }
 
  private:
@@ -50,10 +53,15 @@ Graph graph_of(const Case& one, bool fixed_shapes) {
   for (size_t i = 0; i < one.inputs.size(); ++i) {
     const Tensor& input = one.inputs[i];
     const std::string name = "x" + std::to_string(i);
-    if (!input) ids.push_back(kNoValue);
-    else if (is_updated(def, static_cast<int>(i))) ids.push_back(graph.add_state(name, input));
-    else if (is_constant(one, i)) ids.push_back(graph.add_constant(name, input));
-    else ids.push_back(graph.add_input(name, input.dtype(), fixed_shapes ? to_dims(input.shape()) : Dims(static_cast<size_t>(input.shape().rank()))));
+    if (!input)
+      ids.push_back(kNoValue);
+    else if (is_updated(def, static_cast<int>(i)))
+      ids.push_back(graph.add_state(name, input));
+    else if (is_constant(one, i))
+      ids.push_back(graph.add_constant(name, input));
+    else
+      ids.push_back(graph.add_input(name, input.dtype(),
+                                    fixed_shapes ? to_dims(input.shape()) : Dims(static_cast<size_t>(input.shape().rank()))));
   }
   graph.outputs = graph.add_node(def, ids, one.outputs, one.attributes, "node");
   return graph;
@@ -97,7 +105,8 @@ std::vector<Tensor> run_kernel(const Case& one, int threads, std::byte fill, con
     const DType dtype = graph.value(id).type.dtype;
     memory.emplace_back(static_cast<size_t>(shape.elements()) * size_of(dtype), fill);
     out.push_back({memory.back().data(), dtype, shape});
-    const bool updates = std::ranges::any_of(node.def->aliases, [&](const Alias& a) { return a.output == o && a.kind == AliasKind::kMust; });
+    const bool updates =
+        std::ranges::any_of(node.def->aliases, [&](const Alias& a) { return a.output == o && a.kind == AliasKind::kMust; });
     for (const Alias& alias : node.def->aliases) {
       if (alias.output != o || !(&alias == in_place || (updates && alias.kind == AliasKind::kMust))) continue;
       ConstTensorView& source = in[static_cast<size_t>(alias.input)];

@@ -85,7 +85,8 @@ TEST_P(UnaryAccuracy, IsWithinTheStatedUlps) {
   EXPECT_LE(static_cast<double>(worst), one.ulp) << "worst at x = " << at;
 }
 
-INSTANTIATE_TEST_SUITE_P(F32, UnaryAccuracy, ::testing::ValuesIn(kAccuracies), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(F32, UnaryAccuracy, ::testing::ValuesIn(kAccuracies),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 // Gelu and Elu cancel in their tails: the bound is relative to x (Gelu) and to alpha (Elu).
 TEST(UnaryAccuracy, GeluIsWithinFourUlpsOfItsArgument) {
@@ -93,7 +94,8 @@ TEST(UnaryAccuracy, GeluIsWithinFourUlpsOfItsArgument) {
   for (size_t i = 0; i < x.size(); ++i) {
     const auto v = static_cast<long double>(x[i]);
     const long double exact = 0.5L * v * std::erfc(-v / std::sqrt(2.0L));
-    const long double approximate = 0.5L * v * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846L) * (v + 0.044715L * v * v * v)));
+    const long double approximate =
+        0.5L * v * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846L) * (v + 0.044715L * v * v * v)));
     ASSERT_LE(std::fabs(static_cast<long double>(y[i]) - exact), 4 * unit_of(v)) << x[i];
     ASSERT_LE(std::fabs(static_cast<long double>(z[i]) - approximate), 4 * unit_of(v)) << x[i];
   }
@@ -103,6 +105,14 @@ TEST(UnaryAccuracy, EluIsWithinItsAbsoluteBound) {
   const std::vector<float> x = samples(-20, 0), y = evaluate(UnaryOp::kElu, x);
   for (size_t i = 0; i < x.size(); ++i)
     ASSERT_LE(std::fabs(static_cast<long double>(y[i]) - std::expm1(static_cast<long double>(x[i]))), 0x1p-22L) << x[i];
+}
+
+TEST(UnaryAccuracy, SinAndCosAreWithinTheirAbsoluteBound) {
+  const std::vector<float> x = samples(-60'000, 60'000), y = evaluate(UnaryOp::kSin, x), z = evaluate(UnaryOp::kCos, x);
+  for (size_t i = 0; i < x.size(); ++i) {
+    ASSERT_LE(std::fabs(static_cast<long double>(y[i]) - std::sin(static_cast<long double>(x[i]))), 0x1p-22L) << x[i];
+    ASSERT_LE(std::fabs(static_cast<long double>(z[i]) - std::cos(static_cast<long double>(x[i]))), 0x1p-22L) << x[i];
+  }
 }
 
 // A value's result does not depend on where it stands: each of a full vector and of every shorter tail.

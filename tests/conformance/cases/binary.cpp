@@ -16,12 +16,9 @@ struct Function {
 };
 
 const Function kArithmetic[] = {
-    {"Add", [](double a, double b) { return a + b; }},
-    {"Sub", [](double a, double b) { return a - b; }},
-    {"Mul", [](double a, double b) { return a * b; }},
-    {"Div", [](double a, double b) { return a / b; }, 0.3, 2},
-    {"Min", [](double a, double b) { return std::min(a, b); }},
-    {"Max", [](double a, double b) { return std::max(a, b); }},
+    {"Add", [](double a, double b) { return a + b; }},          {"Sub", [](double a, double b) { return a - b; }},
+    {"Mul", [](double a, double b) { return a * b; }},          {"Div", [](double a, double b) { return a / b; }, 0.3, 2},
+    {"Min", [](double a, double b) { return std::min(a, b); }}, {"Max", [](double a, double b) { return std::max(a, b); }},
 };
 const Function kComparisons[] = {
     {"Equal", [](double a, double b) { return double(a == b); }},
@@ -36,34 +33,53 @@ const Function kLogic[] = {
     {"Xor", [](double a, double b) { return double((a != 0) != (b != 0)); }},
 };
 
-// Every path of the broadcasting loop: equal shapes, a scalar on either side, a row, a column, an inner axis, both sides broadcast.
+// Every path of the broadcasting loop: equal shapes, a scalar on either side, a row, a column, an inner axis, both sides
+// broadcast.
 const std::pair<Shape, Shape> kShapes[] = {
-    {{3, 7}, {3, 7}}, {{3, 7}, {}}, {{}, {3, 7}}, {{3, 7}, {7}}, {{3, 7}, {3, 1}}, {{2, 3, 4}, {3, 1}}, {{3, 1}, {1, 4}}, {{2, 0}, {2, 1}},
+    {{3, 7}, {3, 7}}, {{3, 7}, {}},        {{}, {3, 7}},     {{3, 7}, {7}},
+    {{3, 7}, {3, 1}}, {{2, 3, 4}, {3, 1}}, {{3, 1}, {1, 4}}, {{2, 0}, {2, 1}},
 };
 
 void add_arithmetic(Cases& cases) {
   for (const Function& one : kArithmetic) {
     for (const auto& [a, b] : kShapes)
-      cases.push_back({.op = one.op, .what = to_string(a) + to_string(b), .inputs = {uniform(a, -3, 3), uniform(b, one.low, one.high, 5)},
-                       .reference = pairs(one.f), .gradient = a.elements() > 0 && b.elements() > 0});
-    cases.push_back({.op = one.op, .what = "large", .inputs = {uniform({7, 9001}), uniform({9001}, one.low, one.high, 5)},
-                     .reference = pairs(one.f), .gradient = false});
+      cases.push_back({.op = one.op,
+                       .what = to_string(a) + to_string(b),
+                       .inputs = {uniform(a, -3, 3), uniform(b, one.low, one.high, 5)},
+                       .reference = pairs(one.f),
+                       .gradient = a.elements() > 0 && b.elements() > 0});
+    cases.push_back({.op = one.op,
+                     .what = "large",
+                     .inputs = {uniform({7, 9001}), uniform({9001}, one.low, one.high, 5)},
+                     .reference = pairs(one.f),
+                     .gradient = false});
     for (DType type : {DType::kI64, DType::kI32, DType::kU8, DType::kF64})
-      cases.push_back({.op = one.op, .what = std::string(name(type)), .inputs = {as(type, i64({9, 7, 50})), as(type, i64({3, 7, 2}))},
-                       .reference = pairs([f = one.f, type](double a, double b) { return is_float(type) ? f(a, b) : std::trunc(f(a, b)); }),
-                       .gradient = false});
+      cases.push_back(
+          {.op = one.op,
+           .what = std::string(name(type)),
+           .inputs = {as(type, i64({9, 7, 50})), as(type, i64({3, 7, 2}))},
+           .reference = pairs([f = one.f, type](double a, double b) { return is_float(type) ? f(a, b) : std::trunc(f(a, b)); }),
+           .gradient = false});
   }
-  cases.push_back({.op = "Div", .what = "integers by zero", .inputs = {i64({3, std::numeric_limits<int64_t>::min()}), i64({0, -1})},
+  cases.push_back({.op = "Div",
+                   .what = "integers by zero",
+                   .inputs = {i64({3, std::numeric_limits<int64_t>::min()}), i64({0, -1})},
                    .reference = fixed(i64({0, std::numeric_limits<int64_t>::min()}))});
-  cases.push_back({.op = "Max", .what = "nan wins", .inputs = {f32({3}, {kNan, 1, 2}), f32({3}, {1, kNan, kInf})},
-                   .reference = fixed(f32({3}, {kNan, kNan, kInf})), .gradient = false});
+  cases.push_back({.op = "Max",
+                   .what = "nan wins",
+                   .inputs = {f32({3}, {kNan, 1, 2}), f32({3}, {1, kNan, kInf})},
+                   .reference = fixed(f32({3}, {kNan, kNan, kInf})),
+                   .gradient = false});
   for (const std::string op : {"Max", "Min", "Sum", "Mean"}) {
     const auto three = [op](const std::vector<Tensor>& in) {
       const auto join = [op](double a, double b) { return op == "Max" ? std::max(a, b) : op == "Min" ? std::min(a, b) : a + b; };
       const Tensor first = pairs(join)({in[0], in[1]})[0], all = pairs(join)({first, in[2]})[0];
       return op == "Mean" ? each([](double x) { return x / 3; })({all}) : std::vector{all};
     };
-    cases.push_back({.op = op, .what = "three", .inputs = {uniform({3, 4}), uniform({4}, -2, 2, 5), uniform({3, 1}, -2, 2, 6)}, .reference = three});
+    cases.push_back({.op = op,
+                     .what = "three",
+                     .inputs = {uniform({3, 4}), uniform({4}, -2, 2, 5), uniform({3, 1}, -2, 2, 6)},
+                     .reference = three});
     cases.push_back({.op = op, .what = "one", .inputs = {uniform({3, 4})}, .reference = each([](double x) { return x; })});
   }
 }
@@ -71,51 +87,92 @@ void add_arithmetic(Cases& cases) {
 void add_powers_and_remainders(Cases& cases) {
   const auto power = pairs([](double a, double b) { return std::pow(a, b); });
   cases.push_back({.op = "Pow", .inputs = {uniform({3, 7}, 0.3, 2), uniform({7}, -2, 2, 4)}, .reference = power});
-  cases.push_back({.op = "Pow", .what = "square", .inputs = {uniform({3, 7}), f32({}, {2})}, .constants = {1}, .reference = power,
+  cases.push_back({.op = "Pow",
+                   .what = "square",
+                   .inputs = {uniform({3, 7}), f32({}, {2})},
+                   .constants = {1},
+                   .reference = power,
                    .no_gradient_for = {1}});
-  cases.push_back({.op = "Pow", .what = "mixed types", .inputs = {uniform({3, 7}), i64({}, {3})}, .constants = {1}, .reference = power});
-  cases.push_back({.op = "Pow", .what = "integers", .inputs = {i64({2, -3, 5, 10}), i64({10, 3, 0, 30})},
+  cases.push_back(
+      {.op = "Pow", .what = "mixed types", .inputs = {uniform({3, 7}), i64({}, {3})}, .constants = {1}, .reference = power});
+  cases.push_back({.op = "Pow",
+                   .what = "integers",
+                   .inputs = {i64({2, -3, 5, 10}), i64({10, 3, 0, 30})},
                    .reference = fixed(i64({1024, -27, 1, std::numeric_limits<int64_t>::max()}))});
-  cases.push_back({.op = "Mod", .what = "as in Python", .inputs = {i64({7, -7, 7, -7, 3}), i64({3, 3, -3, -3, 0})},
+  cases.push_back({.op = "Mod",
+                   .what = "as in Python",
+                   .inputs = {i64({7, -7, 7, -7, 3}), i64({3, 3, -3, -3, 0})},
                    .reference = fixed(i64({1, 2, -2, -1, 0}))});
-  cases.push_back({.op = "Mod", .what = "as in C", .inputs = {i64({7, -7, 7, -7}), i64({3, 3, -3, -3})}, .attributes = {{"fmod", int64_t{1}}},
+  cases.push_back({.op = "Mod",
+                   .what = "as in C",
+                   .inputs = {i64({7, -7, 7, -7}), i64({3, 3, -3, -3})},
+                   .attributes = {{"fmod", int64_t{1}}},
                    .reference = fixed(i64({1, -1, 1, -1}))});
-  cases.push_back({.op = "Mod", .what = "floats", .inputs = {uniform({5}, -9, 9), uniform({5}, 0.5, 2, 3)}, .attributes = {{"fmod", int64_t{1}}},
+  cases.push_back({.op = "Mod",
+                   .what = "floats",
+                   .inputs = {uniform({5}, -9, 9), uniform({5}, 0.5, 2, 3)},
+                   .attributes = {{"fmod", int64_t{1}}},
                    .reference = pairs([](double a, double b) { return std::fmod(a, b); })});
 }
 
 void add_tests_and_choices(Cases& cases) {
   for (const Function& one : kComparisons) {
     cases.push_back({.op = one.op, .inputs = {i64({2, 3}, {1, 2, 3, 4, 5, 6}), i64({3}, {1, 3, 3})}, .reference = pairs(one.f)});
-    cases.push_back({.op = one.op, .what = "f32", .inputs = {f32({4}, {0, 1, kNan, kInf}), f32({}, {1})}, .reference = pairs(one.f)});
+    cases.push_back(
+        {.op = one.op, .what = "f32", .inputs = {f32({4}, {0, 1, kNan, kInf}), f32({}, {1})}, .reference = pairs(one.f)});
   }
-  cases.push_back({.op = "Equal", .what = "strings", .inputs = {strings({3}, {"a", "b", "ab"}), strings({1}, {"b"})},
+  cases.push_back({.op = "Equal",
+                   .what = "strings",
+                   .inputs = {strings({3}, {"a", "b", "ab"}), strings({1}, {"b"})},
                    .reference = fixed(booleans({3}, {false, true, false}))});
-  cases.push_back({.op = "Equal", .what = "bool", .inputs = {booleans({2}, {true, false}), booleans({2}, {true, true})},
+  cases.push_back({.op = "Equal",
+                   .what = "bool",
+                   .inputs = {booleans({2}, {true, false}), booleans({2}, {true, true})},
                    .reference = fixed(booleans({2}, {true, false}))});
   for (const Function& one : kLogic)
-    cases.push_back({.op = one.op, .inputs = {booleans({2, 2}, {true, false, true, false}), booleans({2, 1}, {true, false})},
+    cases.push_back({.op = one.op,
+                     .inputs = {booleans({2, 2}, {true, false, true, false}), booleans({2, 1}, {true, false})},
                      .reference = pairs(one.f)});
   const Tensor condition = booleans({2, 1}, {true, false});
-  cases.push_back({.op = "Where", .inputs = {condition, uniform({2, 3}), uniform({3}, 5, 9, 2)},
+  cases.push_back({.op = "Where",
+                   .inputs = {condition, uniform({2, 3}), uniform({3}, 5, 9, 2)},
                    .reference = [](const std::vector<Tensor>& in) {
                      const std::vector<double> a = numbers(in[1]), b = numbers(in[2]);
                      return std::vector{f64({2, 3}, {a[0], a[1], a[2], b[0], b[1], b[2]})};
                    }});
-  cases.push_back({.op = "Where", .what = "strings", .inputs = {condition, strings({1}, {"yes"}), strings({1}, {"no"})},
+  cases.push_back({.op = "Where",
+                   .what = "strings",
+                   .inputs = {condition, strings({1}, {"yes"}), strings({1}, {"no"})},
                    .reference = fixed(strings({2, 1}, {"yes", "no"}))});
 }
 
 void add_casts(Cases& cases) {
   const auto to = [](DType type) { return Attributes{{"to", static_cast<int64_t>(type)}}; };
-  cases.push_back({.op = "Cast", .what = "f32 to f64", .inputs = {uniform({5})}, .attributes = to(DType::kF64), .reference = each([](double x) { return x; })});
-  cases.push_back({.op = "Cast", .what = "to i64", .inputs = {f32({5}, {1.9f, -1.9f, kNan, kInf, -kInf})}, .attributes = to(DType::kI64),
-                   .reference = fixed(i64({1, -1, 0, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()}))});
-  cases.push_back({.op = "Cast", .what = "to u8", .inputs = {f32({4}, {-1, 3.5f, 255, 300})}, .attributes = to(DType::kU8),
+  cases.push_back({.op = "Cast",
+                   .what = "f32 to f64",
+                   .inputs = {uniform({5})},
+                   .attributes = to(DType::kF64),
+                   .reference = each([](double x) { return x; })});
+  cases.push_back(
+      {.op = "Cast",
+       .what = "to i64",
+       .inputs = {f32({5}, {1.9f, -1.9f, kNan, kInf, -kInf})},
+       .attributes = to(DType::kI64),
+       .reference = fixed(i64({1, -1, 0, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()}))});
+  cases.push_back({.op = "Cast",
+                   .what = "to u8",
+                   .inputs = {f32({4}, {-1, 3.5f, 255, 300})},
+                   .attributes = to(DType::kU8),
                    .reference = fixed(i64({0, 3, 255, 255}))});
-  cases.push_back({.op = "Cast", .what = "to bool", .inputs = {f32({4}, {0, -0.0f, 0.1f, kNan})}, .attributes = to(DType::kBool),
+  cases.push_back({.op = "Cast",
+                   .what = "to bool",
+                   .inputs = {f32({4}, {0, -0.0f, 0.1f, kNan})},
+                   .attributes = to(DType::kBool),
                    .reference = fixed(booleans({4}, {false, false, true, true}))});
-  cases.push_back({.op = "Cast", .what = "bool to f32", .inputs = {booleans({2}, {true, false})}, .attributes = to(DType::kF32),
+  cases.push_back({.op = "Cast",
+                   .what = "bool to f32",
+                   .inputs = {booleans({2}, {true, false})},
+                   .attributes = to(DType::kF32),
                    .reference = fixed(f32({2}, {1, 0}))});
 }
 

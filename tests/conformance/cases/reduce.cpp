@@ -26,12 +26,17 @@ const Function kFunctions[] = {
     {"ReduceMean", [](const std::vector<double>& v) { return sum(v) / static_cast<double>(v.size()); }},
     {"ReduceMax", [](const std::vector<double>& v) { return *std::ranges::max_element(v); }},
     {"ReduceMin", [](const std::vector<double>& v) { return *std::ranges::min_element(v); }},
-    {"ReduceProd", [](const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 1.0, std::multiplies<>{}); }, 13, 0.5, 1.5},
-    {"ReduceL1", [](const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0, [](double s, double x) { return s + std::fabs(x); }); }},
+    {"ReduceProd", [](const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 1.0, std::multiplies<>{}); }, 13,
+     0.5, 1.5},
+    {"ReduceL1",
+     [](const std::vector<double>& v) {
+       return std::accumulate(v.begin(), v.end(), 0.0, [](double s, double x) { return s + std::fabs(x); });
+     }},
     {"ReduceL2", [](const std::vector<double>& v) { return std::sqrt(squares(v)); }},
     {"ReduceSumSquare", squares},
     {"ReduceLogSum", [](const std::vector<double>& v) { return std::log(sum(v)); }, 13, 0.1, 2},
-    {"ReduceLogSumExp", [](const std::vector<double>& v) {
+    {"ReduceLogSumExp",
+     [](const std::vector<double>& v) {
        double s = 0;
        for (double x : v) s += std::exp(x);
        return std::log(s);
@@ -42,7 +47,9 @@ const Function kFunctions[] = {
 Reference reduced(Fold fold, std::vector<int64_t> axes, bool keep) {
   return [=](const std::vector<Tensor>& in) {
     const Shape& shape = in[0].shape();
-    const auto is_reduced = [&](int axis) { return std::ranges::find(axes, axis) != axes.end() || std::ranges::find(axes, axis - shape.rank()) != axes.end(); };
+    const auto is_reduced = [&](int axis) {
+      return std::ranges::find(axes, axis) != axes.end() || std::ranges::find(axes, axis - shape.rank()) != axes.end();
+    };
     Shape out;
     std::vector<int64_t> out_stride(static_cast<size_t>(shape.rank()));
     int64_t count = 1;
@@ -66,38 +73,76 @@ Reference reduced(Fold fold, std::vector<int64_t> axes, bool keep) {
 void add_reductions(Cases& cases, const Function& one) {
   // Inner, outer, middle, both ends, neighbours, all.
   for (const std::vector<int64_t>& axes : std::vector<std::vector<int64_t>>{{-1}, {0}, {1}, {0, 2}, {1, 2}, {0, 1, 2}})
-    cases.push_back({.op = one.op, .what = "axes", .inputs = {uniform({2, 3, 5}, one.low, one.high), i64(axes)}, .constants = {1},
+    cases.push_back({.op = one.op,
+                     .what = "axes",
+                     .inputs = {uniform({2, 3, 5}, one.low, one.high), i64(axes)},
+                     .constants = {1},
                      .reference = reduced(one.fold, axes, true)});
-  cases.push_back({.op = one.op, .what = "without kept axes", .inputs = {uniform({4, 3}, one.low, one.high), i64({1})},
-                   .attributes = {{"keepdims", int64_t{0}}}, .constants = {1}, .reference = reduced(one.fold, {1}, false)});
-  cases.push_back({.op = one.op, .what = "all by default", .inputs = {uniform({4, 3}, one.low, one.high)},
-                   .attributes = {{"keepdims", int64_t{0}}}, .reference = reduced(one.fold, {0, 1}, false)});
-  cases.push_back({.op = one.op, .what = "by attribute", .inputs = {uniform({4, 3}, one.low, one.high)},
-                   .attributes = {{"axes", std::vector<int64_t>{-2}}}, .opset = one.old_opset, .reference = reduced(one.fold, {0}, true)});
+  cases.push_back({.op = one.op,
+                   .what = "without kept axes",
+                   .inputs = {uniform({4, 3}, one.low, one.high), i64({1})},
+                   .attributes = {{"keepdims", int64_t{0}}},
+                   .constants = {1},
+                   .reference = reduced(one.fold, {1}, false)});
+  cases.push_back({.op = one.op,
+                   .what = "all by default",
+                   .inputs = {uniform({4, 3}, one.low, one.high)},
+                   .attributes = {{"keepdims", int64_t{0}}},
+                   .reference = reduced(one.fold, {0, 1}, false)});
+  cases.push_back({.op = one.op,
+                   .what = "by attribute",
+                   .inputs = {uniform({4, 3}, one.low, one.high)},
+                   .attributes = {{"axes", std::vector<int64_t>{-2}}},
+                   .opset = one.old_opset,
+                   .reference = reduced(one.fold, {0}, true)});
   const bool sums = one.op != "ReduceProd";
-  cases.push_back({.op = one.op, .what = "long rows", .inputs = {uniform({5, sums ? 7001 : 30}, one.low, one.high), i64({1})},
-                   .constants = {1}, .reference = reduced(one.fold, {1}, true), .atol = 1e-4, .gradient = false});
-  cases.push_back({.op = one.op, .what = "long columns", .inputs = {uniform({sums ? 901 : 30, 130}, one.low, one.high), i64({0})},
-                   .constants = {1}, .reference = reduced(one.fold, {0}, true), .atol = 1e-4, .gradient = false});
+  cases.push_back({.op = one.op,
+                   .what = "long rows",
+                   .inputs = {uniform({5, sums ? 7001 : 30}, one.low, one.high), i64({1})},
+                   .constants = {1},
+                   .reference = reduced(one.fold, {1}, true),
+                   .atol = 1e-4,
+                   .gradient = false});
+  cases.push_back({.op = one.op,
+                   .what = "long columns",
+                   .inputs = {uniform({sums ? 901 : 30, 130}, one.low, one.high), i64({0})},
+                   .constants = {1},
+                   .reference = reduced(one.fold, {0}, true),
+                   .atol = 1e-4,
+                   .gradient = false});
 }
 
 void add_arg_cases(Cases& cases) {
   const Tensor ties = f32({2, 4}, {1, 3, 3, 0, -1, -5, -5, 2});
-  cases.push_back({.op = "ArgMax", .inputs = {ties}, .attributes = {{"axis", int64_t{1}}}, .reference = fixed(i64({2, 1}, {1, 3}))});
-  cases.push_back({.op = "ArgMax", .what = "last", .inputs = {ties}, .attributes = {{"axis", int64_t{-1}}, {"keepdims", int64_t{0}}, {"select_last_index", int64_t{1}}},
+  cases.push_back(
+      {.op = "ArgMax", .inputs = {ties}, .attributes = {{"axis", int64_t{1}}}, .reference = fixed(i64({2, 1}, {1, 3}))});
+  cases.push_back({.op = "ArgMax",
+                   .what = "last",
+                   .inputs = {ties},
+                   .attributes = {{"axis", int64_t{-1}}, {"keepdims", int64_t{0}}, {"select_last_index", int64_t{1}}},
                    .reference = fixed(i64({2, 3}))});
   cases.push_back({.op = "ArgMax", .what = "outer axis", .inputs = {ties}, .reference = fixed(i64({1, 4}, {0, 0, 0, 1}))});
-  cases.push_back({.op = "ArgMin", .inputs = {ties}, .attributes = {{"axis", int64_t{1}}}, .reference = fixed(i64({2, 1}, {3, 1}))});
-  cases.push_back({.op = "ArgMin", .what = "last", .inputs = {ties}, .attributes = {{"axis", int64_t{1}}, {"select_last_index", int64_t{1}}},
+  cases.push_back(
+      {.op = "ArgMin", .inputs = {ties}, .attributes = {{"axis", int64_t{1}}}, .reference = fixed(i64({2, 1}, {3, 1}))});
+  cases.push_back({.op = "ArgMin",
+                   .what = "last",
+                   .inputs = {ties},
+                   .attributes = {{"axis", int64_t{1}}, {"select_last_index", int64_t{1}}},
                    .reference = fixed(i64({2, 1}, {3, 2}))});
 }
 
 void add_cumsum_cases(Cases& cases) {
   const Tensor x = f32({2, 3}, {1, 2, 3, 4, 5, 6});
-  const auto flags = [](int64_t exclusive, int64_t reverse) { return Attributes{{"exclusive", exclusive}, {"reverse", reverse}}; };
+  const auto flags = [](int64_t exclusive, int64_t reverse) {
+    return Attributes{{"exclusive", exclusive}, {"reverse", reverse}};
+  };
   const auto add = [&](std::string what, int64_t axis, Attributes attributes, std::vector<float> expected) {
-    cases.push_back({.op = "CumSum", .what = std::move(what), .inputs = {x, i64({}, {axis})}, .attributes = std::move(attributes),
-                     .constants = {1}, .reference = fixed(f32({2, 3}, std::move(expected)))});
+    cases.push_back({.op = "CumSum",
+                     .what = std::move(what),
+                     .inputs = {x, i64({}, {axis})},
+                     .attributes = std::move(attributes),
+                     .constants = {1},
+                     .reference = fixed(f32({2, 3}, std::move(expected)))});
   };
   add("", 1, {}, {1, 3, 6, 4, 9, 15});
   add("outer", 0, {}, {1, 2, 3, 5, 7, 9});
@@ -110,22 +155,43 @@ void add_cumsum_cases(Cases& cases) {
 
 void add_reduce_cases(Cases& cases) {
   for (const Function& one : kFunctions) add_reductions(cases, one);
-  cases.push_back({.op = "ReduceSum", .what = "no axes is no reduction", .inputs = {uniform({2, 3}), Tensor(DType::kI64, {0})},
-                   .attributes = {{"noop_with_empty_axes", int64_t{1}}}, .constants = {1}, .reference = each([](double x) { return x; })});
-  cases.push_back({.op = "ReduceSum", .what = "empty", .inputs = {Tensor(DType::kF32, {2, 0}), i64({1})}, .constants = {1},
-                   .reference = fixed(f32({2, 1}, {0, 0})), .gradient = false});
-  cases.push_back({.op = "ReduceMax", .what = "i32", .inputs = {as(DType::kI32, i64({2, 2}, {1, 5, -3, -4})), i64({1})}, .constants = {1},
+  cases.push_back({.op = "ReduceSum",
+                   .what = "no axes is no reduction",
+                   .inputs = {uniform({2, 3}), Tensor(DType::kI64, {0})},
+                   .attributes = {{"noop_with_empty_axes", int64_t{1}}},
+                   .constants = {1},
+                   .reference = each([](double x) { return x; })});
+  cases.push_back({.op = "ReduceSum",
+                   .what = "empty",
+                   .inputs = {Tensor(DType::kF32, {2, 0}), i64({1})},
+                   .constants = {1},
+                   .reference = fixed(f32({2, 1}, {0, 0})),
+                   .gradient = false});
+  cases.push_back({.op = "ReduceMax",
+                   .what = "i32",
+                   .inputs = {as(DType::kI32, i64({2, 2}, {1, 5, -3, -4})), i64({1})},
+                   .constants = {1},
                    .reference = fixed(i64({2, 1}, {5, -3}))});
-  cases.push_back({.op = "ReduceMean", .what = "i64", .inputs = {i64({1, 2, 4})}, .attributes = {{"keepdims", int64_t{0}}},
+  cases.push_back({.op = "ReduceMean",
+                   .what = "i64",
+                   .inputs = {i64({1, 2, 4})},
+                   .attributes = {{"keepdims", int64_t{0}}},
                    .reference = fixed(i64({}, {2}))});
-  cases.push_back({.op = "ReduceLogSumExp", .what = "does not overflow", .inputs = {f32({3}, {1000, 1000, -1000})},
-                   .reference = fixed(f32({1}, {1000.6931f})), .gradient = false});
+  cases.push_back({.op = "ReduceLogSumExp",
+                   .what = "does not overflow",
+                   .inputs = {f32({3}, {1000, 1000, -1000})},
+                   .reference = fixed(f32({1}, {1000.6931f})),
+                   .gradient = false});
   for (const Shape& like : {Shape{3, 1, 5}, Shape{4, 5}, Shape{}, Shape{3, 4, 5}}) {
     std::vector<int64_t> axes;
     for (int a = 0; a < 3; ++a)
       if (const int own = a - (3 - like.rank()); own < 0 || like[own] == 1) axes.push_back(a);
-    cases.push_back({.op = "tandem.ReduceToShape", .what = to_string(like), .inputs = {uniform({3, 4, 5}), Tensor(DType::kF32, like)},
-                     .reference = [=](const std::vector<Tensor>& in) { return std::vector{reduced(sum, axes, true)(in)[0].reshaped(like)}; }});
+    cases.push_back({.op = "tandem.ReduceToShape",
+                     .what = to_string(like),
+                     .inputs = {uniform({3, 4, 5}), Tensor(DType::kF32, like)},
+                     .reference = [=](const std::vector<Tensor>& in) {
+                       return std::vector{reduced(sum, axes, true)(in)[0].reshaped(like)};
+                     }});
   }
   add_arg_cases(cases);
   add_cumsum_cases(cases);

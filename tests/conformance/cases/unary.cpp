@@ -22,10 +22,24 @@ struct Function {
 };
 
 const Function kFunctions[] = {
-    {"Abs", std::fabs}, {"Neg", [](double x) { return -x; }}, {"Exp", std::exp}, {"Log", std::log, 0.05, 4}, {"Sqrt", std::sqrt, 0.05, 4},
-    {"Reciprocal", [](double x) { return 1 / x; }, 0.2, 4}, {"Relu", [](double x) { return std::max(x, 0.0); }}, {"Sigmoid", sigmoid},
-    {"Tanh", std::tanh}, {"Erf", std::erf}, {"Softplus", softplus, -40, 40}, {"Sin", std::sin}, {"Cos", std::cos}, {"Floor", std::floor},
-    {"Ceil", std::ceil}, {"Sign", sign}, {"Round", [](double x) { return std::nearbyint(x); }}, {"Gelu", gelu},
+    {"Abs", std::fabs},
+    {"Neg", [](double x) { return -x; }},
+    {"Exp", std::exp},
+    {"Log", std::log, 0.05, 4},
+    {"Sqrt", std::sqrt, 0.05, 4},
+    {"Reciprocal", [](double x) { return 1 / x; }, 0.2, 4},
+    {"Relu", [](double x) { return std::max(x, 0.0); }},
+    {"Sigmoid", sigmoid},
+    {"Tanh", std::tanh},
+    {"Erf", std::erf},
+    {"Softplus", softplus, -40, 40},
+    {"Sin", std::sin},
+    {"Cos", std::cos},
+    {"Floor", std::floor},
+    {"Ceil", std::ceil},
+    {"Sign", sign},
+    {"Round", [](double x) { return std::nearbyint(x); }},
+    {"Gelu", gelu},
     {"LeakyRelu", [](double x) { return x < 0 ? static_cast<double>(0.01f) * x : x; }},
     {"Elu", [](double x) { return x < 0 ? std::expm1(x) : x; }},
     {"HardSigmoid", [](double x) { return std::clamp(static_cast<double>(0.2f) * x + 0.5, 0.0, 1.0); }},
@@ -58,18 +72,39 @@ Reference product_with(double (*slope)(double)) {
 
 void add_clip_cases(Cases& cases) {
   const auto clipped = [](double low, double high) { return each([=](double x) { return std::min(std::max(x, low), high); }); };
-  cases.push_back({.op = "Clip", .what = "both", .inputs = {uniform({3, 7}), f32({}, {-0.7f}), f32({}, {1.1f})}, .constants = {1, 2},
-                   .reference = clipped(-0.7f, 1.1f), .no_gradient_for = {1, 2}});
-  cases.push_back({.op = "Clip", .what = "max only", .inputs = {uniform({21}), Tensor(), f32({}, {0.3f})}, .constants = {2},
-                   .reference = clipped(-INFINITY, 0.3f), .no_gradient_for = {2}});
-  cases.push_back({.op = "Clip", .what = "integers", .inputs = {i64({-5, 0, 9}), i64({}, {-1}), i64({}, {3})}, .constants = {1, 2},
+  cases.push_back({.op = "Clip",
+                   .what = "both",
+                   .inputs = {uniform({3, 7}), f32({}, {-0.7f}), f32({}, {1.1f})},
+                   .constants = {1, 2},
+                   .reference = clipped(-0.7f, 1.1f),
+                   .no_gradient_for = {1, 2}});
+  cases.push_back({.op = "Clip",
+                   .what = "max only",
+                   .inputs = {uniform({21}), Tensor(), f32({}, {0.3f})},
+                   .constants = {2},
+                   .reference = clipped(-INFINITY, 0.3f),
+                   .no_gradient_for = {2}});
+  cases.push_back({.op = "Clip",
+                   .what = "integers",
+                   .inputs = {i64({-5, 0, 9}), i64({}, {-1}), i64({}, {3})},
+                   .constants = {1, 2},
                    .reference = clipped(-1, 3)});
-  cases.push_back({.op = "Clip", .what = "nan stays", .inputs = {f32({3}, {kNan, kInf, -kInf}), f32({}, {0}), f32({}, {6})},
-                   .constants = {1, 2}, .reference = fixed(f32({3}, {kNan, 6, 0})), .gradient = false});
-  cases.push_back({.op = "Clip", .what = "by attributes", .inputs = {uniform({3, 7})}, .attributes = {{"min", -0.7f}, {"max", 1.1f}},
-                   .opset = 6, .reference = clipped(-0.7f, 1.1f)});
-  cases.push_back({.op = "tandem.ClipGrad", .inputs = {f32({4}, {-1, 0, 1, 2}), f32({4}, {5, 6, 7, 8}), f32({}, {0}), f32({}, {1})},
-                   .constants = {2, 3}, .reference = fixed(f32({4}, {0, 6, 7, 0}))});
+  cases.push_back({.op = "Clip",
+                   .what = "nan stays",
+                   .inputs = {f32({3}, {kNan, kInf, -kInf}), f32({}, {0}), f32({}, {6})},
+                   .constants = {1, 2},
+                   .reference = fixed(f32({3}, {kNan, 6, 0})),
+                   .gradient = false});
+  cases.push_back({.op = "Clip",
+                   .what = "by attributes",
+                   .inputs = {uniform({3, 7})},
+                   .attributes = {{"min", -0.7f}, {"max", 1.1f}},
+                   .opset = 6,
+                   .reference = clipped(-0.7f, 1.1f)});
+  cases.push_back({.op = "tandem.ClipGrad",
+                   .inputs = {f32({4}, {-1, 0, 1, 2}), f32({4}, {5, 6, 7, 8}), f32({}, {0}), f32({}, {1})},
+                   .constants = {2, 3},
+                   .reference = fixed(f32({4}, {0, 6, 7, 0}))});
 }
 
 }  // namespace
@@ -77,13 +112,25 @@ void add_clip_cases(Cases& cases) {
 void add_unary_cases(Cases& cases) {
   for (const Function& one : kFunctions) {
     cases.push_back({.op = one.op, .inputs = {uniform({3, 7}, one.low, one.high)}, .reference = each(one.f)});
-    cases.push_back({.op = one.op, .what = "large", .inputs = {uniform({5, 8191}, one.low, one.high, 2)}, .reference = each(one.f),
+    cases.push_back({.op = one.op,
+                     .what = "large",
+                     .inputs = {uniform({5, 8191}, one.low, one.high, 2)},
+                     .reference = each(one.f),
                      .gradient = false});
-    cases.push_back({.op = one.op, .what = "empty", .inputs = {Tensor(DType::kF32, {0, 3})}, .reference = each(one.f), .gradient = false});
-    cases.push_back({.op = one.op, .what = "f64", .inputs = {as(DType::kF64, uniform({5}, one.low, one.high, 3))}, .reference = each(one.f),
-                     .rtol = 1e-14, .atol = 1e-15, .gradient = false});
+    cases.push_back(
+        {.op = one.op, .what = "empty", .inputs = {Tensor(DType::kF32, {0, 3})}, .reference = each(one.f), .gradient = false});
+    cases.push_back({.op = one.op,
+                     .what = "f64",
+                     .inputs = {as(DType::kF64, uniform({5}, one.low, one.high, 3))},
+                     .reference = each(one.f),
+                     .rtol = 1e-14,
+                     .atol = 1e-15,
+                     .gradient = false});
     if (one.op == "Identity") continue;
-    cases.push_back({.op = one.op, .what = "nan", .inputs = {f32({2}, {kNan, 1})}, .reference = each([&](double x) { return std::isnan(x) ? x : one.f(x); }),
+    cases.push_back({.op = one.op,
+                     .what = "nan",
+                     .inputs = {f32({2}, {kNan, 1})},
+                     .reference = each([&](double x) { return std::isnan(x) ? x : one.f(x); }),
                      .gradient = false});
   }
   for (const std::string op : {"Abs", "Neg", "Relu", "Sign"}) {
@@ -92,37 +139,74 @@ void add_unary_cases(Cases& cases) {
     for (DType type : {DType::kI64, DType::kI32, DType::kI8})
       cases.push_back({.op = op, .what = std::string(name(type)), .inputs = {as(type, values)}, .reference = each(f)});
   }
-  cases.push_back({.op = "Exp", .what = "limits", .inputs = {f32({5}, {kInf, -kInf, 89, -104, 0})},
-                   .reference = fixed(f32({5}, {kInf, 0, kInf, 0, 1})), .gradient = false});
-  cases.push_back({.op = "Log", .what = "limits", .inputs = {f32({4}, {kInf, 0, -1, 1})}, .reference = fixed(f32({4}, {kInf, -kInf, kNan, 0})),
+  cases.push_back({.op = "Exp",
+                   .what = "limits",
+                   .inputs = {f32({5}, {kInf, -kInf, 89, -104, 0})},
+                   .reference = fixed(f32({5}, {kInf, 0, kInf, 0, 1})),
                    .gradient = false});
-  cases.push_back({.op = "Sin", .what = "large angles", .inputs = {f32({3}, {1e5f, -1e6f, 1e10f})}, .reference = each([](double x) { return std::sin(x); }),
+  cases.push_back({.op = "Log",
+                   .what = "limits",
+                   .inputs = {f32({4}, {kInf, 0, -1, 1})},
+                   .reference = fixed(f32({4}, {kInf, -kInf, kNan, 0})),
                    .gradient = false});
-  cases.push_back({.op = "Sigmoid", .what = "limits", .inputs = {f32({4}, {kInf, -kInf, 200, -200})}, .reference = fixed(f32({4}, {1, 0, 1, 0})),
+  cases.push_back({.op = "Sin",
+                   .what = "large angles",
+                   .inputs = {f32({3}, {1e5f, -1e6f, 1e10f})},
+                   .reference = each([](double x) { return std::sin(x); }),
                    .gradient = false});
-  cases.push_back({.op = "Tanh", .what = "limits", .inputs = {f32({4}, {kInf, -kInf, 200, -200})}, .reference = fixed(f32({4}, {1, -1, 1, -1})),
+  cases.push_back({.op = "Sigmoid",
+                   .what = "limits",
+                   .inputs = {f32({4}, {kInf, -kInf, 200, -200})},
+                   .reference = fixed(f32({4}, {1, 0, 1, 0})),
                    .gradient = false});
-  cases.push_back({.op = "Round", .what = "halves go to even", .inputs = {f32({6}, {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 1e9f})},
+  cases.push_back({.op = "Tanh",
+                   .what = "limits",
+                   .inputs = {f32({4}, {kInf, -kInf, 200, -200})},
+                   .reference = fixed(f32({4}, {1, -1, 1, -1})),
+                   .gradient = false});
+  cases.push_back({.op = "Round",
+                   .what = "halves go to even",
+                   .inputs = {f32({6}, {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 1e9f})},
                    .reference = fixed(f32({6}, {0, 2, 2, 0, -2, 1e9f}))});
-  cases.push_back({.op = "Gelu", .what = "tanh", .inputs = {uniform({3, 7})}, .attributes = {{"approximate", std::string("tanh")}},
+  cases.push_back({.op = "Gelu",
+                   .what = "tanh",
+                   .inputs = {uniform({3, 7})},
+                   .attributes = {{"approximate", std::string("tanh")}},
                    .reference = each(gelu_tanh)});
-  cases.push_back({.op = "LeakyRelu", .what = "alpha", .inputs = {uniform({3, 7})}, .attributes = {{"alpha", 0.25f}},
+  cases.push_back({.op = "LeakyRelu",
+                   .what = "alpha",
+                   .inputs = {uniform({3, 7})},
+                   .attributes = {{"alpha", 0.25f}},
                    .reference = each([](double x) { return x < 0 ? 0.25 * x : x; })});
-  cases.push_back({.op = "Elu", .what = "alpha", .inputs = {uniform({3, 7})}, .attributes = {{"alpha", 0.5f}},
+  cases.push_back({.op = "Elu",
+                   .what = "alpha",
+                   .inputs = {uniform({3, 7})},
+                   .attributes = {{"alpha", 0.5f}},
                    .reference = each([](double x) { return x < 0 ? 0.5 * std::expm1(x) : x; })});
-  cases.push_back({.op = "HardSigmoid", .what = "alpha beta", .inputs = {uniform({3, 7})}, .attributes = {{"alpha", 0.5f}, {"beta", 0.25f}},
+  cases.push_back({.op = "HardSigmoid",
+                   .what = "alpha beta",
+                   .inputs = {uniform({3, 7})},
+                   .attributes = {{"alpha", 0.5f}, {"beta", 0.25f}},
                    .reference = each([](double x) { return std::clamp(0.5 * x + 0.25, 0.0, 1.0); })});
-  cases.push_back({.op = "Not", .inputs = {booleans({3}, {true, false, true})}, .reference = each([](double x) { return x == 0; })});
+  cases.push_back(
+      {.op = "Not", .inputs = {booleans({3}, {true, false, true})}, .reference = each([](double x) { return x == 0; })});
   const Tensor odd = f32({5}, {kNan, kInf, -kInf, 0, 1});
   cases.push_back({.op = "IsNaN", .inputs = {odd}, .reference = each([](double x) { return std::isnan(x); })});
   cases.push_back({.op = "IsInf", .inputs = {odd}, .reference = each([](double x) { return std::isinf(x); })});
-  cases.push_back({.op = "IsInf", .what = "negative only", .inputs = {odd}, .attributes = {{"detect_positive", int64_t{0}}},
+  cases.push_back({.op = "IsInf",
+                   .what = "negative only",
+                   .inputs = {odd},
+                   .attributes = {{"detect_positive", int64_t{0}}},
                    .reference = each([](double x) { return std::isinf(x) && x < 0; })});
-  cases.push_back({.op = "Identity", .what = "strings", .inputs = {strings({2}, {"a", "a longer text than fits in place"})},
+  cases.push_back({.op = "Identity",
+                   .what = "strings",
+                   .inputs = {strings({2}, {"a", "a longer text than fits in place"})},
                    .reference = [](const std::vector<Tensor>& in) { return in; }});
   for (const Slope& one : kSlopes)
-    cases.push_back({.op = "tandem." + one.op, .inputs = {uniform({5, 9}, one.low, one.high), uniform({5, 9}, -2, 2, 9)},
-                     .attributes = one.attributes, .reference = product_with(one.slope)});
+    cases.push_back({.op = "tandem." + one.op,
+                     .inputs = {uniform({5, 9}, one.low, one.high), uniform({5, 9}, -2, 2, 9)},
+                     .attributes = one.attributes,
+                     .reference = product_with(one.slope)});
   add_clip_cases(cases);
 }
 

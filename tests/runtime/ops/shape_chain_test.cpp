@@ -1,5 +1,5 @@
-// The chains of shape arithmetic that exporters write around Reshape, Expand and Slice: what the rules know with symbols, and what a run
-// gives for several batch sizes.
+// The chains of shape arithmetic that exporters write around Reshape, Expand and Slice: what the rules know with symbols, and
+// what a run gives for several batch sizes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -39,7 +39,8 @@ TEST(ShapeChain, ReshapeByGatheredSizeKeepsTheSymbol) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
   const ValueId size = add(graph, "Gather", {add(graph, "Shape", {x}), graph.add_constant("zero", Tensor::scalar<int64_t>(0))});
-  const ValueId shape = add(graph, "Concat", {add(graph, "Unsqueeze", {size, ints(graph, {0})}), ints(graph, {-1})}, {{"axis", int64_t{0}}});
+  const ValueId shape =
+      add(graph, "Concat", {add(graph, "Unsqueeze", {size, ints(graph, {0})}), ints(graph, {-1})}, {{"axis", int64_t{0}}});
   graph.outputs = {add(graph, "Reshape", {x, shape})};
   Executor executor(make_plan(graph, {.bounds = {{"batch", 8}}}));
   EXPECT_EQ(symbolic(executor.plan().graph), "[batch, 12]");
