@@ -20,15 +20,18 @@ namespace {
 
 const Usage kUsageText = {
     "tandem serve --repository DIR [--http-port 8000]",
-    "Serves every model found at DIR/<model>/<version>/model.onnx over HTTP (Open Inference Protocol v2: the clients of Triton and KServe\n"
+    "Serves every model found at DIR/<model>/<version>/model.onnx over HTTP (Open Inference Protocol v2: the clients of Triton "
+    "and KServe\n"
     "work unchanged). A version that fails to load does not stop the others; `curl -XPOST HOST/v2/repository/index` tells why.\n"
     "SIGTERM or Ctrl-C finishes what was begun, at most --exit-timeout seconds long; a second one ends at once.\n"
-    "Exit codes: 0 stopped after finishing everything, 2 wrong options or repository, 4 the port cannot be used, or requests were cut off at\n"
+    "Exit codes: 0 stopped after finishing everything, 2 wrong options or repository, 4 the port cannot be used, or requests "
+    "were cut off at\n"
     "--exit-timeout, 130 or 143 after a second Ctrl-C or SIGTERM.",
     "  tandem serve --repository models\n"
     "  curl localhost:8000/                                  what is there\n"
     "  curl localhost:8000/v2/models/mlp                     inputs and outputs of a model\n"
-    "  curl localhost:8000/v2/models/mlp/infer -d '{\"inputs\": [{\"name\": \"x\", \"shape\": [1, 2], \"datatype\": \"FP32\", \"data\": [1, 2]}]}'\n"
+    "  curl localhost:8000/v2/models/mlp/infer -d '{\"inputs\": [{\"name\": \"x\", \"shape\": [1, 2], \"datatype\": \"FP32\", "
+    "\"data\": [1, 2]}]}'\n"
     "  tandem serve --repository models --http-port 0 --json   any free port, told as JSON\n"
     "  tandem serve --repository models --lanes 4 --threads 2   4 requests at once, 2 threads each\n",
 };
@@ -62,11 +65,16 @@ class StopSignals {
 void print_limits(const InferenceServerOptions& options, bool json) {
   const Limits& limits = options.http.limits;
   const std::pair<std::string_view, int64_t> rows[] = {
-      {"request_bytes", limits.request_bytes},         {"request_header_bytes", limits.request_header_bytes},
-      {"request_headers", limits.request_headers},     {"request_tensors", limits.request_tensors},
-      {"request_timeout_ms", limits.request_timeout_ms}, {"json_depth", limits.json_depth},
-      {"connections", limits.connections},             {"queue_length", limits.queue_length},
-      {"max_batch", options.max_batch},                {"model_bytes", limits.model_bytes},
+      {"request_bytes", limits.request_bytes},
+      {"request_header_bytes", limits.request_header_bytes},
+      {"request_headers", limits.request_headers},
+      {"request_tensors", limits.request_tensors},
+      {"request_timeout_ms", limits.request_timeout_ms},
+      {"json_depth", limits.json_depth},
+      {"connections", limits.connections},
+      {"queue_length", limits.queue_length},
+      {"max_batch", options.max_batch},
+      {"model_bytes", limits.model_bytes},
       {"tensor_bytes", limits.tensor_bytes},
   };
   nlohmann::ordered_json object;
@@ -81,12 +89,22 @@ void print_ready(const InferenceServer& server, const std::string& host, bool js
   nlohmann::ordered_json models = nlohmann::json::array();
   for (const ModelListing& listing : server.repository().listings()) {
     const std::string name = listing.version > 0 ? fmt::format("{}/{}", listing.name, listing.version) : listing.name;
-    models.push_back({{"name", listing.name}, {"version", std::to_string(listing.version)}, {"ready", listing.ready}, {"reason", listing.reason}});
-    if (listing.ready) names += (names.empty() ? "" : ", ") + name;
-    else fmt::print(stderr, "tandem serve: {} is not served: {}\n", name, listing.reason);
+    models.push_back({{"name", listing.name},
+                      {"version", std::to_string(listing.version)},
+                      {"ready", listing.ready},
+                      {"reason", listing.reason}});
+    if (listing.ready)
+      names += (names.empty() ? "" : ", ") + name;
+    else
+      fmt::print(stderr, "tandem serve: {} is not served: {}\n", name, listing.reason);
   }
-  if (json) fmt::print("{}\n", nlohmann::ordered_json{{"event", "ready"}, {"url", url}, {"port", server.port()}, {"lanes", server.lanes()}, {"models", models}}.dump());
-  else fmt::print("ready: {} (models: {})\n", url, names.empty() ? "none" : names);
+  if (json)
+    fmt::print("{}\n",
+               nlohmann::ordered_json{
+                   {"event", "ready"}, {"url", url}, {"port", server.port()}, {"lanes", server.lanes()}, {"models", models}}
+                   .dump());
+  else
+    fmt::print("ready: {} (models: {})\n", url, names.empty() ? "none" : names);
   std::fflush(stdout);
 }
 
@@ -104,8 +122,10 @@ int drain(InferenceServer& server, const StopSignals& signals, std::chrono::seco
   while (stopped.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
     if (const int number = signals.wait_for(std::chrono::milliseconds(20))) std::_Exit(128 + number);
   const bool whole = stopped.get();
-  if (json) fmt::print("{{\"event\": \"stopped\", \"whole\": {}}}\n", whole);
-  else fmt::print("stopped{}\n", whole ? "" : ": requests were cut off at --exit-timeout");
+  if (json)
+    fmt::print("{{\"event\": \"stopped\", \"whole\": {}}}\n", whole);
+  else
+    fmt::print("stopped{}\n", whole ? "" : ": requests were cut off at --exit-timeout");
   std::fflush(stdout);
   if (!whole) std::_Exit(kEnvironment);  // what still runs on a lane is not waited for
   return kOk;
@@ -122,12 +142,15 @@ int serve_command(int argc, char** argv) {
   options.add_options()("repository,r", po::value(&repository), "folder of models (also as a plain word)")(
       "http-port", po::value(&http.port)->default_value(8000), "port; 0 takes a free one and prints it")(
       "host", po::value(&http.host)->default_value("127.0.0.1"), "address to listen on; 0.0.0.0 for all")(
-      "lanes", po::value(&server_options.lanes)->default_value(0), "requests computed at once; 0: as many as processors / threads")(
+      "lanes", po::value(&server_options.lanes)->default_value(0),
+      "requests computed at once; 0: as many as processors / threads")(
       "threads", po::value(&server_options.threads)->default_value(1), "threads of each lane")(
       "versions", po::value(&versions)->default_value("latest"), "which versions: latest, latest:N, all, or a list such as 1,3")(
       "max-batch", po::value(&server_options.max_batch)->default_value(1024), "rows of one request at most")(
-      "max-body", po::value(&http.limits.request_bytes)->default_value(http.limits.request_bytes), "bytes of one request at most")(
-      "queue-length", po::value(&http.limits.queue_length)->default_value(http.limits.queue_length), "requests waiting for one model at most")(
+      "max-body", po::value(&http.limits.request_bytes)->default_value(http.limits.request_bytes),
+      "bytes of one request at most")("queue-length",
+                                      po::value(&http.limits.queue_length)->default_value(http.limits.queue_length),
+                                      "requests waiting for one model at most")(
       "connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
       "exit-timeout", po::value(&exit_timeout)->default_value(exit_timeout), "seconds that a stop may take")(
       "limits", "print what a request may be at most, and leave");

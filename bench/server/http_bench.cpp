@@ -1,8 +1,8 @@
-// What HTTP adds to an inference: a closed loop over 1 and 32 keep-alive connections against a server in this process, beside the same model
-// run by an Executor directly and beside a request that computes nothing (/v2/health/live).
+// What HTTP adds to an inference: a closed loop over 1 and 32 keep-alive connections against a server in this process, beside the
+// same model run by an Executor directly and beside a request that computes nothing (/v2/health/live).
 //
-// The answer over HTTP is compared with the in-process one, bit for bit, before anything is timed. Rounds of all cases are interleaved; the
-// figures are percentiles over all rounds. Usage: http_bench [rounds] [requests a round]
+// The answer over HTTP is compared with the in-process one, bit for bit, before anything is timed. Rounds of all cases are
+// interleaved; the figures are percentiles over all rounds. Usage: http_bench [rounds] [requests a round]
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
@@ -62,7 +62,8 @@ class Connection {
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    check(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, ErrorCode::kUnavailable, "cannot connect", port);
+    check(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, ErrorCode::kUnavailable,
+          "cannot connect", port);
     const int on = 1;
     ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
@@ -74,7 +75,8 @@ class Connection {
   void send(std::string_view request) {
     sent_ = Clock::now();
     answer_.clear();
-    check(::send(socket_, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()), ErrorCode::kUnavailable, "send failed");
+    check(::send(socket_, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()),
+          ErrorCode::kUnavailable, "send failed");
   }
   // Reads what is there; true once the answer is whole.
   bool receive() {
@@ -110,8 +112,10 @@ void closed_loop(std::vector<Connection>& connections, std::string_view request,
       if (waits[i].fd < 0 || (connections.size() > 1 && !(waits[i].revents & POLLIN))) continue;
       if (!connections[i].receive()) continue;
       times.push_back(connections[i].microseconds());
-      if (sent++ < count) connections[i].send(request);
-      else waits[i].fd = -1, --open;
+      if (sent++ < count)
+        connections[i].send(request);
+      else
+        waits[i].fd = -1, --open;
     }
   }
 }
@@ -121,8 +125,10 @@ std::string http_request(std::string_view path, std::string_view body, std::stri
 }
 
 std::string binary_request(const Tensor& x) {
-  std::string body = fmt::format(R"({{"inputs":[{{"name":"x","shape":[{},30],"datatype":"FP32","parameters":{{"binary_data_size":{}}}}}],)"
-                                 R"("parameters":{{"binary_data_output":true}}}})", x.shape()[0], x.bytes());
+  std::string body =
+      fmt::format(R"({{"inputs":[{{"name":"x","shape":[{},30],"datatype":"FP32","parameters":{{"binary_data_size":{}}}}}],)"
+                  R"("parameters":{{"binary_data_output":true}}}})",
+                  x.shape()[0], x.bytes());
   const std::string header = fmt::format("Inference-Header-Content-Length: {}\r\n", body.size());
   body.append(reinterpret_cast<const char*>(x.view().data), x.bytes());
   return http_request("/v2/models/mlp/infer", body, header);
@@ -131,7 +137,9 @@ std::string binary_request(const Tensor& x) {
 std::string json_request(const Tensor& x) {
   std::string data;
   for (float value : x.as<float>()) data += fmt::format("{}{}", data.empty() ? "" : ",", value);
-  return http_request("/v2/models/mlp/infer", fmt::format(R"({{"inputs":[{{"name":"x","shape":[{},30],"datatype":"FP32","data":[{}]}}]}})", x.shape()[0], data));
+  return http_request(
+      "/v2/models/mlp/infer",
+      fmt::format(R"({{"inputs":[{{"name":"x","shape":[{},30],"datatype":"FP32","data":[{}]}}]}})", x.shape()[0], data));
 }
 
 double percentile(std::vector<double>& times, double share) {
@@ -212,10 +220,11 @@ void bench(int rounds, int count) {
     }
   fmt::print("{:<40} {:>9} {:>9} {:>12}\n", "MLP 30-256-256-2", "p50 us", "p99 us", "requests/s");
   for (size_t i = 0; i < cases.size(); ++i)
-    fmt::print("{:<40} {:>9.1f} {:>9.1f} {:>12.0f}\n", cases[i].name, percentile(cases[i].times, 0.5), percentile(cases[i].times, 0.99),
-               static_cast<double>(cases[i].times.size()) / seconds[i]);
+    fmt::print("{:<40} {:>9.1f} {:>9.1f} {:>12.0f}\n", cases[i].name, percentile(cases[i].times, 0.5),
+               percentile(cases[i].times, 0.99), static_cast<double>(cases[i].times.size()) / seconds[i]);
   fmt::print("HTTP adds at p50, batch 1, 1 connection: {:.1f} us binary, {:.1f} us JSON\n",
-             percentile(cases[3].times, 0.5) - percentile(cases[0].times, 0.5), percentile(cases[4].times, 0.5) - percentile(cases[0].times, 0.5));
+             percentile(cases[3].times, 0.5) - percentile(cases[0].times, 0.5),
+             percentile(cases[4].times, 0.5) - percentile(cases[0].times, 0.5));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // Between the front ends and the lanes: a bounded queue for each model and the rule by which requests leave it.
 //
-// The one rule so far is ImmediateScheduler: each request runs alone, in the order of its coming, as soon as a lane is free. A dynamic
-// batcher is another Scheduler: it sees the same Work, whose `rows` may be put together. Tensors are none of this folder's business.
+// The one rule so far is ImmediateScheduler: each request runs alone, in the order of its coming, as soon as a lane is free. A
+// dynamic batcher is another Scheduler: it sees the same Work, whose `rows` may be put together. Tensors are none of this
+// folder's business.
 #pragma once
 
 #include <atomic>
@@ -16,11 +17,12 @@
 
 namespace tandem {
 
-// One request on its way. Exactly one of `run` and `drop` is called, once, on a lane's thread or (drop) on the one that stops the lanes.
+// One request on its way. Exactly one of `run` and `drop` is called, once, on a lane's thread or (drop) on the one that stops the
+// lanes.
 struct Work {
   int64_t rows = 1;
-  Clock::TimePoint queued{};                    // when submit took it
-  std::optional<Clock::TimePoint> deadline;     // to be begun by
+  Clock::TimePoint queued{};                 // when submit took it
+  std::optional<Clock::TimePoint> deadline;  // to be begun by
   std::function<void(int lane, Clock::TimePoint begun)> run;
   std::function<void(const Error& reason)> drop;
 };
@@ -29,8 +31,8 @@ struct Work {
 class Workers {
  public:
   virtual ~Workers() = default;
-  // Calls `task` on a lane, or `dropped` if the lanes stop before its turn. Throws Unavailable, and calls neither, if they have stopped.
-  // `task` must not throw.
+  // Calls `task` on a lane, or `dropped` if the lanes stop before its turn. Throws Unavailable, and calls neither, if they have
+  // stopped. `task` must not throw.
   virtual void submit(std::function<void(int lane)> task, std::function<void(const Error&)> dropped) = 0;
 };
 

@@ -15,7 +15,8 @@ void add_texts(const Node& node, std::string_view attribute, CategorySet& known)
 
 void add_constant_texts(const Graph& graph, const Node& node, CategorySet& known) {
   for (ValueId id : node.inputs) {
-    if (id == kNoValue || graph.value(id).kind != ValueKind::kConstant || graph.value(id).data.dtype() != DType::kString) continue;
+    if (id == kNoValue || graph.value(id).kind != ValueKind::kConstant || graph.value(id).data.dtype() != DType::kString)
+      continue;
     for (std::string_view text : graph.value(id).data.as<std::string_view>()) known.emplace(text);
   }
 }
@@ -61,7 +62,8 @@ Categories Categories::of(const Graph& graph) {
 int64_t Categories::count_unknown(std::string_view input, ConstTensorView texts) const {
   const auto found = by_input_.find(input);
   if (found == by_input_.end() || texts.dtype != DType::kString) return 0;
-  return std::ranges::count_if(texts.as<std::string_view>(), [&](std::string_view text) { return !found->second.contains(text); });
+  return std::ranges::count_if(texts.as<std::string_view>(),
+                               [&](std::string_view text) { return !found->second.contains(text); });
 }
 
 }  // namespace tandem

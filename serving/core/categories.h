@@ -16,8 +16,9 @@ using CategorySet = std::set<std::string, std::less<>>;
 
 class Categories {
  public:
-  // Follows each text input through nodes that hand texts on (Reshape, Identity, Where, ...) to the encoders that read them. Texts that the
-  // graph compares the input with (a marker of missing values) count as known. An input without an encoder has no entry.
+  // Follows each text input through nodes that hand texts on (Reshape, Identity, Where, ...) to the encoders that read them.
+  // Texts that the graph compares the input with (a marker of missing values) count as known. An input without an encoder has no
+  // entry.
   static Categories of(const Graph& graph);
 
   const std::map<std::string, CategorySet, std::less<>>& by_input() const { return by_input_; }

@@ -8,7 +8,8 @@
 namespace tandem {
 namespace {
 
-// Exporters often leave the batch unnamed. If no input names its first dimension and none fixes it, it is the batch in all of them.
+// Exporters often leave the batch unnamed. If no input names its first dimension and none fixes it, it is the batch in all of
+// them.
 void share_batch_symbol(Graph& graph) {
   const auto unnamed = [&](ValueId id) {
     const std::optional<Dims>& dims = graph.value(id).type.dims;
@@ -54,9 +55,12 @@ int64_t Model::limit_of(std::string_view symbol) const {
 void Model::check_limits(std::span<const ConstTensorView> inputs) const {
   visit_symbols(signature_, inputs, [&](const std::string& symbol, int64_t size) {
     if (size <= limit_of(symbol)) return;
-    require(symbol != signature_.batch_symbol, "inference request batch-size must be <= " + std::to_string(options_.max_batch) + " for '" +
-                                                   name_ + "' (the server's --max-batch)", size);
-    require(false, "dimension '" + symbol + "' must be <= " + std::to_string(options_.max_dimension) + " for '" + name_ + "'", size);
+    require(symbol != signature_.batch_symbol,
+            "inference request batch-size must be <= " + std::to_string(options_.max_batch) + " for '" + name_ +
+                "' (the server's --max-batch)",
+            size);
+    require(false, "dimension '" + symbol + "' must be <= " + std::to_string(options_.max_dimension) + " for '" + name_ + "'",
+            size);
   });
 }
 

@@ -20,11 +20,11 @@ namespace tandem {
 
 struct ModelOptions {
   int lanes = 1;
-  int threads = 1;                    // OpenMP team of a lane
-  int64_t batch = 64;                 // rows that memory is planned for at first
-  int64_t max_batch = 1024;           // rows of one request at most (--max-batch)
-  int64_t max_dimension = 65'536;     // any other symbolic dimension at most
-  int64_t memory_limit = INT64_MAX;   // bytes of one plan
+  int threads = 1;                   // OpenMP team of a lane
+  int64_t batch = 64;                // rows that memory is planned for at first
+  int64_t max_batch = 1024;          // rows of one request at most (--max-batch)
+  int64_t max_dimension = 65'536;    // any other symbolic dimension at most
+  int64_t memory_limit = INT64_MAX;  // bytes of one plan
 };
 
 class Model {
@@ -41,8 +41,8 @@ class Model {
   int64_t max_batch() const { return signature_.batched ? options_.max_batch : 0; }
   int64_t peak_bytes() const;
 
-  // Throws InvalidArgument unless every symbolic dimension of `inputs` (in the order of the signature, ranks right) is within its limit.
-  // Any thread.
+  // Throws InvalidArgument unless every symbolic dimension of `inputs` (in the order of the signature, ranks right) is within its
+  // limit. Any thread.
   void check_limits(std::span<const ConstTensorView> inputs) const;
 
   // Runs on the calling thread, which must be the owner of `lane`. Rows beyond the planned ones make a larger plan first.

@@ -53,7 +53,8 @@ void ModelRepository::scan_model(const std::string& name, const VersionPolicy& p
   for (int64_t version : selected) listings_.push_back(load_version(name, version, load, limits));
 }
 
-ModelListing ModelRepository::load_version(const std::string& name, int64_t version, const Loader& load, const Limits& limits) const {
+ModelListing ModelRepository::load_version(const std::string& name, int64_t version, const Loader& load,
+                                           const Limits& limits) const {
   ModelListing listing{name, version, false, "", nullptr};
   try {
     const std::string folder = name + "/" + std::to_string(version);

@@ -1,7 +1,7 @@
 // The models of a folder: <root>/<model>/<version>/model.onnx (+ manifest.json), read once at the start.
 //
-// A version that fails to load does not stop the others: it is listed as UNAVAILABLE with the reason. Loading and unloading at run time
-// will replace entries here; requests hold handles of their own, so nothing else will have to change.
+// A version that fails to load does not stop the others: it is listed as UNAVAILABLE with the reason. Loading and unloading at
+// run time will replace entries here; requests hold handles of their own, so nothing else will have to change.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ namespace tandem {
 
 struct ModelListing {
   std::string name;
-  int64_t version = 0;          // 0: the model has no version at all
+  int64_t version = 0;  // 0: the model has no version at all
   bool ready = false;
-  std::string reason;           // why it is not ready
-  std::shared_ptr<Model> model; // null unless ready
+  std::string reason;            // why it is not ready
+  std::shared_ptr<Model> model;  // null unless ready
 };
 
 class ModelRepository {
@@ -37,8 +37,8 @@ class ModelRepository {
   // Scans and loads. Throws NotFound or InvalidArgument if `root` itself is no readable folder.
   ModelRepository(std::filesystem::path root, const VersionPolicy& policy, const Loader& load, const Limits& limits);
 
-  // The version asked for, or the highest that is ready. Throws NotFound ("Request for unknown model: ...") if there is none of that name
-  // or number, Unavailable with the reason if it is there and not ready.
+  // The version asked for, or the highest that is ready. Throws NotFound ("Request for unknown model: ...") if there is none of
+  // that name or number, Unavailable with the reason if it is there and not ready.
   std::shared_ptr<Model> find(std::string_view name, std::optional<int64_t> version = {}) const;
   // Ascending. Empty for an unknown name.
   std::vector<int64_t> ready_versions(std::string_view name) const;

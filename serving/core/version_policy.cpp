@@ -54,7 +54,8 @@ std::vector<int64_t> select_versions(std::vector<int64_t> available, const Versi
     const int64_t extra = static_cast<int64_t>(available.size()) - policy.latest;
     if (extra > 0) available.erase(available.begin(), available.begin() + extra);
   } else if (policy.kind == VersionPolicy::Kind::kSpecific) {
-    std::erase_if(available, [&](int64_t version) { return std::ranges::find(policy.versions, version) == policy.versions.end(); });
+    std::erase_if(available,
+                  [&](int64_t version) { return std::ranges::find(policy.versions, version) == policy.versions.end(); });
   }
   return available;
 }

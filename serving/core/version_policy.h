@@ -11,8 +11,8 @@ namespace tandem {
 struct VersionPolicy {
   enum class Kind : uint8_t { kLatest, kAll, kSpecific };
   Kind kind = Kind::kLatest;
-  int64_t latest = 1;              // kLatest: how many of the highest
-  std::vector<int64_t> versions;   // kSpecific
+  int64_t latest = 1;             // kLatest: how many of the highest
+  std::vector<int64_t> versions;  // kSpecific
 };
 
 // "latest", "latest:2", "all" or "1,3". Throws InvalidArgument naming the text and the forms allowed.

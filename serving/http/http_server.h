@@ -1,8 +1,10 @@
-// An HTTP/1.1 server over plain sockets: keep-alive, pipelining, chunked bodies, Expect: 100-continue; one gathered write an answer.
+// An HTTP/1.1 server over plain sockets: keep-alive, pipelining, chunked bodies, Expect: 100-continue; one gathered write an
+// answer.
 //
-// It is made to stand without a proxy before it. Everything a client can make large or slow has a limit (Limits): headers (431, 414), body
-// (413), chunks, time from the first byte of a request to its last (408), connections (503 and close). A request whose length can be read
-// in two ways is refused (400) and the connection closed. Sessions belong to one thread each, so they need no locks.
+// It is made to stand without a proxy before it. Everything a client can make large or slow has a limit (Limits): headers (431,
+// 414), body (413), chunks, time from the first byte of a request to its last (408), connections (503 and close). A request whose
+// length can be read in two ways is refused (400) and the connection closed. Sessions belong to one thread each, so they need no
+// locks.
 #pragma once
 
 #include <chrono>
@@ -31,8 +33,8 @@ class HttpServer {
   ~HttpServer();
 
   int port() const;
-  // Stops accepting, answers what has been begun, closes idle connections, waits. False if the time did not suffice; what was left is then
-  // closed unanswered. To be called once.
+  // Stops accepting, answers what has been begun, closes idle connections, waits. False if the time did not suffice; what was
+  // left is then closed unanswered. To be called once.
   bool stop(std::chrono::milliseconds timeout);
 
  private:

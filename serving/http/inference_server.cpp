@@ -36,11 +36,15 @@ ModelOptions model_options(const InferenceServerOptions& options, int lanes) {
 // In the order in which they need each other; the destructor ends what runs before anything goes.
 struct InferenceServer::Parts {
   explicit Parts(const InferenceServerOptions& options)
-      : lanes(lane_options(options)), workers(lanes), metrics(options.version),
+      : lanes(lane_options(options)),
+        workers(lanes),
+        metrics(options.version),
         repository(options.repository, options.versions,
                    onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits), options.http.limits),
-        service(repository, metrics, workers, clock, {.version = options.version, .lanes = static_cast<int>(lanes.size()), .limits = options.http.limits}) {
-    http.emplace(options.http, [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
+        service(repository, metrics, workers, clock,
+                {.version = options.version, .lanes = static_cast<int>(lanes.size()), .limits = options.http.limits}) {
+    http.emplace(options.http,
+                 [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
   }
   ~Parts() {
     lanes.stop(Lane::Stop::kDrop);  // first: what they finish may still be sent

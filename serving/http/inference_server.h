@@ -18,7 +18,7 @@ struct InferenceServerOptions {
   int lanes = 0;           // 0: as many as the processors allow
   int threads = 1;         // of each lane
   int64_t max_batch = 1024;
-  std::string version;     // of the program
+  std::string version;  // of the program
 };
 
 class InferenceServer {

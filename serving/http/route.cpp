@@ -50,7 +50,8 @@ struct Match {
 
 std::optional<Match> match_model(const std::vector<std::string_view>& path) {
   Match match{{Endpoint::kModelMetadata, decode(path[2]), 0}, "GET"};
-  if (!valid_model_name(match.route.model)) throw HttpFault{400, "not a model name: use letters, digits and _ - . + =, 128 at most"};
+  if (!valid_model_name(match.route.model))
+    throw HttpFault{400, "not a model name: use letters, digits and _ - . + =, 128 at most"};
   size_t next = 3;
   if (next < path.size() && path[next] == "versions") {
     if (next + 1 == path.size()) return std::nullopt;
@@ -61,10 +62,14 @@ std::optional<Match> match_model(const std::vector<std::string_view>& path) {
   if (next == path.size()) return match;
   if (next + 1 != path.size()) return std::nullopt;
   const std::string_view action = path[next];
-  if (action == "ready") match.route.endpoint = Endpoint::kModelReady;
-  else if (action == "config") match.route.endpoint = Endpoint::kModelConfig;
-  else if (action == "infer") match = {{Endpoint::kInfer, match.route.model, match.route.version}, "POST"};
-  else return std::nullopt;
+  if (action == "ready")
+    match.route.endpoint = Endpoint::kModelReady;
+  else if (action == "config")
+    match.route.endpoint = Endpoint::kModelConfig;
+  else if (action == "infer")
+    match = {{Endpoint::kInfer, match.route.model, match.route.version}, "POST"};
+  else
+    return std::nullopt;
   return match;
 }
 

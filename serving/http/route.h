@@ -8,16 +8,16 @@
 namespace tandem {
 
 enum class Endpoint : uint8_t {
-  kIndexPage,         // GET  /
-  kMetrics,           // GET  /metrics
-  kServerMetadata,    // GET  /v2
-  kLive,              // GET  /v2/health/live
-  kServerReady,       // GET  /v2/health/ready
-  kModelMetadata,     // GET  /v2/models/{model}[/versions/{version}]
-  kModelReady,        // GET  ... /ready
-  kModelConfig,       // GET  ... /config
-  kInfer,             // POST ... /infer
-  kRepositoryIndex,   // POST /v2/repository/index
+  kIndexPage,        // GET  /
+  kMetrics,          // GET  /metrics
+  kServerMetadata,   // GET  /v2
+  kLive,             // GET  /v2/health/live
+  kServerReady,      // GET  /v2/health/ready
+  kModelMetadata,    // GET  /v2/models/{model}[/versions/{version}]
+  kModelReady,       // GET  ... /ready
+  kModelConfig,      // GET  ... /config
+  kInfer,            // POST ... /infer
+  kRepositoryIndex,  // POST /v2/repository/index
 };
 
 struct Route {
@@ -26,8 +26,8 @@ struct Route {
   int64_t version = 0;  // 0: not named
 };
 
-// The query is ignored; HEAD goes where GET goes. Throws HttpFault 404 for a path that is none, 405 for a wrong method, 400 for a model name
-// or a version that cannot be one, whatever its encoding.
+// The query is ignored; HEAD goes where GET goes. Throws HttpFault 404 for a path that is none, 405 for a wrong method, 400 for a
+// model name or a version that cannot be one, whatever its encoding.
 Route route_of(std::string_view method, std::string_view target);
 
 // A refusal with its HTTP status, for what no ErrorCode says.

@@ -1,4 +1,5 @@
-// One connection of the HTTP server. Read by http_server.cpp alone: Asio and Beast are heavy, and none of their types leaves this folder.
+// One connection of the HTTP server. Read by http_server.cpp alone: Asio and Beast are heavy, and none of their types leaves this
+// folder.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <unordered_set>
 #include <utility>
+
 // Asio in C++20 mode relies on <optional> and <utility> being there already.
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
@@ -27,18 +29,17 @@
 
 namespace tandem::http_detail {
 
-
 namespace net = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using net::ip::tcp;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr int64_t kMostChunks = 65'536;                        // of one chunked body
-constexpr size_t kReadBytes = 64 << 10;                        // one read
-constexpr size_t kReserveBytes = 1 << 20;                      // of a body, before its bytes have come
-constexpr std::chrono::milliseconds kLinger{1'000};            // for a client to read the refusal of what it is still sending
-constexpr std::chrono::milliseconds kDrainGrace{250};          // for a request that is on its way when draining begins
+constexpr int64_t kMostChunks = 65'536;                // of one chunked body
+constexpr size_t kReadBytes = 64 << 10;                // one read
+constexpr size_t kReserveBytes = 1 << 20;              // of a body, before its bytes have come
+constexpr std::chrono::milliseconds kLinger{1'000};    // for a client to read the refusal of what it is still sending
+constexpr std::chrono::milliseconds kDrainGrace{250};  // for a request that is on its way when draining begins
 
 // A body that grows as bytes come, whatever length was announced.
 struct GrowingBody {
@@ -147,7 +148,8 @@ class Session : public std::enable_shared_from_this<Session> {
     if (state_ != State::kReading) return close();
     error_code ignored;
     socket_.cancel(ignored);
-    send(refusal(408, "the request took longer than " + std::to_string(limits().request_timeout_ms) + " ms to arrive"), true, true);
+    send(refusal(408, "the request took longer than " + std::to_string(limits().request_timeout_ms) + " ms to arrive"), true,
+         true);
   }
   void drain() {
     if (state_ == State::kIdle) deadline_ = std::min(deadline_, std::chrono::steady_clock::now() + kDrainGrace);
@@ -240,8 +242,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void reject(const error_code& error) {
     if (error == http::error::header_limit) {
       const bool in_first_line = parser_->get().target().empty();
-      return refuse(in_first_line ? refusal(414, "the request line is too long")
-                                  : refusal(431, "headers are longer than " + std::to_string(limits().request_header_bytes) + " bytes"));
+      return refuse(in_first_line
+                        ? refusal(414, "the request line is too long")
+                        : refusal(431, "headers are longer than " + std::to_string(limits().request_header_bytes) + " bytes"));
     }
     if (error == http::error::body_limit)
       return refuse(refusal(413, "the request body is larger than the limit of " + std::to_string(limits().request_bytes) +
@@ -296,8 +299,10 @@ class Session : public std::enable_shared_from_this<Session> {
     header_text_ += "\r\nDate: " + worker_->date + "\r\nContent-Length: " + std::to_string(response_.body.size());
     if (!response_.body.empty()) header_text_ += "\r\nContent-Type: " + response_.content_type;
     for (const auto& [name, value] : response_.headers) header_text_ += "\r\n" + name + ": " + value;
-    if (close_after) header_text_ += "\r\nConnection: close";
-    else if (parser_->get().version() < 11) header_text_ += "\r\nConnection: keep-alive";
+    if (close_after)
+      header_text_ += "\r\nConnection: close";
+    else if (parser_->get().version() < 11)
+      header_text_ += "\r\nConnection: keep-alive";
     header_text_ += "\r\n\r\n";
   }
 
@@ -324,10 +329,10 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_ = std::make_optional<Parser>();
   int64_t chunks_ = 0;
-  std::function<void(uint64_t, boost::beast::string_view, error_code&)> count_chunk_ =
-      [this](uint64_t, boost::beast::string_view, error_code& error) {
-        if (++chunks_ > kMostChunks) error = http::error::bad_chunk_extension;
-      };
+  std::function<void(uint64_t, boost::beast::string_view, error_code&)> count_chunk_ = [this](uint64_t, boost::beast::string_view,
+                                                                                              error_code& error) {
+    if (++chunks_ > kMostChunks) error = http::error::bad_chunk_extension;
+  };
   bool head_ = false, continued_ = false;
   std::string header_text_;
   HttpResponse response_;

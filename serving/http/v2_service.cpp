@@ -47,11 +47,15 @@ std::optional<int64_t> version_of(const Route& route) {
 
 int http_status(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidArgument: case ErrorCode::kAlreadyExists: case ErrorCode::kCancelled: return 400;
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kAlreadyExists:
+    case ErrorCode::kCancelled: return 400;
     case ErrorCode::kNotFound: return 404;
-    case ErrorCode::kOutOfMemory: case ErrorCode::kUnavailable: return 503;
+    case ErrorCode::kOutOfMemory:
+    case ErrorCode::kUnavailable: return 503;
     case ErrorCode::kDeadlineExceeded: return 504;
-    case ErrorCode::kDevice: case ErrorCode::kInternal: return 500;
+    case ErrorCode::kDevice:
+    case ErrorCode::kInternal: return 500;
   }
   return 500;
 }
@@ -87,9 +91,9 @@ V2Service::V2Service(const ModelRepository& repository, ServerMetrics& metrics, 
     std::vector<std::string> text_inputs;
     for (const auto& [input, known] : listing.model->categories().by_input()) text_inputs.push_back(input);
     served_.emplace(listing.model.get(),
-                    std::make_unique<Served>(Served{
-                        std::make_unique<ImmediateScheduler>(listing.name, options.limits.queue_length, workers, clock),
-                        metrics.add_model(listing.name, listing.version, text_inputs)}));
+                    std::make_unique<Served>(
+                        Served{std::make_unique<ImmediateScheduler>(listing.name, options.limits.queue_length, workers, clock),
+                               metrics.add_model(listing.name, listing.version, text_inputs)}));
   }
 }
 V2Service::~V2Service() = default;
@@ -114,7 +118,8 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
   switch (route.endpoint) {
     case Endpoint::kIndexPage: return index_page();
     case Endpoint::kMetrics: return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_.text()};
-    case Endpoint::kServerMetadata: return {200, "application/json", server_metadata_json(options_.server_name, options_.version)};
+    case Endpoint::kServerMetadata:
+      return {200, "application/json", server_metadata_json(options_.server_name, options_.version)};
     case Endpoint::kLive: return {};
     case Endpoint::kServerReady: return server_ready();
     case Endpoint::kModelReady: repository_.find(route.model, version_of(route)); return {};
@@ -190,7 +195,8 @@ void V2Service::run(Call& call, int lane, Clock::TimePoint begun) const {
     const std::span<const ConstTensorView> results = call.model->run(lane, call.views);
     std::vector<AnswerTensor> answers;
     for (const OutputChoice& choice : call.outputs)
-      answers.push_back({signature.outputs[choice.index].name, results[choice.index], choice.binary, choice.classes, signature.batched});
+      answers.push_back(
+          {signature.outputs[choice.index].name, results[choice.index], choice.binary, choice.classes, signature.batched});
     InferResponse answer = write_infer_response(call.model->name(), call.model->version(), call.id, answers);
     response.body = std::move(answer.body);
     if (answer.json_bytes) {
@@ -201,7 +207,8 @@ void V2Service::run(Call& call, int lane, Clock::TimePoint begun) const {
     return call.finish_with(std::current_exception());
   }
   const auto seconds = [](Clock::TimePoint::duration time) { return std::chrono::duration<double>(time).count(); };
-  call.metrics.succeed(seconds(clock_.now() - call.arrived), seconds(begun - call.arrived), signature.batched ? call.views[0].shape[0] : 1);
+  call.metrics.succeed(seconds(clock_.now() - call.arrived), seconds(begun - call.arrived),
+                       signature.batched ? call.views[0].shape[0] : 1);
   call.respond(std::move(response));
 }
 

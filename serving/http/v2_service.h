@@ -1,8 +1,8 @@
-// The Open Inference Protocol v2 over HTTP: routes a request to repository, scheduler and protocol, and turns errors into statuses.
-// Knows no socket; an HttpServer calls handle().
+// The Open Inference Protocol v2 over HTTP: routes a request to repository, scheduler and protocol, and turns errors into
+// statuses. Knows no socket; an HttpServer calls handle().
 //
-// The life of an inference request: parsed and held against the model's signature on the network thread, queued, run on a lane, its
-// answer written from the executor's memory on that same lane, sent by the network thread.
+// The life of an inference request: parsed and held against the model's signature on the network thread, queued, run on a lane,
+// its answer written from the executor's memory on that same lane, sent by the network thread.
 #pragma once
 
 #include <atomic>
@@ -29,7 +29,8 @@ struct V2Options {
 class V2Service {
  public:
   // Everything must outlive the service, and the service what it has handed to `workers`.
-  V2Service(const ModelRepository& repository, ServerMetrics& metrics, Workers& workers, const Clock& clock, const V2Options& options);
+  V2Service(const ModelRepository& repository, ServerMetrics& metrics, Workers& workers, const Clock& clock,
+            const V2Options& options);
   ~V2Service();
 
   void handle(const HttpRequest& request, const HttpRespond& respond);

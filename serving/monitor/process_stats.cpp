@@ -13,10 +13,13 @@ ProcessStats process_stats() {
   int64_t total = 0, resident = 0;
   if (std::ifstream file("/proc/self/statm"); file >> total >> resident) stats.resident_bytes = resident * sysconf(_SC_PAGESIZE);
   std::error_code error;
-  for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end; it.increment(error)) ++stats.open_fds;
+  for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end; it.increment(error))
+    ++stats.open_fds;
   if (rlimit limit{}; getrlimit(RLIMIT_NOFILE, &limit) == 0) stats.max_fds = static_cast<int64_t>(limit.rlim_cur);
   if (rusage usage{}; getrusage(RUSAGE_SELF, &usage) == 0) {
-    const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6; };
+    const auto seconds = [](const timeval& time) {
+      return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+    };
     stats.cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
   }
   return stats;

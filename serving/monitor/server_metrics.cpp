@@ -37,19 +37,20 @@ struct ServerMetrics::Families {
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& requests =
       family(registry, prometheus::BuildCounter(), "tandem_inference_requests_total", "Inference requests answered");
-  prometheus::Family<prometheus::Counter>& failures =
-      family(registry, prometheus::BuildCounter(), "tandem_inference_failures_total", "Inference requests refused or failed, by reason");
+  prometheus::Family<prometheus::Counter>& failures = family(
+      registry, prometheus::BuildCounter(), "tandem_inference_failures_total", "Inference requests refused or failed, by reason");
   prometheus::Family<prometheus::Counter>& rows =
       family(registry, prometheus::BuildCounter(), "tandem_inference_rows_total", "Rows of the requests answered");
-  prometheus::Family<prometheus::Counter>& unknown =
-      family(registry, prometheus::BuildCounter(), "tandem_unknown_categories_total", "Texts that the model's encoders do not know");
-  prometheus::Family<prometheus::Histogram>& duration = family(registry, prometheus::BuildHistogram(),
-                                                               "tandem_inference_request_duration_seconds", "From request read to answer");
+  prometheus::Family<prometheus::Counter>& unknown = family(
+      registry, prometheus::BuildCounter(), "tandem_unknown_categories_total", "Texts that the model's encoders do not know");
+  prometheus::Family<prometheus::Histogram>& duration =
+      family(registry, prometheus::BuildHistogram(), "tandem_inference_request_duration_seconds", "From request read to answer");
   prometheus::Family<prometheus::Histogram>& queue =
       family(registry, prometheus::BuildHistogram(), "tandem_inference_queue_duration_seconds", "Waiting for a lane");
   prometheus::Family<prometheus::Gauge>& in_flight =
       family(registry, prometheus::BuildGauge(), "tandem_inference_in_flight", "Requests taken and not yet answered");
-  prometheus::Family<prometheus::Gauge>& ready = family(registry, prometheus::BuildGauge(), "tandem_model_ready", "1 if it answers");
+  prometheus::Family<prometheus::Gauge>& ready =
+      family(registry, prometheus::BuildGauge(), "tandem_model_ready", "1 if it answers");
   prometheus::Family<prometheus::Counter>& http =
       family(registry, prometheus::BuildCounter(), "tandem_http_requests_total", "HTTP answers, by status class");
   prometheus::Family<prometheus::Gauge>& build = family(registry, prometheus::BuildGauge(), "tandem_build_info", "Always 1");
@@ -72,8 +73,11 @@ struct ServerMetrics::Families {
 class ServerMetrics::Families::Model : public ModelMetrics {
  public:
   Model(Families& all, const Labels& labels, std::span<const std::string> text_inputs)
-      : requests_(all.requests.Add(labels)), rows_(all.rows.Add(labels)), duration_(all.duration.Add(labels, latency_buckets())),
-        queue_(all.queue.Add(labels, latency_buckets())), in_flight_(all.in_flight.Add(labels)) {
+      : requests_(all.requests.Add(labels)),
+        rows_(all.rows.Add(labels)),
+        duration_(all.duration.Add(labels, latency_buckets())),
+        queue_(all.queue.Add(labels, latency_buckets())),
+        in_flight_(all.in_flight.Add(labels)) {
     constexpr std::array kReasons{"invalid", "rejected", "timeout", "internal"};
     const auto with = [&](const char* key, const std::string& value) {
       Labels extended = labels;
@@ -122,7 +126,8 @@ ModelMetrics& ServerMetrics::add_model(const std::string& model, int64_t version
   const std::lock_guard lock(families_->mutex);
   auto& entry = families_->models[{model, version}];
   if (!entry)
-    entry = std::make_unique<Families::Model>(*families_, Labels{{"model", model}, {"version", std::to_string(version)}}, text_inputs);
+    entry = std::make_unique<Families::Model>(*families_, Labels{{"model", model}, {"version", std::to_string(version)}},
+                                              text_inputs);
   return *entry;
 }
 

@@ -1,5 +1,5 @@
-// What the server counts, for Prometheus. A series exists for each model version that was found at load and for nothing a client can
-// make up; counters are safe from any thread.
+// What the server counts, for Prometheus. A series exists for each model version that was found at load and for nothing a client
+// can make up; counters are safe from any thread.
 //
 //   tandem_inference_requests_total{model,version}              answered right
 //   tandem_inference_failures_total{model,version,reason}       reason: invalid | rejected | timeout | internal

@@ -21,7 +21,8 @@ void best_of_row(std::span<const T> row, int64_t k, std::vector<std::string>& ou
     return !(at(b) > at(a)) && a < b;
   };
   std::partial_sort(order.begin(), order.begin() + k, order.end(), better);
-  for (int64_t i = 0; i < k; ++i) out.push_back(std::to_string(at(order[static_cast<size_t>(i)])) + ":" + std::to_string(order[static_cast<size_t>(i)]));
+  for (int64_t i = 0; i < k; ++i)
+    out.push_back(std::to_string(at(order[static_cast<size_t>(i)])) + ":" + std::to_string(order[static_cast<size_t>(i)]));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The names that the Open Inference Protocol v2 gives the element types: "FP32" on the wire, "TYPE_FP32" in a model's configuration.
+// The names that the Open Inference Protocol v2 gives the element types: "FP32" on the wire, "TYPE_FP32" in a model's
+// configuration.
 #pragma once
 
 #include <string>

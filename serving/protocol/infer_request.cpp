@@ -37,7 +37,9 @@ T get(const dom::element& element, const std::string& where, std::string_view wa
   return value;
 }
 
-dom::object object_of(const dom::element& element, const std::string& where) { return get<dom::object>(element, where, "an object"); }
+dom::object object_of(const dom::element& element, const std::string& where) {
+  return get<dom::object>(element, where, "an object");
+}
 dom::array array_of(const dom::element& element, const std::string& where) { return get<dom::array>(element, where, "an array"); }
 
 int64_t count_of(const dom::element& element, const std::string& where) {
@@ -85,9 +87,11 @@ class RequestReader {
     if (parameters) read_parameters(object_of(*parameters, "'parameters'"), request);
     if (!inputs) reject("the request has no 'inputs'");
     for (const dom::element input : array_of(*inputs, "'inputs'")) read_input(object_of(input, "each of 'inputs'"), request);
-    if (!binary_.empty()) reject("unexpected additional input data for model: " + std::to_string(binary_.size()) + " bytes are left over");
+    if (!binary_.empty())
+      reject("unexpected additional input data for model: " + std::to_string(binary_.size()) + " bytes are left over");
     if (outputs)
-      for (const dom::element output : array_of(*outputs, "'outputs'")) read_output(object_of(output, "each of 'outputs'"), request);
+      for (const dom::element output : array_of(*outputs, "'outputs'"))
+        read_output(object_of(output, "each of 'outputs'"), request);
     return request;
   }
 
@@ -95,7 +99,8 @@ class RequestReader {
   void read_parameters(const dom::object& parameters, InferRequest& request) const {
     const std::string where = "request parameters";
     for (const dom::key_value_pair parameter : parameters) {
-      if (parameter.key.starts_with("triton_")) reject(where + ": keys beginning with 'triton_' are reserved: " + quoted_name(parameter.key));
+      if (parameter.key.starts_with("triton_"))
+        reject(where + ": keys beginning with 'triton_' are reserved: " + quoted_name(parameter.key));
       if (parameter.key.starts_with("sequence_")) reject(where + ": sequences are not supported: " + quoted_name(parameter.key));
     }
     const auto [binary, timeout, priority] = members<3>(parameters, {"binary_data_output", "timeout", "priority"}, where);
@@ -121,7 +126,8 @@ class RequestReader {
     const DType dtype = dtype_of_wire_name(type);
     if (dtype == DType::kUndefined) reject(where + ": unknown datatype " + quoted_name(type));
     const Shape dims = shape_of(*shape, where);
-    const std::optional<int64_t> blob = parameters ? binary_size(object_of(*parameters, where + ": 'parameters'"), where) : std::nullopt;
+    const std::optional<int64_t> blob =
+        parameters ? binary_size(object_of(*parameters, where + ": 'parameters'"), where) : std::nullopt;
     if (blob.has_value() == data.has_value())
       reject(where + ": Input must set only one of the following fields: 'data', 'binary_data_size' in 'parameters'");
     input.tensor = blob ? tensor_of_binary(take(*blob, where), dtype, dims, input.name)

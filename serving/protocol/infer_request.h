@@ -1,7 +1,7 @@
 // An inference request of the Open Inference Protocol v2, from bytes to tensors. Knows no transport and no model.
 //
-// The body is JSON, followed by the binary tensors of the inputs that announce a "binary_data_size" (the binary tensor data extension).
-// Nothing is allocated by a size that the request merely claims, and nothing recurses on its depth.
+// The body is JSON, followed by the binary tensors of the inputs that announce a "binary_data_size" (the binary tensor data
+// extension). Nothing is allocated by a size that the request merely claims, and nothing recurses on its depth.
 #pragma once
 
 #include <chrono>
@@ -36,8 +36,8 @@ struct InferRequest {
   std::optional<std::chrono::microseconds> timeout;
 };
 
-// `json_bytes`: the value of Inference-Header-Content-Length; absent, the whole body is JSON. Integers out of their type's range, wrong
-// counts, unknown types and the rest throw InvalidArgument naming the field.
+// `json_bytes`: the value of Inference-Header-Content-Length; absent, the whole body is JSON. Integers out of their type's range,
+// wrong counts, unknown types and the rest throw InvalidArgument naming the field.
 InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits);
 
 // A name that came from a client, for a message: in quotes, cut at 128 bytes.

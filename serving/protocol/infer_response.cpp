@@ -39,7 +39,8 @@ void write_elements(JsonWriter& json, ConstTensorView view) {
 
 void write_data(JsonWriter& json, const AnswerTensor& output) {
   const auto reject = [&](std::string_view what) {
-    fail(ErrorCode::kInvalidArgument, "output " + quoted_name(output.name) + " " + std::string(what) + ": ask for it with binary_data");
+    fail(ErrorCode::kInvalidArgument,
+         "output " + quoted_name(output.name) + " " + std::string(what) + ": ask for it with binary_data");
   };
   json.key("data").begin_array();
   switch (output.view.dtype) {
@@ -47,7 +48,8 @@ void write_data(JsonWriter& json, const AnswerTensor& output) {
     case DType::kI16: write_elements<int16_t>(json, output.view); break;
     case DType::kU32: write_elements<uint32_t>(json, output.view); break;
     case DType::kU64: write_elements<uint64_t>(json, output.view); break;
-    case DType::kF16: case DType::kBF16: reject("has 16-bit floats, which have no JSON form"); break;
+    case DType::kF16:
+    case DType::kBF16: reject("has 16-bit floats, which have no JSON form"); break;
     case DType::kString:
       for (std::string_view text : output.view.as<std::string_view>())
         if (!is_utf8(text)) reject("holds bytes that are not UTF-8");

@@ -29,9 +29,12 @@ void append_number(std::string& out, T number) {
 
 template <class T>
 void append_float(std::string& out, T number) {
-  if (std::isfinite(number)) append_number(out, number);
-  else if (std::isnan(number)) out += "NaN";
-  else out += number > 0 ? "Infinity" : "-Infinity";
+  if (std::isfinite(number))
+    append_number(out, number);
+  else if (std::isnan(number))
+    out += "NaN";
+  else
+    out += number > 0 ? "Infinity" : "-Infinity";
 }
 
 }  // namespace

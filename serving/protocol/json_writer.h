@@ -1,7 +1,7 @@
 // Appends JSON to a string: no tree, no allocation but the string's own. Commas are put by looking at what stands last.
 //
-// Floats are written with the fewest digits that read back to the same bits (std::to_chars). NaN and the infinities, for which JSON has
-// no form, are written NaN, Infinity and -Infinity, as Triton and Python's json do.
+// Floats are written with the fewest digits that read back to the same bits (std::to_chars). NaN and the infinities, for which
+// JSON has no form, are written NaN, Infinity and -Infinity, as Triton and Python's json do.
 #pragma once
 
 #include <concepts>
@@ -29,10 +29,11 @@ class JsonWriter {
   JsonWriter& value(float number);
   JsonWriter& value(double number);
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  JsonWriter& value(T number) {
-    if constexpr (std::is_signed_v<T>) return signed_value(number);
-    else return unsigned_value(number);
+  requires(!std::same_as<T, bool>) JsonWriter& value(T number) {
+    if constexpr (std::is_signed_v<T>)
+      return signed_value(number);
+    else
+      return unsigned_value(number);
   }
   template <class T>
   JsonWriter& member(std::string_view name, const T& content) {

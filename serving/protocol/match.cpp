@@ -49,8 +49,9 @@ Tensor match_input(const InferInput& input, std::string_view model, const Tensor
                                           " expects '" + std::string(wire_name(spec.dtype)) + "'");
   const std::optional<Shape> shape = agreed_shape(spec.dims, input.tensor.shape());
   if (!shape)
-    fail(ErrorCode::kInvalidArgument, "unexpected shape for input " + quoted_name(input.name) + " for model " + quoted_name(model) +
-                                          ". Expected " + shape_text(spec.dims) + ", got " + shape_text(input.tensor.shape()));
+    fail(ErrorCode::kInvalidArgument, "unexpected shape for input " + quoted_name(input.name) + " for model " +
+                                          quoted_name(model) + ". Expected " + shape_text(spec.dims) + ", got " +
+                                          shape_text(input.tensor.shape()));
   return *shape == input.tensor.shape() ? input.tensor : input.tensor.reshaped(*shape);
 }
 
@@ -64,10 +65,11 @@ void check_symbols(const std::vector<Tensor>& tensors, std::string_view model, c
       const int64_t size = tensors[i].shape()[static_cast<int>(axis)];
       const auto [known, fresh] = sizes.try_emplace(dims[axis].symbol, size, i);
       if (!fresh && known->second.first != size)
-        fail(ErrorCode::kInvalidArgument,
-             "unexpected shape for input " + quoted_name(signature.inputs[i].name) + " for model " + quoted_name(model) + ": dimension " +
-                 std::to_string(axis) + " is " + std::to_string(size) + ", but input " +
-                 quoted_name(signature.inputs[known->second.second].name) + " has " + std::to_string(known->second.first) + " there");
+        fail(ErrorCode::kInvalidArgument, "unexpected shape for input " + quoted_name(signature.inputs[i].name) + " for model " +
+                                              quoted_name(model) + ": dimension " + std::to_string(axis) + " is " +
+                                              std::to_string(size) + ", but input " +
+                                              quoted_name(signature.inputs[known->second.second].name) + " has " +
+                                              std::to_string(known->second.first) + " there");
     }
   }
 }
@@ -89,7 +91,8 @@ std::vector<Tensor> match_inputs(const InferRequest& request, std::string_view m
   for (const InferInput& input : request.inputs) {
     const auto spec = std::ranges::find(signature.inputs, input.name, &TensorSpec::name);
     if (spec == signature.inputs.end())
-      fail(ErrorCode::kInvalidArgument, "unexpected inference input " + quoted_name(input.name) + " for model " + quoted_name(model));
+      fail(ErrorCode::kInvalidArgument,
+           "unexpected inference input " + quoted_name(input.name) + " for model " + quoted_name(model));
     tensors[static_cast<size_t>(spec - signature.inputs.begin())] = match_input(input, model, *spec);
   }
   if (request.inputs.size() != signature.inputs.size()) reject_missing(request, model, signature);
@@ -102,8 +105,10 @@ std::vector<OutputChoice> match_outputs(const InferRequest& request, std::string
   for (const InferOutput& output : request.outputs) {
     const auto spec = std::ranges::find(signature.outputs, output.name, &TensorSpec::name);
     if (spec == signature.outputs.end())
-      fail(ErrorCode::kInvalidArgument, "unexpected inference output " + quoted_name(output.name) + " for model " + quoted_name(model));
-    choices.push_back({static_cast<size_t>(spec - signature.outputs.begin()), output.binary.value_or(request.binary_output), output.classes});
+      fail(ErrorCode::kInvalidArgument,
+           "unexpected inference output " + quoted_name(output.name) + " for model " + quoted_name(model));
+    choices.push_back(
+        {static_cast<size_t>(spec - signature.outputs.begin()), output.binary.value_or(request.binary_output), output.classes});
   }
   if (choices.empty())
     for (size_t i = 0; i < signature.outputs.size(); ++i) choices.push_back({i, request.binary_output, 0});

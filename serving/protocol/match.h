@@ -9,8 +9,8 @@
 
 namespace tandem {
 
-// The request's tensors in the model's order. Shapes may differ from the model's by trailing dimensions of 1 (a column declared [batch, 1]
-// may come as [n]); they are then reshaped. Throws InvalidArgument in the words that clients of Triton know.
+// The request's tensors in the model's order. Shapes may differ from the model's by trailing dimensions of 1 (a column declared
+// [batch, 1] may come as [n]); they are then reshaped. Throws InvalidArgument in the words that clients of Triton know.
 std::vector<Tensor> match_inputs(const InferRequest& request, std::string_view model, const Signature& signature);
 
 struct OutputChoice {

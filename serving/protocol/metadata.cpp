@@ -44,7 +44,8 @@ std::string server_metadata_json(std::string_view name, std::string_view version
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).member("version", version).key("extensions").begin_array();
-  for (std::string_view extension : {"classification", "model_configuration", "binary_tensor_data", "parameters"}) json.value(extension);
+  for (std::string_view extension : {"classification", "model_configuration", "binary_tensor_data", "parameters"})
+    json.value(extension);
   json.end_array().end_object();
   return text;
 }
@@ -98,7 +99,8 @@ bool parse_ready_filter(std::string_view body) {
   if (body.empty()) return false;
   simdjson::dom::parser parser;
   simdjson::dom::object object;
-  require(parser.allocate(body.size(), 100) == simdjson::SUCCESS && parser.parse(body.data(), body.size()).get(object) == simdjson::SUCCESS,
+  require(parser.allocate(body.size(), 100) == simdjson::SUCCESS &&
+              parser.parse(body.data(), body.size()).get(object) == simdjson::SUCCESS,
           "failed to parse the request JSON: expected an object such as {\"ready\": true}");
   simdjson::dom::element ready;
   if (object["ready"].get(ready) != simdjson::SUCCESS) return false;

@@ -16,8 +16,8 @@ std::string server_metadata_json(std::string_view name, std::string_view version
 // `versions`: those that are ready, or the one asked for. Unknown dimensions are -1.
 std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature);
 
-// A model's configuration in the words of Triton's ModelConfig. With max_batch > 0 dimensions exclude the batch; a tensor that is nothing
-// but its batch has dims [1] and reshape [].
+// A model's configuration in the words of Triton's ModelConfig. With max_batch > 0 dimensions exclude the batch; a tensor that is
+// nothing but its batch has dims [1] and reshape [].
 std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes);
 
 // [{"name", "version", "state", "reason"}]

@@ -45,7 +45,8 @@ class ElementReader {
     }
     int64_t number;
     if (element.get(number) != simdjson::SUCCESS) reject(index, "an integer");
-    if (std::is_unsigned_v<T> || number < static_cast<int64_t>(std::numeric_limits<T>::min())) reject(index, "an integer in range");
+    if (std::is_unsigned_v<T> || number < static_cast<int64_t>(std::numeric_limits<T>::min()))
+      reject(index, "an integer in range");
     return static_cast<T>(number);
   }
   [[noreturn]] void reject(int64_t index, std::string_view wanted) const {
@@ -58,7 +59,8 @@ class ElementReader {
 };
 
 [[noreturn]] void reject_count(std::string_view input, const Shape& shape) {
-  fail(ErrorCode::kInvalidArgument, "input " + quoted_name(input) + ": Shape does not match true shape of 'data' field: expected " +
+  fail(ErrorCode::kInvalidArgument, "input " + quoted_name(input) +
+                                        ": Shape does not match true shape of 'data' field: expected " +
                                         std::to_string(shape.elements()) + " elements for shape " + to_string(shape));
 }
 
@@ -115,7 +117,8 @@ decltype(auto) visit_json_type(DType dtype, std::string_view input, F&& f) {
     case DType::kI16: return f.template operator()<int16_t>();
     case DType::kU32: return f.template operator()<uint32_t>();
     case DType::kU64: return f.template operator()<uint64_t>();
-    case DType::kF16: case DType::kBF16:
+    case DType::kF16:
+    case DType::kBF16:
       fail(ErrorCode::kInvalidArgument, "input " + quoted_name(input) + ": datatype " + std::string(wire_name(dtype)) +
                                             " has no JSON form; send it as binary data");
     default: return visit_number_or_bool(dtype, static_cast<F&&>(f));
@@ -125,7 +128,8 @@ decltype(auto) visit_json_type(DType dtype, std::string_view input, F&& f) {
 Tensor strings_of_binary(std::string_view blob, const Shape& shape, std::string_view input) {
   const int64_t elements = shape.elements();
   const auto reject = [&](std::string_view what) {
-    fail(ErrorCode::kInvalidArgument, "unexpected size for input " + quoted_name(input) + ": " + std::string(what), {elements, blob.size()});
+    fail(ErrorCode::kInvalidArgument, "unexpected size for input " + quoted_name(input) + ": " + std::string(what),
+         {elements, blob.size()});
   };
   if (elements > static_cast<int64_t>(blob.size() / 4)) reject("binary data too short for its BYTES elements (elements, bytes)");
   std::vector<std::string_view> texts;
@@ -164,11 +168,13 @@ Tensor tensor_of_binary(std::string_view blob, DType dtype, const Shape& shape, 
   const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
   require(bytes == static_cast<int64_t>(blob.size()),
           "unexpected size for input " + quoted_name(input) + ": shape " + to_string(shape) + " needs " + std::to_string(bytes) +
-              " bytes, binary_data_size is", blob.size());
+              " bytes, binary_data_size is",
+          blob.size());
   Tensor tensor(dtype, shape);
   if (bytes > 0) std::memcpy(tensor.view().data, blob.data(), blob.size());
   if (dtype == DType::kBool)
-    for (uint8_t byte : tensor.view().raw<uint8_t>()) require(byte <= 1, "input " + quoted_name(input) + ": a BOOL byte is neither 0 nor 1", byte);
+    for (uint8_t byte : tensor.view().raw<uint8_t>())
+      require(byte <= 1, "input " + quoted_name(input) + ": a BOOL byte is neither 0 nor 1", byte);
   return tensor;
 }
 

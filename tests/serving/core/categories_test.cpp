@@ -13,10 +13,12 @@ using Texts = std::vector<std::string>;
 TEST(Categories, AreFoundBehindNodesThatHandTextsOn) {
   Graph graph;
   graph.opsets = {{"", kOnnxOpset}, {"ai.onnx.ml", kOnnxMlOpset}};
-  const ValueId job = graph.add_input("job", DType::kString, {"batch"}), name = graph.add_input("name", DType::kString, {"batch"});
+  const ValueId job = graph.add_input("job", DType::kString, {"batch"}),
+                name = graph.add_input("name", DType::kString, {"batch"});
   const ValueId shape = graph.add_constant("shape", Tensor::of<int64_t>({2}, {-1, 1}));
   const ValueId column = graph.add_node(newest_op("Reshape"), {job, shape}, 1)[0];
-  const ValueId hot = graph.add_node(newest_op("OneHotEncoder", "ai.onnx.ml"), {column}, 1, {{"cats_strings", Texts{"a", "b"}}, {"zeros", int64_t{1}}})[0];
+  const ValueId hot = graph.add_node(newest_op("OneHotEncoder", "ai.onnx.ml"), {column}, 1,
+                                     {{"cats_strings", Texts{"a", "b"}}, {"zeros", int64_t{1}}})[0];
   const ValueId missing = graph.add_constant("missing", Tensor::strings({1}, Texts{"?"}));
   const ValueId is_missing = graph.add_node(newest_op("Equal"), {column, missing}, 1)[0];
   const ValueId same = graph.add_node(newest_op("Identity"), {name}, 1)[0];

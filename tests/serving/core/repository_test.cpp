@@ -19,7 +19,9 @@ using testing::Not;
 
 class RepositoryTest : public testing::Test {
  protected:
-  RepositoryTest() : root_(fs::temp_directory_path() / ("tandem-repository-" + std::to_string(getpid()))) { fs::create_directories(root_); }
+  RepositoryTest() : root_(fs::temp_directory_path() / ("tandem-repository-" + std::to_string(getpid()))) {
+    fs::create_directories(root_);
+  }
   ~RepositoryTest() override { fs::remove_all(root_); }
 
   void write(const std::string& path, const std::string& content = "good") {
@@ -38,7 +40,8 @@ class RepositoryTest : public testing::Test {
     };
     return ModelRepository(root_, parse_version_policy(policy), load, Limits{});
   }
-  static std::string fault(const ModelRepository& repository, std::string_view name, std::optional<int64_t> version, ErrorCode code) {
+  static std::string fault(const ModelRepository& repository, std::string_view name, std::optional<int64_t> version,
+                           ErrorCode code) {
     try {
       repository.find(name, version);
     } catch (const Error& error) {

@@ -32,12 +32,14 @@ TEST(VersionPolicy, RefusesOtherTexts) {
 TEST(VersionPolicy, VersionsArePositiveDecimals) {
   EXPECT_EQ(parse_version("1"), 1);
   EXPECT_EQ(parse_version("999999999999999999"), 999999999999999999);
-  for (const char* text : {"", "0", "01", "-1", "+1", "1 ", "1a", "v1", "9999999999999999999"}) EXPECT_EQ(parse_version(text), 0) << text;
+  for (const char* text : {"", "0", "01", "-1", "+1", "1 ", "1a", "v1", "9999999999999999999"})
+    EXPECT_EQ(parse_version(text), 0) << text;
 }
 
 TEST(ModelName, IsAFolderNameAndAPartOfAUrl) {
   for (const char* name : {"mlp", "resnet-50_v1.5", "a+b=c", "7"}) EXPECT_TRUE(valid_model_name(name)) << name;
-  for (const char* name : {"", ".", "..", ".git", "a/b", "a b", "a\\b", "ü", "a%b", "a\n"}) EXPECT_FALSE(valid_model_name(name)) << name;
+  for (const char* name : {"", ".", "..", ".git", "a/b", "a b", "a\\b", "ü", "a%b", "a\n"})
+    EXPECT_FALSE(valid_model_name(name)) << name;
   EXPECT_FALSE(valid_model_name(std::string(129, 'a')));
 }
 

@@ -1,4 +1,5 @@
-// The server at its door: cases A1 to A5 and E1 of the list of attacks, with raw sockets. The handler echoes method, target and body.
+// The server at its door: cases A1 to A5 and E1 of the list of attacks, with raw sockets. The handler echoes method, target and
+// body.
 #include "serving/http/http_server.h"
 
 #include <gmock/gmock.h>
@@ -26,7 +27,8 @@ std::string post(std::string_view headers, std::string_view body = "") {
 }
 
 void echo(const HttpRequest& request, const HttpRespond& respond) {
-  respond({200, "text/plain", std::string(request.method()) + " " + std::string(request.target()) + " " + std::string(request.body())});
+  respond({200, "text/plain",
+           std::string(request.method()) + " " + std::string(request.target()) + " " + std::string(request.body())});
 }
 
 class HttpServerTest : public testing::Test {
@@ -92,7 +94,8 @@ TEST_F(HttpServerTest, HeadHasNoBodyAndOldClientsAreClosed) {
 
 TEST_F(HttpServerTest, ChunkedBodies) {
   start();
-  EXPECT_THAT(client().ask(post("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n4;x=1\r\ndefg\r\n0\r\nTrailer: 1\r\n\r\n")), EndsWith("POST /p abcdefg"));
+  EXPECT_THAT(client().ask(post("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n4;x=1\r\ndefg\r\n0\r\nTrailer: 1\r\n\r\n")),
+              EndsWith("POST /p abcdefg"));
   EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "ffffffffffffffff\r\nabc")), StartsWith("HTTP/1.1 413"));
   EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "10000000000000000\r\nabc")), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "-1\r\nabc")), StartsWith("HTTP/1.1 400"));
@@ -107,9 +110,9 @@ TEST_F(HttpServerTest, ALengthThatCanBeReadInTwoWaysIsRefused) {
   for (const char* headers :
        {"Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: 3\r\nContent-Length: 4\r\n", "Content-Length: 3, 4\r\n",
         "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
-        "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, identity\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        "Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n", "Content-Length: 0x3\r\n", "Content-Length: +3\r\n",
-        "Content-Length: \r\n"})
+        "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Content-Length: -1\r\n",
+        "Content-Length: 99999999999999999999\r\n", "Content-Length: 0x3\r\n", "Content-Length: +3\r\n", "Content-Length: \r\n"})
     EXPECT_THAT(refused(post(headers, "abc")), StartsWith("HTTP/1.1 400")) << headers;
 }
 
@@ -128,9 +131,9 @@ TEST_F(HttpServerTest, WhatIsNoHttpIsRefused) {
   start();
   using namespace std::string_literals;
   for (const std::string& bytes : {"GET /a\0b HTTP/1.1\r\nHost: t\r\n\r\n"s, "GET /a HTTP/1.1\r\nHost: t\r\nX: a\0b\r\n\r\n"s,
-                                   "GET /a HTTP/1.1\r\nHost : t\r\n\r\n"s, "GET /a HTTP/9.9\r\nHost: t\r\n\r\n"s, "GET /a\r\n\r\n"s,
-                                   "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"s, "GET /a HTTP/1.1\r\n\r\n"s,
-                                   "GET /a HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n"s})
+                                   "GET /a HTTP/1.1\r\nHost : t\r\n\r\n"s, "GET /a HTTP/9.9\r\nHost: t\r\n\r\n"s,
+                                   "GET /a\r\n\r\n"s, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"s,
+                                   "GET /a HTTP/1.1\r\n\r\n"s, "GET /a HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n"s})
     EXPECT_THAT(refused(bytes), StartsWith("HTTP/1.1 400")) << bytes;
   EXPECT_THAT(refused(post("Expect: magic\r\nContent-Length: 1\r\n")), StartsWith("HTTP/1.1 417"));
 }

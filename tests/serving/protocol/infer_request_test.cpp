@@ -51,9 +51,11 @@ TEST(InferRequest, ReadsEveryDatatypeFromJson) {
   EXPECT_THAT(tensor("INT16", "[1]", "[-32768]").as<int16_t>(), ElementsAre(-32768));
   EXPECT_THAT(tensor("INT32", "[1]", "[-2147483648]").as<int32_t>(), ElementsAre(std::numeric_limits<int32_t>::min()));
   EXPECT_THAT(tensor("UINT32", "[1]", "[4294967295]").as<uint32_t>(), ElementsAre(4294967295u));
-  EXPECT_THAT(tensor("INT64", "[2]", "[-9223372036854775808, 9223372036854775807]").as<int64_t>(), ElementsAre(INT64_MIN, INT64_MAX));
+  EXPECT_THAT(tensor("INT64", "[2]", "[-9223372036854775808, 9223372036854775807]").as<int64_t>(),
+              ElementsAre(INT64_MIN, INT64_MAX));
   EXPECT_THAT(tensor("UINT64", "[1]", "[18446744073709551615]").as<uint64_t>(), ElementsAre(UINT64_MAX));
-  EXPECT_THAT(tensor("BYTES", "[3]", R"(["State-gov", "", "gr\u00fc\u00df"])").as<std::string_view>(), ElementsAre("State-gov", "", "grüß"));
+  EXPECT_THAT(tensor("BYTES", "[3]", R"(["State-gov", "", "gr\u00fc\u00df"])").as<std::string_view>(),
+              ElementsAre("State-gov", "", "grüß"));
 }
 
 TEST(InferRequest, KeepsDenormalsAndMinusZero) {
@@ -69,7 +71,8 @@ TEST(InferRequest, DataMayBeNestedOrFlat) {
 }
 
 TEST(InferRequest, ReadsMembersInAnyOrderAndIgnoresUnknownOnes) {
-  const InferRequest request = parse(R"({"more":[{}],"outputs":[{"parameters":{"binary_data":true,"classification":3},"name":"y"}],
+  const InferRequest request =
+      parse(R"({"more":[{}],"outputs":[{"parameters":{"binary_data":true,"classification":3},"name":"y"}],
     "inputs":[{"data":[1],"parameters":{"note":1},"shape":[1],"name":"x","datatype":"INT8"}],
     "parameters":{"timeout":1500,"binary_data_output":true,"priority":0,"mine":"x"},"id":"r1"})");
   EXPECT_EQ(request.id, "r1");
@@ -95,7 +98,8 @@ TEST(InferRequest, RangeOfIntegersIsChecked) {
 }
 
 TEST(InferRequest, JsonThatIsNone) {
-  for (const char* body : {"", "{", "[]", "null", "{\"inputs\":[}", "\xEF\xBB\xBF{", "{\"inputs\":\"\xFF\"}", "{\"inputs\":\"\\ud800\"}", "{} {}"})
+  for (const char* body :
+       {"", "{", "[]", "null", "{\"inputs\":[}", "\xEF\xBB\xBF{", "{\"inputs\":\"\xFF\"}", "{\"inputs\":\"\\ud800\"}", "{} {}"})
     EXPECT_NE(fault(body), "accepted") << body;
   EXPECT_NE(fault(one_input("FP32", "[1]", "[1e400]")), "accepted");
   EXPECT_NE(fault(one_input("FP32", "[1]", "[NaN]")), "accepted");
@@ -124,7 +128,8 @@ TEST(InferRequest, DuplicatesAreRefused) {
   EXPECT_THAT(fault(R"({"inputs":[{"name":"x","name":"x"}]})"), HasSubstr("'name' stands there twice"));
   const std::string x = R"({"name":"x","shape":[1],"datatype":"INT8","data":[1]})";
   EXPECT_THAT(fault("{\"inputs\":[" + x + "," + x + "]}"), HasSubstr("input 'x' already exists in request"));
-  EXPECT_THAT(fault("{\"inputs\":[" + x + R"(],"outputs":[{"name":"y"},{"name":"y"}]})"), HasSubstr("output 'y' already exists in request"));
+  EXPECT_THAT(fault("{\"inputs\":[" + x + R"(],"outputs":[{"name":"y"},{"name":"y"}]})"),
+              HasSubstr("output 'y' already exists in request"));
 }
 
 TEST(InferRequest, ShapesThatCannotBe) {
@@ -141,11 +146,13 @@ TEST(InferRequest, ShapesThatCannotBe) {
 
 TEST(InferRequest, NothingIsAllocatedByAClaimedSize) {
   EXPECT_THAT(fault(one_input("FP64", "[1000000000000]", "[1]")), HasSubstr("Shape does not match true shape of 'data' field"));
-  EXPECT_THAT(fault(one_input("BYTES", "[1000000000000]", "[\"a\"]")), HasSubstr("Shape does not match true shape of 'data' field"));
+  EXPECT_THAT(fault(one_input("BYTES", "[1000000000000]", "[\"a\"]")),
+              HasSubstr("Shape does not match true shape of 'data' field"));
 }
 
 TEST(InferRequest, CountsMustMatchTheShape) {
-  for (const char* data : {"[]", "[1,2,3]", "[1,2,3,4,5]", "[[1,2],[3]]", "[[1,2,3],[4]]", "[[1,2],[3,4],[5,6]]", "[[1,2],3]", "[[[1],[2]],[[3],[4]]]"})
+  for (const char* data : {"[]", "[1,2,3]", "[1,2,3,4,5]", "[[1,2],[3]]", "[[1,2,3],[4]]", "[[1,2],[3,4],[5,6]]", "[[1,2],3]",
+                           "[[[1],[2]],[[3],[4]]]"})
     EXPECT_NE(fault(one_input("INT32", "[2,2]", data)), "accepted") << data;
   EXPECT_THAT(fault(one_input("INT32", "[2,2]", "[1,2,3]")), HasSubstr("expected 4 elements for shape [2, 2]"));
   EXPECT_THAT(fault(one_input("INT32", "[1]", "5")), HasSubstr("'data' must be an array"));
@@ -160,7 +167,8 @@ TEST(InferRequest, MembersThatAreMissingOrWrong) {
   EXPECT_THAT(fault(R"({"inputs":[{"name":"x"}]})"), HasSubstr("input 'x' has no 'shape'"));
   EXPECT_THAT(fault(R"({"inputs":[{"name":"x","shape":[1]}]})"), HasSubstr("has no 'datatype'"));
   EXPECT_THAT(fault(one_input("FLOAT", "[1]", "[1]")), HasSubstr("unknown datatype 'FLOAT'"));
-  EXPECT_THAT(fault(R"({"inputs":[{"name":"x","shape":[1],"datatype":"INT8"}]})"), HasSubstr("Input must set only one of the following fields"));
+  EXPECT_THAT(fault(R"({"inputs":[{"name":"x","shape":[1],"datatype":"INT8"}]})"),
+              HasSubstr("Input must set only one of the following fields"));
   EXPECT_THAT(fault(R"({"inputs":[],"parameters":{"triton_x":1}})"), HasSubstr("reserved"));
   EXPECT_THAT(fault(R"({"inputs":[],"parameters":{"timeout":-1}})"), HasSubstr("'timeout' must be a non-negative integer"));
 }
@@ -172,7 +180,8 @@ TEST(InferRequest, BinaryTensorsFollowTheJson) {
   std::string header;
   const std::string body = with_blob(R"({"inputs":[{"name":"x","shape":[2],"datatype":"FP32","parameters":{"binary_data_size":8}},
     {"name":"j","shape":[1],"datatype":"INT8","data":[4]},
-    {"name":"s","shape":[2,1],"datatype":"BYTES","parameters":{"binary_data_size":11}}]})", blob, &header);
+    {"name":"s","shape":[2,1],"datatype":"BYTES","parameters":{"binary_data_size":11}}]})",
+                                     blob, &header);
   const InferRequest request = parse(body, header);
   EXPECT_EQ(std::memcmp(request.inputs[0].tensor.view().data, values, sizeof values), 0);
   EXPECT_THAT(request.inputs[2].tensor.as<std::string_view>(), ElementsAre("abc", ""));
@@ -181,8 +190,10 @@ TEST(InferRequest, BinaryTensorsFollowTheJson) {
 TEST(InferRequest, BinarySizesMustFitToTheByte) {
   const auto binary = [](std::string_view datatype, std::string_view shape, std::string_view size, std::string_view blob) {
     std::string header;
-    const std::string body = with_blob(R"({"inputs":[{"name":"x","datatype":")" + std::string(datatype) + R"(","shape":)" + std::string(shape) +
-                                           R"(,"parameters":{"binary_data_size":)" + std::string(size) + "}}]}", blob, &header);
+    const std::string body =
+        with_blob(R"({"inputs":[{"name":"x","datatype":")" + std::string(datatype) + R"(","shape":)" + std::string(shape) +
+                      R"(,"parameters":{"binary_data_size":)" + std::string(size) + "}}]}",
+                  blob, &header);
     return fault(body, header);
   };
   EXPECT_THAT(binary("FP32", "[1]", "4", "abc"), HasSubstr("expecting 1 additional bytes for model"));
@@ -200,7 +211,8 @@ TEST(InferRequest, BinarySizesMustFitToTheByte) {
 
 TEST(InferRequest, LengthOfTheJsonMustBeWithinTheBody) {
   const std::string body = R"({"inputs":[]})";
-  for (const char* header : {"-1", "14", "99999999999999999999", "abc", "1x", "", " 13", "0"}) EXPECT_NE(fault(body, header), "accepted") << header;
+  for (const char* header : {"-1", "14", "99999999999999999999", "abc", "1x", "", " 13", "0"})
+    EXPECT_NE(fault(body, header), "accepted") << header;
   EXPECT_TRUE(parse(body, "13").inputs.empty());
 }
 

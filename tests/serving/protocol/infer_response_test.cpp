@@ -20,7 +20,8 @@ InferResponse write(const std::vector<AnswerTensor>& outputs, const std::optiona
 }
 
 TEST(InferResponse, JsonIsFlatAndComplete) {
-  const Tensor y = Tensor::of<float>({2, 2}, {0.25f, -1, 1e-20f, 3}), s = Tensor::strings({2}, std::vector<std::string>{"<=50K", "ü"});
+  const Tensor y = Tensor::of<float>({2, 2}, {0.25f, -1, 1e-20f, 3}),
+               s = Tensor::strings({2}, std::vector<std::string>{"<=50K", "ü"});
   const InferResponse response = write({{"y", y.view()}, {"s", s.view()}}, "abc");
   EXPECT_FALSE(response.json_bytes.has_value());
   EXPECT_EQ(json::parse(response.body), json::parse(R"({"id":"abc","model_name":"m","model_version":"3","outputs":[
@@ -31,7 +32,8 @@ TEST(InferResponse, JsonIsFlatAndComplete) {
 TEST(InferResponse, NoIdUnlessThereWasOne) { EXPECT_FALSE(json::parse(write({}).body).contains("id")); }
 
 TEST(InferResponse, BinaryFollowsTheJsonInOrder) {
-  const Tensor a = Tensor::of<int64_t>({2}, {1, -1}), s = Tensor::strings({2}, std::vector<std::string>{"ab", ""}), b = Tensor::of<bool>({1}, {true});
+  const Tensor a = Tensor::of<int64_t>({2}, {1, -1}), s = Tensor::strings({2}, std::vector<std::string>{"ab", ""}),
+               b = Tensor::of<bool>({1}, {true});
   const InferResponse response = write({{"a", a.view(), true}, {"b", b.view()}, {"s", s.view(), true}});
   ASSERT_TRUE(response.json_bytes.has_value());
   const json head = json::parse(response.body.substr(0, *response.json_bytes));

@@ -41,7 +41,8 @@ TEST(JsonWriter, EscapesAndReplacesWhatIsNoUtf8) {
 
 TEST(JsonWriter, KnowsUtf8) {
   EXPECT_TRUE(is_utf8("grüß 漢 😀"));
-  for (const char* bad : {"\x80", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80", "\xC3", "\xE6\xBC"})
+  for (const char* bad :
+       {"\x80", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80", "\xC3", "\xE6\xBC"})
     EXPECT_FALSE(is_utf8(bad));
 }
 

@@ -8,7 +8,9 @@ namespace {
 using testing::HasSubstr;
 
 const Signature kSignature{{{"age", DType::kF32, {"batch", 1}}, {"job", DType::kString, {"batch"}}},
-                           {{"p", DType::kF32, {"batch", 2}}, {"label", DType::kI64, {"batch"}}}, true, "batch"};
+                           {{"p", DType::kF32, {"batch", 2}}, {"label", DType::kI64, {"batch"}}},
+                           true,
+                           "batch"};
 
 InferInput ages(const Shape& shape) { return {"age", Tensor(DType::kF32, shape)}; }
 InferInput jobs(const Shape& shape) { return {"job", Tensor(DType::kString, shape)}; }
@@ -45,15 +47,18 @@ TEST(Match, TrailingOnesMayDiffer) {
 }
 
 TEST(Match, WrongShapesNameTheInput) {
-  EXPECT_THAT(fault({ages({3, 2}), jobs({3})}), HasSubstr("unexpected shape for input 'age' for model 'm'. Expected [-1,1], got [3,2]"));
+  EXPECT_THAT(fault({ages({3, 2}), jobs({3})}),
+              HasSubstr("unexpected shape for input 'age' for model 'm'. Expected [-1,1], got [3,2]"));
   EXPECT_THAT(fault({ages({1, 3}), jobs({3})}), HasSubstr("unexpected shape for input 'age'"));
   EXPECT_THAT(fault({ages({}), jobs({3})}), HasSubstr("unexpected shape for input 'age'"));
   EXPECT_THAT(fault({ages({3}), jobs({2})}), HasSubstr("dimension 0 is 2, but input 'age' has 3 there"));
 }
 
 TEST(Match, MissingExtraAndMistypedInputs) {
-  EXPECT_THAT(fault({ages({3})}), HasSubstr("expected 2 inputs but got 1 inputs for model 'm', but missing required input(s) ['job']"));
-  EXPECT_THAT(fault({ages({3}), jobs({3}), {"zip", Tensor(DType::kF32, {3})}}), HasSubstr("unexpected inference input 'zip' for model 'm'"));
+  EXPECT_THAT(fault({ages({3})}),
+              HasSubstr("expected 2 inputs but got 1 inputs for model 'm', but missing required input(s) ['job']"));
+  EXPECT_THAT(fault({ages({3}), jobs({3}), {"zip", Tensor(DType::kF32, {3})}}),
+              HasSubstr("unexpected inference input 'zip' for model 'm'"));
   EXPECT_THAT(fault({{"age", Tensor(DType::kI64, {3})}, jobs({3})}),
               HasSubstr("inference input 'age' data-type is 'INT64', but model 'm' expects 'FP32'"));
 }

@@ -12,7 +12,10 @@ namespace {
 
 using nlohmann::json;
 
-const Signature kSignature{{{"age", DType::kF32, {"batch"}}, {"image", DType::kU8, {"batch", 28, Dim()}}}, {{"s", DType::kString, {"batch", 2}}}, true, "batch"};
+const Signature kSignature{{{"age", DType::kF32, {"batch"}}, {"image", DType::kU8, {"batch", 28, Dim()}}},
+                           {{"s", DType::kString, {"batch", 2}}},
+                           true,
+                           "batch"};
 
 TEST(Metadata, ModelMetadataShowsTheBatchAndUnknownsAsMinusOne) {
   const std::vector<int64_t> versions{1, 12};
@@ -34,8 +37,10 @@ TEST(Metadata, ConfigLeavesTheBatchOut) {
 
 TEST(Metadata, IndexTellsStatesAndReasons) {
   const std::vector<ModelListing> listings{{"a", 1, true, "", nullptr}, {"b", 0, false, "no version folder", nullptr}};
-  EXPECT_EQ(json::parse(repository_index_json(listings, false)),
-            json::parse(R"([{"name":"a","version":"1","state":"READY"},{"name":"b","state":"UNAVAILABLE","reason":"no version folder"}])"));
+  EXPECT_EQ(
+      json::parse(repository_index_json(listings, false)),
+      json::parse(
+          R"([{"name":"a","version":"1","state":"READY"},{"name":"b","state":"UNAVAILABLE","reason":"no version folder"}])"));
   EXPECT_EQ(json::parse(repository_index_json(listings, true)).size(), 1u);
 }
 
@@ -43,7 +48,8 @@ TEST(Metadata, ReadyFilterIsOptionalAndABool) {
   EXPECT_FALSE(parse_ready_filter(""));
   EXPECT_FALSE(parse_ready_filter("{}"));
   EXPECT_TRUE(parse_ready_filter(R"({"ready":true})"));
-  for (const char* body : {"[]", "{", R"({"ready":1})", R"({"ready":null})"}) EXPECT_THROW(parse_ready_filter(body), Error) << body;
+  for (const char* body : {"[]", "{", R"({"ready":1})", R"({"ready":null})"})
+    EXPECT_THROW(parse_ready_filter(body), Error) << body;
 }
 
 TEST(Metadata, WireNamesGoBothWays) {
