@@ -1,0 +1,133 @@
+// Times whole models: a training step, and inference. Made for bench/peers/compare.py, which runs peers beside it in turns.
+//
+//   model_bench CASE THREADS SECONDS [--profile]
+// CASE: train-mlp (784-256-128-10, batch 128, Adam), train-cnn (MNIST CNN, batch 64, SGD with momentum), infer-1 and infer-64
+// (MLP 30-256-256-2). Validates first (the loss falls; probabilities sum to 1), then prints one JSON object: the median, p99 and the share of the
+// floor, floating-point operations over the machine's measured FMA rate being left to the caller.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels/base/philox.h"
+#include "models/zoo/model_config.h"
+#include "runtime/exec/profiler.h"
+#include "runtime/passes/pass_manager.h"
+#include "runtime/train/trainer.h"
+
+namespace tandem {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Case {
+  ModelConfig model;
+  Dims input;
+  int64_t batch = 1, classes = 10;
+  OptimizerConfig optimizer;
+};
+
+Case find_case(const std::string& name) {
+  Case c;
+  if (name == "train-mlp") {
+    c.model.hidden = {256, 128};
+    c.input = {"batch", 784};
+    c.batch = 128;
+  } else if (name == "train-cnn") {
+    c.model.kind = "cnn";
+    c.model.hidden = {128};
+    c.input = {"batch", 1, 28, 28};
+    c.batch = 64;
+    c.optimizer = {.kind = OptimizerKind::kSgd};
+  } else if (name == "infer-1" || name == "infer-64") {
+    c.model.hidden = {256, 256};
+    c.input = {"batch", 30};
+    c.batch = name == "infer-1" ? 1 : 64;
+    c.classes = 2;
+  } else {
+    fail(ErrorCode::kInvalidArgument, "unknown case; known are train-mlp, train-cnn, infer-1, infer-64", {name});
+  }
+  return c;
+}
+
+Network build(const Case& c) {
+  nn::NetworkBuilder builder(1);
+  const ValueId x = builder.graph().add_input("x", DType::kF32, c.input);
+  const ValueId scores = append_model(builder, c.model, x, c.classes);
+  builder.network().scores = builder.graph().value(scores).name;
+  builder.graph().outputs = {builder.emit("softmax").op("Softmax", {scores}, {{"axis", int64_t{1}}})};
+  return std::move(builder.network());
+}
+
+Feed random_feed(const Case& c) {
+  std::vector<int64_t> sizes{c.batch};
+  for (size_t i = 1; i < c.input.size(); ++i) sizes.push_back(c.input[i].size);
+  Tensor x(DType::kF32, Shape(sizes)), target(DType::kI64, {c.batch});
+  const auto values = x.as<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] = unit_float(philox(3, i, 0)[0]);
+  for (size_t i = 0; i < target.as<int64_t>().size(); ++i) target.as<int64_t>()[i] = static_cast<int64_t>(i) % c.classes;
+  return {{"x", x}, {"target", target}};
+}
+
+void time_and_print(const std::string& name, double seconds, const std::function<void()>& run) {
+  for (int i = 0; i < 10; ++i) run();
+  std::vector<double> times;
+  for (const auto start = Clock::now(); std::chrono::duration<double>(Clock::now() - start).count() < seconds || times.size() < 10;) {
+    const auto before = Clock::now();
+    run();
+    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - before).count());
+  }
+  std::ranges::sort(times);
+  fmt::print("{{\"case\": \"{}\", \"median_ms\": {:.6f}, \"p99_ms\": {:.6f}, \"runs\": {}}}\n", name, times[times.size() / 2],
+             times[times.size() * 99 / 100], times.size());
+}
+
+void train(const std::string& name, const Case& c, int threads, double seconds, Profiler* profiler) {
+  StepConfig config;
+  config.optimizer = c.optimizer;
+  config.schedule.learning_rate = c.optimizer.kind == OptimizerKind::kSgd ? 0.01f : 0.001f;
+  Trainer trainer(build(c), config, {.micro_batch = c.batch, .threads = threads, .profiler = profiler});
+  const Feed feed = random_feed(c);
+  const auto step = [&] { return trainer.step([&](int64_t) -> const Feed& { return feed; }).loss; };
+  const double first = step();
+  for (int i = 0; i < 20; ++i) step();
+  ensure(step() < first, "the loss did not fall", first);
+  time_and_print(name, seconds, [&] { step(); });
+}
+
+void infer(const std::string& name, const Case& c, int threads, double seconds, Profiler* profiler) {
+  Graph graph = build(c).graph;
+  run_passes(graph);
+  Executor executor(make_plan(graph, {.threads = threads, .default_bound = c.batch}), {.profiler = profiler});
+  const Feed feed = random_feed(c);
+  const ConstTensorView inputs[] = {feed.at("x").view()};
+  const auto p = executor.run(inputs)[0].as<float>();
+  ensure(std::abs(p[0] + p[1] - 1) < 1e-5f, "probabilities do not sum to 1");
+  time_and_print(name, seconds, [&] { executor.run(inputs); });
+}
+
+}  // namespace
+}  // namespace tandem
+
+int main(int argc, char** argv) {
+  using namespace tandem;
+  if (argc < 4) {
+    fmt::print(stderr, "usage: model_bench train-mlp|train-cnn|infer-1|infer-64 THREADS SECONDS [--profile]\n");
+    return 2;
+  }
+  try {
+    const std::string name = argv[1];
+    Profiler profiler;
+    Profiler* profile = argc > 4 && !std::strcmp(argv[4], "--profile") ? &profiler : nullptr;
+    (name.starts_with("train") ? train : infer)(name, find_case(name), std::stoi(argv[2]), std::stod(argv[3]), profile);
+    if (profile) fmt::print("{}", profiler.summary());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "model_bench: {}\n", error.what());
+    return 1;
+  }
+}
