@@ -2,8 +2,8 @@
 //
 //   model_bench CASE THREADS SECONDS [--profile]
 // CASE: train-mlp (784-256-128-10, batch 128, Adam), train-cnn (MNIST CNN, batch 64, SGD with momentum), infer-1 and infer-64
-// (MLP 30-256-256-2). Validates first (the loss falls; probabilities sum to 1), then prints one JSON object: the median, p99 and the share of the
-// floor, floating-point operations over the machine's measured FMA rate being left to the caller.
+// (MLP 30-256-256-2). Validates first (the loss falls; probabilities sum to 1), then prints one JSON object: the median, p99 and
+// the share of the floor, floating-point operations over the machine's measured FMA rate being left to the caller.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -77,7 +77,8 @@ Feed random_feed(const Case& c) {
 void time_and_print(const std::string& name, double seconds, const std::function<void()>& run) {
   for (int i = 0; i < 10; ++i) run();
   std::vector<double> times;
-  for (const auto start = Clock::now(); std::chrono::duration<double>(Clock::now() - start).count() < seconds || times.size() < 10;) {
+  for (const auto start = Clock::now();
+       std::chrono::duration<double>(Clock::now() - start).count() < seconds || times.size() < 10;) {
     const auto before = Clock::now();
     run();
     times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - before).count());

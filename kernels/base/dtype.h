@@ -56,33 +56,53 @@ constexpr std::string_view name(DType t) {
 constexpr size_t size_of(DType t) {
   switch (t) {
     case DType::kUndefined: return 0;
-    case DType::kU8: case DType::kI8: case DType::kBool: return 1;
-    case DType::kU16: case DType::kI16: case DType::kF16: case DType::kBF16: return 2;
-    case DType::kF32: case DType::kI32: case DType::kU32: return 4;
-    case DType::kI64: case DType::kU64: case DType::kF64: return 8;
+    case DType::kU8:
+    case DType::kI8:
+    case DType::kBool: return 1;
+    case DType::kU16:
+    case DType::kI16:
+    case DType::kF16:
+    case DType::kBF16: return 2;
+    case DType::kF32:
+    case DType::kI32:
+    case DType::kU32: return 4;
+    case DType::kI64:
+    case DType::kU64:
+    case DType::kF64: return 8;
     case DType::kString: return sizeof(std::string_view);
   }
   return 0;
 }
 
 constexpr bool is_float(DType t) { return t == DType::kF32 || t == DType::kF64 || t == DType::kF16 || t == DType::kBF16; }
-constexpr bool is_integer(DType t) {
-  return (t >= DType::kU8 && t <= DType::kI64) || t == DType::kU32 || t == DType::kU64;
-}
+constexpr bool is_integer(DType t) { return (t >= DType::kU8 && t <= DType::kI64) || t == DType::kU32 || t == DType::kU64; }
 
-template <class T> inline constexpr DType dtype_of = DType::kUndefined;
-template <> inline constexpr DType dtype_of<float> = DType::kF32;
-template <> inline constexpr DType dtype_of<double> = DType::kF64;
-template <> inline constexpr DType dtype_of<uint8_t> = DType::kU8;
-template <> inline constexpr DType dtype_of<int8_t> = DType::kI8;
-template <> inline constexpr DType dtype_of<uint16_t> = DType::kU16;
-template <> inline constexpr DType dtype_of<int16_t> = DType::kI16;
-template <> inline constexpr DType dtype_of<int32_t> = DType::kI32;
-template <> inline constexpr DType dtype_of<int64_t> = DType::kI64;
-template <> inline constexpr DType dtype_of<uint32_t> = DType::kU32;
-template <> inline constexpr DType dtype_of<uint64_t> = DType::kU64;
-template <> inline constexpr DType dtype_of<bool> = DType::kBool;
-template <> inline constexpr DType dtype_of<std::string_view> = DType::kString;
+template <class T>
+inline constexpr DType dtype_of = DType::kUndefined;
+template <>
+inline constexpr DType dtype_of<float> = DType::kF32;
+template <>
+inline constexpr DType dtype_of<double> = DType::kF64;
+template <>
+inline constexpr DType dtype_of<uint8_t> = DType::kU8;
+template <>
+inline constexpr DType dtype_of<int8_t> = DType::kI8;
+template <>
+inline constexpr DType dtype_of<uint16_t> = DType::kU16;
+template <>
+inline constexpr DType dtype_of<int16_t> = DType::kI16;
+template <>
+inline constexpr DType dtype_of<int32_t> = DType::kI32;
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::kI64;
+template <>
+inline constexpr DType dtype_of<uint32_t> = DType::kU32;
+template <>
+inline constexpr DType dtype_of<uint64_t> = DType::kU64;
+template <>
+inline constexpr DType dtype_of<bool> = DType::kBool;
+template <>
+inline constexpr DType dtype_of<std::string_view> = DType::kString;
 
 [[noreturn]] inline void no_kernel_for(DType t) {
   fail(ErrorCode::kInvalidArgument, "no kernel for this element type", {name(t)});

@@ -53,11 +53,9 @@ class Error : public std::runtime_error {
 struct ErrorValue {
   std::string text;
   template <class T>
-    requires std::integral<T> || std::floating_point<T>
-  ErrorValue(T value) : text(std::to_string(value)) {}
+  requires std::integral<T> || std::floating_point<T> ErrorValue(T value) : text(std::to_string(value)) {}
   template <class T>
-    requires std::convertible_to<const T&, std::string_view>
-  ErrorValue(const T& value) : text(std::string_view(value)) {}
+  requires std::convertible_to<const T&, std::string_view> ErrorValue(const T& value) : text(std::string_view(value)) {}
 };
 
 [[noreturn]] inline void fail(ErrorCode code, std::string_view text, std::initializer_list<ErrorValue> values = {}) {

@@ -9,8 +9,8 @@ namespace {
 
 int64_t known_dim(const NetworkBuilder& builder, ValueId x, size_t axis, const std::string& layer) {
   const Dims& dims = builder.dims(x);
-  require(axis < dims.size() && dims[axis].known(), "a layer needs to know this dimension of its input (layer, axis, shape)", layer, axis,
-          to_string(dims));
+  require(axis < dims.size() && dims[axis].known(), "a layer needs to know this dimension of its input (layer, axis, shape)",
+          layer, axis, to_string(dims));
   return dims[axis].size;
 }
 

@@ -1,7 +1,7 @@
 // Layers: functions that append nodes and parameters to a network under construction.
 //
-// Parameters are named "<layer>.weight" and "<layer>.bias"; their start values come from Philox under (seed, index of the parameter), so the same seed
-// gives the same bits on every machine.
+// Parameters are named "<layer>.weight" and "<layer>.bias"; their start values come from Philox under (seed, index of the
+// parameter), so the same seed gives the same bits on every machine.
 #pragma once
 
 #include <string>
@@ -46,7 +46,7 @@ ValueId batch_norm(NetworkBuilder& builder, ValueId x, const std::string& name);
 
 ValueId relu(NetworkBuilder& builder, ValueId x, const std::string& name);
 ValueId max_pool2d(NetworkBuilder& builder, ValueId x, int64_t size, const std::string& name);  // stride = size
-ValueId flatten(NetworkBuilder& builder, ValueId x, const std::string& name);                   // [batch, ...] -> [batch, features]
-ValueId dropout(NetworkBuilder& builder, ValueId x, float ratio, const std::string& name);      // x itself for ratio 0
+ValueId flatten(NetworkBuilder& builder, ValueId x, const std::string& name);               // [batch, ...] -> [batch, features]
+ValueId dropout(NetworkBuilder& builder, ValueId x, float ratio, const std::string& name);  // x itself for ratio 0
 
 }  // namespace tandem::nn

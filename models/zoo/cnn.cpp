@@ -1,10 +1,12 @@
-// A plain convolutional network: (conv 3x3[, batch norm], ReLU)*, max-pool, (linear, ReLU)*, linear. LeNet's shape with today's parts.
+// A plain convolutional network: (conv 3x3[, batch norm], ReLU)*, max-pool, (linear, ReLU)*, linear. LeNet's shape with today's
+// parts.
 #include "models/zoo/model_config.h"
 
 namespace tandem {
 
 ValueId append_cnn(nn::NetworkBuilder& builder, const ModelConfig& config, ValueId x, int64_t outputs) {
-  require(builder.dims(x).size() == 4, "a cnn takes images [batch, channels, height, width]; use an mlp for a table", to_string(builder.dims(x)));
+  require(builder.dims(x).size() == 4, "a cnn takes images [batch, channels, height, width]; use an mlp for a table",
+          to_string(builder.dims(x)));
   for (size_t i = 0; i < config.channels.size(); ++i) {
     const std::string layer = "conv" + std::to_string(i + 1);
     x = nn::conv2d(builder, x, {.channels = config.channels[i], .kernel = 3, .padding = config.padding}, layer);

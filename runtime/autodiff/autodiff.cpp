@@ -70,9 +70,11 @@ class Differentiation {
   void seed() {
     const DType dtype = graph_.value(loss_).type.dtype;
     const auto& dims = graph_.value(loss_).type.dims;
-    require(dims && dims->size() <= 1 && (dims->empty() || (*dims)[0] == Dim(1)), "the loss must be a scalar", graph_.value(loss_).name);
+    require(dims && dims->size() <= 1 && (dims->empty() || (*dims)[0] == Dim(1)), "the loss must be a scalar",
+            graph_.value(loss_).name);
     const Shape shape = *fixed_shape(*dims);
-    const ValueId one = graph_.add_constant("loss.grad", visit_float(dtype, [&]<class T>() { return Tensor::of<T>(shape, {T{1}}); }));
+    const ValueId one =
+        graph_.add_constant("loss.grad", visit_float(dtype, [&]<class T>() { return Tensor::of<T>(shape, {T{1}}); }));
     contributions_[loss_] = {one};
   }
 

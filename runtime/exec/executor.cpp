@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kMostBindings = 64;  // sets of input shapes kept; the one unused for longest is dropped
 
 [[noreturn]] void reject_input(const Value& input, std::string_view what, std::string_view has, std::string_view wants) {
-  fail(ErrorCode::kInvalidArgument, "input '" + input.name + "' " + std::string(what) + " " + std::string(has) + ", the model takes " +
-                                        std::string(wants));
+  fail(ErrorCode::kInvalidArgument,
+       "input '" + input.name + "' " + std::string(what) + " " + std::string(has) + ", the model takes " + std::string(wants));
 }
 
 }  // namespace
@@ -51,7 +51,8 @@ struct Executor::Binding {
     int64_t offset;
   };
   std::vector<Patch> patches;
-  // Outputs that are views of an input: their kernels write other outputs only, but see by the address that nothing is to be done here.
+  // Outputs that are views of an input: their kernels write other outputs only, but see by the address that nothing is to be done
+  // here.
   struct OutputPatch {
     size_t at;
     size_t input;
@@ -61,7 +62,9 @@ struct Executor::Binding {
 };
 
 Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
-    : plan_(std::move(plan)), states_(options.states ? options.states : std::make_shared<StateStore>()), options_(std::move(options)) {
+    : plan_(std::move(plan)),
+      states_(options.states ? options.states : std::make_shared<StateStore>()),
+      options_(std::move(options)) {
   arena_ = Tensor(DType::kU8, {plan_->arena_bytes});
   workspace_ = Tensor(DType::kU8, {plan_->workspace_bytes});
   for (const Value& value : plan_->graph.values)
@@ -76,13 +79,14 @@ void check_input(const Plan& plan, const Value& input, const ConstTensorView& gi
   if (given.dtype != input.type.dtype) reject_input(input, "is", name(given.dtype), name(input.type.dtype));
   const Dims& dims = *input.type.dims;
   bool fits = given.shape.rank() == static_cast<int>(dims.size());
-  for (size_t axis = 0; fits && axis < dims.size(); ++axis) fits = !dims[axis].known() || dims[axis].size == given.shape[static_cast<int>(axis)];
+  for (size_t axis = 0; fits && axis < dims.size(); ++axis)
+    fits = !dims[axis].known() || dims[axis].size == given.shape[static_cast<int>(axis)];
   if (!fits) reject_input(input, "has shape", to_string(given.shape), to_string(dims));
   for (size_t axis = 0; axis < dims.size(); ++axis) {
     if (dims[axis].known()) continue;
     const int64_t bound = plan.bounds.at(dims[axis].symbol), size = given.shape[static_cast<int>(axis)];
-    require(size <= bound, "a dimension is over the bound it was planned for (input, dimension, size, bound)", input.name, dims[axis].symbol, size,
-            bound);
+    require(size <= bound, "a dimension is over the bound it was planned for (input, dimension, size, bound)", input.name,
+            dims[axis].symbol, size, bound);
   }
 }
 
@@ -96,8 +100,8 @@ void check_symbols(const Plan& plan, std::span<const ConstTensorView> inputs) {
       if (dim.known()) continue;
       const int64_t size = inputs[i].shape[static_cast<int>(axis)];
       const auto [known, is_new] = sizes.try_emplace(dim.symbol, size);
-      require(known->second == size, "inputs disagree on a dimension (dimension, size, input, its size)", dim.symbol, known->second, input.name,
-              size);
+      require(known->second == size, "inputs disagree on a dimension (dimension, size, input, its size)", dim.symbol,
+              known->second, input.name, size);
     }
   }
 }
@@ -144,13 +148,14 @@ std::unique_ptr<Executor::Binding> Executor::make_binding(std::span<const ConstT
     const Value& value = graph.value(id);
     const Shape& shape = shapes[static_cast<size_t>(id)];
     const auto bytes = shape.elements() * static_cast<int64_t>(size_of(value.type.dtype));
-    require(bytes <= plan_->buffers[static_cast<size_t>(id)].bytes, "a value is larger than at the bounds of the plan (value, shape)", value.name,
-            to_string(shape));
+    require(bytes <= plan_->buffers[static_cast<size_t>(id)].bytes,
+            "a value is larger than at the bounds of the plan (value, shape)", value.name, to_string(shape));
     return {address(id), value.type.dtype, shape};
   };
   const auto input_behind = [&](ValueId id) -> std::optional<size_t> {
     if (id == kNoValue || plan_->buffers[static_cast<size_t>(id)].placement != Placement::kInput) return std::nullopt;
-    return static_cast<size_t>(std::ranges::find(graph.inputs, plan_->buffers[static_cast<size_t>(id)].root) - graph.inputs.begin());
+    return static_cast<size_t>(std::ranges::find(graph.inputs, plan_->buffers[static_cast<size_t>(id)].root) -
+                               graph.inputs.begin());
   };
   const auto offset = [&](ValueId id) { return plan_->buffers[static_cast<size_t>(id)].offset; };
   const auto add = [&](std::vector<ConstTensorView>& list, ValueId id) {

@@ -20,7 +20,8 @@ class Profiler;
 // The tensors that live from run to run, shared by the plans of one training job (by name).
 class StateStore {
  public:
-  // The state of that name; made as a copy of `initial` if there is none yet. Throws InvalidArgument if it is there with another type or shape.
+  // The state of that name; made as a copy of `initial` if there is none yet. Throws InvalidArgument if it is there with another
+  // type or shape.
   Tensor& get_or_add(const std::string& name, const Tensor& initial);
   Tensor* find(std::string_view name);
   std::map<std::string, Tensor, std::less<>>& all() { return states_; }
@@ -30,8 +31,8 @@ class StateStore {
 };
 
 struct ExecutorOptions {
-  std::shared_ptr<StateStore> states = {};    // null: a store of its own
-  Communicator* communicator = nullptr;    // for graphs with collectives
+  std::shared_ptr<StateStore> states = {};  // null: a store of its own
+  Communicator* communicator = nullptr;     // for graphs with collectives
   Profiler* profiler = nullptr;
 };
 
@@ -43,9 +44,9 @@ class Executor {
   const Plan& plan() const { return *plan_; }
   StateStore& states() { return *states_; }
 
-  // `inputs` in the order of graph.inputs. The outputs, in the order of graph.outputs, are views into the executor's memory, the inputs or
-  // the constants, and stand until the next run. Throws InvalidArgument naming the input for a wrong type, rank or dimension, and for a
-  // dimension over its bound; the states are then unchanged.
+  // `inputs` in the order of graph.inputs. The outputs, in the order of graph.outputs, are views into the executor's memory, the
+  // inputs or the constants, and stand until the next run. Throws InvalidArgument naming the input for a wrong type, rank or
+  // dimension, and for a dimension over its bound; the states are then unchanged.
   std::span<const ConstTensorView> run(std::span<const ConstTensorView> inputs);
 
  private:

@@ -16,7 +16,9 @@ std::string quoted(std::string_view text) {
   return out + "\"";
 }
 
-std::string type_label(const TensorType& type) { return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : "[...]"); }
+std::string type_label(const TensorType& type) {
+  return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : "[...]");
+}
 
 std::string_view fill(const Node& node) {
   if (node.def->domain == "tandem") return "#fde9c9";
@@ -39,7 +41,8 @@ std::string to_dot(const Graph& graph) {
   }
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
-    text += fmt::format("  n{} [fillcolor=\"{}\", label={}];\n", n, fill(node), quoted(fmt::format("{} ({})", node.def->name, node.name)));
+    text += fmt::format("  n{} [fillcolor=\"{}\", label={}];\n", n, fill(node),
+                        quoted(fmt::format("{} ({})", node.def->name, node.name)));
     for (ValueId id : node.inputs)
       if (id != kNoValue && graph.value(id).kind != ValueKind::kConstant)
         text += fmt::format("  {} -> n{} [label={}];\n", source(id), n, quoted(type_label(graph.value(id).type)));

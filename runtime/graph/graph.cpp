@@ -69,7 +69,8 @@ std::vector<ValueId> Graph::add_node(const OpDef& def, std::vector<ValueId> node
                                      std::string name) {
   Node node{&def, name.empty() ? std::string(def.name) : std::move(name), std::move(node_inputs), {}, std::move(attributes)};
   for (int i = 0; i < output_count; ++i)
-    node.outputs.push_back(add_value({unique_name(i ? node.name + ".out" + std::to_string(i) : node.name), {}, ValueKind::kResult, {}}));
+    node.outputs.push_back(
+        add_value({unique_name(i ? node.name + ".out" + std::to_string(i) : node.name), {}, ValueKind::kResult, {}}));
   infer_types(*this, node);
   std::vector<ValueId> made = node.outputs;
   nodes.push_back(std::move(node));

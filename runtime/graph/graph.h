@@ -48,7 +48,8 @@ struct TensorType {
   std::optional<Dims> dims;  // empty: not even the rank is known
 };
 
-using Attribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor>;
+using Attribute =
+    std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor>;
 using Attributes = std::map<std::string, Attribute, std::less<>>;
 
 enum class ValueKind : uint8_t { kInput, kConstant, kState, kResult };

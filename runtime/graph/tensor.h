@@ -55,9 +55,13 @@ class Tensor {
   TensorView view() { return {data_.get(), dtype_, shape_}; }
   ConstTensorView view() const { return {data_.get(), dtype_, shape_}; }
   template <class T>
-  std::span<T> as() { return view().as<T>(); }
+  std::span<T> as() {
+    return view().as<T>();
+  }
   template <class T>
-  std::span<const T> as() const { return view().as<T>(); }
+  std::span<const T> as() const {
+    return view().as<T>();
+  }
 
  private:
   DType dtype_ = DType::kUndefined;

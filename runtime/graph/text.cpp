@@ -38,7 +38,9 @@ struct AttributeText {
   std::string operator()(const std::vector<int64_t>& v) const { return list(v); }
   std::string operator()(const std::vector<float>& v) const { return list(v); }
   std::string operator()(const std::vector<std::string>& v) const { return list(v); }
-  std::string operator()(const Tensor& v) const { return fmt::format("{}{}{}", name(v.dtype()), to_string(v.shape()), content(v)); }
+  std::string operator()(const Tensor& v) const {
+    return fmt::format("{}{}{}", name(v.dtype()), to_string(v.shape()), content(v));
+  }
 };
 
 std::string type_text(const TensorType& type) {

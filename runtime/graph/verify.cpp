@@ -42,13 +42,15 @@ class Verifier {
       if (id == kNoValue) continue;
       require(in_range(id), "a node reads no value", node.name, id);
       require(ready_[index(id)], "a value is read before it is made (value, node)", graph_.value(id).name, node.name);
-      require(!replaced_[index(root(id))], "a state is read after it was replaced (value, node)", graph_.value(id).name, node.name);
+      require(!replaced_[index(root(id))], "a state is read after it was replaced (value, node)", graph_.value(id).name,
+              node.name);
     }
     for (ValueId id : node.outputs) {
       if (id == kNoValue) continue;
       require(in_range(id) && graph_.value(id).kind == ValueKind::kResult, "a node writes no result value", node.name, id);
       require(!ready_[index(id)], "a value is made twice (value, node)", graph_.value(id).name, node.name);
-      require(graph_.value(id).type.dtype != DType::kUndefined, "a value has no type (value, node)", graph_.value(id).name, node.name);
+      require(graph_.value(id).type.dtype != DType::kUndefined, "a value has no type (value, node)", graph_.value(id).name,
+              node.name);
       ready_[index(id)] = true;
     }
     follow_aliases(node);
@@ -56,13 +58,14 @@ class Verifier {
 
   void follow_aliases(const Node& node) {
     for (const Alias& alias : node.def->aliases) {
-      if (alias.kind == AliasKind::kMay || index(alias.output) >= node.outputs.size() || index(alias.input) >= node.inputs.size()) continue;
+      if (alias.kind == AliasKind::kMay || index(alias.output) >= node.outputs.size() || index(alias.input) >= node.inputs.size())
+        continue;
       const ValueId from = node.inputs[index(alias.input)], to = node.outputs[index(alias.output)];
       if (from == kNoValue || to == kNoValue) continue;
       if (alias.kind == AliasKind::kView) view_of_.emplace(to, root(from));
       if (alias.kind == AliasKind::kMust) {
-        require(graph_.value(root(from)).kind == ValueKind::kState, "only a state can be replaced (value, node)", graph_.value(from).name,
-                node.name);
+        require(graph_.value(root(from)).kind == ValueKind::kState, "only a state can be replaced (value, node)",
+                graph_.value(from).name, node.name);
         replaced_[index(root(from))] = true;
       }
     }

@@ -1,5 +1,6 @@
-// The sum of a gradient bucket over all ranks (internal, domain "tandem"), begun and awaited by two nodes so that it runs beside the backward
-// pass. Both work in place: the bucket's memory stays alive, and its own, from the beginning to the end of the collective.
+// The sum of a gradient bucket over all ranks (internal, domain "tandem"), begun and awaited by two nodes so that it runs beside
+// the backward pass. Both work in place: the bucket's memory stays alive, and its own, from the beginning to the end of the
+// collective.
 #include "runtime/comm/communicator.h"
 #include "runtime/ops/contexts.h"
 

@@ -1,8 +1,8 @@
 // BatchNormalization (ONNX 7 to 15) and tandem.BatchNormalizationGrad(dy, x, scale, mean?, var?) -> dx, dscale, dbias.
 //
 // With training_mode the statistics of the batch are used, and outputs 1 and 2 are the running ones carried on:
-// momentum * old + (1 - momentum) * those of the batch, the variance being the population's. The gradient computes them again from x
-// when it is given no mean and variance.
+// momentum * old + (1 - momentum) * those of the batch, the variance being the population's. The gradient computes them again
+// from x when it is given no mean and variance.
 #include "kernels/api/batch_norm.h"
 
 #include "runtime/ops/symbolic.h"
@@ -27,8 +27,9 @@ void require_channels(const InferenceContext& node, int x, int first, int last) 
     if (!node.has_rank(i)) continue;
     node.require(node.rank(i) == 1, "scale, B, mean and var must be vectors (input, its dims)", i, to_string(node.dims(i)));
     if (node.has_rank(x))
-      node.require(!differ(node.dims(i)[0], node.dims(x)[1]), "scale, B, mean and var need one value a channel (input, its dims, X)", i,
-                   to_string(node.dims(i)), to_string(node.dims(x)));
+      node.require(!differ(node.dims(i)[0], node.dims(x)[1]),
+                   "scale, B, mean and var need one value a channel (input, its dims, X)", i, to_string(node.dims(i)),
+                   to_string(node.dims(x)));
   }
 }
 
@@ -36,7 +37,8 @@ void infer(InferenceContext& node) {
   require_f32_or_f64(node, 0);
   node.require(!node.has_rank(0) || node.rank(0) >= 2, "X must have a batch and a channel axis");
   require_channels(node, 0, 1, 4);
-  node.require(node.outputs() == 1 || is_training(node), "running statistics come out in training_mode only (outputs)", node.outputs());
+  node.require(node.outputs() == 1 || is_training(node), "running statistics come out in training_mode only (outputs)",
+               node.outputs());
   node.set_output_like(0, 0);
   node.set_output(1, node.dtype(3), node.has_rank(3) ? std::optional(node.dims(3)) : std::nullopt);
   node.set_output(2, node.dtype(4), node.has_rank(4) ? std::optional(node.dims(4)) : std::nullopt);
@@ -57,7 +59,8 @@ void gradient(GradientContext& node) {
   node.require(is_training(node) || (!node.wants(3) && !node.wants(4)), "no gradient is defined for the running statistics");
   std::vector<ValueId> inputs = {node.output_grad(), node.input(0), node.input(1)};
   if (!is_training(node)) inputs.insert(inputs.end(), {node.input(3), node.input(4)});
-  const auto grads = node.emit_many("BatchNormalizationGrad", std::move(inputs), 3, {{"epsilon", node.get_float("epsilon", kEpsilon)}}, "tandem");
+  const auto grads = node.emit_many("BatchNormalizationGrad", std::move(inputs), 3,
+                                    {{"epsilon", node.get_float("epsilon", kEpsilon)}}, "tandem");
   for (int i = 0; i < 3; ++i)
     if (node.wants(i)) node.set_input_grad(i, grads[static_cast<size_t>(i)]);
 }
@@ -72,7 +75,8 @@ BoundKernel bind(const BindContext& node) {
               [=](const KernelContext& context, Inputs in, Outputs out) {
                 const BatchNormViews views = {.x = in[0], .scale = in[1], .bias = in[2], .mean = in[3], .var = in[4]};
                 if (training) {
-                  cpu::batch_norm_train(context, views, out[0], output_or_null(out, 1), output_or_null(out, 2), epsilon, momentum);
+                  cpu::batch_norm_train(context, views, out[0], output_or_null(out, 1), output_or_null(out, 2), epsilon,
+                                        momentum);
                 } else {
                   cpu::batch_norm(context, views, out[0], epsilon);
                 }
@@ -84,8 +88,14 @@ BoundKernel bind_grad(const BindContext& node) {
   const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
   return {.run =
               [=](const KernelContext& context, Inputs in, Outputs out) {
-                BatchNormGradViews views = {.dy = in[0], .x = in[1], .scale = in[2], .mean = {}, .var = {}, .dx = out[0],
-                                            .dscale = output_or_null(out, 1), .dbias = output_or_null(out, 2)};
+                BatchNormGradViews views = {.dy = in[0],
+                                            .x = in[1],
+                                            .scale = in[2],
+                                            .mean = {},
+                                            .var = {},
+                                            .dx = out[0],
+                                            .dscale = output_or_null(out, 1),
+                                            .dbias = output_or_null(out, 2)};
                 if (in.size() > 4) {
                   views.mean = in[3];
                   views.var = in[4];

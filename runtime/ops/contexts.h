@@ -26,10 +26,10 @@ class NodeContext {
   int64_t get_int(std::string_view name, int64_t fallback) const;
   float get_float(std::string_view name, float fallback) const;
   std::string get_string(std::string_view name, std::string_view fallback) const;
-  std::vector<int64_t> get_ints(std::string_view name) const;   // empty if absent
-  std::vector<float> get_floats(std::string_view name) const;   // empty if absent
+  std::vector<int64_t> get_ints(std::string_view name) const;  // empty if absent
+  std::vector<float> get_floats(std::string_view name) const;  // empty if absent
   std::vector<std::string> get_strings(std::string_view name) const;
-  Tensor get_tensor(std::string_view name) const;                // null tensor if absent
+  Tensor get_tensor(std::string_view name) const;  // null tensor if absent
   // `axis` in [-rank, rank) made non-negative. Throws InvalidArgument otherwise.
   int normalized_axis(int64_t axis, int rank) const;
 
@@ -40,7 +40,8 @@ class NodeContext {
   }
   template <class... Values>
   void require(bool holds, std::string_view text, const Values&... values) const {
-    if (!holds) [[unlikely]] reject_with(text, {ErrorValue(values)...});
+    if (!holds) [[unlikely]]
+      reject_with(text, {ErrorValue(values)...});
   }
 
  protected:
@@ -61,8 +62,8 @@ class InferenceContext : public NodeContext {
   bool has_rank(int i) const;
   const Dims& dims(int i) const;  // REQUIRES has_rank(i)
   int rank(int i) const { return static_cast<int>(dims(i).size()); }
-  const Tensor* constant(int i) const;        // the content of a constant input, else null
-  std::optional<Dims> content(int i) const;   // elements of a small integer tensor as dims, as far as known
+  const Tensor* constant(int i) const;       // the content of a constant input, else null
+  std::optional<Dims> content(int i) const;  // elements of a small integer tensor as dims, as far as known
 
   void set_output(int i, DType dtype, std::optional<Dims> dims);
   void set_output_like(int output, int input) { set_output(output, dtype(input), graph_input(input).type.dims); }
@@ -90,7 +91,11 @@ void infer_types(Graph& graph, const Node& node, InferenceContext::KnownContents
 class GradientContext : public NodeContext {
  public:
   GradientContext(Graph& graph, Node node, std::vector<ValueId> output_grads, std::vector<bool> wanted)
-      : NodeContext(owned_), graph_(graph), owned_(std::move(node)), output_grads_(std::move(output_grads)), wanted_(std::move(wanted)),
+      : NodeContext(owned_),
+        graph_(graph),
+        owned_(std::move(node)),
+        output_grads_(std::move(output_grads)),
+        wanted_(std::move(wanted)),
         input_grads_(owned_.inputs.size(), kNoValue) {}
 
   Graph& graph() { return graph_; }

@@ -1,5 +1,5 @@
-// Conv (ONNX 1 to 22: only element types changed), tandem.FusedConv with a residual and an activation in the epilogue, and the two
-// gradients tandem.ConvGradInput and tandem.ConvGradWeight.
+// Conv (ONNX 1 to 22: only element types changed), tandem.FusedConv with a residual and an activation in the epilogue, and the
+// two gradients tandem.ConvGradInput and tandem.ConvGradWeight.
 //
 //   FusedConv(x, w, bias?, residual?) = activation(conv(x, w) + bias + residual)
 //   ConvGradInput(dy, w, like x), ConvGradWeight(dy, x, like w): the last input gives the shape only
@@ -15,7 +15,8 @@ namespace tandem {
 namespace {
 
 constexpr std::string_view kAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
-constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides", "activation"};
+constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations", "group",     "kernel_shape",
+                                                 "pads",     "strides",   "activation"};
 
 constexpr int kMinRank = 3, kMaxRank = 5;
 
@@ -66,7 +67,8 @@ void infer(InferenceContext& node) {
     if (node.has_input(i)) node.require_same_dtype(0, i);
   activation_of(node);
   if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
-  node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes", to_string(node.dims(0)));
+  node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes",
+               to_string(node.dims(0)));
   check_channels(node);
   const Dim filters = node.dims(1)[0];
   if (node.has_input(2) && node.has_rank(2))
@@ -152,21 +154,18 @@ BoundKernel bind(const BindContext& node) {
 BoundKernel bind_input_grad(const BindContext& node) {
   const Geometry geometry(node, node.shape(2), node.shape(1));
   const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).input_grad;
-  return {.run =
-              [=](const KernelContext& context, Inputs in, Outputs out) {
-                cpu::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]);
-              },
+  return {.run = [=](const KernelContext& context, Inputs in,
+                     Outputs out) { cpu::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]); },
           .workspace = workspace};
 }
 
 BoundKernel bind_weight_grad(const BindContext& node) {
   const Geometry geometry(node, node.shape(1), node.shape(2));
   const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).weight_grad;
-  return {.run =
-              [=](const KernelContext& context, Inputs in, Outputs out) {
-                cpu::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]);
-              },
-          .workspace = workspace};
+  return {
+      .run = [=](const KernelContext& context, Inputs in,
+                 Outputs out) { cpu::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]); },
+      .workspace = workspace};
 }
 
 // Every output element, each a sum over the channels of its group and the kernel. All three passes have the same count.

@@ -15,9 +15,12 @@ constexpr Alias kGradInPlace[] = {{.input = 0, .output = 0}};
 LossOptions options_of(const NodeContext& node) {
   LossOptions options;
   const std::string reduction = node.get_string("reduction", "mean");
-  if (reduction == "none") options.reduction = LossReduction::kNone;
-  else if (reduction == "sum") options.reduction = LossReduction::kSum;
-  else node.require(reduction == "mean", "reduction must be none, mean or sum", reduction);
+  if (reduction == "none")
+    options.reduction = LossReduction::kNone;
+  else if (reduction == "sum")
+    options.reduction = LossReduction::kSum;
+  else
+    node.require(reduction == "mean", "reduction must be none, mean or sum", reduction);
   if (node.has_attribute("ignore_index")) options.ignore_index = node.get_int("ignore_index", 0);
   return options;
 }
@@ -40,7 +43,8 @@ std::optional<Dims> check_inputs(const InferenceContext& node, int weights) {
     node.require(labels.size() == expected.size(), "labels must have the axes of the scores but the class axis (scores, labels)",
                  to_string(scores), to_string(labels));
     for (size_t i = 0; i < labels.size(); ++i) {
-      node.require(!differ(labels[i], expected[i]), "labels do not match the scores (scores, labels)", to_string(scores), to_string(labels));
+      node.require(!differ(labels[i], expected[i]), "labels do not match the scores (scores, labels)", to_string(scores),
+                   to_string(labels));
       expected[i] = better(expected[i], labels[i]);
     }
   }
@@ -75,8 +79,7 @@ void gradient(GradientContext& node) {
   ValueId total = kNoValue;
   if (node.output_grad() != kNoValue) total = emit_grad(node, "SoftmaxCrossEntropyLossGrad", node.output_grad());
   if (node.has_output(1) && node.output_grad(1) != kNoValue) {
-    const ValueId through =
-        node.emit_internal("LogSoftmaxGrad", {node.output(1), node.output_grad(1)}, {{"axis", int64_t{1}}});
+    const ValueId through = node.emit_internal("LogSoftmaxGrad", {node.output(1), node.output_grad(1)}, {{"axis", int64_t{1}}});
     total = total == kNoValue ? through : node.emit("Add", {total, through});
   }
   node.set_input_grad(0, total);
@@ -91,18 +94,22 @@ LossViews views_of(Inputs in, size_t weights) {
   return {.scores = in[0], .labels = in[1], .weights = in.size() > weights ? in[weights] : ConstTensorView{}};
 }
 
-size_t workspace_of(const BindContext& node) { return cpu::cross_entropy_workspace(node.shape(0), node.dtype(0), node.threads()); }
+size_t workspace_of(const BindContext& node) {
+  return cpu::cross_entropy_workspace(node.shape(0), node.dtype(0), node.threads());
+}
 
 BoundKernel bind(const BindContext& node) {
-  return {.run = [options = options_of(node)](const KernelContext& context, Inputs in, Outputs out) {
-            cpu::softmax_cross_entropy(context, views_of(in, 2), out[0], out.size() > 1 ? out[1] : TensorView{}, options);
-          },
+  return {.run =
+              [options = options_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+                cpu::softmax_cross_entropy(context, views_of(in, 2), out[0], out.size() > 1 ? out[1] : TensorView{}, options);
+              },
           .workspace = workspace_of(node)};
 }
 
 BoundKernel bind_nll(const BindContext& node) {
-  return {.run = [options = options_of(node)](const KernelContext& context, Inputs in,
-                                              Outputs out) { cpu::negative_log_likelihood(context, views_of(in, 2), out[0], options); },
+  return {.run = [options = options_of(node)](
+                     const KernelContext& context, Inputs in,
+                     Outputs out) { cpu::negative_log_likelihood(context, views_of(in, 2), out[0], options); },
           .workspace = workspace_of(node)};
 }
 

@@ -1,6 +1,6 @@
 // Dropout (ONNX 7, 10, 12, 13): for inference, so the output is a view of the input and the mask, if wanted, all true. Training
-// rewrites it into tandem.RandomDropout(x, counter) {ratio, seed, site}, whose mask depends on seed, site, counter and element alone, so
-// that its gradient is the same op applied to dy.
+// rewrites it into tandem.RandomDropout(x, counter) {ratio, seed, site}, whose mask depends on seed, site, counter and element
+// alone, so that its gradient is the same op applied to dy.
 #include "kernels/api/dropout.h"
 
 #include <algorithm>
@@ -61,7 +61,8 @@ void random_gradient(GradientContext& node) {
 }
 
 BoundKernel bind_random(const BindContext& node) {
-  const uint64_t key = dropout_key(static_cast<uint64_t>(node.get_int("seed", 0)), static_cast<uint64_t>(node.get_int("site", 0)));
+  const uint64_t key =
+      dropout_key(static_cast<uint64_t>(node.get_int("seed", 0)), static_cast<uint64_t>(node.get_int("site", 0)));
   return {.run = [key, ratio = ratio_of(node)](const KernelContext& context, Inputs in, Outputs out) {
     cpu::random_dropout(context, in[0], out[0], ratio, key, static_cast<uint64_t>(in[1].as<int64_t>()[0]));
   }};
@@ -71,12 +72,33 @@ BoundKernel bind_random(const BindContext& node) {
 
 extern const OpDef dropout_op_7, dropout_op_10, dropout_op_12, random_dropout_op;
 
-constinit const OpDef dropout_op_7 = {.name = "Dropout", .since = 7, .until = 10, .max_outputs = 2, .attributes = kAttributes7,
-                                      .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kView};
-constinit const OpDef dropout_op_10 = {.name = "Dropout", .since = 10, .until = kInputRatioVersion, .max_outputs = 2,
-                                       .attributes = kAttributes7, .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kView};
-constinit const OpDef dropout_op_12 = {.name = "Dropout", .since = kInputRatioVersion, .max_inputs = 3, .max_outputs = 2,
-                                       .attributes = kAttributes12, .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kView};
+constinit const OpDef dropout_op_7 = {.name = "Dropout",
+                                      .since = 7,
+                                      .until = 10,
+                                      .max_outputs = 2,
+                                      .attributes = kAttributes7,
+                                      .infer = infer,
+                                      .gradient = gradient,
+                                      .cpu = bind,
+                                      .aliases = kView};
+constinit const OpDef dropout_op_10 = {.name = "Dropout",
+                                       .since = 10,
+                                       .until = kInputRatioVersion,
+                                       .max_outputs = 2,
+                                       .attributes = kAttributes7,
+                                       .infer = infer,
+                                       .gradient = gradient,
+                                       .cpu = bind,
+                                       .aliases = kView};
+constinit const OpDef dropout_op_12 = {.name = "Dropout",
+                                       .since = kInputRatioVersion,
+                                       .max_inputs = 3,
+                                       .max_outputs = 2,
+                                       .attributes = kAttributes12,
+                                       .infer = infer,
+                                       .gradient = gradient,
+                                       .cpu = bind,
+                                       .aliases = kView};
 
 constinit const OpDef random_dropout_op = {
     .name = "RandomDropout",

@@ -1,4 +1,5 @@
-// ai.onnx.ml Scaler, Normalizer and Binarizer (all 1): arithmetic on features. Scaler and Normalizer give f32, whatever they take.
+// ai.onnx.ml Scaler, Normalizer and Binarizer (all 1): arithmetic on features. Scaler and Normalizer give f32, whatever they
+// take.
 #include <algorithm>
 
 #include "kernels/api/encoders.h"
@@ -36,8 +37,8 @@ void infer_scaler(InferenceContext& node) {
     const size_t given = factors(node, attribute, neutral).size();
     if (!node.has_rank(0) || given == 1) continue;
     const Dim& features = node.dims(0)[node.rank(0) > 1 ? 1 : 0];
-    node.require(!differ(features, Dim(static_cast<int64_t>(given))), "one value, or one a feature, is needed (attribute, values, input)",
-                 attribute, given, to_string(node.dims(0)));
+    node.require(!differ(features, Dim(static_cast<int64_t>(given))),
+                 "one value, or one a feature, is needed (attribute, values, input)", attribute, given, to_string(node.dims(0)));
   }
   node.set_output(0, DType::kF32, dims_of(node));
 }
@@ -62,8 +63,10 @@ void infer_binarizer(InferenceContext& node) {
 }
 
 BoundKernel bind_scaler(const BindContext& node) {
-  return {.run = [offset = factors(node, "offset", 0), scale = factors(node, "scale", 1)](
-                     const KernelContext& context, Inputs in, Outputs out) { cpu::scale_features(context, in[0], out[0], offset, scale); }};
+  return {.run = [offset = factors(node, "offset", 0), scale = factors(node, "scale", 1)](const KernelContext& context, Inputs in,
+                                                                                          Outputs out) {
+    cpu::scale_features(context, in[0], out[0], offset, scale);
+  }};
 }
 BoundKernel bind_normalizer(const BindContext& node) {
   return {.run = [norm = norm_of(node)](const KernelContext& context, Inputs in, Outputs out) {
@@ -83,11 +86,17 @@ extern const OpDef scaler_op, normalizer_op, binarizer_op;
 constinit const OpDef scaler_op = {
     .name = "Scaler", .domain = "ai.onnx.ml", .attributes = kScalerAttributes, .infer = infer_scaler, .cpu = bind_scaler};
 
-constinit const OpDef normalizer_op = {
-    .name = "Normalizer", .domain = "ai.onnx.ml", .attributes = kNormalizerAttributes, .infer = infer_normalizer, .cpu = bind_normalizer};
+constinit const OpDef normalizer_op = {.name = "Normalizer",
+                                       .domain = "ai.onnx.ml",
+                                       .attributes = kNormalizerAttributes,
+                                       .infer = infer_normalizer,
+                                       .cpu = bind_normalizer};
 
-constinit const OpDef binarizer_op = {
-    .name = "Binarizer", .domain = "ai.onnx.ml", .attributes = kBinarizerAttributes, .infer = infer_binarizer, .cpu = bind_binarizer,
-    .aliases = kInPlace};
+constinit const OpDef binarizer_op = {.name = "Binarizer",
+                                      .domain = "ai.onnx.ml",
+                                      .attributes = kBinarizerAttributes,
+                                      .infer = infer_binarizer,
+                                      .cpu = bind_binarizer,
+                                      .aliases = kInPlace};
 
 }  // namespace tandem

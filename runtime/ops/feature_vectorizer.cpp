@@ -15,8 +15,8 @@ Dim width_of(const Dims& dims) { return dims.size() == 1 ? dims[0] : product(std
 
 std::vector<int64_t> widths_of(const NodeContext& node) {
   auto widths = node.get_ints("inputdimensions");
-  node.require(widths.empty() || static_cast<int>(widths.size()) == node.inputs(), "inputdimensions needs one width an input (widths, inputs)",
-               widths.size(), node.inputs());
+  node.require(widths.empty() || static_cast<int>(widths.size()) == node.inputs(),
+               "inputdimensions needs one width an input (widths, inputs)", widths.size(), node.inputs());
   for (int64_t width : widths) node.require(width >= 0, "inputdimensions must not be negative", width);
   return widths;
 }
@@ -30,7 +30,8 @@ void infer_vectorizer(InferenceContext& node) {
     if (node.has_rank(i)) {
       node.require(node.rank(i) >= 1, "input must have at least one axis (index)", i);
       const Dim these = rows_of(node.dims(i));
-      node.require(!differ(rows, these), "inputs differ in their number of rows (input, rows, rows before)", i, these.size, rows.size);
+      node.require(!differ(rows, these), "inputs differ in their number of rows (input, rows, rows before)", i, these.size,
+                   rows.size);
       rows = better(rows, these);
     }
     columns.push_back(!widths.empty() ? Dim(widths[static_cast<size_t>(i)]) : node.has_rank(i) ? width_of(node.dims(i)) : Dim());
@@ -46,7 +47,9 @@ BoundKernel bind_vectorizer(const BindContext& node) {
     const Shape& x = node.shape(i);
     widths.push_back(x.rank() == 1 ? x[0] : x.product(1, x.rank()));
   }
-  return {.run = [widths](const KernelContext& context, Inputs in, Outputs out) { cpu::vectorize_features(context, in, out[0], widths); }};
+  return {.run = [widths](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::vectorize_features(context, in, out[0], widths);
+  }};
 }
 
 void infer_extractor(InferenceContext& node) {
@@ -62,7 +65,8 @@ void infer_extractor(InferenceContext& node) {
 }
 
 BoundKernel bind_extractor(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::extract_features(context, in[0], in[1], out[0]); }};
+  return {
+      .run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::extract_features(context, in[0], in[1], out[0]); }};
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// GlobalAveragePool and GlobalMaxPool (ONNX 1) over all axes from 2 on, and their gradients tandem.GlobalAveragePoolGrad(dy, like x) and
-// tandem.GlobalMaxPoolGrad(dy, x).
+// GlobalAveragePool and GlobalMaxPool (ONNX 1) over all axes from 2 on, and their gradients tandem.GlobalAveragePoolGrad(dy, like
+// x) and tandem.GlobalMaxPoolGrad(dy, x).
 #include "kernels/api/pool.h"
 
 #include "runtime/ops/symbolic.h"
@@ -44,7 +44,8 @@ BoundKernel bind_average(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::global_average_pool(context, in[0], out[0]); }};
 }
 BoundKernel bind_average_grad(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::global_average_pool_grad(context, in[0], out[0]); }};
+  return {
+      .run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::global_average_pool_grad(context, in[0], out[0]); }};
 }
 BoundKernel bind_max(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
@@ -68,8 +69,12 @@ constinit const OpDef global_average_pool_op = {
 
 constinit const OpDef global_max_pool_op = {.name = "GlobalMaxPool", .infer = infer, .gradient = max_gradient, .cpu = bind_max};
 
-constinit const OpDef global_average_pool_grad_op = {
-    .name = "GlobalAveragePoolGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_grad, .cpu = bind_average_grad};
+constinit const OpDef global_average_pool_grad_op = {.name = "GlobalAveragePoolGrad",
+                                                     .domain = "tandem",
+                                                     .min_inputs = 2,
+                                                     .max_inputs = 2,
+                                                     .infer = infer_grad,
+                                                     .cpu = bind_average_grad};
 
 constinit const OpDef global_max_pool_grad_op = {
     .name = "GlobalMaxPoolGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_grad, .cpu = bind_max_grad};

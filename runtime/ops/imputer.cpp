@@ -41,8 +41,8 @@ void infer(InferenceContext& node) {
   if (node.has_rank(0)) {
     node.require(node.rank(0) >= 1, "input must have at least one axis");
     const Dim& features = node.dims(0)[node.rank(0) > 1 ? 1 : 0];
-    node.require(imputed == 1 || !differ(features, Dim(imputed)), "one imputed value, or one a feature, is needed (values, input)", imputed,
-                 to_string(node.dims(0)));
+    node.require(imputed == 1 || !differ(features, Dim(imputed)),
+                 "one imputed value, or one a feature, is needed (values, input)", imputed, to_string(node.dims(0)));
   }
   node.set_output_like(0, 0);
 }

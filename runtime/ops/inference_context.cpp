@@ -10,8 +10,8 @@ constexpr int64_t kMostContentElements = 1024;  // larger integer tensors are da
 
 void check_arity(const NodeContext& context) {
   const OpDef& def = *context.node().def;
-  context.require(context.inputs() >= def.min_inputs && context.inputs() <= def.max_inputs, "wrong number of inputs (has, at least, at most)",
-                  context.inputs(), def.min_inputs, def.max_inputs);
+  context.require(context.inputs() >= def.min_inputs && context.inputs() <= def.max_inputs,
+                  "wrong number of inputs (has, at least, at most)", context.inputs(), def.min_inputs, def.max_inputs);
   context.require(context.outputs() >= def.min_outputs && context.outputs() <= def.max_outputs,
                   "wrong number of outputs (has, at least, at most)", context.outputs(), def.min_outputs, def.max_outputs);
   for (int i = 0; i < def.min_inputs; ++i) context.require(context.has_input(i), "a required input is absent (index)", i);
@@ -72,13 +72,16 @@ void InferenceContext::require_float(int i) const {
   require(is_float(dtype(i)), "input must be of a floating type (input, type)", graph_input(i).name, name(dtype(i)));
 }
 void InferenceContext::require_number(int i) const {
-  require(is_float(dtype(i)) || is_integer(dtype(i)), "input must be a number (input, type)", graph_input(i).name, name(dtype(i)));
+  require(is_float(dtype(i)) || is_integer(dtype(i)), "input must be a number (input, type)", graph_input(i).name,
+          name(dtype(i)));
 }
 void InferenceContext::require_dtype(int i, DType wanted) const {
-  require(dtype(i) == wanted, "input has another type than expected (input, type, expected)", graph_input(i).name, name(dtype(i)), name(wanted));
+  require(dtype(i) == wanted, "input has another type than expected (input, type, expected)", graph_input(i).name, name(dtype(i)),
+          name(wanted));
 }
 void InferenceContext::require_same_dtype(int a, int b) const {
-  require(dtype(a) == dtype(b), "inputs must have one type", graph_input(a).name, name(dtype(a)), graph_input(b).name, name(dtype(b)));
+  require(dtype(a) == dtype(b), "inputs must have one type", graph_input(a).name, name(dtype(a)), graph_input(b).name,
+          name(dtype(b)));
 }
 
 std::optional<Dims> InferenceContext::broadcast_dims(int a, int b) const {
@@ -91,10 +94,14 @@ std::optional<Dims> InferenceContext::broadcast_dims(const std::optional<Dims>& 
   for (size_t i = 0; i < out.size(); ++i) {
     const size_t skip_a = out.size() - a->size(), skip_b = out.size() - b->size();
     const Dim da = i < skip_a ? Dim(1) : (*a)[i - skip_a], db = i < skip_b ? Dim(1) : (*b)[i - skip_b];
-    if (da == db || db.size == 1) out[i] = da;
-    else if (da.size == 1) out[i] = db;
-    else if (da.known() && db.known()) reject("shapes do not broadcast", to_string(*a), to_string(*b));
-    else if (da.known() || db.known()) out[i] = da.known() ? da : db;  // the unknown one is 1 or the same
+    if (da == db || db.size == 1)
+      out[i] = da;
+    else if (da.size == 1)
+      out[i] = db;
+    else if (da.known() && db.known())
+      reject("shapes do not broadcast", to_string(*a), to_string(*b));
+    else if (da.known() || db.known())
+      out[i] = da.known() ? da : db;  // the unknown one is 1 or the same
   }
   return out;
 }

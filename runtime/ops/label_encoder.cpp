@@ -1,4 +1,5 @@
-// ai.onnx.ml LabelEncoder (1, 2 and 4) and CategoryMapper (1): a table from keys to values, with a default for what it does not hold.
+// ai.onnx.ml LabelEncoder (1, 2 and 4) and CategoryMapper (1): a table from keys to values, with a default for what it does not
+// hold.
 //
 // Versions 2 and 4 name keys and values by type; 4 adds tensors of any type and takes a NaN key for every NaN. Version 1 and
 // CategoryMapper map text to integers or back, whichever the input is not.
@@ -11,11 +12,11 @@ namespace tandem {
 namespace {
 
 constexpr std::string_view kAttributes1[] = {"classes_strings", "default_int64", "default_string"};
-constexpr std::string_view kAttributes2[] = {"default_float",  "default_int64", "default_string", "keys_floats",  "keys_int64s",
-                                             "keys_strings",   "values_floats", "values_int64s",  "values_strings"};
-constexpr std::string_view kAttributes4[] = {"default_float", "default_int64", "default_string", "default_tensor", "keys_floats",
-                                             "keys_int64s",   "keys_strings",  "keys_tensor",    "values_floats",  "values_int64s",
-                                             "values_strings", "values_tensor"};
+constexpr std::string_view kAttributes2[] = {"default_float", "default_int64", "default_string", "keys_floats",   "keys_int64s",
+                                             "keys_strings",  "values_floats", "values_int64s",  "values_strings"};
+constexpr std::string_view kAttributes4[] = {"default_float", "default_int64", "default_string", "default_tensor",
+                                             "keys_floats",   "keys_int64s",   "keys_strings",   "keys_tensor",
+                                             "values_floats", "values_int64s", "values_strings", "values_tensor"};
 constexpr std::string_view kMapperAttributes[] = {"cats_int64s", "cats_strings", "default_int64", "default_string"};
 
 constexpr std::string_view kUnused = "_Unused";  // the default text of the specification
@@ -53,14 +54,15 @@ Tensor text_scalar(std::string_view text) { return Tensor::strings({}, std::span
 
 Tensor fallback_of(const NodeContext& node, DType type) {
   if (const Tensor given = node.get_tensor("default_tensor")) {
-    node.require(given.elements() == 1 && given.dtype() == type, "default_tensor must be one value of the values' type", name(given.dtype()),
-                 name(type));
+    node.require(given.elements() == 1 && given.dtype() == type, "default_tensor must be one value of the values' type",
+                 name(given.dtype()), name(type));
     return given.reshaped({});
   }
   if (type == DType::kString) return text_scalar(node.get_string("default_string", kUnused));
   if (type == DType::kI64) return Tensor::scalar<int64_t>(node.get_int("default_int64", -1));
   if (type == DType::kF32) return Tensor::scalar<float>(node.get_float("default_float", -0.0f));
-  return visit_number(type, [&]<class T>() { return Tensor::scalar<T>(std::is_floating_point_v<T> ? T(-0.0) : static_cast<T>(-1)); });
+  return visit_number(type,
+                      [&]<class T>() { return Tensor::scalar<T>(std::is_floating_point_v<T> ? T(-0.0) : static_cast<T>(-1)); });
 }
 
 // Text to integer, or integer to text, by the type of the input.
@@ -90,8 +92,8 @@ using MakeTable = Table (*)(const NodeContext&, DType);
 template <MakeTable make>
 void infer(InferenceContext& node) {
   const Table table = make(node, node.dtype(0));
-  node.require(table.keys.elements() == table.values.elements(), "as many keys as values are needed (keys, values)", table.keys.elements(),
-               table.values.elements());
+  node.require(table.keys.elements() == table.values.elements(), "as many keys as values are needed (keys, values)",
+               table.keys.elements(), table.values.elements());
   node.require_dtype(0, table.keys.dtype());
   node.set_output(0, table.values.dtype(), node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
 }
@@ -100,9 +102,10 @@ template <MakeTable make>
 BoundKernel bind(const BindContext& node) {
   const Table table = make(node, node.dtype(0));
   const auto keys = std::make_shared<const KeyIndex>(table.keys.view());
-  return {.run = [keys, table](const KernelContext& context, Inputs in, Outputs out) {
-            cpu::encode_labels(context, in[0], out[0], *keys, table.values.view(), table.fallback.view());
-          },
+  return {.run =
+              [keys, table](const KernelContext& context, Inputs in, Outputs out) {
+                cpu::encode_labels(context, in[0], out[0], *keys, table.values.view(), table.fallback.view());
+              },
           .constant_bytes = table.keys.bytes() + table.values.bytes()};
 }
 
@@ -110,13 +113,30 @@ BoundKernel bind(const BindContext& node) {
 
 extern const OpDef label_encoder_op_1, label_encoder_op_2, label_encoder_op_4, category_mapper_op;
 
-constinit const OpDef label_encoder_op_1 = {.name = "LabelEncoder", .domain = "ai.onnx.ml", .since = 1, .until = 2,
-                                            .attributes = kAttributes1, .infer = infer<table_1>, .cpu = bind<table_1>};
-constinit const OpDef label_encoder_op_2 = {.name = "LabelEncoder", .domain = "ai.onnx.ml", .since = 2, .until = 4,
-                                            .attributes = kAttributes2, .infer = infer<table_2>, .cpu = bind<table_2>};
-constinit const OpDef label_encoder_op_4 = {.name = "LabelEncoder", .domain = "ai.onnx.ml", .since = 4,
-                                            .attributes = kAttributes4, .infer = infer<table_2>, .cpu = bind<table_2>};
-constinit const OpDef category_mapper_op = {.name = "CategoryMapper", .domain = "ai.onnx.ml", .attributes = kMapperAttributes,
-                                            .infer = infer<mapper_table>, .cpu = bind<mapper_table>};
+constinit const OpDef label_encoder_op_1 = {.name = "LabelEncoder",
+                                            .domain = "ai.onnx.ml",
+                                            .since = 1,
+                                            .until = 2,
+                                            .attributes = kAttributes1,
+                                            .infer = infer<table_1>,
+                                            .cpu = bind<table_1>};
+constinit const OpDef label_encoder_op_2 = {.name = "LabelEncoder",
+                                            .domain = "ai.onnx.ml",
+                                            .since = 2,
+                                            .until = 4,
+                                            .attributes = kAttributes2,
+                                            .infer = infer<table_2>,
+                                            .cpu = bind<table_2>};
+constinit const OpDef label_encoder_op_4 = {.name = "LabelEncoder",
+                                            .domain = "ai.onnx.ml",
+                                            .since = 4,
+                                            .attributes = kAttributes4,
+                                            .infer = infer<table_2>,
+                                            .cpu = bind<table_2>};
+constinit const OpDef category_mapper_op = {.name = "CategoryMapper",
+                                            .domain = "ai.onnx.ml",
+                                            .attributes = kMapperAttributes,
+                                            .infer = infer<mapper_table>,
+                                            .cpu = bind<mapper_table>};
 
 }  // namespace tandem

@@ -1,7 +1,7 @@
 // LayerNormalization (ONNX 17) and tandem.LayerNormalizationGrad(dy, x, scale) -> dx, dscale, dbias.
 //
-// The axes from `axis` on are one row; Scale and B have their shape. Mean and InvStdDev, outputs 1 and 2, are f32 and keep those axes
-// as ones. Statistics are taken in the type of X with sums in vector lanes, so stash_type asks for nothing more.
+// The axes from `axis` on are one row; Scale and B have their shape. Mean and InvStdDev, outputs 1 and 2, are f32 and keep those
+// axes as ones. Statistics are taken in the type of X with sums in vector lanes, so stash_type asks for nothing more.
 #include "kernels/api/layer_norm.h"
 
 #include "runtime/ops/symbolic.h"
@@ -36,7 +36,8 @@ void infer(InferenceContext& node) {
   require_f32_or_f64(node, 0);
   require_row(node, 0, 1);
   require_row(node, 0, 2);
-  node.require(node.get_int("stash_type", kStashF32) == kStashF32, "stash_type must be 1 (f32)", node.get_int("stash_type", kStashF32));
+  node.require(node.get_int("stash_type", kStashF32) == kStashF32, "stash_type must be 1 (f32)",
+               node.get_int("stash_type", kStashF32));
   node.set_output_like(0, 0);
   std::optional<Dims> statistics;
   if (node.has_rank(0)) {
@@ -72,8 +73,12 @@ BoundKernel bind(const BindContext& node) {
   const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
   return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
     const Shape& x = in[0].shape;
-    const LayerNormViews views = {.x = in[0], .scale = in[1], .bias = in.size() > 2 ? in[2] : ConstTensorView{}, .y = out[0],
-                                  .mean = output_or_null(out, 1), .inverse = output_or_null(out, 2)};
+    const LayerNormViews views = {.x = in[0],
+                                  .scale = in[1],
+                                  .bias = in.size() > 2 ? in[2] : ConstTensorView{},
+                                  .y = out[0],
+                                  .mean = output_or_null(out, 1),
+                                  .inverse = output_or_null(out, 2)};
     cpu::layer_norm(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
   }};
 }
@@ -85,12 +90,16 @@ BoundKernel bind_grad(const BindContext& node) {
   return {.run =
               [=](const KernelContext& context, Inputs in, Outputs out) {
                 const Shape& x = in[1].shape;
-                const LayerNormGradViews views = {.dy = in[0], .x = in[1], .scale = in[2], .dx = out[0],
-                                                  .dscale = output_or_null(out, 1), .dbias = output_or_null(out, 2)};
+                const LayerNormGradViews views = {.dy = in[0],
+                                                  .x = in[1],
+                                                  .scale = in[2],
+                                                  .dx = out[0],
+                                                  .dscale = output_or_null(out, 1),
+                                                  .dbias = output_or_null(out, 2)};
                 cpu::layer_norm_grad(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
               },
-          .workspace = cpu::layer_norm_grad_workspace(largest.product(0, axis), largest.product(axis, largest.rank()), node.dtype(1),
-                                                      node.threads())};
+          .workspace = cpu::layer_norm_grad_workspace(largest.product(0, axis), largest.product(axis, largest.rank()),
+                                                      node.dtype(1), node.threads())};
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// MatMul (ONNX 1 to 13; NumPy's rules), and two internal forms of it: tandem.MatMul, which can read an operand transposed, so that
-// gradients need no Transpose; and tandem.FusedMatMul, with a bias of one value a column and an activation.
+// MatMul (ONNX 1 to 13; NumPy's rules), and two internal forms of it: tandem.MatMul, which can read an operand transposed, so
+// that gradients need no Transpose; and tandem.FusedMatMul, with a bias of one value a column and an activation.
 #include "kernels/api/gemm.h"
 
 #include "runtime/ops/activation.h"
@@ -49,7 +49,8 @@ ValueId unsqueezed(GradientContext& node, ValueId x, int64_t axis) { return node
 
 void gradient(GradientContext& node) {
   ValueId a = node.input(0), b = node.input(1), dy = node.output_grad();
-  const size_t rank_a = node.type(a).dims ? node.type(a).dims->size() : 0, rank_b = node.type(b).dims ? node.type(b).dims->size() : 0;
+  const size_t rank_a = node.type(a).dims ? node.type(a).dims->size() : 0,
+               rank_b = node.type(b).dims ? node.type(b).dims->size() : 0;
   node.require(rank_a > 0 && rank_b > 0, "the gradient needs inputs of known rank");
   if (rank_b == 1) {
     b = unsqueezed(node, b, 1);
@@ -81,8 +82,8 @@ BoundKernel bind(const BindContext& node) {
   options.alpha = node.get_float("alpha", 1);
   options.activation = activation_of(node);
   BoundKernel bound;
-  bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a, options.transpose_b,
-                                                node.threads());
+  bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a,
+                                                options.transpose_b, node.threads());
   const auto with_bias = [](cpu::MatmulOptions with, Inputs in) {
     if (in.size() > 2) with.bias = in[2];
     return with;

@@ -8,13 +8,20 @@ namespace {
 
 template <class T>
 constexpr std::string_view kind_of() {
-  if constexpr (std::is_same_v<T, int64_t>) return "an int";
-  else if constexpr (std::is_same_v<T, float>) return "a float";
-  else if constexpr (std::is_same_v<T, std::string>) return "a string";
-  else if constexpr (std::is_same_v<T, std::vector<int64_t>>) return "a list of ints";
-  else if constexpr (std::is_same_v<T, std::vector<float>>) return "a list of floats";
-  else if constexpr (std::is_same_v<T, std::vector<std::string>>) return "a list of strings";
-  else return "a tensor";
+  if constexpr (std::is_same_v<T, int64_t>)
+    return "an int";
+  else if constexpr (std::is_same_v<T, float>)
+    return "a float";
+  else if constexpr (std::is_same_v<T, std::string>)
+    return "a string";
+  else if constexpr (std::is_same_v<T, std::vector<int64_t>>)
+    return "a list of ints";
+  else if constexpr (std::is_same_v<T, std::vector<float>>)
+    return "a list of floats";
+  else if constexpr (std::is_same_v<T, std::vector<std::string>>)
+    return "a list of strings";
+  else
+    return "a tensor";
 }
 
 template <class T>
@@ -28,13 +35,19 @@ T attribute_or(const NodeContext& context, std::string_view name, T fallback) {
 
 }  // namespace
 
-int64_t NodeContext::get_int(std::string_view name, int64_t fallback) const { return attribute_or<int64_t>(*this, name, fallback); }
+int64_t NodeContext::get_int(std::string_view name, int64_t fallback) const {
+  return attribute_or<int64_t>(*this, name, fallback);
+}
 float NodeContext::get_float(std::string_view name, float fallback) const { return attribute_or<float>(*this, name, fallback); }
 std::string NodeContext::get_string(std::string_view name, std::string_view fallback) const {
   return attribute_or<std::string>(*this, name, std::string(fallback));
 }
-std::vector<int64_t> NodeContext::get_ints(std::string_view name) const { return attribute_or<std::vector<int64_t>>(*this, name, {}); }
-std::vector<float> NodeContext::get_floats(std::string_view name) const { return attribute_or<std::vector<float>>(*this, name, {}); }
+std::vector<int64_t> NodeContext::get_ints(std::string_view name) const {
+  return attribute_or<std::vector<int64_t>>(*this, name, {});
+}
+std::vector<float> NodeContext::get_floats(std::string_view name) const {
+  return attribute_or<std::vector<float>>(*this, name, {});
+}
 std::vector<std::string> NodeContext::get_strings(std::string_view name) const {
   return attribute_or<std::vector<std::string>>(*this, name, {});
 }

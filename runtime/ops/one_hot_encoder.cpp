@@ -1,5 +1,5 @@
-// ai.onnx.ml OneHotEncoder (1): a category, text or integer, becomes a row of zeros with a one at its place in the list. What is not
-// in the list becomes all zeros (zeros = 1, the default) or an error that names it (zeros = 0).
+// ai.onnx.ml OneHotEncoder (1): a category, text or integer, becomes a row of zeros with a one at its place in the list. What is
+// not in the list becomes all zeros (zeros = 1, the default) or an error that names it (zeros = 0).
 #include <memory>
 
 #include "kernels/api/encoders.h"
@@ -14,8 +14,8 @@ constexpr std::string_view kAttributes[] = {"cats_int64s", "cats_strings", "zero
 Tensor categories_of(const NodeContext& node) {
   const auto texts = node.get_strings("cats_strings");
   const auto numbers = node.get_ints("cats_int64s");
-  node.require(texts.empty() != numbers.empty(), "exactly one of cats_strings and cats_int64s is needed (strings, ints)", texts.size(),
-               numbers.size());
+  node.require(texts.empty() != numbers.empty(), "exactly one of cats_strings and cats_int64s is needed (strings, ints)",
+               texts.size(), numbers.size());
   if (!texts.empty()) return Tensor::strings({static_cast<int64_t>(texts.size())}, std::span<const std::string>(texts));
   return Tensor::of<int64_t>({static_cast<int64_t>(numbers.size())}, numbers);
 }

@@ -1,7 +1,7 @@
 // What the runtime knows of an operator: one object names its rule for shapes, its gradient and its kernels.
 //
-// The sorted list in all_ops.cpp is the only registry. A kernel is *bound* once, when a Plan is made: attributes are read, weights
-// packed, a tile size chosen; what comes back is called on every run and allocates nothing.
+// The sorted list in all_ops.cpp is the only registry. A kernel is *bound* once, when a Plan is made: attributes are read,
+// weights packed, a tile size chosen; what comes back is called on every run and allocates nothing.
 #pragma once
 
 #include <functional>
@@ -25,8 +25,9 @@ using Outputs = std::span<const TensorView>;      // one a node output; null whe
 
 struct BoundKernel {
   std::function<void(const KernelContext&, Inputs, Outputs)> run;
-  size_t workspace = 0;        // bytes of scratch it wants in KernelContext::workspace, for the shapes it was bound with and all smaller
-  size_t constant_bytes = 0;   // bytes it keeps for itself (packed weights)
+  size_t workspace =
+      0;  // bytes of scratch it wants in KernelContext::workspace, for the shapes it was bound with and all smaller
+  size_t constant_bytes = 0;  // bytes it keeps for itself (packed weights)
 };
 
 enum class AliasKind : uint8_t {

@@ -1,11 +1,12 @@
-// Optimizer steps over flat parameter ranges, which replace the states they are given, and the norm that gradients are clipped by.
+// Optimizer steps over flat parameter ranges, which replace the states they are given, and the norm that gradients are clipped
+// by.
 //
 //   tandem.Sgd(parameter, momentum?, gradient, lr, scale?) -> parameter', momentum'
 //   tandem.Adam(parameter, m, v, gradient, lr, step, scale?) -> parameter', m', v'
 //   tandem.SumOfSquares(x...) -> f32 scalar
 //
-// lr and scale are f32 scalars, step an i64 scalar that counts from 1; the gradient is first multiplied by scale (1 if absent: what
-// averages and clips). Semantics: torch.optim.SGD, Adam and AdamW (decoupled = 1).
+// lr and scale are f32 scalars, step an i64 scalar that counts from 1; the gradient is first multiplied by scale (1 if absent:
+// what averages and clips). Semantics: torch.optim.SGD, Adam and AdamW (decoupled = 1).
 #include "kernels/api/optimizer.h"
 
 #include <charconv>
@@ -50,13 +51,16 @@ double decimal(const NodeContext& node, std::string_view name, float fallback) {
 }
 
 SgdOptions sgd_options(const NodeContext& node) {
-  return {.momentum = decimal(node, "momentum", 0), .nesterov = node.get_int("nesterov", 0) != 0,
+  return {.momentum = decimal(node, "momentum", 0),
+          .nesterov = node.get_int("nesterov", 0) != 0,
           .weight_decay = decimal(node, "weight_decay", 0)};
 }
 
 AdamOptions adam_options(const NodeContext& node) {
-  AdamOptions options = {.beta1 = decimal(node, "beta1", 0.9f), .beta2 = decimal(node, "beta2", 0.999f),
-                         .epsilon = decimal(node, "epsilon", 1e-8f), .weight_decay = decimal(node, "weight_decay", 0),
+  AdamOptions options = {.beta1 = decimal(node, "beta1", 0.9f),
+                         .beta2 = decimal(node, "beta2", 0.999f),
+                         .epsilon = decimal(node, "epsilon", 1e-8f),
+                         .weight_decay = decimal(node, "weight_decay", 0),
                          .decoupled = node.get_int("decoupled", 0) != 0};
   node.require(options.beta1 < 1 && options.beta2 < 1, "beta1 and beta2 must be below 1", options.beta1, options.beta2);
   return options;
@@ -68,7 +72,8 @@ void infer_sgd(InferenceContext& node) {
   require_scalar(node, 3, DType::kF32);
   require_scalar(node, 4, DType::kF32);
   const SgdOptions options = sgd_options(node);
-  node.require(options.momentum == 0 || (node.has_input(1) && node.has_output(1)), "momentum needs a buffer, in and out", options.momentum);
+  node.require(options.momentum == 0 || (node.has_input(1) && node.has_output(1)), "momentum needs a buffer, in and out",
+               options.momentum);
 }
 
 void infer_adam(InferenceContext& node) {
@@ -88,7 +93,10 @@ double scalar_or_one(Inputs in, size_t i) { return in.size() > i && in[i] ? stat
 
 BoundKernel bind_sgd(const BindContext& node) {
   return {.run = [options = sgd_options(node)](const KernelContext& context, Inputs in, Outputs out) {
-    const SgdViews views = {.parameter = in[0], .momentum = in[1], .gradient = in[2], .new_parameter = out[0],
+    const SgdViews views = {.parameter = in[0],
+                            .momentum = in[1],
+                            .gradient = in[2],
+                            .new_parameter = out[0],
                             .new_momentum = out.size() > 1 ? out[1] : TensorView{}};
     cpu::sgd(context, views, static_cast<double>(in[3].as<float>()[0]), scalar_or_one(in, 4), options);
   }};
@@ -96,8 +104,8 @@ BoundKernel bind_sgd(const BindContext& node) {
 
 BoundKernel bind_adam(const BindContext& node) {
   return {.run = [options = adam_options(node)](const KernelContext& context, Inputs in, Outputs out) {
-    const AdamViews views = {.parameter = in[0], .m = in[1], .v = in[2], .gradient = in[3], .new_parameter = out[0], .new_m = out[1],
-                             .new_v = out[2]};
+    const AdamViews views = {
+        .parameter = in[0], .m = in[1], .v = in[2], .gradient = in[3], .new_parameter = out[0], .new_m = out[1], .new_v = out[2]};
     cpu::adam(context, views, static_cast<double>(in[4].as<float>()[0]), scalar_or_one(in, 6), in[5].as<int64_t>()[0], options);
   }};
 }

@@ -11,9 +11,10 @@
 namespace tandem {
 namespace {
 
-constexpr std::string_view kMaxAttributes[] = {"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"};
-constexpr std::string_view kAverageAttributes[] = {"auto_pad",  "ceil_mode", "count_include_pad", "dilations",
-                                                   "kernel_shape", "pads",   "strides"};
+constexpr std::string_view kMaxAttributes[] = {"auto_pad", "ceil_mode",     "dilations", "kernel_shape",
+                                               "pads",     "storage_order", "strides"};
+constexpr std::string_view kAverageAttributes[] = {"auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape",
+                                                   "pads",     "strides"};
 
 constexpr int kMinRank = 3, kMaxRank = 5;
 
@@ -21,7 +22,8 @@ void infer_window(InferenceContext& node) {
   const WindowAttributes attributes(node);
   std::optional<Dims> dims;
   if (node.has_rank(0)) {
-    node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes", to_string(node.dims(0)));
+    node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes",
+                 to_string(node.dims(0)));
     dims = window_dims(node, attributes, node.dims(0)[1]);
   }
   node.set_output(0, node.dtype(0), dims);

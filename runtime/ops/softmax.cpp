@@ -1,7 +1,7 @@
 // Softmax, LogSoftmax and Hardmax, and the gradients tandem.SoftmaxGrad(y, dy) and tandem.LogSoftmaxGrad(y, dy).
 //
-// From ONNX 13 on they work along one axis, the last by default. Before, the tensor was seen as a matrix cut at `axis`, 1 by default,
-// and worked on row by row; the gradients carry that choice in the attribute `flatten`.
+// From ONNX 13 on they work along one axis, the last by default. Before, the tensor was seen as a matrix cut at `axis`, 1 by
+// default, and worked on row by row; the gradients carry that choice in the attribute `flatten`.
 #include "kernels/api/softmax.h"
 
 #include "runtime/ops/symbolic.h"
@@ -75,15 +75,28 @@ BoundKernel bind_grad(const BindContext& node) {
 constexpr int kAxisVersion = 13, kLatest = std::numeric_limits<int>::max();
 
 constexpr OpDef softmax(int since, int until) {
-  return {.name = "Softmax", .since = since, .until = until, .attributes = kAttributes, .infer = infer,
-          .gradient = softmax_gradient, .cpu = bind<cpu::softmax>, .aliases = kInPlace};
+  return {.name = "Softmax",
+          .since = since,
+          .until = until,
+          .attributes = kAttributes,
+          .infer = infer,
+          .gradient = softmax_gradient,
+          .cpu = bind<cpu::softmax>,
+          .aliases = kInPlace};
 }
 constexpr OpDef log_softmax(int since, int until) {
-  return {.name = "LogSoftmax", .since = since, .until = until, .attributes = kAttributes, .infer = infer,
-          .gradient = log_softmax_gradient, .cpu = bind<cpu::log_softmax>, .aliases = kInPlace};
+  return {.name = "LogSoftmax",
+          .since = since,
+          .until = until,
+          .attributes = kAttributes,
+          .infer = infer,
+          .gradient = log_softmax_gradient,
+          .cpu = bind<cpu::log_softmax>,
+          .aliases = kInPlace};
 }
 constexpr OpDef hardmax(int since, int until) {
-  return {.name = "Hardmax", .since = since, .until = until, .attributes = kAttributes, .infer = infer, .cpu = bind<cpu::hardmax>};
+  return {
+      .name = "Hardmax", .since = since, .until = until, .attributes = kAttributes, .infer = infer, .cpu = bind<cpu::hardmax>};
 }
 
 }  // namespace

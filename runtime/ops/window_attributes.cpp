@@ -23,21 +23,27 @@ int64_t probe_size(const WindowAttributes& attributes, size_t axis) {
 }  // namespace
 
 WindowAttributes::WindowAttributes(const NodeContext& node)
-    : kernel(node.get_ints("kernel_shape")), strides(node.get_ints("strides")), dilations(node.get_ints("dilations")),
-      pads(node.get_ints("pads")), auto_pad(auto_pad_of(node)), ceil_mode(node.get_int("ceil_mode", 0) != 0) {}
+    : kernel(node.get_ints("kernel_shape")),
+      strides(node.get_ints("strides")),
+      dilations(node.get_ints("dilations")),
+      pads(node.get_ints("pads")),
+      auto_pad(auto_pad_of(node)),
+      ceil_mode(node.get_int("ceil_mode", 0) != 0) {}
 
 WindowOptions WindowAttributes::options() const {
-  return {.kernel = kernel, .strides = strides, .dilations = dilations, .pads = pads, .auto_pad = auto_pad, .ceil_mode = ceil_mode};
+  return {
+      .kernel = kernel, .strides = strides, .dilations = dilations, .pads = pads, .auto_pad = auto_pad, .ceil_mode = ceil_mode};
 }
 
 Dims window_dims(const InferenceContext& node, const WindowAttributes& attributes, const Dim& channels) {
   const Dims& x = node.dims(0);
   const size_t spatial = x.size() - 2;
-  node.require(attributes.kernel.size() == spatial, "kernel_shape needs one size a spatial axis (sizes, axes)", attributes.kernel.size(),
-               spatial);
+  node.require(attributes.kernel.size() == spatial, "kernel_shape needs one size a spatial axis (sizes, axes)",
+               attributes.kernel.size(), spatial);
   return naming(node, [&] {
     Shape probe{1, 1};
-    for (size_t i = 0; i < spatial; ++i) probe.push_back(x[i + 2].known() ? x[i + 2].size : std::max<int64_t>(probe_size(attributes, i), 1));
+    for (size_t i = 0; i < spatial; ++i)
+      probe.push_back(x[i + 2].known() ? x[i + 2].size : std::max<int64_t>(probe_size(attributes, i), 1));
     const Window window = make_window(probe, attributes.options());
     Dims y = {x[0], channels};
     for (size_t i = 0; i < spatial; ++i) {

@@ -19,8 +19,8 @@ struct Packing {
 
 inline constexpr int64_t kArenaAlignment = 64;
 
-// Greedy by size, and greedy by size times lifetime; the smaller result is kept (Pisarchyk, Lee, "Efficient Memory Management for Deep
-// Neural Net Inference", 2020).
+// Greedy by size, and greedy by size times lifetime; the smaller result is kept (Pisarchyk, Lee, "Efficient Memory Management for
+// Deep Neural Net Inference", 2020).
 Packing pack(std::span<const Block> blocks);
 
 // The most bytes alive at any one step: no packing can be smaller.

@@ -95,9 +95,10 @@ std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   plan_memory(*plan);
   const auto refuse_over_limit = [&] {
     if (plan->peak_bytes() > options.memory_limit)
-      fail(ErrorCode::kOutOfMemory, fmt::format("the plan of '{}' needs {} bytes (arena {}, workspace {}, constants {}, states {}); the limit is {}",
-                                                plan->graph.name, plan->peak_bytes(), plan->arena_bytes, plan->workspace_bytes,
-                                                plan->constant_bytes, plan->state_bytes, options.memory_limit));
+      fail(ErrorCode::kOutOfMemory,
+           fmt::format("the plan of '{}' needs {} bytes (arena {}, workspace {}, constants {}, states {}); the limit is {}",
+                       plan->graph.name, plan->peak_bytes(), plan->arena_bytes, plan->workspace_bytes, plan->constant_bytes,
+                       plan->state_bytes, options.memory_limit));
   };
   refuse_over_limit();  // before weights are packed
   bind_kernels(*plan);

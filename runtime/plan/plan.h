@@ -15,10 +15,10 @@
 namespace tandem {
 
 struct PlanOptions {
-  int threads = 1;                                     // OpenMP team of the lane that will run it
+  int threads = 1;                                          // OpenMP team of the lane that will run it
   std::map<std::string, int64_t, std::less<>> bounds = {};  // symbol -> largest value
-  int64_t default_bound = 64;                          // for symbols not named above
-  int64_t memory_limit = INT64_MAX;                    // bytes; more is refused before anything is allocated
+  int64_t default_bound = 64;                               // for symbols not named above
+  int64_t memory_limit = INT64_MAX;                         // bytes; more is refused before anything is allocated
 };
 
 // Where a value lives.
@@ -60,8 +60,8 @@ class Plan {
   int64_t peak_bytes() const { return arena_bytes + workspace_bytes + constant_bytes + state_bytes; }
 };
 
-// Throws InvalidArgument for a graph that cannot run (an op without a kernel, a shape that stays unknown at the bounds) and OutOfMemory
-// with figures when peak_bytes() would exceed the limit.
+// Throws InvalidArgument for a graph that cannot run (an op without a kernel, a shape that stays unknown at the bounds) and
+// OutOfMemory with figures when peak_bytes() would exceed the limit.
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options);
 
 // The schedule as a table: step, op, output, bytes, offset, lifetime; then the sums.

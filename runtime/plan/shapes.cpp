@@ -99,6 +99,8 @@ class ShapePropagation {
 
 }  // namespace
 
-std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> inputs) { return ShapePropagation(graph).run(inputs); }
+std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> inputs) {
+  return ShapePropagation(graph).run(inputs);
+}
 
 }  // namespace tandem

@@ -28,7 +28,8 @@ class StorageAssignment {
   Storage& storage(ValueId id) { return map_.storages[static_cast<size_t>(place(id).storage)]; }
   const Value& value(ValueId id) const { return graph_.value(id); }
   int64_t bytes(ValueId id) const {
-    return checked_mul(shapes_[static_cast<size_t>(id)].elements(), static_cast<int64_t>(size_of(value(id).type.dtype)), value(id).name);
+    return checked_mul(shapes_[static_cast<size_t>(id)].elements(), static_cast<int64_t>(size_of(value(id).type.dtype)),
+                       value(id).name);
   }
 
   void find_last_uses() {
@@ -108,7 +109,8 @@ class StorageAssignment {
       return share(id, place(pack).storage, place(pack).offset + placed->second.offset);
     }
     for (const Alias& alias : node.def->aliases)
-      if (alias.output == output && alias.kind == AliasKind::kMay && can_take_over(n, node, alias, id)) return share_input(node, id, alias.input, 0);
+      if (alias.output == output && alias.kind == AliasKind::kMay && can_take_over(n, node, alias, id))
+        return share_input(node, id, alias.input, 0);
     place(id) = {new_storage(id, Placement::kArena, n), 0};
     Storage& own = storage(id);
     own.last = std::max(own.last, n);  // even an output that nobody reads is written
@@ -124,10 +126,12 @@ class StorageAssignment {
     const ValueId from = node.inputs[static_cast<size_t>(alias.input)];
     if (from == kNoValue) return false;
     const Storage& memory = storage(from);
-    if (memory.placement != Placement::kArena || memory.last > n || memory.bytes != bytes(id) || bytes(from) != bytes(id)) return false;
+    if (memory.placement != Placement::kArena || memory.last > n || memory.bytes != bytes(id) || bytes(from) != bytes(id))
+      return false;
     if (value(from).type.dims != value(id).type.dims) return false;  // equal at the bounds only
     const int at = place(from).storage;
-    return std::ranges::count_if(node.inputs, [&](ValueId other) { return other != kNoValue && place(other).storage == at; }) == 1 &&
+    return std::ranges::count_if(node.inputs, [&](ValueId other) { return other != kNoValue && place(other).storage == at; }) ==
+               1 &&
            std::ranges::none_of(node.outputs, [&](ValueId other) { return other != kNoValue && place(other).storage == at; });
   }
 

@@ -25,8 +25,8 @@ struct StorageMap {
   std::vector<Place> places;  // indexed by ValueId
 };
 
-// Views share the memory they look at, updates that of their state, in-place outputs that of an input nobody needs any more, and the inputs
-// of tandem.Pack lie inside its output.
+// Views share the memory they look at, updates that of their state, in-place outputs that of an input nobody needs any more, and
+// the inputs of tandem.Pack lie inside its output.
 StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes);
 
 }  // namespace tandem

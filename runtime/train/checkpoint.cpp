@@ -30,11 +30,14 @@ Parsed parse(const std::filesystem::path& path, std::string_view file) {
   uint64_t header_bytes;
   std::memcpy(&version, file.data() + 8, sizeof version);
   std::memcpy(&header_bytes, file.data() + 12, sizeof header_bytes);
-  if (version != kVersion) reject(path, "it has version " + std::to_string(version) + ", this program reads " + std::to_string(kVersion));
+  if (version != kVersion)
+    reject(path, "it has version " + std::to_string(version) + ", this program reads " + std::to_string(kVersion));
   const std::string_view content = file.substr(0, file.size() - kDigest);
-  if (sha256(content) != file.substr(content.size())) reject(path, "it is cut short or altered: its content does not match its checksum");
+  if (sha256(content) != file.substr(content.size()))
+    reject(path, "it is cut short or altered: its content does not match its checksum");
   if (header_bytes > content.size() - kPrefix) reject(path, "its header is damaged");
-  Parsed parsed{nlohmann::json::parse(content.substr(kPrefix, header_bytes), nullptr, false), content.substr(kPrefix + header_bytes)};
+  Parsed parsed{nlohmann::json::parse(content.substr(kPrefix, header_bytes), nullptr, false),
+                content.substr(kPrefix + header_bytes)};
   if (!parsed.header.is_object()) reject(path, "its header is damaged");
   return parsed;
 }

@@ -20,8 +20,10 @@ class Emitter {
   ValueId internal(std::string_view name, std::vector<ValueId> inputs, Attributes attributes = {}) {
     return many(name, "tandem", std::move(inputs), 1, std::move(attributes))[0];
   }
-  std::vector<ValueId> many(std::string_view name, std::string_view domain, std::vector<ValueId> inputs, int outputs, Attributes attributes = {}) {
-    return graph_.add_node(newest_op(name, domain), std::move(inputs), outputs, std::move(attributes), prefix_ + "." + std::string(name));
+  std::vector<ValueId> many(std::string_view name, std::string_view domain, std::vector<ValueId> inputs, int outputs,
+                            Attributes attributes = {}) {
+    return graph_.add_node(newest_op(name, domain), std::move(inputs), outputs, std::move(attributes),
+                           prefix_ + "." + std::string(name));
   }
   ValueId scalar(float value) { return graph_.add_constant(prefix_ + ".scalar", Tensor::scalar<float>(value)); }
   ValueId scalar(int64_t value) { return graph_.add_constant(prefix_ + ".scalar", Tensor::scalar<int64_t>(value)); }

@@ -18,7 +18,8 @@ void append_sgd(Graph& graph, const OptimizerConfig& config, const BucketUpdate&
              {"weight_decay", bucket.decays ? config.weight_decay : 0.0f}});
 }
 
-void append_adam(Graph& graph, const OptimizerConfig& config, const BucketUpdate& bucket, ValueId learning_rate, ValueId step, ValueId scale) {
+void append_adam(Graph& graph, const OptimizerConfig& config, const BucketUpdate& bucket, ValueId learning_rate, ValueId step,
+                 ValueId scale) {
   const ValueId mean = moment(graph, "adam.m." + bucket.name, bucket.parameters);
   const ValueId square = moment(graph, "adam.v." + bucket.name, bucket.parameters);
   Emitter(graph, "adam." + bucket.name)
@@ -32,8 +33,8 @@ void append_adam(Graph& graph, const OptimizerConfig& config, const BucketUpdate
 
 }  // namespace
 
-ValueId append_optimizer(Graph& graph, const OptimizerConfig& config, const std::vector<BucketUpdate>& buckets, ValueId learning_rate,
-                         ValueId step, float mean) {
+ValueId append_optimizer(Graph& graph, const OptimizerConfig& config, const std::vector<BucketUpdate>& buckets,
+                         ValueId learning_rate, ValueId step, float mean) {
   Emitter emit(graph, "clip");
   ValueId scale = emit.scalar(mean), norm = kNoValue;
   if (config.clip_norm > 0) {
@@ -44,8 +45,10 @@ ValueId append_optimizer(Graph& graph, const OptimizerConfig& config, const std:
     scale = emit.op("Mul", {scale, emit.op("Min", {room, emit.scalar(1.0f)})});
   }
   for (const BucketUpdate& bucket : buckets) {
-    if (config.kind == OptimizerKind::kSgd) append_sgd(graph, config, bucket, learning_rate, scale);
-    else append_adam(graph, config, bucket, learning_rate, step, scale);
+    if (config.kind == OptimizerKind::kSgd)
+      append_sgd(graph, config, bucket, learning_rate, scale);
+    else
+      append_adam(graph, config, bucket, learning_rate, step, scale);
   }
   return norm;
 }

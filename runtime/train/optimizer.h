@@ -21,18 +21,18 @@ struct OptimizerConfig {
 
 // What one optimizer update reads and replaces.
 struct BucketUpdate {
-  std::string name;      // of the bucket
-  ValueId parameters;    // state f32[n]
-  ValueId gradient;      // f32[n], the sum over micro-batches and ranks
+  std::string name;    // of the bucket
+  ValueId parameters;  // state f32[n]
+  ValueId gradient;    // f32[n], the sum over micro-batches and ranks
   bool decays = true;
 };
 
-// Appends the update of every bucket. `learning_rate` is an f32 scalar, `step` an i64 scalar that counts from 1. Gradients are first multiplied by
-// `mean` (1 / number of micro-batches) and, with clip_norm, by min(1, clip_norm / norm) of the mean gradient over all buckets
-// (Pascanu, Mikolov, Bengio 2013). The moments are states "<kind>.<moment>.<bucket>", zero at the start. Returns the gradient norm, or kNoValue
-// without clipping.
-// SGD: v = momentum v + g; w -= lr v (Nesterov: lr (g + momentum v)). Adam: Kingma, Ba 2015. AdamW: Loshchilov, Hutter 2019.
-ValueId append_optimizer(Graph& graph, const OptimizerConfig& config, const std::vector<BucketUpdate>& buckets, ValueId learning_rate,
-                         ValueId step, float mean);
+// Appends the update of every bucket. `learning_rate` is an f32 scalar, `step` an i64 scalar that counts from 1. Gradients are
+// first multiplied by `mean` (1 / number of micro-batches) and, with clip_norm, by min(1, clip_norm / norm) of the mean gradient
+// over all buckets (Pascanu, Mikolov, Bengio 2013). The moments are states "<kind>.<moment>.<bucket>", zero at the start. Returns
+// the gradient norm, or kNoValue without clipping. SGD: v = momentum v + g; w -= lr v (Nesterov: lr (g + momentum v)). Adam:
+// Kingma, Ba 2015. AdamW: Loshchilov, Hutter 2019.
+ValueId append_optimizer(Graph& graph, const OptimizerConfig& config, const std::vector<BucketUpdate>& buckets,
+                         ValueId learning_rate, ValueId step, float mean);
 
 }  // namespace tandem

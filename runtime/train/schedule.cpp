@@ -13,8 +13,8 @@ ValueId append_schedule(Graph& graph, const ScheduleConfig& config, ValueId step
   const ValueId now = emit.op("Cast", {step}, {{"to", static_cast<int64_t>(DType::kF32)}});
   ValueId factor = number(1);
   if (config.kind == ScheduleKind::kCosine) {
-    require(config.total_steps > config.warmup_steps, "a cosine schedule must end after its warm-up (steps, warm-up)", config.total_steps,
-            config.warmup_steps);
+    require(config.total_steps > config.warmup_steps, "a cosine schedule must end after its warm-up (steps, warm-up)",
+            config.total_steps, config.warmup_steps);
     const ValueId after = emit.op("Sub", {now, number(static_cast<double>(config.warmup_steps))});
     const ValueId t = ratio(after, static_cast<double>(config.total_steps - config.warmup_steps));
     const ValueId clipped = emit.op("Min", {emit.op("Max", {t, number(0)}), number(1)});

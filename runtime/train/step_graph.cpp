@@ -188,11 +188,13 @@ class StepBuilder {
 }  // namespace
 
 StepGraphs build_step(const Network& network, const StepConfig& config) {
-  require(config.world_size >= 1 && config.accumulate >= 1, "ranks and micro-batches are at least 1", config.world_size, config.accumulate);
+  require(config.world_size >= 1 && config.accumulate >= 1, "ranks and micro-batches are at least 1", config.world_size,
+          config.accumulate);
   StepGraphs graphs;
   for (const std::string& name : network.parameters) {
     const Value& value = network.graph.value(network.graph.find(name));
-    require(value.kind == ValueKind::kConstant && value.type.dtype == DType::kF32, "a parameter must be an f32 constant of the graph", name);
+    require(value.kind == ValueKind::kConstant && value.type.dtype == DType::kF32,
+            "a parameter must be an f32 constant of the graph", name);
     graphs.parameters.push_back({name, value.data.shape()});
   }
   graphs.buckets = assign_buckets(graphs.parameters, config.bucket_bytes);

@@ -18,20 +18,21 @@ struct StepConfig {
   LossKind loss = LossKind::kCrossEntropy;
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
-  int world_size = 1;                // ranks: gradients are summed over them
-  int accumulate = 1;                // micro-batches of one rank in one step
-  int64_t bucket_bytes = 1 << 20;    // of gradients per all-reduce
-  uint64_t seed = 0;                 // of dropout
+  int world_size = 1;              // ranks: gradients are summed over them
+  int accumulate = 1;              // micro-batches of one rank in one step
+  int64_t bucket_bytes = 1 << 20;  // of gradients per all-reduce
+  uint64_t seed = 0;               // of dropout
 };
 
-// All graphs share their states by name: "parameters.<bucket>", the optimizer's moments, "step", "gradients.<bucket>" (accumulation).
-// Inputs of the training graphs: those of the network that the loss depends on, then "target" (i64 [batch], or f32 [batch, 1] for a mean
-// squared error), and "micro_batch" (i64 scalar, the number of this micro-batch in the whole run) if the network has dropout.
+// All graphs share their states by name: "parameters.<bucket>", the optimizer's moments, "step", "gradients.<bucket>"
+// (accumulation). Inputs of the training graphs: those of the network that the loss depends on, then "target" (i64 [batch], or
+// f32 [batch, 1] for a mean squared error), and "micro_batch" (i64 scalar, the number of this micro-batch in the whole run) if
+// the network has dropout.
 struct StepGraphs {
   std::optional<Graph> first;   // accumulate > 1: sets the gradient sums. Output: loss.
   std::optional<Graph> middle;  // accumulate > 2: adds to them. Output: loss.
-  Graph update;                 // the last micro-batch: adds, reduces over ranks, updates. Outputs: loss, learning rate[, gradient norm].
-  Graph evaluate;               // the network itself over the same states, in inference form
+  Graph update;    // the last micro-batch: adds, reduces over ranks, updates. Outputs: loss, learning rate[, gradient norm].
+  Graph evaluate;  // the network itself over the same states, in inference form
   std::vector<Bucket> buckets;
   std::vector<ParameterInfo> parameters;
 };

@@ -20,9 +20,13 @@ std::span<const ConstTensorView> run_feed(Executor& executor, const Feed& feed) 
 }
 
 Trainer::Trainer(const Network& network, const StepConfig& config, const Options& options)
-    : network_(network), config_(config), graphs_(build_step(network, config)), rank_(options.communicator ? options.communicator->rank() : 0) {
+    : network_(network),
+      config_(config),
+      graphs_(build_step(network, config)),
+      rank_(options.communicator ? options.communicator->rank() : 0) {
   const int world = options.communicator ? options.communicator->size() : 1;
-  require(world == config.world_size, "the communicator has another number of ranks than the step was built for", world, config.world_size);
+  require(world == config.world_size, "the communicator has another number of ranks than the step was built for", world,
+          config.world_size);
   const PlanOptions plan{.threads = options.threads, .bounds = {}, .default_bound = options.micro_batch};
   const ExecutorOptions shared{.states = states_, .communicator = options.communicator, .profiler = options.profiler};
   const auto executor = [&](const Graph& graph) { return std::make_unique<Executor>(make_plan(graph, plan), shared); };
@@ -65,7 +69,8 @@ Network Trainer::trained() const {
     for (const Bucket::Entry& entry : bucket.entries) {
       const ParameterInfo& parameter = graphs_.parameters[entry.parameter];
       Value& constant = network.graph.value(network.graph.find(parameter.name));
-      constant.data = Tensor::of<float>(parameter.shape, flat.subspan(static_cast<size_t>(entry.offset), static_cast<size_t>(parameter.shape.elements())));
+      constant.data = Tensor::of<float>(
+          parameter.shape, flat.subspan(static_cast<size_t>(entry.offset), static_cast<size_t>(parameter.shape.elements())));
     }
   }
   for (Value& value : network.graph.values)

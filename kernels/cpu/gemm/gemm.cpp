@@ -12,7 +12,7 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr double kParallelWork = 300e3;  // multiply-adds below which a second thread costs more than it brings
+constexpr double kParallelWork = 2e6;  // multiply-adds below which a second thread costs more than it brings
 
 struct Rectangle {
   int64_t row, rows, col, cols;

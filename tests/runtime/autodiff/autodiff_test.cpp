@@ -39,7 +39,8 @@ TEST(Autodiff, BroadcastOperandsGetTheSumOverTheirCopies) {
   const ValueId loss = add(graph, "ReduceSum", {add(graph, "Mul", {x, b})}, {{"keepdims", int64_t{0}}});
   const ValueId targets[] = {b};
   graph.outputs = {append_gradients(graph, loss, targets)[0]};
-  EXPECT_EQ(run(graph, {Tensor::of<double>({2, 3}, {1, 2, 3, 4, 5, 6}), Tensor::of<double>({1}, {7})}), (std::vector<double>{21}));
+  EXPECT_EQ(run(graph, {Tensor::of<double>({2, 3}, {1, 2, 3, 4, 5, 6}), Tensor::of<double>({1}, {7})}),
+            (std::vector<double>{21}));
 }
 
 TEST(Autodiff, AnUnrelatedTargetHasNoGradient) {

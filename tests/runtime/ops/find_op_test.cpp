@@ -11,6 +11,7 @@
 
 #include "kernels/base/error.h"
 #include "runtime/ops/op_def.h"
+#include "tests/support/source_dir.h"
 
 namespace tandem {
 namespace {
@@ -38,7 +39,7 @@ TEST(AllOps, AreSortedAndVersionsDoNotOverlap) {
 }
 
 TEST(AllOps, HoldEveryDefinitionOfTheFolder) {
-  const std::filesystem::path folder = std::filesystem::path(TANDEM_SOURCE_DIR) / "runtime/ops";
+  const std::filesystem::path folder = source_dir() / "runtime/ops";
   const std::set<std::string> listed = matches(folder / "all_ops.cpp", R"(&(\w+))");
   std::set<std::string> defined;
   for (const auto& entry : std::filesystem::directory_iterator(folder))

@@ -24,9 +24,11 @@ std::vector<TensorType> infer(const std::string& op, std::vector<Input> inputs, 
                               std::string_view domain = "") {
   Graph graph;
   std::vector<ValueId> ids;
-  for (size_t i = 0; i < inputs.size(); ++i) ids.push_back(graph.add_input("x" + std::to_string(i), inputs[i].dtype, inputs[i].dims));
+  for (size_t i = 0; i < inputs.size(); ++i)
+    ids.push_back(graph.add_input("x" + std::to_string(i), inputs[i].dtype, inputs[i].dims));
   std::vector<TensorType> types;
-  for (ValueId id : graph.add_node(newest_op(op, domain), ids, outputs, std::move(attributes), "layer1")) types.push_back(graph.value(id).type);
+  for (ValueId id : graph.add_node(newest_op(op, domain), ids, outputs, std::move(attributes), "layer1"))
+    types.push_back(graph.value(id).type);
   return types;
 }
 std::string dims_of(const std::string& op, std::vector<Input> inputs, Attributes attributes = {}, std::string_view domain = "") {
@@ -34,8 +36,8 @@ std::string dims_of(const std::string& op, std::vector<Input> inputs, Attributes
 }
 
 // Expects an InvalidArgument that holds `part` and names the node.
-void expect_refused(const std::string& part, const std::string& op, std::vector<Input> inputs, Attributes attributes = {}, int outputs = 1,
-                    std::string_view domain = "") {
+void expect_refused(const std::string& part, const std::string& op, std::vector<Input> inputs, Attributes attributes = {},
+                    int outputs = 1, std::string_view domain = "") {
   try {
     infer(op, std::move(inputs), std::move(attributes), outputs, domain);
     ADD_FAILURE() << op << " took it; expected: " << part;
@@ -66,9 +68,9 @@ TEST(ConvRule, SaysWhatDoesNotFit) {
 TEST(ConvRule, RefusesWindowsThatMakeNoSense) {
   const Input x = f32({2, 3, 8, 8}), w = f32({4, 3, 3, 3});
   const std::pair<std::string, Ints> wrong[] = {
-      {"strides", {2}},       {"strides", {0, 1}},      {"strides", {1, -1}},          {"strides", {1, 1, 1}},     {"dilations", {1}},
-      {"dilations", {0, 1}},  {"dilations", {4, 1}},    {"dilations", {INT64_MAX, 1}}, {"pads", {1, 1}},           {"pads", {-1, 0, 0, 0}},
-      {"pads", {1, 1, 1, 1, 1}}, {"pads", {INT64_MAX, 0, INT64_MAX, 0}},
+      {"strides", {2}},   {"strides", {0, 1}},     {"strides", {1, -1}},      {"strides", {1, 1, 1}},
+      {"dilations", {1}}, {"dilations", {0, 1}},   {"dilations", {4, 1}},     {"dilations", {INT64_MAX, 1}},
+      {"pads", {1, 1}},   {"pads", {-1, 0, 0, 0}}, {"pads", {1, 1, 1, 1, 1}}, {"pads", {INT64_MAX, 0, INT64_MAX, 0}},
   };
   for (const auto& [name, values] : wrong) {
     SCOPED_TRACE(name);
@@ -81,9 +83,11 @@ TEST(ConvRule, RefusesWindowsThatMakeNoSense) {
 }
 
 TEST(ConvRule, KeepsSymbolsThatTheWindowDoesNotChange) {
-  EXPECT_EQ(dims_of("Conv", {f32({"batch", 3, "height", 9}), f32({4, 3, 3, 3})}, {{"pads", Ints{1, 0, 1, 0}}}), "[batch, 4, height, 7]");
+  EXPECT_EQ(dims_of("Conv", {f32({"batch", 3, "height", 9}), f32({4, 3, 3, 3})}, {{"pads", Ints{1, 0, 1, 0}}}),
+            "[batch, 4, height, 7]");
   EXPECT_EQ(dims_of("Conv", {f32({"batch", 3, "height", 9}), f32({4, 3, 3, 3})}), "[batch, 4, ?, 7]");
-  EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}), "[batch, 3, ?, 4]");
+  EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}),
+            "[batch, 3, ?, 4]");
   EXPECT_EQ(dims_of("GlobalAveragePool", {f32({"batch", "channels", 5, "width"})}), "[batch, channels, 1, 1]");
 }
 
@@ -147,7 +151,8 @@ TEST(EncoderRule, SaysWhatDoesNotFit) {
   expect_refused("norm", "Normalizer", {f32({2})}, {{"norm", std::string("L3")}}, 1, ml);
   expect_refused("rows", "FeatureVectorizer", {f32({2, 1}), f32({3, 1})}, {}, 1, ml);
   expect_refused("negative", "FeatureVectorizer", {f32({2, 1})}, {{"inputdimensions", Ints{-1}}}, 1, ml);
-  EXPECT_EQ(dims_of("OneHotEncoder", {text({"batch", 1})}, {{"cats_strings", std::vector<std::string>{"a", "b"}}}, ml), "[batch, 1, 2]");
+  EXPECT_EQ(dims_of("OneHotEncoder", {text({"batch", 1})}, {{"cats_strings", std::vector<std::string>{"a", "b"}}}, ml),
+            "[batch, 1, 2]");
   EXPECT_EQ(dims_of("FeatureVectorizer", {f32({"batch", 2}), i64({"batch", 3})}, {}, ml), "[batch, 5]");
 }
 

@@ -15,7 +15,8 @@ void expect_disjoint(const std::vector<Block>& blocks, const Packing& packing) {
     for (size_t j = 0; j < i; ++j) {
       const bool together = blocks[i].first <= blocks[j].last && blocks[j].first <= blocks[i].last;
       if (!together || !blocks[i].bytes || !blocks[j].bytes) continue;
-      EXPECT_TRUE(packing.offsets[i] + blocks[i].bytes <= packing.offsets[j] || packing.offsets[j] + blocks[j].bytes <= packing.offsets[i])
+      EXPECT_TRUE(packing.offsets[i] + blocks[i].bytes <= packing.offsets[j] ||
+                  packing.offsets[j] + blocks[j].bytes <= packing.offsets[i])
           << "blocks " << i << " and " << j;
     }
   }

@@ -87,7 +87,8 @@ TEST(Plan, ShapeArithmeticOfExportersResolves) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
   const ValueId shape = add(graph, "Shape", {x});
-  const ValueId first = add(graph, "Gather", {shape, graph.add_constant("zero", Tensor::of<int64_t>({1}, {0}))}, {{"axis", int64_t{0}}});
+  const ValueId first =
+      add(graph, "Gather", {shape, graph.add_constant("zero", Tensor::of<int64_t>({1}, {0}))}, {{"axis", int64_t{0}}});
   const ValueId rest = graph.add_constant("rest", Tensor::of<int64_t>({1}, {-1}));
   const ValueId target = add(graph, "Concat", {first, rest}, {{"axis", int64_t{0}}});
   const ValueId y = add(graph, "Reshape", {x, target});

@@ -7,7 +7,8 @@
 namespace tandem {
 namespace {
 
-const std::vector<ParameterInfo> kParameters = {{"a.w", {10, 10}}, {"a.b", {10}}, {"b.w", {20, 10}}, {"b.b", {20}}, {"c.w", {5, 20}}};
+const std::vector<ParameterInfo> kParameters = {
+    {"a.w", {10, 10}}, {"a.b", {10}}, {"b.w", {20, 10}}, {"b.b", {20}}, {"c.w", {5, 20}}};
 
 TEST(Buckets, HoldEveryParameterOnceWithoutOverlap) {
   for (int64_t bytes : {1, 400, 1000, 1 << 20}) {

@@ -31,7 +31,8 @@ Network network(float dropout = 0) {
   Graph& graph = net.graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 8});
   const auto layer = [&](ValueId in, int64_t width, int64_t out, const std::string& name) {
-    const ValueId w = graph.add_constant(name + ".w", noise({out, width}, out * 7)), b = graph.add_constant(name + ".b", noise({out}, out));
+    const ValueId w = graph.add_constant(name + ".w", noise({out, width}, out * 7)),
+                  b = graph.add_constant(name + ".b", noise({out}, out));
     net.parameters.insert(net.parameters.end(), {name + ".w", name + ".b"});
     return add(graph, "Gemm", {in, w, b}, {{"transB", int64_t{1}}});
   };
@@ -48,7 +49,8 @@ const Feed& feed(int64_t m) {
   thread_local Feed batch;
   batch["x"] = noise({8, 8}, 1000 + static_cast<uint64_t>(m));
   Tensor label(DType::kI64, {8});
-  for (size_t i = 0; i < 8; ++i) label.as<int64_t>()[i] = static_cast<int64_t>(philox(5, static_cast<uint64_t>(m) * 8 + i, 0)[0] % 3);
+  for (size_t i = 0; i < 8; ++i)
+    label.as<int64_t>()[i] = static_cast<int64_t>(philox(5, static_cast<uint64_t>(m) * 8 + i, 0)[0] % 3);
   batch["target"] = label;
   return batch;
 }
@@ -112,7 +114,8 @@ TEST(Trainer, TwoRanksGiveTheBitsOfOneProcessThatAccumulates) {
     std::vector<std::thread> threads;
     for (size_t r = 0; r < 2; ++r)
       threads.emplace_back([&, r] {
-        trainers[r] = std::make_unique<Trainer>(network(dropout), adamw(2, 1), Trainer::Options{.micro_batch = 8, .communicator = ranks[r].get()});
+        trainers[r] = std::make_unique<Trainer>(network(dropout), adamw(2, 1),
+                                                Trainer::Options{.micro_batch = 8, .communicator = ranks[r].get()});
         for (int i = 0; i < 10; ++i) trainers[r]->step(feed);
       });
     for (std::thread& thread : threads) thread.join();
@@ -129,7 +132,8 @@ TEST(Trainer, FourMicroBatchesUseFirstMiddleAndLastGraphs) {
   std::vector<std::thread> threads;
   for (size_t r = 0; r < 2; ++r)
     threads.emplace_back([&, r] {
-      trainers[r] = std::make_unique<Trainer>(network(), adamw(2, 2), Trainer::Options{.micro_batch = 8, .communicator = ranks[r].get()});
+      trainers[r] =
+          std::make_unique<Trainer>(network(), adamw(2, 2), Trainer::Options{.micro_batch = 8, .communicator = ranks[r].get()});
       for (int i = 0; i < 3; ++i) trainers[r]->step(feed);
     });
   for (std::thread& thread : threads) thread.join();
