@@ -8,9 +8,9 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 
 find_program(TANDEM_CCACHE ccache)
-if(TANDEM_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${TANDEM_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${TANDEM_CCACHE})
+if(TANDEM_CCACHE)  # paths relative to the source tree: checkouts and build folders share what was compiled
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${TANDEM_CCACHE})
 endif()
 find_program(TANDEM_LLD ld.lld)
 if(TANDEM_LLD)
@@ -45,11 +45,10 @@ function(tandem_library name)
 endfunction()
 
 # tandem_test(name SOURCES a_test.cpp ... DEPENDS targets): a GoogleTest program, each case a ctest case of its own.
-# TANDEM_SOURCE_DIR and TANDEM_TEST_DATA are defined for it.
+# One that reads the source tree depends on tandem_source_dir.
 function(tandem_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} tandem_options GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE TANDEM_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
 endfunction()

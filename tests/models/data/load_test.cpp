@@ -11,6 +11,7 @@
 #include "models/data/table_dataset.h"
 #include "tests/models/data/message_of.h"
 #include "tests/models/data/temporary_folder.h"
+#include "tests/support/source_dir.h"
 
 namespace tandem {
 namespace {
@@ -19,7 +20,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using namespace std::string_literals;
 
-std::filesystem::path shipped(const char* name) { return std::filesystem::path(TANDEM_SOURCE_DIR) / "models/datasets" / name; }
+std::filesystem::path shipped(const char* name) { return source_dir() / "models/datasets" / name; }
 
 DataConfig adult() {
   DataConfig config;
