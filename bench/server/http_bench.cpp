@@ -22,7 +22,8 @@
 #include "kernels/base/philox.h"
 #include "runtime/exec/executor.h"
 #include "runtime/onnx/onnx.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 #include "runtime/passes/pass_manager.h"
 #include "serving/http/inference_server.h"
 

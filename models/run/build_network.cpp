@@ -5,6 +5,7 @@
 
 #include "models/data/table_dataset.h"
 #include "models/nn/feature_encoder.h"
+#include "runtime/ops/all_ops.h"
 
 namespace tandem {
 namespace {

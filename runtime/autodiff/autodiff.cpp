@@ -2,7 +2,9 @@
 
 #include <set>
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/all_ops.h"
+#include "runtime/ops/gradient_context.h"
 
 namespace tandem {
 namespace {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/io/file.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem {
 

@@ -18,7 +18,7 @@
 
 namespace tandem {
 
-struct OpDef;  // runtime/ops/op_def.h
+struct OpDef;  // runtime/graph/op_def.h
 
 using ValueId = int32_t;
 inline constexpr ValueId kNoValue = -1;  // an optional input or output that is absent

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "runtime/graph/graph.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem {
 namespace {

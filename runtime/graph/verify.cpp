@@ -1,7 +1,7 @@
 #include <set>
 
 #include "runtime/graph/graph.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 namespace {

@@ -9,7 +9,8 @@
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/standard_ops.h"
 #include "runtime/onnx/tensor_proto.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 
 namespace tandem {
 namespace {

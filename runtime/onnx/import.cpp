@@ -17,8 +17,9 @@
 #include "runtime/onnx/node_order.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/tensor_proto.h"
-#include "runtime/ops/contexts.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 
 namespace tandem {
 namespace {

@@ -5,8 +5,9 @@
 #include <numeric>
 #include <set>
 
-#include "runtime/ops/contexts.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 
 namespace tandem {
 namespace {

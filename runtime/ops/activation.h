@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/api/gemm.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 

@@ -1,6 +1,7 @@
 // The list of all operators, and the only one: sorted by domain, name and version. A test checks the order, and that no OpDef of this
 // folder is missing.
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 
 namespace tandem {
 

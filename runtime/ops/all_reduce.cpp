@@ -2,7 +2,7 @@
 // the backward pass. Both work in place: the bucket's memory stays alive, and its own, from the beginning to the end of the
 // collective.
 #include "runtime/comm/communicator.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 namespace {

@@ -1,6 +1,7 @@
 // ArgMax, ArgMin (ONNX 1; select_last_index from 12 on) and CumSum (11).
 #include "kernels/api/reduce.h"
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/index_list.h"
 
 namespace tandem {

@@ -5,6 +5,7 @@
 // from x when it is given no mean and variance.
 #include "kernels/api/batch_norm.h"
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

@@ -1,7 +1,8 @@
 // Cast (ONNX 6 on; `saturate` of 19 concerns 8-bit floats only) between numbers and bool. Strings are refused.
 #include "kernels/api/elementwise.h"
 #include "kernels/api/movement.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/gradient_context.h"
 
 namespace tandem {
 namespace {

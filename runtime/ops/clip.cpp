@@ -2,6 +2,7 @@
 // lets dy through where min <= x <= max.
 #include "kernels/api/elementwise.h"
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

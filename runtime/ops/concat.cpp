@@ -1,6 +1,7 @@
 // Concat (ONNX 4 on) joins along an axis; Split cuts along one: sizes as attribute (2, 11) or input (13), or a number of parts
 // (18).
 #include "kernels/api/movement.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
 #include "runtime/ops/symbolic.h"

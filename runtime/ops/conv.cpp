@@ -8,6 +8,7 @@
 #include "kernels/api/conv.h"
 
 #include "runtime/ops/activation.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 #include "runtime/ops/window_attributes.h"
 

@@ -4,6 +4,7 @@
 // The fused gradient computes the softmax again from the scores: no log-probabilities are kept between the passes.
 #include "kernels/api/cross_entropy.h"
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

@@ -1,7 +1,7 @@
 // What the kernels take, said when the graph is built rather than when it runs.
 #pragma once
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 

@@ -4,6 +4,7 @@
 #include "kernels/api/elementwise.h"
 #include "kernels/api/movement.h"
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

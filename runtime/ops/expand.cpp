@@ -1,6 +1,7 @@
 // Expand (ONNX 8) broadcasts to a shape, Tile (6) repeats. Gradient of Tile: tandem.TileGrad(dy, shape of x), the sum of the
 // copies.
 #include "kernels/api/movement.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
 #include "runtime/ops/symbolic.h"

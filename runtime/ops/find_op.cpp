@@ -5,7 +5,8 @@
 
 #include "kernels/base/error.h"
 #include "runtime/graph/nearest_name.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 
 namespace tandem {
 namespace {

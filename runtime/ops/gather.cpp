@@ -3,6 +3,7 @@
 #include "kernels/api/gather.h"
 
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
 

@@ -6,6 +6,7 @@
 #include "kernels/api/gemm.h"
 
 #include "runtime/ops/activation.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

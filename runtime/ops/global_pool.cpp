@@ -2,6 +2,7 @@
 // x) and tandem.GlobalMaxPoolGrad(dy, x).
 #include "kernels/api/pool.h"
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

@@ -1,6 +1,8 @@
 #include <algorithm>
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/all_ops.h"
+#include "runtime/ops/gradient_context.h"
 
 namespace tandem {
 

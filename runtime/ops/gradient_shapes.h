@@ -1,7 +1,8 @@
 // What gradients need to know of shapes: constants where the graph is fixed, Shape nodes where a dimension is a symbol.
 #pragma once
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/gradient_context.h"
 
 namespace tandem {
 

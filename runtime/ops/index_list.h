@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 

@@ -4,6 +4,7 @@
 // axes as ones. Statistics are taken in the type of X with sums in vector lanes, so stash_type asks for nothing more.
 #include "kernels/api/layer_norm.h"
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

@@ -4,6 +4,7 @@
 // Gradient: tandem.PadGrad(dy, shape of x, pads, axes?), which drops what padding added, or sums it to where it was copied from.
 #include "kernels/api/movement.h"
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
 #include "runtime/ops/symbolic.h"

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 #include "runtime/ops/window_attributes.h"
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
 #include "runtime/ops/symbolic.h"

@@ -1,6 +1,7 @@
 // Other shapes for the same elements: Reshape, Flatten, Squeeze, Unsqueeze, Identity. All are views: nothing is computed.
 //
 // Shapes and axes are attributes in old versions and inputs in new ones (Reshape: 5; Squeeze, Unsqueeze: 13).
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
 #include "runtime/ops/symbolic.h"

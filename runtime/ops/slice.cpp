@@ -3,6 +3,7 @@
 // Gradient: tandem.SliceGrad(dy, shape of x, starts, ends, axes?, steps?), which puts dy where it was taken from, into zeros.
 #include "kernels/api/movement.h"
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
 

@@ -4,6 +4,7 @@
 // default, and worked on row by row; the gradients carry that choice in the attribute `flatten`.
 #include "kernels/api/softmax.h"
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {

@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 

@@ -1,5 +1,6 @@
 // Transpose: output axis a is input axis perm[a]; reversed by default.
 #include "kernels/api/movement.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/index_list.h"
 
 namespace tandem {

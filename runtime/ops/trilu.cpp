@@ -1,5 +1,6 @@
 // Trilu (ONNX 14): the upper or lower triangle of the last two axes, from diagonal k on (an optional input, 0 by default).
 #include "kernels/api/movement.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/index_list.h"
 
 namespace tandem {

@@ -1,6 +1,7 @@
 // Where (ONNX 9): y = condition ? a : b with broadcasting, strings too.
 #include "kernels/api/elementwise.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/gradient_context.h"
 
 namespace tandem {
 namespace {

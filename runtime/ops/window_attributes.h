@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kernels/api/window.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 

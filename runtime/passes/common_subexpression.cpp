@@ -4,7 +4,7 @@
 #include <unordered_map>
 
 #include "runtime/graph/rewrite.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 #include "runtime/passes/content_hash.h"
 #include "runtime/passes/pass.h"
 

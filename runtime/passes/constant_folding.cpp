@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "runtime/graph/rewrite.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 #include "runtime/passes/pass.h"
 
 namespace tandem {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "runtime/graph/rewrite.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 #include "runtime/passes/pass.h"
 
 namespace tandem {

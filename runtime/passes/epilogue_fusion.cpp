@@ -8,7 +8,8 @@
 #include <algorithm>
 
 #include "runtime/graph/rewrite.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/all_ops.h"
 #include "runtime/passes/pass.h"
 
 namespace tandem {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "runtime/graph/rewrite.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 #include "runtime/passes/pass.h"
 
 namespace tandem {

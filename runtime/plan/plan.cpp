@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 #include "runtime/plan/offsets.h"
 #include "runtime/plan/shapes.h"
 #include "runtime/plan/storage.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 namespace {

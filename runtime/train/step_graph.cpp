@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "runtime/autodiff/autodiff.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/all_ops.h"
 #include "runtime/passes/pass_manager.h"
 #include "runtime/train/collective_schedule.h"
 #include "runtime/train/emitter.h"

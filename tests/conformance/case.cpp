@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/base/philox.h"
+#include "runtime/ops/all_ops.h"
 #include "tests/conformance/cases/cases.h"
 
 namespace tandem::conformance {

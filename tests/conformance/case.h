@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "runtime/graph/graph.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem::conformance {
 

@@ -8,6 +8,7 @@
 
 #include "kernels/api/isa.h"
 #include "runtime/onnx/onnx.h"
+#include "runtime/ops/all_ops.h"
 #include "tests/conformance/gradient_check.h"
 #include "tests/conformance/run_case.h"
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "runtime/autodiff/autodiff.h"
+#include "runtime/ops/all_ops.h"
 #include "tests/conformance/run_case.h"
 
 namespace tandem::conformance {

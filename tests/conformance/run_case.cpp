@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "runtime/exec/executor.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
+#include "runtime/ops/all_ops.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/shapes.h"
 

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "runtime/graph/graph.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 
 namespace tandem::testing {
 

@@ -42,8 +42,10 @@ struct Problem {
     Attributes all;
     if (!strides.empty()) all["strides"] = strides;
     if (!dilations.empty()) all["dilations"] = dilations;
-    if (!auto_pad.empty()) all["auto_pad"] = auto_pad;
-    else if (!pads.empty()) all["pads"] = pads;
+    if (!auto_pad.empty())
+      all["auto_pad"] = auto_pad;
+    else if (!pads.empty())
+      all["pads"] = pads;
     if (pooling && ceil_mode) all["ceil_mode"] = int64_t{1};
     if (!pooling && group != 1) all["group"] = group;
     if (pooling) {
@@ -127,8 +129,18 @@ const Problem kConvolutions[] = {
     {.what = "depthwise", .x = {2, 3, 5, 5}, .w = {3, 1, 3, 3}, .strides = {2, 2}, .pads = {1, 1, 1, 1}, .group = 3},
     {.what = "one axis", .x = {2, 3, 9}, .w = {2, 3, 4}, .strides = {2}, .pads = {1, 2}},
     {.what = "three axes", .x = {1, 2, 3, 4, 3}, .w = {2, 2, 2, 3, 2}, .pads = {0, 1, 0, 1, 1, 0}},
-    {.what = "same upper", .x = {1, 2, 5, 6}, .w = {2, 2, 3, 4}, .strides = {2, 1}, .pads = {1, 1, 1, 2}, .auto_pad = "SAME_UPPER"},
-    {.what = "same lower", .x = {1, 2, 5, 6}, .w = {2, 2, 3, 4}, .strides = {2, 1}, .pads = {1, 2, 1, 1}, .auto_pad = "SAME_LOWER"},
+    {.what = "same upper",
+     .x = {1, 2, 5, 6},
+     .w = {2, 2, 3, 4},
+     .strides = {2, 1},
+     .pads = {1, 1, 1, 2},
+     .auto_pad = "SAME_UPPER"},
+    {.what = "same lower",
+     .x = {1, 2, 5, 6},
+     .w = {2, 2, 3, 4},
+     .strides = {2, 1},
+     .pads = {1, 2, 1, 1},
+     .auto_pad = "SAME_LOWER"},
     {.what = "valid", .x = {1, 2, 5, 6}, .w = {2, 2, 3, 4}, .auto_pad = "VALID"},
 };
 
@@ -136,22 +148,36 @@ void add_convolution(Cases& cases, const Problem& p) {
   const Attributes attributes = p.attributes(false);
   const Tensor x = uniform(p.x), w = uniform(p.w, -1, 1, 5), bias = uniform({p.w[0]}, -1, 1, 6);
   cases.push_back({.op = "Conv", .what = p.what, .inputs = {x, w, bias}, .attributes = attributes, .reference = convolution(p)});
-  cases.push_back({.op = "Conv", .what = p.what + " packed", .inputs = {x, w}, .attributes = attributes, .constants = {1},
+  cases.push_back({.op = "Conv",
+                   .what = p.what + " packed",
+                   .inputs = {x, w},
+                   .attributes = attributes,
+                   .constants = {1},
                    .reference = convolution(p)});
   Attributes fused = attributes;
   fused["activation"] = std::string("Relu");
   const Tensor residual = uniform(p.output_shape(p.w[0]), -1, 1, 7);
-  cases.push_back({.op = "tandem.FusedConv", .what = p.what, .inputs = {x, w, bias, residual}, .attributes = fused, .constants = {1},
+  cases.push_back({.op = "tandem.FusedConv",
+                   .what = p.what,
+                   .inputs = {x, w, bias, residual},
+                   .attributes = fused,
+                   .constants = {1},
                    .reference = convolution(p, [](double v) { return std::max(v, 0.0); })});
   const Tensor dy = uniform(p.output_shape(p.w[0]), -1, 1, 8);
-  cases.push_back({.op = "tandem.ConvGradInput", .what = p.what, .inputs = {dy, w, x}, .attributes = attributes,
+  cases.push_back({.op = "tandem.ConvGradInput",
+                   .what = p.what,
+                   .inputs = {dy, w, x},
+                   .attributes = attributes,
                    .reference = [p](const std::vector<Tensor>& in) {
                      const std::vector<double> dys = numbers(in[0]), ws = numbers(in[1]);
                      std::vector<double> dx(static_cast<size_t>(p.x.elements()), 0.0);
                      each_product(p, [&](size_t y, size_t at_x, size_t at_w) { dx[at_x] += dys[y] * ws[at_w]; });
                      return std::vector{f64(p.x, dx)};
                    }});
-  cases.push_back({.op = "tandem.ConvGradWeight", .what = p.what, .inputs = {dy, x, w}, .attributes = attributes,
+  cases.push_back({.op = "tandem.ConvGradWeight",
+                   .what = p.what,
+                   .inputs = {dy, x, w},
+                   .attributes = attributes,
                    .reference = [p](const std::vector<Tensor>& in) {
                      const std::vector<double> dys = numbers(in[0]), xs = numbers(in[1]);
                      std::vector<double> dw(static_cast<size_t>(p.w.elements()), 0.0);
@@ -233,20 +259,35 @@ const Problem kPools[] = {
     {.what = "ceil", .x = {1, 2, 6, 7}, .w = {1, 1, 3, 3}, .strides = {2, 2}, .pads = {0, 1, 0, 1}, .ceil_mode = true},
     {.what = "one axis", .x = {2, 3, 9}, .w = {1, 1, 4}, .strides = {3}, .pads = {1, 2}},
     {.what = "three axes", .x = {1, 2, 3, 4, 3}, .w = {1, 1, 2, 3, 2}, .pads = {0, 1, 0, 1, 1, 0}},
-    {.what = "same upper", .x = {1, 2, 5, 6}, .w = {1, 1, 3, 4}, .strides = {2, 1}, .pads = {1, 1, 1, 2}, .auto_pad = "SAME_UPPER"},
+    {.what = "same upper",
+     .x = {1, 2, 5, 6},
+     .w = {1, 1, 3, 4},
+     .strides = {2, 1},
+     .pads = {1, 1, 1, 2},
+     .auto_pad = "SAME_UPPER"},
 };
 
 void add_pool(Cases& cases, const Problem& p) {
   const Tensor x = uniform(p.x), dy = uniform(p.output_shape(p.x[1]), -1, 1, 8);
   const Attributes attributes = p.attributes(true);
-  cases.push_back({.op = "MaxPool", .what = p.what, .inputs = {x}, .attributes = attributes, .outputs = 2, .reference = max_pool(p)});
-  cases.push_back({.op = "tandem.MaxPoolGrad", .what = p.what, .inputs = {dy, x}, .attributes = attributes,
-                   .reference = pool_grad(p, [](const WindowElements& window, double d, std::vector<double>& dx) { dx[first_maximum(window)] += d; })});
+  cases.push_back(
+      {.op = "MaxPool", .what = p.what, .inputs = {x}, .attributes = attributes, .outputs = 2, .reference = max_pool(p)});
+  cases.push_back({.op = "tandem.MaxPoolGrad",
+                   .what = p.what,
+                   .inputs = {dy, x},
+                   .attributes = attributes,
+                   .reference = pool_grad(p, [](const WindowElements& window, double d, std::vector<double>& dx) {
+                     dx[first_maximum(window)] += d;
+                   })});
   for (bool count_pads : {false, true}) {
     Attributes average = attributes;
     average["count_include_pad"] = int64_t{count_pads};
-    cases.push_back({.op = "AveragePool", .what = p.what, .inputs = {x}, .attributes = average, .reference = average_pool(p, count_pads)});
-    cases.push_back({.op = "tandem.AveragePoolGrad", .what = p.what, .inputs = {dy, x}, .attributes = average,
+    cases.push_back(
+        {.op = "AveragePool", .what = p.what, .inputs = {x}, .attributes = average, .reference = average_pool(p, count_pads)});
+    cases.push_back({.op = "tandem.AveragePoolGrad",
+                     .what = p.what,
+                     .inputs = {dy, x},
+                     .attributes = average,
                      .reference = pool_grad(p, [count_pads](const WindowElements& window, double d, std::vector<double>& dx) {
                        for (size_t i : window.indices) dx[i] += d / divisor(window, count_pads);
                      })});
@@ -267,20 +308,32 @@ void add_global_pool(Cases& cases, const Shape& x_shape, const Shape& flat) {
   };
   const Tensor x = uniform(x_shape), dy = uniform(y_shape, -1, 1, 8);
   cases.push_back({.op = "GlobalMaxPool", .what = p.what, .inputs = {x}, .reference = flattened(max_pool(p), y_shape)});
-  cases.push_back({.op = "GlobalAveragePool", .what = p.what, .inputs = {x}, .reference = flattened(average_pool(p, false), y_shape)});
-  cases.push_back({.op = "tandem.GlobalMaxPoolGrad", .what = p.what, .inputs = {dy, x},
-                   .reference = flattened(pool_grad(p, [](const WindowElements& window, double d, std::vector<double>& dx) { dx[first_maximum(window)] += d; }), x_shape)});
-  cases.push_back({.op = "tandem.GlobalAveragePoolGrad", .what = p.what, .inputs = {dy, x},
-                   .reference = flattened(pool_grad(p, [](const WindowElements& window, double d, std::vector<double>& dx) {
-                                            for (size_t i : window.indices) dx[i] += d / static_cast<double>(window.indices.size());
-                                          }), x_shape)});
+  cases.push_back(
+      {.op = "GlobalAveragePool", .what = p.what, .inputs = {x}, .reference = flattened(average_pool(p, false), y_shape)});
+  cases.push_back({.op = "tandem.GlobalMaxPoolGrad",
+                   .what = p.what,
+                   .inputs = {dy, x},
+                   .reference = flattened(pool_grad(p, [](const WindowElements& window, double d,
+                                                          std::vector<double>& dx) { dx[first_maximum(window)] += d; }),
+                                          x_shape)});
+  cases.push_back({.op = "tandem.GlobalAveragePoolGrad",
+                   .what = p.what,
+                   .inputs = {dy, x},
+                   .reference = flattened(pool_grad(p,
+                                                    [](const WindowElements& window, double d, std::vector<double>& dx) {
+                                                      for (size_t i : window.indices)
+                                                        dx[i] += d / static_cast<double>(window.indices.size());
+                                                    }),
+                                          x_shape)});
 }
 
 }  // namespace
 
 void add_convolution_cases(Cases& cases) {
   for (const Problem& p : kConvolutions) add_convolution(cases, p);
-  cases.push_back({.op = "tandem.FusedConv", .what = "residual without bias", .inputs = {uniform({1, 2, 4, 4}), uniform({2, 2, 1, 1}, -1, 1, 5), Tensor(), uniform({1, 2, 4, 4}, -1, 1, 7)},
+  cases.push_back({.op = "tandem.FusedConv",
+                   .what = "residual without bias",
+                   .inputs = {uniform({1, 2, 4, 4}), uniform({2, 2, 1, 1}, -1, 1, 5), Tensor(), uniform({1, 2, 4, 4}, -1, 1, 7)},
                    .reference = convolution({.x = {1, 2, 4, 4}, .w = {2, 2, 1, 1}})});
   for (const Problem& p : kPools) add_pool(cases, p);
   add_global_pool(cases, {2, 3, 4, 5}, {2, 3, 20});

@@ -38,7 +38,8 @@ Tensor matmul(Tensor a, Tensor b) {
   if (column) b = b.reshaped({b.shape()[0], 1});
   const int ra = a.shape().rank(), rb = b.shape().rank();
   const int64_t m = a.shape()[ra - 2], k = a.shape()[ra - 1], n = b.shape()[rb - 1];
-  const Shape lead_a(a.shape().dims().first(static_cast<size_t>(ra - 2))), lead_b(b.shape().dims().first(static_cast<size_t>(rb - 2)));
+  const Shape lead_a(a.shape().dims().first(static_cast<size_t>(ra - 2))),
+      lead_b(b.shape().dims().first(static_cast<size_t>(rb - 2)));
   // Which matrix of each operand belongs to each product: by broadcasting their numbers.
   const auto numbered = [](const Shape& lead) {
     std::vector<double> count;
@@ -50,11 +51,13 @@ Tensor matmul(Tensor a, Tensor b) {
   const std::vector<double> left = numbers(a), right = numbers(b);
   std::vector<double> y;
   for (int64_t p = 0; p < of_a.elements(); ++p) {
-    const auto pa = static_cast<int64_t>(numbers(of_a)[static_cast<size_t>(p)]), pb = static_cast<int64_t>(numbers(of_b)[static_cast<size_t>(p)]);
+    const auto pa = static_cast<int64_t>(numbers(of_a)[static_cast<size_t>(p)]),
+               pb = static_cast<int64_t>(numbers(of_b)[static_cast<size_t>(p)]);
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
         double sum = 0;
-        for (int64_t l = 0; l < k; ++l) sum += left[static_cast<size_t>((pa * m + i) * k + l)] * right[static_cast<size_t>((pb * k + l) * n + j)];
+        for (int64_t l = 0; l < k; ++l)
+          sum += left[static_cast<size_t>((pa * m + i) * k + l)] * right[static_cast<size_t>((pb * k + l) * n + j)];
         y.push_back(sum);
       }
   }
@@ -80,16 +83,20 @@ std::string text(const Attributes& attributes, const std::string& name) {
 // activation(alpha * op(a) * op(b) + beta * c), c broadcast.
 Reference product(const Attributes& attributes) {
   return [attributes](const std::vector<Tensor>& in) {
-    Tensor y = matmul(flag(attributes, "transA") ? transposed(in[0]) : in[0], flag(attributes, "transB") ? transposed(in[1]) : in[1]);
+    Tensor y =
+        matmul(flag(attributes, "transA") ? transposed(in[0]) : in[0], flag(attributes, "transB") ? transposed(in[1]) : in[1]);
     const double alpha = factor(attributes, "alpha"), beta = factor(attributes, "beta");
-    if (in.size() > 2) y = pairs([=](double p, double c) { return alpha * p + beta * c; })({y, in[2]})[0];
-    else y = each([=](double p) { return alpha * p; })({y})[0];
+    if (in.size() > 2)
+      y = pairs([=](double p, double c) { return alpha * p + beta * c; })({y, in[2]})[0];
+    else
+      y = each([=](double p) { return alpha * p; })({y})[0];
     return each([name = text(attributes, "activation")](double x) { return activate(name, x); })({y});
   };
 }
 
 void add(Cases& cases, const std::string& op, const std::string& what, std::vector<Tensor> inputs, Attributes attributes = {}) {
-  const Case fed = {.op = op, .what = what, .inputs = std::move(inputs), .attributes = attributes, .reference = product(attributes)};
+  const Case fed = {
+      .op = op, .what = what, .inputs = std::move(inputs), .attributes = attributes, .reference = product(attributes)};
   Case packed = fed;
   packed.what += " packed";
   packed.constants = {1};
@@ -109,10 +116,15 @@ void add_gemm(Cases& cases) {
   // Every way in which C broadcasts, with beta 1 and another.
   for (const Shape& c : {Shape{}, Shape{1}, Shape{5}, Shape{1, 5}, Shape{3, 1}, Shape{1, 1}, Shape{3, 5}})
     for (float beta : {1.0f, 0.25f})
-      add(cases, "Gemm", "C " + to_string(c), {uniform({3, 4}), uniform({4, 5}, -2, 2, 5), uniform(c, -2, 2, 6)}, {{"beta", beta}});
+      add(cases, "Gemm", "C " + to_string(c), {uniform({3, 4}), uniform({4, 5}, -2, 2, 5), uniform(c, -2, 2, 6)},
+          {{"beta", beta}});
   add(cases, "Gemm", "one row", {uniform({1, 30}), uniform({30, 2}, -2, 2, 5), uniform({2}, -2, 2, 6)});
-  Case large = {.op = "Gemm", .what = "large", .inputs = {uniform({129, 300}, -1, 1), uniform({300, 67}, -1, 1, 5), uniform({67}, -1, 1, 6)},
-                .reference = product({}), .atol = 1e-4, .gradient = false};
+  Case large = {.op = "Gemm",
+                .what = "large",
+                .inputs = {uniform({129, 300}, -1, 1), uniform({300, 67}, -1, 1, 5), uniform({67}, -1, 1, 6)},
+                .reference = product({}),
+                .atol = 1e-4,
+                .gradient = false};
   cases.push_back(large);
   for (const std::string name : {"Relu", "Sigmoid", "Tanh", "Gelu", "Silu", ""}) {
     const Attributes attributes = {{"transB", int64_t{1}}, {"activation", name}};
@@ -123,11 +135,23 @@ void add_gemm(Cases& cases) {
 
 void add_matmul(Cases& cases) {
   const std::pair<Shape, Shape> shapes[] = {
-      {{3, 4}, {4, 5}}, {{4}, {4}}, {{4}, {4, 5}}, {{3, 4}, {4}}, {{2, 3, 4}, {4, 5}}, {{2, 3, 4}, {2, 4, 5}}, {{2, 1, 3, 4}, {3, 4, 2}},
-      {{3, 4}, {2, 4, 5}}, {{2, 3, 4}, {4}}, {{4}, {2, 4, 3}}, {{1, 1}, {1, 1}},
+      {{3, 4}, {4, 5}},
+      {{4}, {4}},
+      {{4}, {4, 5}},
+      {{3, 4}, {4}},
+      {{2, 3, 4}, {4, 5}},
+      {{2, 3, 4}, {2, 4, 5}},
+      {{2, 1, 3, 4}, {3, 4, 2}},
+      {{3, 4}, {2, 4, 5}},
+      {{2, 3, 4}, {4}},
+      {{4}, {2, 4, 3}},
+      {{1, 1}, {1, 1}},
   };
   for (const auto& [a, b] : shapes) add(cases, "MatMul", to_string(a) + to_string(b), {uniform(a), uniform(b, -2, 2, 5)});
-  cases.push_back({.op = "MatMul", .what = "nothing to sum", .inputs = {uniform({3, 0}), uniform({0, 2})}, .reference = product({}),
+  cases.push_back({.op = "MatMul",
+                   .what = "nothing to sum",
+                   .inputs = {uniform({3, 0}), uniform({0, 2})},
+                   .reference = product({}),
                    .gradient = false});
   for (int64_t ta : {0, 1})
     for (int64_t tb : {0, 1}) {

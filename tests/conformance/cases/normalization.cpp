@@ -54,17 +54,31 @@ Reference batch_norm(bool training) {
 void add_batch_norm(Cases& cases) {
   for (const Shape& shape : {Shape{3, 4, 2, 3}, Shape{5, 3}, Shape{2, 2, 6}}) {
     const Shape channels{shape[1]};
-    const std::vector<Tensor> inputs = {uniform(shape), uniform(channels, 0.5, 2, 3), uniform(channels, -1, 1, 4), uniform(channels, -1, 1, 5),
-                                        uniform(channels, 0.5, 2, 6)};
+    const std::vector<Tensor> inputs = {uniform(shape), uniform(channels, 0.5, 2, 3), uniform(channels, -1, 1, 4),
+                                        uniform(channels, -1, 1, 5), uniform(channels, 0.5, 2, 6)};
     Attributes attributes = {{"epsilon", kEpsilon}, {"momentum", kMomentum}};
-    cases.push_back({.op = "BatchNormalization", .what = to_string(shape), .inputs = inputs, .attributes = attributes, .constants = {3, 4},
-                     .reference = batch_norm(false), .no_gradient_for = {3, 4}});
+    cases.push_back({.op = "BatchNormalization",
+                     .what = to_string(shape),
+                     .inputs = inputs,
+                     .attributes = attributes,
+                     .constants = {3, 4},
+                     .reference = batch_norm(false),
+                     .no_gradient_for = {3, 4}});
     attributes["training_mode"] = int64_t{1};
     // The running statistics are no way for a gradient: it is checked with the output alone.
-    cases.push_back({.op = "BatchNormalization", .what = "training", .inputs = inputs, .attributes = attributes, .outputs = 3,
-                     .reference = batch_norm(true), .gradient = false});
-    cases.push_back({.op = "BatchNormalization", .what = "training", .inputs = inputs, .attributes = attributes,
-                     .reference = [](const std::vector<Tensor>& in) { return std::vector{batch_norm(true)(in)[0]}; }, .no_gradient_for = {3, 4}});
+    cases.push_back({.op = "BatchNormalization",
+                     .what = "training",
+                     .inputs = inputs,
+                     .attributes = attributes,
+                     .outputs = 3,
+                     .reference = batch_norm(true),
+                     .gradient = false});
+    cases.push_back({.op = "BatchNormalization",
+                     .what = "training",
+                     .inputs = inputs,
+                     .attributes = attributes,
+                     .reference = [](const std::vector<Tensor>& in) { return std::vector{batch_norm(true)(in)[0]}; },
+                     .no_gradient_for = {3, 4}});
     for (bool training : {false, true}) {
       const Tensor dy = uniform(shape, -1, 1, 8);
       std::vector<Tensor> grad_inputs = {dy, inputs[0], inputs[1]};
@@ -74,8 +88,14 @@ void add_batch_norm(Cases& cases) {
         for (size_t i = 0; i < 3; ++i) grads.push_back(differences(batch_norm(training), forward, i, in[0]));
         return grads;
       };
-      cases.push_back({.op = "tandem.BatchNormalizationGrad", .what = training ? "training" : "inference", .inputs = grad_inputs,
-                       .attributes = {{"epsilon", kEpsilon}}, .outputs = 3, .reference = reference, .rtol = 1e-4, .atol = 1e-5});
+      cases.push_back({.op = "tandem.BatchNormalizationGrad",
+                       .what = training ? "training" : "inference",
+                       .inputs = grad_inputs,
+                       .attributes = {{"epsilon", kEpsilon}},
+                       .outputs = 3,
+                       .reference = reference,
+                       .rtol = 1e-4,
+                       .atol = 1e-5});
     }
   }
 }
@@ -107,23 +127,39 @@ Reference layer_norm(int axis) {
 }
 
 void add_layer_norm(Cases& cases) {
-  for (const auto& [shape, axis] : {std::pair{Shape{5, 9}, 1}, {Shape{2, 3, 4}, 2}, {Shape{2, 3, 4}, 1}, {Shape{2, 40, 200}, 2}}) {
+  for (const auto& [shape, axis] :
+       {std::pair{Shape{5, 9}, 1}, {Shape{2, 3, 4}, 2}, {Shape{2, 3, 4}, 1}, {Shape{2, 40, 200}, 2}}) {
     const Shape row(shape.dims().subspan(static_cast<size_t>(axis)));
     const Attributes attributes = {{"axis", int64_t{axis - shape.rank()}}, {"epsilon", kEpsilon}};
     const std::vector<Tensor> inputs = {uniform(shape), uniform(row, 0.5, 2, 3), uniform(row, -1, 1, 4)};
     const bool small = shape.elements() < 100;
-    cases.push_back({.op = "LayerNormalization", .what = to_string(shape), .inputs = inputs, .attributes = attributes,
-                     .reference = [axis](const std::vector<Tensor>& in) { return std::vector{layer_norm(axis)(in)[0]}; }, .gradient = small});
-    cases.push_back({.op = "LayerNormalization", .what = "with statistics, without bias", .inputs = {inputs[0], inputs[1]}, .attributes = attributes,
-                     .outputs = 3, .reference = layer_norm(axis), .gradient = small});
+    cases.push_back({.op = "LayerNormalization",
+                     .what = to_string(shape),
+                     .inputs = inputs,
+                     .attributes = attributes,
+                     .reference = [axis](const std::vector<Tensor>& in) { return std::vector{layer_norm(axis)(in)[0]}; },
+                     .gradient = small});
+    cases.push_back({.op = "LayerNormalization",
+                     .what = "with statistics, without bias",
+                     .inputs = {inputs[0], inputs[1]},
+                     .attributes = attributes,
+                     .outputs = 3,
+                     .reference = layer_norm(axis),
+                     .gradient = small});
     if (!small) continue;
     const auto reference = [inputs, axis](const std::vector<Tensor>& in) {
       std::vector<Tensor> grads;
       for (size_t i = 0; i < 3; ++i) grads.push_back(differences(layer_norm(axis), inputs, i, in[0]));
       return grads;
     };
-    cases.push_back({.op = "tandem.LayerNormalizationGrad", .what = to_string(shape), .inputs = {uniform(shape, -1, 1, 8), inputs[0], inputs[1]},
-                     .attributes = attributes, .outputs = 3, .reference = reference, .rtol = 1e-4, .atol = 1e-5});
+    cases.push_back({.op = "tandem.LayerNormalizationGrad",
+                     .what = to_string(shape),
+                     .inputs = {uniform(shape, -1, 1, 8), inputs[0], inputs[1]},
+                     .attributes = attributes,
+                     .outputs = 3,
+                     .reference = reference,
+                     .rtol = 1e-4,
+                     .atol = 1e-5});
   }
 }
 

@@ -1,4 +1,5 @@
-// One step of each optimizer against torch's formulas, and the gradient norm. Ten steps in a row: tests/kernels/optimizer_test.cpp.
+// One step of each optimizer against torch's formulas, and the gradient norm. Ten steps in a row:
+// tests/kernels/optimizer_test.cpp.
 #include <cmath>
 
 #include "tests/conformance/cases/cases.h"
@@ -19,11 +20,19 @@ void add_sgd(Cases& cases, const Shape& shape, double momentum, bool nesterov, d
     }
     return std::vector{f64(shape, p), f64(shape, m)};
   };
-  std::vector<Tensor> inputs = {uniform(shape), uniform(shape, -1, 1, 3), uniform(shape, -1, 1, 4), f32({}, {kRate}), f32({}, {kScale})};
-  const Attributes attributes = {{"momentum", static_cast<float>(momentum)}, {"nesterov", int64_t{nesterov}}, {"weight_decay", static_cast<float>(decay)}};
-  cases.push_back({.op = "tandem.Sgd", .what = to_string(shape), .inputs = inputs, .attributes = attributes, .outputs = 2, .reference = step});
+  std::vector<Tensor> inputs = {uniform(shape), uniform(shape, -1, 1, 3), uniform(shape, -1, 1, 4), f32({}, {kRate}),
+                                f32({}, {kScale})};
+  const Attributes attributes = {
+      {"momentum", static_cast<float>(momentum)}, {"nesterov", int64_t{nesterov}}, {"weight_decay", static_cast<float>(decay)}};
+  cases.push_back({.op = "tandem.Sgd",
+                   .what = to_string(shape),
+                   .inputs = inputs,
+                   .attributes = attributes,
+                   .outputs = 2,
+                   .reference = step});
   inputs.pop_back();
-  cases.push_back({.op = "tandem.Sgd", .what = "unscaled", .inputs = inputs, .attributes = attributes, .outputs = 2, .reference = step});
+  cases.push_back(
+      {.op = "tandem.Sgd", .what = "unscaled", .inputs = inputs, .attributes = attributes, .outputs = 2, .reference = step});
 }
 
 void add_adam(Cases& cases, const Shape& shape, int64_t t, double decay, bool decoupled) {
@@ -41,12 +50,17 @@ void add_adam(Cases& cases, const Shape& shape, int64_t t, double decay, bool de
     }
     return std::vector{f64(shape, p), f64(shape, m), f64(shape, v)};
   };
-  cases.push_back({.op = "tandem.Adam", .what = "step " + std::to_string(t),
-                   .inputs = {uniform(shape), uniform(shape, -1, 1, 3), uniform(shape, 0.1, 1, 4), uniform(shape, -1, 1, 5), f32({}, {kRate}),
-                              i64({}, {t}), f32({}, {kScale})},
-                   .attributes = {{"beta1", 0.8f}, {"beta2", 0.99f}, {"epsilon", 1e-6f}, {"weight_decay", static_cast<float>(decay)},
+  cases.push_back({.op = "tandem.Adam",
+                   .what = "step " + std::to_string(t),
+                   .inputs = {uniform(shape), uniform(shape, -1, 1, 3), uniform(shape, 0.1, 1, 4), uniform(shape, -1, 1, 5),
+                              f32({}, {kRate}), i64({}, {t}), f32({}, {kScale})},
+                   .attributes = {{"beta1", 0.8f},
+                                  {"beta2", 0.99f},
+                                  {"epsilon", 1e-6f},
+                                  {"weight_decay", static_cast<float>(decay)},
                                   {"decoupled", int64_t{decoupled}}},
-                   .outputs = 3, .reference = step});
+                   .outputs = 3,
+                   .reference = step});
 }
 
 Reference sum_of_squares() {
@@ -72,7 +86,9 @@ void add_optimizer_cases(Cases& cases) {
     }
   }
   cases.push_back({.op = "tandem.SumOfSquares", .what = "one", .inputs = {uniform({5})}, .reference = sum_of_squares()});
-  cases.push_back({.op = "tandem.SumOfSquares", .what = "several", .inputs = {uniform({50000}), uniform({3}), uniform({0})},
+  cases.push_back({.op = "tandem.SumOfSquares",
+                   .what = "several",
+                   .inputs = {uniform({50000}), uniform({3}), uniform({0})},
                    .reference = sum_of_squares()});
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/exec/executor.h"
+#include "runtime/ops/all_ops.h"
 #include "tests/support/graph_builder.h"
 
 namespace tandem {

@@ -6,7 +6,8 @@
 #include <filesystem>
 
 #include "runtime/onnx/onnx.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 #include "tests/support/graph_builder.h"
 
 namespace tandem {

@@ -10,7 +10,8 @@
 #include <tuple>
 
 #include "kernels/base/error.h"
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/all_ops.h"
 #include "tests/support/source_dir.h"
 
 namespace tandem {

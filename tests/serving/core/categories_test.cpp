@@ -1,8 +1,9 @@
+#include "runtime/ops/all_ops.h"
 #include "serving/core/categories.h"
 
 #include <gmock/gmock.h>
 
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem {
 namespace {

@@ -1,10 +1,11 @@
+#include "runtime/ops/all_ops.h"
 #include "serving/core/model.h"
 
 #include <gmock/gmock.h>
 
 #include <thread>
 
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem {
 namespace {

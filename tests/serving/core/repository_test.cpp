@@ -1,4 +1,5 @@
 // Folders as a user may leave them, with a loader of the test's own: no ONNX here.
+#include "runtime/ops/all_ops.h"
 #include "serving/core/repository.h"
 
 #include <gmock/gmock.h>
@@ -6,7 +7,7 @@
 
 #include <fstream>
 
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem {
 namespace {

@@ -1,4 +1,5 @@
 // The service without sockets: statuses, the hand-over to the lanes, and what the counters say afterwards.
+#include "runtime/ops/all_ops.h"
 #include "serving/http/v2_service.h"
 
 #include <gmock/gmock.h>
@@ -8,7 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "runtime/ops/op_def.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem {
 namespace {

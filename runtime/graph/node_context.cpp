@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "runtime/graph/nearest_name.h"
-#include "runtime/ops/contexts.h"
+#include "runtime/graph/contexts.h"
 
 namespace tandem {
 namespace {

@@ -1,6 +1,6 @@
 // What the runtime knows of an operator: one object names its rule for shapes, its gradient and its kernels.
 //
-// The sorted list in all_ops.cpp is the only registry. A kernel is *bound* once, when a Plan is made: attributes are read,
+// The sorted list in runtime/ops/all_ops.cpp is the only registry. A kernel is *bound* once, when a Plan is made: attributes are read,
 // weights packed, a tile size chosen; what comes back is called on every run and allocates nothing.
 #pragma once
 
@@ -63,17 +63,5 @@ struct OpDef {
   bool stateful = false;  // reads a clock, other ranks or a device: never folded, merged or dropped
 };
 inline constexpr int kVariadic = std::numeric_limits<int>::max();
-
-// All definitions, sorted by domain, name, since.
-std::span<const OpDef* const> all_ops();
-
-// The definition in force at `opset`. Throws InvalidArgument saying whether the op, or only this version of it, is unknown.
-const OpDef& find_op(std::string_view domain, std::string_view name, int opset);
-// The definition in the opset that Tandem writes; for graphs that Tandem itself makes.
-const OpDef& newest_op(std::string_view name, std::string_view domain = "");
-
-// The opset that Tandem writes, and the newest it reads.
-inline constexpr int kOnnxOpset = 21;
-inline constexpr int kOnnxMlOpset = 3;
 
 }  // namespace tandem
