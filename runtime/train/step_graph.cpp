@@ -103,8 +103,8 @@ class StepBuilder {
 
   void normalize_by_batch(size_t n) {
     const std::string name = graph_.nodes[n].name;
-    const ValueId mean = graph_.add_result(graph_.unique_name(name + ".mean.new"));
-    const ValueId variance = graph_.add_result(graph_.unique_name(name + ".variance.new"));
+    const ValueId mean = graph_.add_result(name + ".mean.new");
+    const ValueId variance = graph_.add_result(name + ".variance.new");
     Node& node = graph_.nodes[n];
     node.outputs = {node.outputs[0], mean, variance};
     node.attributes["training_mode"] = int64_t{1};

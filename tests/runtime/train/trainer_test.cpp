@@ -175,6 +175,37 @@ TEST(Trainer, TheTrainedNetworkIsWhatTheEvaluatorRuns) {
   EXPECT_TRUE(identical(inside, outside));
 }
 
+TEST(Trainer, RunningStatisticsOfBatchNormalizationAreStates) {
+  Network net = network();
+  Graph& graph = net.graph;
+  graph = {};
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 8});
+  const auto channel = [&](const std::string& name, float value) {
+    Tensor tensor(DType::kF32, {8});
+    std::ranges::fill(tensor.as<float>(), value);
+    return graph.add_constant(name, tensor);
+  };
+  const ValueId normal =
+      add(graph, "BatchNormalization", {x, channel("scale", 1), channel("bias", 0), channel("mean", 0), channel("variance", 1)}, {{"momentum", 0.75f}});
+  const ValueId w = graph.add_constant("w", noise({3, 8}, 3));
+  const ValueId scores = add(graph, "Gemm", {normal, w}, {{"transB", int64_t{1}}});
+  net.parameters = {"scale", "bias", "w"};
+  net.scores = graph.value(scores).name;
+  graph.outputs = {add(graph, "Softmax", {scores}, {{"axis", int64_t{-1}}})};
+  Trainer trainer(net, adamw(), {.micro_batch = 8});
+  trainer.step(feed);
+  // ONNX BatchNormalization-15: running = running * momentum + batch * (1 - momentum), population variance.
+  const auto rows = feed(0).at("x").as<float>();
+  const Network trained = trainer.trained();
+  for (size_t c = 0; c < 8; ++c) {
+    double mean = 0, variance = 0;
+    for (size_t r = 0; r < 8; ++r) mean += rows[r * 8 + c] / 8.0;
+    for (size_t r = 0; r < 8; ++r) variance += (rows[r * 8 + c] - mean) * (rows[r * 8 + c] - mean) / 8.0;
+    EXPECT_NEAR(trained.graph.value(trained.graph.find("mean")).data.as<float>()[c], 0.25 * mean, 1e-6);
+    EXPECT_NEAR(trained.graph.value(trained.graph.find("variance")).data.as<float>()[c], 0.75 + 0.25 * variance, 1e-6);
+  }
+}
+
 TEST(Trainer, GradientsAreWrittenStraightIntoTheirBucket) {
   const StepGraphs graphs = build_step(network(), adamw());
   const auto plan = make_plan(graphs.update, {.default_bound = 8});
