@@ -19,6 +19,9 @@ enum ExitCode : int {
 };
 ExitCode exit_code(ErrorCode code);
 
+// Largest --threads of any subcommand.
+inline constexpr int kMostThreads = 1024;
+
 struct Command {
   std::string_view name;
   std::string_view summary;  // one line

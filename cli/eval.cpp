@@ -8,6 +8,7 @@
 #include "cli/metrics_table.h"
 #include "cli/options.h"
 #include "models/run/evaluate.h"
+#include "models/run/manifest.h"
 #include "models/run/run_config.h"
 #include "models/run/run_folder.h"
 #include "runtime/device/topology.h"
@@ -66,8 +67,8 @@ int eval_command(int argc, char** argv) {
   require(!what.empty(), "no run folder or model given; usage: " + kUsageText.line);
   require(resamples >= 1 && resamples <= 1'000'000, "--resamples must lie in [1, 1000000]", resamples);
   const bool is_run = std::filesystem::is_directory(what);
-  const RunFolder folder(what);
-  if (config_path.empty()) config_path = is_run ? folder.config().string() : (std::filesystem::path(what).parent_path() / "config.ini").string();
+  const RunFolder folder(is_run ? std::filesystem::path(what) : std::filesystem::path(what).parent_path());
+  if (config_path.empty()) config_path = folder.config().string();
   check(std::filesystem::exists(config_path), ErrorCode::kNotFound, "no config describes the data: give --config", config_path);
   RunConfig config;
   config.read_file(config_path);
@@ -81,6 +82,9 @@ int eval_command(int argc, char** argv) {
   Graph graph = load_onnx(is_run ? folder.model() : std::filesystem::path(what));
   run_passes(graph);
   Executor executor(make_plan(graph, {.threads = used, .default_bound = kBatch}));
+  // The model's own classes: these rows may lack some.
+  const std::vector<std::string> class_names = read_class_names(folder.manifest());
+  if (!class_names.empty()) config.class_names = class_names;
   const LoadedData data = load_dataset(config.data_config());
   const Rows chosen = choose_rows(data, config, split.empty() ? "test" : split);
   const Evaluation evaluation = evaluate_model(executor, *chosen.data, chosen.rows, kBatch,

@@ -7,10 +7,10 @@
 
 #include "cli/command.h"
 #include "cli/options.h"
+#include "runtime/graph/contexts.h"
 #include "runtime/graph/dot.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/onnx.h"
-#include "runtime/ops/contexts.h"
 #include "runtime/passes/pass_manager.h"
 #include "runtime/plan/plan.h"
 

@@ -25,6 +25,7 @@ const std::atomic<bool>& stop_flag() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a write past the file size limit then fails as one on a full disk does
   return stop;
 }
 

@@ -5,7 +5,7 @@
 
 namespace tandem::cli {
 
-// Installs the handlers (and ignores SIGPIPE) at the first call. The flag becomes true at the first signal.
+// Installs the handlers (and ignores SIGPIPE and SIGXFSZ) at the first call. The flag becomes true at the first signal.
 const std::atomic<bool>& stop_flag();
 
 }  // namespace tandem::cli

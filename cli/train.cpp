@@ -33,6 +33,8 @@ const Usage kUsageText = {
     "  tandem train --data.path people.csv --data.label churned --out runs/churn     your own table\n",
 };
 
+constexpr int kMostRanks = 64;
+
 struct TrainArguments {
   std::string config, out;
   int64_t seed = -1;
@@ -125,6 +127,7 @@ void apply_flags(const TrainArguments& arguments, const po::variables_map& value
     set_key(keys, setting.substr(0, equals), setting.substr(equals + 1));
   }
   if (arguments.seed >= 0) config.seed = arguments.seed;
+  config.resolve_paths(std::filesystem::current_path());
 }
 
 // A run goes on with the configuration it began with; one given again must be the same.
@@ -133,18 +136,17 @@ void resumed_config(const TrainArguments& arguments, const po::variables_map& va
   check(std::filesystem::exists(folder.config()), ErrorCode::kNotFound, "there is no run to resume in this folder", arguments.out);
   RunConfig begun;
   begun.read_file(folder.config());
-  if (!arguments.config.empty()) {
-    config.read_file(arguments.config);
-    apply_flags(arguments, values, config);
-    const auto before = begun.keys(), now = config.keys();
-    for (size_t i = 0; i < now.size(); ++i)
-      require(before[i].get() == now[i].get(), "this run was begun with another value of " + now[i].name + " (then, now)", before[i].get(),
-              now[i].get());
-  } else {
-    config = begun;
-    apply_flags(arguments, values, config);
-  }
+  if (arguments.config.empty()) config = begun;
+  else config.read_file(arguments.config);
+  apply_flags(arguments, values, config);
+  const auto before = begun.keys(), now = config.keys();
+  for (size_t i = 0; i < now.size(); ++i)
+    require(before[i].get() == now[i].get(),
+            "this run was begun with another value of " + now[i].name + "; `--out DIR --resume` alone goes on with it (then, now)", before[i].get(),
+            now[i].get());
 }
+
+std::chrono::milliseconds milliseconds(double seconds) { return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)); }
 
 std::vector<std::string> own_arguments(int argc, char** argv) {
   std::vector<std::string> arguments{"tandem"};
@@ -156,6 +158,8 @@ int launch(const TrainArguments& arguments, int argc, char** argv) {
   LaunchOptions options;
   options.ranks = arguments.nproc;
   options.arguments = own_arguments(argc, argv);
+  // A frozen rank has used up the deadline already when the first one reports it.
+  options.grace = std::min(std::chrono::milliseconds(2000), milliseconds(arguments.deadline));
   const LaunchResult result = launch_ranks(options);
   if (result.exit_code == 0) return kOk;
   if (result.exit_code == kInterrupted || result.exit_code == kUsage) return result.exit_code;
@@ -184,6 +188,20 @@ void print_result(const TrainArguments& arguments, const TrainRunResult& result)
              result.seconds);
 }
 
+// A wrong input is met by every rank alike: rank 0 tells it.
+int run_rank(const RunConfig& config, const TrainRunOptions& options, const TrainArguments& arguments) {
+  const bool tells = !options.communicator || options.communicator->rank() == 0;
+  Narrator narrator(arguments.json);
+  try {
+    const TrainRunResult result = train_run(config, options, narrator.events());
+    if (tells) print_result(arguments, result);
+    return result.stopped ? kInterrupted : kOk;
+  } catch (const Error& error) {
+    if (tells || exit_code(error.code()) != kUsage) throw;
+    return kUsage;
+  }
+}
+
 }  // namespace
 
 int train_command(int argc, char** argv) {
@@ -195,8 +213,9 @@ int train_command(int argc, char** argv) {
   if (!parse_options(argc, argv, kUsageText, options, "", values)) return kOk;
   arguments.json = values.contains("json");
   require(!arguments.out.empty(), "no run folder given: --out DIR");
-  require(arguments.nproc >= 1 && arguments.nproc <= 1024, "--nproc must lie in [1, 1024]", arguments.nproc);
-  require(arguments.deadline > 0, "--deadline takes seconds above 0", arguments.deadline);
+  require(arguments.nproc >= 1 && arguments.nproc <= kMostRanks, fmt::format("--nproc must lie in [1, {}]", kMostRanks), arguments.nproc);
+  require(arguments.threads >= 0 && arguments.threads <= kMostThreads, fmt::format("--threads must lie in [0, {}]", kMostThreads), arguments.threads);
+  require(arguments.deadline >= 0.1 && arguments.deadline <= 86400, "--deadline takes 0.1 to 86400 seconds", arguments.deadline);
   if (arguments.resume) {
     resumed_config(arguments, values, config);
   } else {
@@ -207,18 +226,14 @@ int train_command(int argc, char** argv) {
 
   const std::atomic<bool>& stop = stop_flag();
   std::unique_ptr<Communicator> communicator;
-  if (is_launched_rank())
-    communicator = join_launched_group({.deadline = std::chrono::milliseconds(static_cast<int64_t>(arguments.deadline * 1000))});
+  if (is_launched_rank()) communicator = join_launched_group({.deadline = milliseconds(arguments.deadline)});
   TrainRunOptions run_options;
   run_options.out = arguments.out;
   run_options.resume = arguments.resume;
   run_options.threads = arguments.threads > 0 ? arguments.threads : allowed_cpus().threads;
   run_options.communicator = communicator.get();
   run_options.stop = &stop;
-  Narrator narrator(arguments.json);
-  const TrainRunResult result = train_run(config, run_options, narrator.events());
-  if (!communicator || communicator->rank() == 0) print_result(arguments, result);
-  return result.stopped ? kInterrupted : kOk;
+  return run_rank(config, run_options, arguments);
 }
 
 }  // namespace tandem::cli

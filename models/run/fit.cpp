@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "runtime/comm/communicator.h"
@@ -20,18 +21,25 @@ struct Counters {
   int64_t step_in_epoch = 0;  // finished steps of the one under way
   int64_t best_epoch = 0;
   double best = std::numeric_limits<double>::infinity();
-  double loss_sum = 0, norm_sum = 0;  // of the epoch under way
+  double loss_sum = 0, norm_sum = 0;  // of the epoch under way, over all ranks: equal on each
+  double learning_rate = 0;           // of the last step
 
   JobPosition to_position() const {
     const auto exact = [](double v) { return fmt::format("{:a}", v); };
     return {{"epoch", std::to_string(epoch)},   {"step_in_epoch", std::to_string(step_in_epoch)},
             {"best_epoch", std::to_string(best_epoch)}, {"best", exact(best)},
-            {"loss_sum", exact(loss_sum)},      {"norm_sum", exact(norm_sum)}};
+            {"loss_sum", exact(loss_sum)},      {"norm_sum", exact(norm_sum)},
+            {"learning_rate", exact(learning_rate)}};
   }
-  static Counters from_position(const JobPosition& p) {
-    return {std::stoll(p.at("epoch")),       std::stoll(p.at("step_in_epoch")), std::stoll(p.at("best_epoch")),
-            std::strtod(p.at("best").c_str(), nullptr), std::strtod(p.at("loss_sum").c_str(), nullptr),
-            std::strtod(p.at("norm_sum").c_str(), nullptr)};
+  static Counters from_position(const JobPosition& position) {
+    const auto text = [&](const char* name) -> const std::string& {
+      const auto found = position.find(name);
+      require(found != position.end(), "this checkpoint cannot be used: it does not say where the job was", name);
+      return found->second;
+    };
+    const auto count = [&](const char* name) -> int64_t { return std::strtoll(text(name).c_str(), nullptr, 10); };
+    const auto real = [&](const char* name) { return std::strtod(text(name).c_str(), nullptr); };
+    return {count("epoch"), count("step_in_epoch"), count("best_epoch"), real("best"), real("loss_sum"), real("norm_sum"), real("learning_rate")};
   }
 };
 
@@ -80,32 +88,35 @@ class Fit {
     return feed_.fill(rows_);
   }
 
-  // All ranks stop at the same step.
-  bool stop_asked() {
-    float flag = options_.stop && options_.stop->load(std::memory_order_relaxed) ? 1.0f : 0.0f;
-    if (options_.communicator) options_.communicator->all_reduce_sum({&flag, 1}, "stop");
-    return flag > 0;
+  // After a step all ranks go on with the same mean loss, and stop at the same step if one of them was asked to. Returns whether to stop.
+  bool agree_on_step(double& loss) {
+    float shared[] = {options_.stop && options_.stop->load(std::memory_order_relaxed) ? 1.0f : 0.0f, static_cast<float>(loss)};
+    if (options_.communicator) {
+      options_.communicator->all_reduce_sum(shared, "loss");
+      loss = static_cast<double>(shared[1]) / options_.communicator->size();
+    }
+    return shared[0] > 0;
   }
 
   bool run_epoch() {
     const auto start = Clock::now();
-    double learning_rate = 0;
     while (counters_.step_in_epoch < steps_) {
       if (options_.communicator) options_.communicator->set_step(trainer_.steps_done());
-      const Trainer::Step step = trainer_.step([&](int64_t m) -> const Feed& { return micro_batch(m); });
+      Trainer::Step step = trainer_.step([&](int64_t m) -> const Feed& { return micro_batch(m); });
+      const bool stop = agree_on_step(step.loss);
       if (!std::isfinite(step.loss))
         fail(ErrorCode::kInvalidArgument,
              "the loss is not finite: lower train.learning_rate, set train.clip_norm, or look for infinite values in the data (epoch, step, loss)",
              {counters_.epoch + 1, counters_.step_in_epoch + 1, step.loss});
       counters_.loss_sum += step.loss;
       counters_.norm_sum += step.gradient_norm;
-      learning_rate = step.learning_rate;
+      counters_.learning_rate = step.learning_rate;
       ++counters_.step_in_epoch;
       report_progress();
-      if (stop_asked()) return false;
+      if (stop) return false;
       if (options_.checkpoint_steps > 0 && counters_.step_in_epoch % options_.checkpoint_steps == 0) checkpoint();
     }
-    finish_epoch(learning_rate, std::chrono::duration<double>(Clock::now() - start).count());
+    finish_epoch(std::chrono::duration<double>(Clock::now() - start).count());
     return true;
   }
 
@@ -113,13 +124,6 @@ class Fit {
     if (!callbacks_.progress) return;
     callbacks_.progress({counters_.epoch + 1, options_.epochs, counters_.step_in_epoch, steps_,
                          counters_.loss_sum / static_cast<double>(counters_.step_in_epoch), options_.batch_size});
-  }
-
-  double mean_over_ranks(double value) const {
-    if (!options_.communicator) return value;
-    auto sum = static_cast<float>(value);
-    options_.communicator->all_reduce_sum({&sum, 1}, "mean");
-    return static_cast<double>(sum) / options_.communicator->size();
   }
 
   // The writing rank validates; what it found decides on every rank.
@@ -134,26 +138,30 @@ class Fit {
     return monitored;
   }
 
-  void finish_epoch(double learning_rate, double seconds) {
+  // The first epoch is the best so far whatever its result: a metric may be undefined (NaN) on these validation rows.
+  bool is_best(double monitored) const { return counters_.best_epoch == 0 || monitored < counters_.best || (std::isnan(counters_.best) && !std::isnan(monitored)); }
+
+  // The order of the writes matters: a death between two of them leaves last.ckpt at the epoch before, which is then done again to the same bits.
+  void finish_epoch(double seconds) {
     EpochRecord record;
     record.epoch = counters_.epoch + 1;
-    record.learning_rate = learning_rate;
+    record.learning_rate = counters_.learning_rate;
     record.seconds = seconds;
-    record.train_loss = mean_over_ranks(counters_.loss_sum / static_cast<double>(steps_));
+    record.train_loss = counters_.loss_sum / static_cast<double>(steps_);
     record.gradient_norm = counters_.norm_sum / static_cast<double>(steps_);
     const double monitored = validate(record);
     ++counters_.epoch;
     counters_.step_in_epoch = 0;
     counters_.loss_sum = counters_.norm_sum = 0;
-    record.best = monitored < counters_.best;
+    record.best = is_best(monitored);
     if (record.best) {
       counters_.best = monitored;
       counters_.best_epoch = counters_.epoch;
       if (keeps_checkpoints() && options_.writes) save_checkpoint(best(), trainer_.states(), counters_.to_position());
     }
-    checkpoint();
     result_.epochs.push_back(record);
     if (callbacks_.epoch_done) callbacks_.epoch_done(record);
+    checkpoint();
   }
 
   Trainer& trainer_;

@@ -51,7 +51,7 @@ struct FitOptions {
 
 struct FitCallbacks {
   std::function<Validation()> validate;  // called on the writing rank only; the others take its result
-  std::function<void(const EpochRecord&)> epoch_done;
+  std::function<void(const EpochRecord&)> epoch_done;  // before the epoch's checkpoint: what it writes may be of an epoch that is done again
   std::function<void(const FitProgress&)> progress;
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "runtime/graph/limits.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/passes/pass_manager.h"
@@ -59,6 +60,15 @@ json metrics_of(const std::vector<Metric>& metrics) {
 }
 
 }  // namespace
+
+std::vector<std::string> read_class_names(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  try {
+    return json::parse(read_file(path, Limits{}.text_file_bytes)).at("class_names").get<std::vector<std::string>>();
+  } catch (const json::exception& error) {
+    fail(ErrorCode::kInvalidArgument, "not a manifest", {path.string(), error.what()});
+  }
+}
 
 void write_manifest(const std::filesystem::path& path, const std::filesystem::path& model, const ManifestFacts& facts) {
   const Graph graph = load_onnx(model);

@@ -83,9 +83,13 @@ std::vector<ConfigKey> RunConfig::keys() {
 
 void RunConfig::read_file(const std::filesystem::path& file) {
   read_config(keys(), tandem::read_file(file, Limits{}.config_bytes), file.string());
+  resolve_paths(file.parent_path());
+}
+
+void RunConfig::resolve_paths(const std::filesystem::path& folder) {
   for (std::string* data_file : {&path, &labels, &test_path, &test_labels})
     if (!data_file->empty() && std::filesystem::path(*data_file).is_relative())
-      *data_file = std::filesystem::absolute(file.parent_path() / *data_file).lexically_normal().string();
+      *data_file = std::filesystem::absolute(folder / *data_file).lexically_normal().string();
 }
 
 DataConfig RunConfig::data_config() const {

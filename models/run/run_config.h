@@ -36,8 +36,9 @@ struct RunConfig {
   std::vector<ConfigKey> keys();
   // Reads a config file; its relative data paths are taken from the file's folder.
   void read_file(const std::filesystem::path& path);
+  // Makes relative data paths absolute: what is written down must mean the same from anywhere.
+  void resolve_paths(const std::filesystem::path& folder);
 
-  // Relative data paths of a config file stand beside the file: makes them paths from the working directory.
   DataConfig data_config() const;
   SplitOptions split_options() const;
   FeatureOptions feature_options() const;

@@ -14,7 +14,9 @@ class RunFolder {
  public:
   explicit RunFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // Makes the folder for a new run. Throws AlreadyExists if a run is in it, Unavailable if it cannot be written.
+  // Throws AlreadyExists if a run is in the folder.
+  void check_unused() const;
+  // Makes the folder for a new run. Throws Unavailable if that cannot be.
   void create() const;
 
   std::filesystem::path path() const { return folder_; }
@@ -31,6 +33,8 @@ class RunFolder {
 
   // The epochs of metrics.jsonl up to and with `epoch`; later lines belong to work that a crash undid.
   std::vector<EpochRecord> read_epochs(int64_t epoch) const;
+  // run.json; empty if the run died before it was written. Throws InvalidArgument if it is damaged.
+  std::map<std::string, std::string> read_facts() const;
   void write_epochs(const std::vector<EpochRecord>& epochs) const;
 
  private:

@@ -36,11 +36,12 @@ class TrainRun {
 
   TrainRunResult run() {
     const auto start = Clock::now();
-    open_folder();
+    check_folder();
     load();
+    check_config();
     const Network network = build_network(config_, config_.model, *data_.train, split_.train);
     agree(network);
-    write_facts();
+    if (rank_ == 0) open_folder();
     if (config_.baselines) train_baselines();
     Trainer trainer(network, step_config(config_.epochs), trainer_options());
     const FitResult fitted = train(trainer);
@@ -58,19 +59,21 @@ class TrainRun {
     if (rank_ == 0 && events_.note) events_.note(text);
   }
 
+  void check_folder() {
+    if (!options_.resume) return folder_.check_unused();
+    check(std::filesystem::exists(folder_.config()), ErrorCode::kNotFound, "there is no run to resume in this folder", folder_.path().string());
+    require(!folder_.finished(), "this run is finished: nothing to resume", folder_.path().string());
+    resume_ = std::filesystem::exists(folder_.last_checkpoint());  // without one nothing was done yet
+  }
+
+  // Only when the input was found to be good: a slip in it leaves nothing behind.
   void open_folder() {
-    if (options_.resume) {
-      check(std::filesystem::exists(folder_.config()), ErrorCode::kNotFound, "there is no run to resume in this folder", folder_.path().string());
-      require(!folder_.finished(), "this run is finished: nothing to resume", folder_.path().string());
-      resume_ = std::filesystem::exists(folder_.last_checkpoint());  // without one nothing was done yet
-      return;
-    }
-    if (rank_ == 0) {
+    if (!options_.resume) {
       folder_.create();
       RunConfig resolved = config_;
       write_file(folder_.config(), write_config(resolved.keys()));
     }
-    if (options_.communicator) options_.communicator->barrier();
+    write_facts();
   }
 
   void load() {
@@ -83,11 +86,26 @@ class TrainRun {
     } else {
       test_rows_ = split_.test;
     }
-    const int64_t parts = world_ * config_.accumulate;
-    require(config_.batch_size % parts == 0, "train.batch_size must divide by ranks times train.accumulate (batch size, ranks, micro-batches)",
-            config_.batch_size, world_, config_.accumulate);
     note(fmt::format("{} rows: {} train, {} validate, {} test (split {})", data_.train->rows() + (data_.test ? data_.test->rows() : 0),
                      split_.train.size(), split_.validation.size(), test_rows_.size(), split_.id.substr(0, 12)));
+  }
+
+  void check_config() const {
+    const auto rows = static_cast<int64_t>(split_.train.size());
+    require(config_.batch_size % (world_ * config_.accumulate) == 0,
+            "train.batch_size must divide by ranks times train.accumulate (batch size, ranks, micro-batches)", config_.batch_size, world_,
+            config_.accumulate);
+    require(config_.batch_size <= rows, "train.batch_size is larger than the training part (batch size, training rows)", config_.batch_size, rows);
+    if (config_.monitor != "loss") {
+      const Target& target = data_.train->target();
+      require(target.kind == TargetKind::kClass && (config_.monitor != "roc_auc" || target.class_names.size() == 2),
+              "train.monitor cannot be measured on this label; use loss", config_.monitor);
+      require(!split_.validation.empty(), "train.monitor needs validation rows: set data.validation_share, or monitor the loss", config_.monitor);
+    }
+    if (!options_.resume) return;
+    const std::map<std::string, std::string> begun = folder_.read_facts();
+    const auto same = [&](const char* fact, const std::string& now) { return !begun.contains(fact) || begun.at(fact) == now; };
+    require(same("data_sha256", data_.hash) && same("split_id", split_.id), "the data has changed since this run was begun", config_.path);
   }
 
   const Dataset& test_data() const { return data_.test ? *data_.test : *data_.train; }
@@ -139,7 +157,7 @@ class TrainRun {
               {"test_rows", std::to_string(test_rows_.size())},
               {"started", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::now()))}};
     for (const auto& [key, value] : machine_facts()) facts_[key] = value;
-    if (rank_ == 0) write_file(folder_.facts(), nlohmann::json(facts_).dump(1) + "\n");
+    write_file(folder_.facts(), nlohmann::json(facts_).dump(1) + "\n");
   }
 
   // Majority class needs no training; logistic regression is the same job with one linear layer. Neither is checkpointed: both take seconds.
@@ -195,9 +213,8 @@ class TrainRun {
   Validation validate(Trainer& trainer) const {
     Validation validation;
     validation.metrics = validation_metrics(trainer.evaluator(), *data_.train, split_.validation, kEvaluationBatch);
-    const auto monitored = validation.metrics.find(config_.monitor);
-    require(monitored != validation.metrics.end(), "train.monitor cannot be measured on this target; use loss", config_.monitor);
-    validation.monitored = config_.monitor == "loss" ? monitored->second : -monitored->second;
+    const double monitored = validation.metrics.at(config_.monitor);
+    validation.monitored = config_.monitor == "loss" ? monitored : -monitored;
     return validation;
   }
 
