@@ -10,12 +10,12 @@ namespace tandem::cli {
 // Exit codes of every subcommand; also printed by `tandem --help`.
 enum ExitCode : int {
   kOk = 0,
-  kInternalError = 1,    // a defect of Tandem
-  kUsage = 2,            // wrong flags, config, data, model or checkpoint: mend the input
-  kResources = 3,        // memory or a stated limit
-  kEnvironment = 4,      // a file, port or device could not be used
-  kRankFailed = 5,       // a rank died or missed its deadline; `--resume` goes on
-  kInterrupted = 130,    // Ctrl-C or SIGTERM; `train` has written a checkpoint
+  kInternalError = 1,  // a defect of Tandem
+  kUsage = 2,          // wrong flags, config, data, model or checkpoint: mend the input
+  kResources = 3,      // memory or a stated limit
+  kEnvironment = 4,    // a file, port or device could not be used
+  kRankFailed = 5,     // a rank died or missed its deadline; `--resume` goes on
+  kInterrupted = 130,  // Ctrl-C or SIGTERM; `train` has written a checkpoint
 };
 ExitCode exit_code(ErrorCode code);
 
@@ -24,7 +24,7 @@ inline constexpr int kMostThreads = 1024;
 
 struct Command {
   std::string_view name;
-  std::string_view summary;  // one line
+  std::string_view summary;           // one line
   int (*run)(int argc, char** argv);  // argv[0] is the subcommand's name; throws Error
 };
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/json_line.h"
 #include "cli/metrics_table.h"
 #include "cli/options.h"
 #include "models/run/evaluate.h"
@@ -22,7 +23,8 @@ namespace {
 
 const Usage kUsageText = {
     "tandem eval RUN|FILE.onnx [--data FILE] [--config FILE]",
-    "Measures a model on rows of data: accuracy, F1, ROC AUC, log loss and the rest, each with its 95% interval. A run folder brings its own\n"
+    "Measures a model on rows of data: accuracy, F1, ROC AUC, log loss and the rest, each with its 95% interval. A run folder "
+    "brings its own\n"
     "configuration, data and split; --data measures on all rows of another file of the same layout.",
     "  tandem eval runs/adult                                  the test rows of the run\n"
     "  tandem eval runs/adult --split validation\n"
@@ -58,14 +60,17 @@ int eval_command(int argc, char** argv) {
   po::options_description options("options");
   std::string what, data_path, config_path, split;
   int64_t resamples = 0, threads = 0;
-  options.add_options()("model", po::value(&what), "a run folder or a model (also as a plain word)")("data", po::value(&data_path), "another data file; all its rows count")(
+  options.add_options()("model", po::value(&what), "a run folder or a model (also as a plain word)")(
+      "data", po::value(&data_path), "another data file; all its rows count")(
       "config", po::value(&config_path), "the config that describes the data, for a model outside a run folder")(
-      "split", po::value(&split), "test (default), validation, train or all")("resamples", po::value(&resamples)->default_value(1000), "of the bootstrap")(
+      "split", po::value(&split), "test (default), validation, train or all")(
+      "resamples", po::value(&resamples)->default_value(1000), "of the bootstrap")(
       "threads", po::value(&threads)->default_value(0), "0: the allowed processors");
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "model", values)) return kOk;
   require(!what.empty(), "no run folder or model given; usage: " + kUsageText.line);
   require(resamples >= 1 && resamples <= 1'000'000, "--resamples must lie in [1, 1000000]", resamples);
+  require(threads >= 0 && threads <= kMostThreads, fmt::format("--threads must lie in [0, {}]", kMostThreads), threads);
   const bool is_run = std::filesystem::is_directory(what);
   const RunFolder folder(is_run ? std::filesystem::path(what) : std::filesystem::path(what).parent_path());
   if (config_path.empty()) config_path = folder.config().string();
@@ -87,10 +92,11 @@ int eval_command(int argc, char** argv) {
   if (!class_names.empty()) config.class_names = class_names;
   const LoadedData data = load_dataset(config.data_config());
   const Rows chosen = choose_rows(data, config, split.empty() ? "test" : split);
-  const Evaluation evaluation = evaluate_model(executor, *chosen.data, chosen.rows, kBatch,
-                                               {.resamples = static_cast<int>(resamples), .seed = static_cast<uint64_t>(config.seed), .threads = used});
+  const Evaluation evaluation =
+      evaluate_model(executor, *chosen.data, chosen.rows, kBatch,
+                     {.resamples = static_cast<int>(resamples), .seed = static_cast<uint64_t>(config.seed), .threads = used});
   if (values.contains("json"))
-    std::cout << nlohmann::json{{"rows", evaluation.rows}, {"metrics", metrics_json(evaluation.metrics)}}.dump() << "\n";
+    std::cout << json_line(nlohmann::json{{"rows", evaluation.rows}, {"metrics", metrics_json(evaluation.metrics)}}) << "\n";
   else
     fmt::print("{} rows, 95% intervals\n{}", evaluation.rows, metrics_table({{what, evaluation.metrics}}));
   return kOk;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/json_line.h"
 #include "cli/options.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/dot.h"
@@ -48,7 +49,8 @@ Summary summarize(const Plan& plan) {
       summary.flops += node.def->flops(BindContext(plan.graph, node, plan.shapes, 1));
       continue;
     }
-    if (node.def->cpu && node.outputs[0] != kNoValue) summary.flops += static_cast<double>(plan.shapes[static_cast<size_t>(node.outputs[0])].elements());
+    if (node.def->cpu && node.outputs[0] != kNoValue)
+      summary.flops += static_cast<double>(plan.shapes[static_cast<size_t>(node.outputs[0])].elements());
   }
   return summary;
 }
@@ -65,9 +67,9 @@ void print_summary(const Graph& graph, const Plan& plan, const Summary& summary)
   for (const auto& [op, count] : summary.ops) fmt::print(" {} x{}", op, count);
   std::string bounds;
   for (const auto& [symbol, bound] : plan.bounds) bounds += fmt::format("{}{} = {}", bounds.empty() ? "" : ", ", symbol, bound);
-  fmt::print("\n  parameters {} ({} bytes of constants)\n  work       {:.4g} MFLOP a run at {}\n  peak       {} bytes at {}\n", summary.parameters,
-             summary.parameter_bytes, summary.flops / 1e6, bounds.empty() ? "its fixed shape" : bounds, plan.peak_bytes(),
-             bounds.empty() ? "its fixed shape" : bounds);
+  fmt::print("\n  parameters {} ({} bytes of constants)\n  work       {:.4g} MFLOP a run at {}\n  peak       {} bytes at {}\n",
+             summary.parameters, summary.parameter_bytes, summary.flops / 1e6, bounds.empty() ? "its fixed shape" : bounds,
+             plan.peak_bytes(), bounds.empty() ? "its fixed shape" : bounds);
 }
 
 nlohmann::json signature(const Graph& graph, const std::vector<ValueId>& ids) {
@@ -92,8 +94,9 @@ void print_json(const Graph& graph, const Plan& plan, const Summary& summary, co
                      {"constant_bytes", plan.constant_bytes},
                      {"peak_bytes", plan.peak_bytes()}};
   for (const PassReport& pass : passes)
-    out["passes"].push_back({{"name", pass.name}, {"changes", pass.changes}, {"nodes_after", pass.nodes_after}, {"microseconds", pass.microseconds}});
-  std::cout << out.dump() << "\n";
+    out["passes"].push_back(
+        {{"name", pass.name}, {"changes", pass.changes}, {"nodes_after", pass.nodes_after}, {"microseconds", pass.microseconds}});
+  std::cout << json_line(out) << "\n";
 }
 
 }  // namespace
@@ -103,20 +106,28 @@ int inspect_command(int argc, char** argv) {
   std::string file, dot;
   std::vector<std::string> disabled;
   PlanOptions plan_options;
-  options.add_options()("file", po::value(&file), "the model (also as a plain word)")("plan", "the schedule with each buffer's offset and lifetime")(
-      "passes", "the passes, what each changed and its time")("text", "the graph after the passes, a line a node")(
-      "dot", po::value(&dot), "write a Graphviz drawing to this file ('-': print it)")(
+  options.add_options()("file", po::value(&file), "the model (also as a plain word)")(
+      "plan", "the schedule with each buffer's offset and lifetime")("passes", "the passes, what each changed and its time")(
+      "text", "the graph after the passes, a line a node")("dot", po::value(&dot),
+                                                           "write a Graphviz drawing to this file ('-': print it)")(
       "batch", po::value(&plan_options.default_bound)->default_value(1), "largest size of the symbolic dimensions")(
-      "threads", po::value(&plan_options.threads)->default_value(1), "threads of a run")("disable-pass", po::value(&disabled), "leave a pass out");
+      "threads", po::value(&plan_options.threads)->default_value(1), "threads of a run")("disable-pass", po::value(&disabled),
+                                                                                         "leave a pass out");
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
+  require(plan_options.default_bound >= 1, "--batch takes a whole number above 0", plan_options.default_bound);
+  require(plan_options.threads >= 1 && plan_options.threads <= kMostThreads,
+          fmt::format("--threads must lie in [1, {}]", kMostThreads), plan_options.threads);
   Graph graph = load_onnx(file);
   const auto passes = run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
   const auto plan = make_plan(graph, plan_options);
-  if (dot == "-") std::cout << to_dot(graph);
-  else if (!dot.empty()) write_file(dot, to_dot(graph));
-  if (values.contains("json")) print_json(graph, *plan, summarize(*plan), passes);
+  if (dot == "-")
+    std::cout << to_dot(graph);
+  else if (!dot.empty())
+    write_file(dot, to_dot(graph));
+  if (values.contains("json"))
+    print_json(graph, *plan, summarize(*plan), passes);
   else if (dot != "-") {
     print_summary(graph, *plan, summarize(*plan));
     if (values.contains("passes")) std::cout << "\n" << to_text(passes);

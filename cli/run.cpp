@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/json_line.h"
 #include "cli/options.h"
 #include "models/data/npy.h"
 #include "models/run/read_inputs.h"
@@ -21,7 +22,8 @@ namespace {
 
 const Usage kUsageText = {
     "tandem run FILE.onnx --input DATA [--output out.npz]",
-    "Runs a model on all rows of DATA. A .npz, .json or .csv file (.gz, .xz) gives the inputs by name; name=file.npy gives one of them.\n"
+    "Runs a model on all rows of DATA. A .npz, .json or .csv file (.gz, .xz) gives the inputs by name; name=file.npy gives one "
+    "of them.\n"
     "The outputs go to a .npz file, or to the terminal.",
     "  tandem run model.onnx --input x=rows.npy --output out.npz\n"
     "  tandem run runs/adult/model.onnx --input people.json\n"
@@ -35,7 +37,9 @@ nlohmann::json json_of(const ConstTensorView& view) {
   visit_any(view.dtype, [&]<class T>() {
     for (const T& v : view.as<T>()) values.push_back(v);
   });
-  return {{"dtype", name(view.dtype)}, {"shape", std::vector<int64_t>(view.shape.dims().begin(), view.shape.dims().end())}, {"data", values}};
+  return {{"dtype", name(view.dtype)},
+          {"shape", std::vector<int64_t>(view.shape.dims().begin(), view.shape.dims().end())},
+          {"data", values}};
 }
 
 void print_output(const std::string& output, const ConstTensorView& view) {
@@ -47,7 +51,8 @@ void print_output(const std::string& output, const ConstTensorView& view) {
     const auto values = view.as<T>();
     for (int64_t row = 0; row < std::min(rows, kMostRowsShown); ++row) {
       std::string line;
-      for (int64_t i = 0; i < std::min<int64_t>(width, 16); ++i) line += fmt::format("  {}", values[static_cast<size_t>(row * width + i)]);
+      for (int64_t i = 0; i < std::min<int64_t>(width, 16); ++i)
+        line += fmt::format("  {}", values[static_cast<size_t>(row * width + i)]);
       fmt::print("{}{}\n", line, width > 16 ? "  ..." : "");
     }
   });
@@ -77,17 +82,22 @@ int run_command(int argc, char** argv) {
   std::string file, output, profile;
   std::vector<std::string> inputs, disabled;
   int threads = 1;
-  options.add_options()("file", po::value(&file), "the model (also as a plain word)")("input,i", po::value(&inputs)->composing(), "data; may be repeated")(
-      "output,o", po::value(&output), "write the outputs to this .npz file")("profile", po::value(&profile), "write a Chrome trace of the run to this file")(
-      "threads", po::value(&threads)->default_value(1), "threads of the run")("disable-pass", po::value(&disabled), "leave a pass out");
+  options.add_options()("file", po::value(&file), "the model (also as a plain word)")("input,i", po::value(&inputs)->composing(),
+                                                                                      "data; may be repeated")(
+      "output,o", po::value(&output), "write the outputs to this .npz file")("profile", po::value(&profile),
+                                                                             "write a Chrome trace of the run to this file")(
+      "threads", po::value(&threads)->default_value(1), "threads of the run")("disable-pass", po::value(&disabled),
+                                                                              "leave a pass out");
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
+  require(threads >= 1 && threads <= kMostThreads, fmt::format("--threads must lie in [1, {}]", kMostThreads), threads);
   Graph graph = load_onnx(file);
   run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
   const Feed feed = read_inputs(graph, inputs);
   Profiler profiler;
-  Executor executor(make_plan(graph, {.threads = threads, .bounds = bounds_of(graph, feed)}), {.profiler = profile.empty() ? nullptr : &profiler});
+  Executor executor(make_plan(graph, {.threads = threads, .bounds = bounds_of(graph, feed)}),
+                    {.profiler = profile.empty() ? nullptr : &profiler});
   const auto results = run_feed(executor, feed);
   if (!profile.empty()) {
     profiler.write_trace(profile);
@@ -97,16 +107,21 @@ int run_command(int argc, char** argv) {
   nlohmann::json json;
   for (size_t i = 0; i < results.size(); ++i) {
     const std::string& result = graph.value(graph.outputs[i]).name;
-    if (!output.empty()) named.emplace_back(result, Tensor::copy_of(results[i]));
-    else if (values.contains("json")) json["outputs"][result] = json_of(results[i]);
-    else print_output(result, results[i]);
+    if (!output.empty())
+      named.emplace_back(result, Tensor::copy_of(results[i]));
+    else if (values.contains("json"))
+      json["outputs"][result] = json_of(results[i]);
+    else
+      print_output(result, results[i]);
   }
   if (!output.empty()) {
     write_npz(output, named);
-    if (values.contains("json")) json = {{"output", output}};
-    else fmt::print("outputs written to {}\n", output);
+    if (values.contains("json"))
+      json = {{"output", output}};
+    else
+      fmt::print("outputs written to {}\n", output);
   }
-  if (values.contains("json")) std::cout << json.dump() << "\n";
+  if (values.contains("json")) std::cout << json_line(json) << "\n";
   return kOk;
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/json_line.h"
 #include "cli/metrics_table.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -23,8 +24,10 @@ namespace {
 
 const Usage kUsageText = {
     "tandem train --config FILE --out DIR [options]",
-    "Trains a model on real data. The run folder DIR gets the resolved config, metrics of every epoch, checkpoints, model.onnx with its\n"
-    "manifest.json, and report.html. Every key of a config file is also a flag, and can be given with --set. Ctrl-C writes a checkpoint and exits\n"
+    "Trains a model on real data. The run folder DIR gets the resolved config, metrics of every epoch, checkpoints, model.onnx "
+    "with its\n"
+    "manifest.json, and report.html. Every key of a config file is also a flag, and can be given with --set. Ctrl-C writes a "
+    "checkpoint and exits\n"
     "with code 130; --resume goes on, to the bit as if the run had never stopped.",
     "  tandem train --config models/configs/adult.ini --out runs/adult\n"
     "  tandem train --config models/configs/adult.ini --out runs/adult --resume\n"
@@ -60,8 +63,10 @@ class Narrator {
 
   void note(const std::string& text) {
     bar_.clear();
-    if (json_) std::cout << nlohmann::json{{"event", "note"}, {"text", text}}.dump() << std::endl;
-    else fmt::print("{}\n", text);
+    if (json_)
+      std::cout << json_line(nlohmann::json{{"event", "note"}, {"text", text}}) << std::endl;
+    else
+      fmt::print("{}\n", text);
     std::fflush(stdout);
   }
 
@@ -83,17 +88,20 @@ class Narrator {
   void epoch(const EpochRecord& record) {
     bar_.clear();
     if (json_) {
-      std::cout << nlohmann::json{{"event", "epoch"},           {"epoch", record.epoch},     {"train_loss", record.train_loss},
-                                  {"validation", record.validation}, {"learning_rate", record.learning_rate}, {"seconds", record.seconds},
-                                  {"best", record.best}}
-                       .dump()
+      std::cout << json_line(nlohmann::json{{"event", "epoch"},
+                                            {"epoch", record.epoch},
+                                            {"train_loss", record.train_loss},
+                                            {"validation", record.validation},
+                                            {"learning_rate", record.learning_rate},
+                                            {"seconds", record.seconds},
+                                            {"best", record.best}})
                 << std::endl;
       return;
     }
     std::string validation;
     for (const auto& [name, value] : record.validation) validation += fmt::format("  {} {:.4f}", name, value);
-    fmt::print("epoch {:3}  train loss {:.4f}  validation{}  {:.2f} s{}\n", record.epoch, record.train_loss, validation, record.seconds,
-               record.best ? "  *" : "");
+    fmt::print("epoch {:3}  train loss {:.4f}  validation{}  {:.2f} s{}\n", record.epoch, record.train_loss, validation,
+               record.seconds, record.best ? "  *" : "");
     std::fflush(stdout);
   }
 
@@ -104,12 +112,13 @@ class Narrator {
 };
 
 void add_flags(po::options_description& options, TrainArguments& arguments, RunConfig& defaults) {
-  options.add_options()("config,c", po::value(&arguments.config), "the config file (INI)")("out,o", po::value(&arguments.out), "the run folder")(
-      "seed", po::value(&arguments.seed), "short for --train.seed")("nproc", po::value(&arguments.nproc)->default_value(1),
-                                                                    "ranks on this machine; gradients are summed over them")(
-      "threads", po::value(&arguments.threads)->default_value(0), "threads of each rank; 0: the allowed processors, shared by the ranks")(
-      "resume", po::bool_switch(&arguments.resume), "go on with the run in --out")("deadline", po::value(&arguments.deadline)->default_value(30),
-                                                                                   "seconds a rank waits for another")(
+  options.add_options()("config,c", po::value(&arguments.config), "the config file (INI)")(
+      "out,o", po::value(&arguments.out), "the run folder")("seed", po::value(&arguments.seed), "short for --train.seed")(
+      "nproc", po::value(&arguments.nproc)->default_value(1), "ranks on this machine; gradients are summed over them")(
+      "threads", po::value(&arguments.threads)->default_value(0),
+      "threads of each rank; 0: the allowed processors, shared by the ranks")("resume", po::bool_switch(&arguments.resume),
+                                                                              "go on with the run in --out")(
+      "deadline", po::value(&arguments.deadline)->default_value(30), "seconds a rank waits for another")(
       "set", po::value(&arguments.settings)->composing(), "key=value: any key of the config; may be repeated");
   po::options_description keys("config keys (sections and keys of the file)");
   for (const ConfigKey& key : defaults.keys())
@@ -133,17 +142,21 @@ void apply_flags(const TrainArguments& arguments, const po::variables_map& value
 // A run goes on with the configuration it began with; one given again must be the same.
 void resumed_config(const TrainArguments& arguments, const po::variables_map& values, RunConfig& config) {
   const RunFolder folder(arguments.out);
-  check(std::filesystem::exists(folder.config()), ErrorCode::kNotFound, "there is no run to resume in this folder", arguments.out);
+  check(std::filesystem::exists(folder.config()), ErrorCode::kNotFound, "there is no run to resume in this folder",
+        arguments.out);
   RunConfig begun;
   begun.read_file(folder.config());
-  if (arguments.config.empty()) config = begun;
-  else config.read_file(arguments.config);
+  if (arguments.config.empty())
+    config = begun;
+  else
+    config.read_file(arguments.config);
   apply_flags(arguments, values, config);
   const auto before = begun.keys(), now = config.keys();
   for (size_t i = 0; i < now.size(); ++i)
-    require(before[i].get() == now[i].get(),
-            "this run was begun with another value of " + now[i].name + "; `--out DIR --resume` alone goes on with it (then, now)", before[i].get(),
-            now[i].get());
+    require(
+        before[i].get() == now[i].get(),
+        "this run was begun with another value of " + now[i].name + "; `--out DIR --resume` alone goes on with it (then, now)",
+        before[i].get(), now[i].get());
 }
 
 std::chrono::milliseconds milliseconds(double seconds) { return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000)); }
@@ -169,23 +182,26 @@ int launch(const TrainArguments& arguments, int argc, char** argv) {
 
 void print_result(const TrainArguments& arguments, const TrainRunResult& result) {
   if (result.stopped) {
-    if (arguments.json) std::cout << nlohmann::json{{"event", "stopped"}, {"epochs", result.epochs}, {"out", arguments.out}}.dump() << std::endl;
-    else fmt::print("stopped after {} epochs; go on with: tandem train --out {} --resume\n", result.epochs, arguments.out);
+    if (arguments.json)
+      std::cout << json_line(nlohmann::json{{"event", "stopped"}, {"epochs", result.epochs}, {"out", arguments.out}})
+                << std::endl;
+    else
+      fmt::print("stopped after {} epochs; go on with: tandem train --out {} --resume\n", result.epochs, arguments.out);
     return;
   }
   if (arguments.json) {
-    nlohmann::json out{{"event", "done"}, {"out", arguments.out}, {"best_epoch", result.best_epoch}, {"epochs", result.epochs}, {"test_rows", result.test_rows},
-                       {"seconds", result.seconds}};
+    nlohmann::json out{{"event", "done"},         {"out", arguments.out},          {"best_epoch", result.best_epoch},
+                       {"epochs", result.epochs}, {"test_rows", result.test_rows}, {"seconds", result.seconds}};
     for (const Contestant& contestant : result.contestants) out["metrics"][contestant.name] = metrics_json(contestant.metrics);
-    std::cout << out.dump() << std::endl;
+    std::cout << json_line(out) << std::endl;
     return;
   }
   fmt::print("\n{} test rows, 95% intervals; best epoch {} of {}{}\n", result.test_rows, result.best_epoch, result.epochs,
              result.early ? " (stopped early)" : "");
   std::vector<MetricsColumn> columns;
   for (const Contestant& contestant : result.contestants) columns.push_back({contestant.name, contestant.metrics});
-  fmt::print("{}\nrun folder  {}\nreport      {}/report.html\ntime        {:.1f} s\n", metrics_table(columns), arguments.out, arguments.out,
-             result.seconds);
+  fmt::print("{}\nrun folder  {}\nreport      {}/report.html\ntime        {:.1f} s\n", metrics_table(columns), arguments.out,
+             arguments.out, result.seconds);
 }
 
 // A wrong input is met by every rank alike: rank 0 tells it.
@@ -213,8 +229,10 @@ int train_command(int argc, char** argv) {
   if (!parse_options(argc, argv, kUsageText, options, "", values)) return kOk;
   arguments.json = values.contains("json");
   require(!arguments.out.empty(), "no run folder given: --out DIR");
-  require(arguments.nproc >= 1 && arguments.nproc <= kMostRanks, fmt::format("--nproc must lie in [1, {}]", kMostRanks), arguments.nproc);
-  require(arguments.threads >= 0 && arguments.threads <= kMostThreads, fmt::format("--threads must lie in [0, {}]", kMostThreads), arguments.threads);
+  require(arguments.nproc >= 1 && arguments.nproc <= kMostRanks, fmt::format("--nproc must lie in [1, {}]", kMostRanks),
+          arguments.nproc);
+  require(arguments.threads >= 0 && arguments.threads <= kMostThreads, fmt::format("--threads must lie in [0, {}]", kMostThreads),
+          arguments.threads);
   require(arguments.deadline >= 0.1 && arguments.deadline <= 86400, "--deadline takes 0.1 to 86400 seconds", arguments.deadline);
   if (arguments.resume) {
     resumed_config(arguments, values, config);

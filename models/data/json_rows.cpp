@@ -65,6 +65,8 @@ std::vector<JsonColumn> from_columns(const Json& object, std::string_view source
     JsonColumn column{name, {}};
     for (const Json& value : values) column.values.push_back(&value);
     columns.push_back(std::move(column));
+    const size_t first = columns[0].values.size(), here = columns.back().values.size();
+    require(here == first, "JSON column differs in length from the first (values, in the first)", source, name, here, first);
   }
   require(!columns.empty(), "JSON object has no columns", source);
   return columns;

@@ -139,7 +139,7 @@ std::string training_section(const RunReport& report) {
   const std::string best = std::isfinite(report.best_epoch)
                                ? fmt::format(" The dashed line marks epoch {:g}, whose weights were kept.", report.best_epoch)
                                : "";
-  Plot loss{"Loss"}, metric{report.metric_name}, rate{"Learning rate"};
+  Plot loss{"Loss"}, metric{metric_title(report.metric_name)}, rate{"Learning rate"};
   loss.series = {series_of(report, "training", &Epoch::train_loss), series_of(report, "validation", &Epoch::validation_loss)};
   metric.series = {series_of(report, "training", &Epoch::train_metric),
                    series_of(report, "validation", &Epoch::validation_metric)};

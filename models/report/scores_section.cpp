@@ -7,9 +7,7 @@
 #include "models/report/sections.h"
 
 namespace tandem {
-namespace {
 
-// What a reader who does not know the metric's identifier should see.
 std::string metric_title(const std::string& name) {
   static constexpr std::pair<std::string_view, std::string_view> kTitles[] = {{"accuracy", "Accuracy"},
                                                                               {"precision", "Precision"},
@@ -27,6 +25,8 @@ std::string metric_title(const std::string& name) {
     if (key == name) return std::string(title);
   return name;
 }
+
+namespace {
 
 const Metric* find(const std::vector<Metric>& metrics, const std::string& name) {
   for (const Metric& metric : metrics)

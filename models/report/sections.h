@@ -7,6 +7,9 @@
 
 namespace tandem {
 
+// What a reader who does not know the metric's identifier should see: "ROC AUC" for "roc_auc".
+std::string metric_title(const std::string& name);
+
 std::string headline_section(const RunReport& report);
 std::string results_section(const RunReport& report);
 std::string training_section(const RunReport& report);

@@ -23,7 +23,8 @@ const Feed& BatchFeed::fill(std::span<const int64_t> rows) {
   return feed_;
 }
 
-ModelOutput predict(Executor& executor, const Dataset& data, std::span<const int64_t> rows, std::string_view output, int64_t batch) {
+ModelOutput predict(Executor& executor, const Dataset& data, std::span<const int64_t> rows, std::string_view output,
+                    int64_t batch) {
   const Graph& graph = executor.plan().graph;
   const auto at = std::ranges::find(graph.outputs, output, [&](ValueId id) -> std::string_view { return graph.value(id).name; });
   if (at == graph.outputs.end()) fail(ErrorCode::kNotFound, "the graph has no output of this name", {output});

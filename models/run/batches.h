@@ -24,11 +24,13 @@ class BatchFeed {
   Feed feed_;
 };
 
-// Output `output` of the executor's graph over `rows`, batch by batch: [rows.size() * columns] in row order, columns from the output's shape.
+// Output `output` of the executor's graph over `rows`, batch by batch: [rows.size() * columns] in row order, columns from the
+// output's shape.
 struct ModelOutput {
   int64_t columns = 0;
   std::vector<double> values;
 };
-ModelOutput predict(Executor& executor, const Dataset& data, std::span<const int64_t> rows, std::string_view output, int64_t batch);
+ModelOutput predict(Executor& executor, const Dataset& data, std::span<const int64_t> rows, std::string_view output,
+                    int64_t batch);
 
 }  // namespace tandem

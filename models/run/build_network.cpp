@@ -39,14 +39,17 @@ ValueId append_label(Graph& graph, ValueId probabilities, const std::vector<std:
   std::vector<int64_t> ids(names.size());
   for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
   Attributes attributes{{"keys_int64s", ids}};
-  if (const auto numbers = whole_numbers(names)) attributes["values_int64s"] = *numbers;
-  else attributes["values_strings"] = names;
+  if (const auto numbers = whole_numbers(names))
+    attributes["values_int64s"] = *numbers;
+  else
+    attributes["values_strings"] = names;
   return graph.add_node(newest_op("LabelEncoder", "ai.onnx.ml"), {id}, 1, std::move(attributes), "label")[0];
 }
 
 }  // namespace
 
-Network build_network(const RunConfig& config, const ModelConfig& model, const Dataset& data, std::span<const int64_t> train_rows) {
+Network build_network(const RunConfig& config, const ModelConfig& model, const Dataset& data,
+                      std::span<const int64_t> train_rows) {
   nn::NetworkBuilder builder(static_cast<uint64_t>(config.seed));
   Graph& graph = builder.graph();
   graph.name = model.kind;
@@ -57,7 +60,8 @@ Network build_network(const RunConfig& config, const ModelConfig& model, const D
   const ValueId scores = append_model(builder, model, features, outputs);
   builder.network().scores = graph.value(scores).name;
   if (classifies) {
-    const ValueId probabilities = graph.add_node(newest_op("Softmax"), {scores}, 1, {{"axis", int64_t{1}}}, std::string(kProbabilities))[0];
+    const ValueId probabilities =
+        graph.add_node(newest_op("Softmax"), {scores}, 1, {{"axis", int64_t{1}}}, std::string(kProbabilities))[0];
     graph.outputs = {append_label(graph, probabilities, data.target().class_names), probabilities};
   } else {
     graph.outputs = {graph.add_node(newest_op("Identity"), {scores}, 1, {}, std::string(kPrediction))[0]};

@@ -36,14 +36,16 @@ T parse(std::string_view text, const std::string& key, std::string_view kind, T 
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
     fail(ErrorCode::kInvalidArgument, fmt::format("{} takes {}, not '{}'", key, kind, text));
-  if (!(value >= least && value <= most)) fail(ErrorCode::kInvalidArgument, fmt::format("{} must lie in [{}, {}], not {}", key, least, most, text));
+  if (!(value >= least && value <= most))
+    fail(ErrorCode::kInvalidArgument, fmt::format("{} must lie in [{}, {}], not {}", key, least, most, text));
   return value;
 }
 
 }  // namespace
 
 ConfigKey text_key(std::string name, std::string help, std::string& value) {
-  return {std::move(name), std::move(help), [&value](std::string_view text) { value = trimmed(text); }, [&value] { return value; }};
+  return {std::move(name), std::move(help), [&value](std::string_view text) { value = trimmed(text); },
+          [&value] { return value; }};
 }
 
 ConfigKey choice_key(std::string name, std::string help, std::string& value, std::vector<std::string> choices) {
@@ -66,7 +68,8 @@ ConfigKey list_key(std::string name, std::string help, std::vector<std::string>&
 }
 
 ConfigKey integer_key(std::string name, std::string help, int64_t& value, int64_t least, int64_t most) {
-  return {name, std::move(help), [&value, name, least, most](std::string_view text) { value = parse(text, name, "a whole number", least, most); },
+  return {name, std::move(help),
+          [&value, name, least, most](std::string_view text) { value = parse(text, name, "a whole number", least, most); },
           [&value] { return std::to_string(value); }};
 }
 
@@ -80,14 +83,16 @@ ConfigKey integers_key(std::string name, std::string help, std::vector<int64_t>&
 }
 
 ConfigKey float_key(std::string name, std::string help, float& value, float least, float most) {
-  return {name, std::move(help), [&value, name, least, most](std::string_view text) { value = parse(text, name, "a number", least, most); },
+  return {name, std::move(help),
+          [&value, name, least, most](std::string_view text) { value = parse(text, name, "a number", least, most); },
           [&value] { return fmt::format("{}", value); }};
 }
 
 ConfigKey flag_key(std::string name, std::string help, bool& value) {
   auto set = [&value, name](std::string_view text) {
     text = trimmed(text);
-    if (text != "true" && text != "false") fail(ErrorCode::kInvalidArgument, fmt::format("{} takes true or false, not '{}'", name, text));
+    if (text != "true" && text != "false")
+      fail(ErrorCode::kInvalidArgument, fmt::format("{} takes true or false, not '{}'", name, text));
     value = text == "true";
   };
   return {name, std::move(help), std::move(set), [&value] { return std::string(value ? "true" : "false"); }};

@@ -10,8 +10,8 @@
 namespace tandem {
 
 struct ConfigKey {
-  std::string name;  // "section.key"
-  std::string help;  // one line, with unit and choices
+  std::string name;                           // "section.key"
+  std::string help;                           // one line, with unit and choices
   std::function<void(std::string_view)> set;  // throws InvalidArgument for a value it cannot take
   std::function<std::string()> get;           // the present value, in the form `set` takes
 };

@@ -18,14 +18,18 @@ struct Evaluation {
   std::vector<float> targets, predicted;
 };
 
-// `executor` runs a network of build_network or a model it became. `resamples` of the bootstrap: 0 gives no intervals (bounds equal the value).
-Evaluation evaluate_model(Executor& executor, const Dataset& data, std::span<const int64_t> rows, int64_t batch, const BootstrapOptions& bootstrap);
+// `executor` runs a network of build_network or a model it became. `resamples` of the bootstrap: 0 gives no intervals (bounds
+// equal the value).
+Evaluation evaluate_model(Executor& executor, const Dataset& data, std::span<const int64_t> rows, int64_t batch,
+                          const BootstrapOptions& bootstrap);
 
 // The classifier that always answers with the training rows' class shares: the first baseline.
-Evaluation evaluate_majority(const Dataset& train, std::span<const int64_t> train_rows, const Dataset& data, std::span<const int64_t> rows,
-                             const BootstrapOptions& bootstrap);
+Evaluation evaluate_majority(const Dataset& train, std::span<const int64_t> train_rows, const Dataset& data,
+                             std::span<const int64_t> rows, const BootstrapOptions& bootstrap);
 
-// Mean cross-entropy (or squared error) over the rows: what early stopping looks at, without the cost of intervals. Also accuracy and, of two classes, roc_auc.
-std::map<std::string, double> validation_metrics(Executor& executor, const Dataset& data, std::span<const int64_t> rows, int64_t batch);
+// Mean cross-entropy (or squared error) over the rows: what early stopping looks at, without the cost of intervals. Also accuracy
+// and, of two classes, roc_auc.
+std::map<std::string, double> validation_metrics(Executor& executor, const Dataset& data, std::span<const int64_t> rows,
+                                                 int64_t batch);
 
 }  // namespace tandem

@@ -26,9 +26,12 @@ struct Counters {
 
   JobPosition to_position() const {
     const auto exact = [](double v) { return fmt::format("{:a}", v); };
-    return {{"epoch", std::to_string(epoch)},   {"step_in_epoch", std::to_string(step_in_epoch)},
-            {"best_epoch", std::to_string(best_epoch)}, {"best", exact(best)},
-            {"loss_sum", exact(loss_sum)},      {"norm_sum", exact(norm_sum)},
+    return {{"epoch", std::to_string(epoch)},
+            {"step_in_epoch", std::to_string(step_in_epoch)},
+            {"best_epoch", std::to_string(best_epoch)},
+            {"best", exact(best)},
+            {"loss_sum", exact(loss_sum)},
+            {"norm_sum", exact(norm_sum)},
             {"learning_rate", exact(learning_rate)}};
   }
   static Counters from_position(const JobPosition& position) {
@@ -39,16 +42,23 @@ struct Counters {
     };
     const auto count = [&](const char* name) -> int64_t { return std::strtoll(text(name).c_str(), nullptr, 10); };
     const auto real = [&](const char* name) { return std::strtod(text(name).c_str(), nullptr); };
-    return {count("epoch"), count("step_in_epoch"), count("best_epoch"), real("best"), real("loss_sum"), real("norm_sum"), real("learning_rate")};
+    return {count("epoch"),   count("step_in_epoch"), count("best_epoch"),  real("best"),
+            real("loss_sum"), real("norm_sum"),       real("learning_rate")};
   }
 };
 
 class Fit {
  public:
   Fit(Trainer& trainer, const Dataset& data, const Sampler& sampler, const FitOptions& options, const FitCallbacks& callbacks)
-      : trainer_(trainer), sampler_(sampler), options_(options), callbacks_(callbacks), feed_(data, true),
-        rows_(static_cast<size_t>(options.micro_batch)), steps_(sampler.size() / options.batch_size) {
-    require(steps_ > 0, "a batch is larger than the training part (batch size, training rows)", options.batch_size, sampler.size());
+      : trainer_(trainer),
+        sampler_(sampler),
+        options_(options),
+        callbacks_(callbacks),
+        feed_(data, true),
+        rows_(static_cast<size_t>(options.micro_batch)),
+        steps_(sampler.size() / options.batch_size) {
+    require(steps_ > 0, "a batch is larger than the training part (batch size, training rows)", options.batch_size,
+            sampler.size());
   }
 
   FitResult run() {
@@ -88,7 +98,8 @@ class Fit {
     return feed_.fill(rows_);
   }
 
-  // After a step all ranks go on with the same mean loss, and stop at the same step if one of them was asked to. Returns whether to stop.
+  // After a step all ranks go on with the same mean loss, and stop at the same step if one of them was asked to. Returns whether
+  // to stop.
   bool agree_on_step(double& loss) {
     float shared[] = {options_.stop && options_.stop->load(std::memory_order_relaxed) ? 1.0f : 0.0f, static_cast<float>(loss)};
     if (options_.communicator) {
@@ -106,7 +117,8 @@ class Fit {
       const bool stop = agree_on_step(step.loss);
       if (!std::isfinite(step.loss))
         fail(ErrorCode::kInvalidArgument,
-             "the loss is not finite: lower train.learning_rate, set train.clip_norm, or look for infinite values in the data (epoch, step, loss)",
+             "the loss is not finite: lower train.learning_rate, set train.clip_norm, or look for infinite values in the data "
+             "(epoch, step, loss)",
              {counters_.epoch + 1, counters_.step_in_epoch + 1, step.loss});
       counters_.loss_sum += step.loss;
       counters_.norm_sum += step.gradient_norm;
@@ -139,9 +151,12 @@ class Fit {
   }
 
   // The first epoch is the best so far whatever its result: a metric may be undefined (NaN) on these validation rows.
-  bool is_best(double monitored) const { return counters_.best_epoch == 0 || monitored < counters_.best || (std::isnan(counters_.best) && !std::isnan(monitored)); }
+  bool is_best(double monitored) const {
+    return counters_.best_epoch == 0 || monitored < counters_.best || (std::isnan(counters_.best) && !std::isnan(monitored));
+  }
 
-  // The order of the writes matters: a death between two of them leaves last.ckpt at the epoch before, which is then done again to the same bits.
+  // The order of the writes matters: a death between two of them leaves last.ckpt at the epoch before, which is then done again
+  // to the same bits.
   void finish_epoch(double seconds) {
     EpochRecord record;
     record.epoch = counters_.epoch + 1;
@@ -177,7 +192,8 @@ class Fit {
 
 }  // namespace
 
-FitResult fit(Trainer& trainer, const Dataset& data, const Sampler& sampler, const FitOptions& options, const FitCallbacks& callbacks) {
+FitResult fit(Trainer& trainer, const Dataset& data, const Sampler& sampler, const FitOptions& options,
+              const FitCallbacks& callbacks) {
   return Fit(trainer, data, sampler, options, callbacks).run();
 }
 

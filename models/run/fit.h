@@ -38,20 +38,22 @@ struct FitProgress {
 
 struct FitOptions {
   int64_t epochs = 1;
-  int64_t batch_size = 1;        // of a whole step; a last part of an epoch that does not fill one is left out (the next epoch has another order)
+  int64_t batch_size =
+      1;  // of a whole step; a last part of an epoch that does not fill one is left out (the next epoch has another order)
   int64_t micro_batch = 1;
-  int64_t patience = 0;          // epochs without improvement; 0: never stop early
+  int64_t patience = 0;  // epochs without improvement; 0: never stop early
   int64_t checkpoint_steps = 0;
   std::filesystem::path checkpoints;  // folder for last.ckpt and best.ckpt; empty: keep none, the last epoch counts
   bool resume = false;
-  bool writes = true;                 // this rank writes the files (rank 0)
+  bool writes = true;  // this rank writes the files (rank 0)
   Communicator* communicator = nullptr;
   const std::atomic<bool>* stop = nullptr;  // set by a signal: checkpoint and return
 };
 
 struct FitCallbacks {
   std::function<Validation()> validate;  // called on the writing rank only; the others take its result
-  std::function<void(const EpochRecord&)> epoch_done;  // before the epoch's checkpoint: what it writes may be of an epoch that is done again
+  std::function<void(const EpochRecord&)>
+      epoch_done;  // before the epoch's checkpoint: what it writes may be of an epoch that is done again
   std::function<void(const FitProgress&)> progress;
 };
 
@@ -63,8 +65,9 @@ struct FitResult {
   int64_t resumed_epoch = 0;  // epochs done before this call
 };
 
-// Trains until the epochs are done, patience is out or `stop` is set; then the states are those of the best epoch (unless stopped).
-// With `resume` the job goes on from last.ckpt, to the bit as if it had never been interrupted.
-FitResult fit(Trainer& trainer, const Dataset& data, const Sampler& sampler, const FitOptions& options, const FitCallbacks& callbacks);
+// Trains until the epochs are done, patience is out or `stop` is set; then the states are those of the best epoch (unless
+// stopped). With `resume` the job goes on from last.ckpt, to the bit as if it had never been interrupted.
+FitResult fit(Trainer& trainer, const Dataset& data, const Sampler& sampler, const FitOptions& options,
+              const FitCallbacks& callbacks);
 
 }  // namespace tandem

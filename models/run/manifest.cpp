@@ -25,7 +25,9 @@ json signature(const Graph& graph, const std::vector<ValueId>& ids) {
   json list = json::array();
   for (ValueId id : ids) {
     const Value& value = graph.value(id);
-    list.push_back({{"name", value.name}, {"dtype", name(value.type.dtype)}, {"shape", value.type.dims ? dims_of(*value.type.dims) : json()}});
+    list.push_back({{"name", value.name},
+                    {"dtype", name(value.type.dtype)},
+                    {"shape", value.type.dims ? dims_of(*value.type.dims) : json()}});
   }
   return list;
 }
@@ -34,11 +36,15 @@ json tensor(const ConstTensorView& view) {
   json values = json::array();
   visit_any(view.dtype, [&]<class T>() {
     for (const T& value : view.as<T>()) {
-      if constexpr (std::is_floating_point_v<T>) values.push_back(number(static_cast<double>(value)));
-      else values.push_back(value);
+      if constexpr (std::is_floating_point_v<T>)
+        values.push_back(number(static_cast<double>(value)));
+      else
+        values.push_back(value);
     }
   });
-  return {{"dtype", name(view.dtype)}, {"shape", std::vector<int64_t>(view.shape.dims().begin(), view.shape.dims().end())}, {"data", values}};
+  return {{"dtype", name(view.dtype)},
+          {"shape", std::vector<int64_t>(view.shape.dims().begin(), view.shape.dims().end())},
+          {"data", values}};
 }
 
 json golden_samples(const Graph& model, const Feed& inputs) {
@@ -72,13 +78,15 @@ std::vector<std::string> read_class_names(const std::filesystem::path& path) {
 
 void write_manifest(const std::filesystem::path& path, const std::filesystem::path& model, const ManifestFacts& facts) {
   const Graph graph = load_onnx(model);
-  json manifest{{"format", "tandem-manifest-1"},
-                {"model", {{"file", model.filename().string()}, {"sha256", sha256_file(model)}, {"bytes", std::filesystem::file_size(model)}}},
-                {"signature", {{"inputs", signature(graph, graph.inputs)}, {"outputs", signature(graph, graph.outputs)}}},
-                {"class_names", facts.class_names},
-                {"test", {{"rows", facts.test_rows}, {"confidence", 0.95}}},
-                {"lineage", facts.lineage},
-                {"golden", golden_samples(graph, facts.golden_inputs)}};
+  json manifest{
+      {"format", "tandem-manifest-1"},
+      {"model",
+       {{"file", model.filename().string()}, {"sha256", sha256_file(model)}, {"bytes", std::filesystem::file_size(model)}}},
+      {"signature", {{"inputs", signature(graph, graph.inputs)}, {"outputs", signature(graph, graph.outputs)}}},
+      {"class_names", facts.class_names},
+      {"test", {{"rows", facts.test_rows}, {"confidence", 0.95}}},
+      {"lineage", facts.lineage},
+      {"golden", golden_samples(graph, facts.golden_inputs)}};
   for (const auto& [contestant, metrics] : facts.metrics) manifest["metrics"][contestant] = metrics_of(metrics);
   write_file(path, manifest.dump(1) + "\n");
 }

@@ -18,11 +18,12 @@ struct ManifestFacts {
   Feed golden_inputs;  // a few rows of the test split
 };
 
-// The classes of the model that this manifest stands beside, by id. Empty if there is no such file. Throws InvalidArgument if it is damaged.
+// The classes of the model that this manifest stands beside, by id. Empty if there is no such file. Throws InvalidArgument if it
+// is damaged.
 std::vector<std::string> read_class_names(const std::filesystem::path& path);
 
-// Reads the model back, runs the golden rows through it and writes manifest.json beside it: format, file with its SHA-256, signature, metrics with intervals,
-// lineage, golden samples. JSON has no NaN: an undefined metric is null.
+// Reads the model back, runs the golden rows through it and writes manifest.json beside it: format, file with its SHA-256,
+// signature, metrics with intervals, lineage, golden samples. JSON has no NaN: an undefined metric is null.
 void write_manifest(const std::filesystem::path& path, const std::filesystem::path& model, const ManifestFacts& facts);
 
 }  // namespace tandem

@@ -30,9 +30,11 @@ Tensor numbers_as(const std::vector<double>& numbers, const Value& input) {
   visit_number(input.type.dtype, [&]<class T>() {
     for (size_t i = 0; i < numbers.size(); ++i) {
       if constexpr (std::is_integral_v<T>)
-        require(numbers[i] >= static_cast<double>(std::numeric_limits<T>::lowest()) && numbers[i] <= static_cast<double>(std::numeric_limits<T>::max()) &&
+        require(numbers[i] >= static_cast<double>(std::numeric_limits<T>::lowest()) &&
+                    numbers[i] <= static_cast<double>(std::numeric_limits<T>::max()) &&
                     numbers[i] == static_cast<double>(static_cast<T>(numbers[i])),
-                "a value does not fit the input's type (input, row, value, type)", input.name, i, numbers[i], name(input.type.dtype));
+                "a value does not fit the input's type (input, row, value, type)", input.name, i, numbers[i],
+                name(input.type.dtype));
       tensor.as<T>()[i] = static_cast<T>(numbers[i]);
     }
   });
@@ -49,8 +51,9 @@ void add_columns(Feed& feed, const Graph& graph, const Table& table) {
   for (const Column& column : table.columns()) {
     const Value* input = find_input(graph, column.name);
     if (!input) continue;
-    const Tensor tensor = column.kind == ColumnKind::kText ? Tensor::strings({table.rows()}, std::span<const std::string>(column.text))
-                                                           : numbers_as(column.numbers, *input);
+    const Tensor tensor = column.kind == ColumnKind::kText
+                              ? Tensor::strings({table.rows()}, std::span<const std::string>(column.text))
+                              : numbers_as(column.numbers, *input);
     feed[column.name] = with_rank(tensor, *input);
   }
 }
@@ -87,10 +90,13 @@ Feed read_inputs(const Graph& graph, const std::vector<std::string>& specs) {
   Feed feed;
   for (const std::string& spec : specs) {
     const size_t equals = spec.find('=');
-    if (equals != std::string::npos) add_named(feed, graph, spec.substr(0, equals), spec.substr(equals + 1));
-    else add_file(feed, graph, spec);
+    if (equals != std::string::npos)
+      add_named(feed, graph, spec.substr(0, equals), spec.substr(equals + 1));
+    else
+      add_file(feed, graph, spec);
   }
-  for (ValueId id : graph.inputs) require(feed.contains(graph.value(id).name), "no data for an input of the model", graph.value(id).name);
+  for (ValueId id : graph.inputs)
+    require(feed.contains(graph.value(id).name), "no data for an input of the model", graph.value(id).name);
   return feed;
 }
 

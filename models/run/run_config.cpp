@@ -13,8 +13,10 @@ std::vector<ConfigKey> data_keys(RunConfig& c) {
       text_key("data.test_path", "a test part of its own; empty: the test rows are split off", c.test_path),
       text_key("data.test_labels", "idx: the labels of the test part", c.test_labels),
       list_key("data.columns", "csv: column names, for a file without a header line", c.columns),
-      choice_key("data.header", "csv: auto | present | absent: whether the first line names the columns; auto: it does unless data.columns is set",
-                 c.header, {"auto", "present", "absent"}),
+      choice_key(
+          "data.header",
+          "csv: auto | present | absent: whether the first line names the columns; auto: it does unless data.columns is set",
+          c.header, {"auto", "present", "absent"}),
       integer_key("data.skip_lines", "csv: lines before the header or the first row", c.skip_lines, 0),
       list_key("data.ignore", "columns or arrays that are not features", c.ignore),
       text_key("data.label", "the column to predict (csv: 'last' for the last one)", c.label),
@@ -27,7 +29,8 @@ std::vector<ConfigKey> data_keys(RunConfig& c) {
       choice_key("data.impute", "median | mean: what stands for a missing number", c.impute, {"median", "mean"}),
       integer_key("data.min_count", "categories seen in fewer training rows count as unknown", c.min_count, 1),
       float_key("data.test_share", "share of rows kept for the test", c.test_share, 0, 0.9f),
-      float_key("data.validation_share", "share of rows that decides on early stopping and the best checkpoint", c.validation_share, 0, 0.9f),
+      float_key("data.validation_share", "share of rows that decides on early stopping and the best checkpoint",
+                c.validation_share, 0, 0.9f),
       integer_key("data.split_seed", "which rows go where", c.split_seed, 0),
   };
 }
@@ -67,7 +70,8 @@ std::vector<ConfigKey> train_keys(RunConfig& c) {
       choice_key("train.monitor", "loss | accuracy | roc_auc of the validation rows: decides on the best checkpoint", c.monitor,
                  {"loss", "accuracy", "roc_auc"}),
       integer_key("train.patience", "epochs without a better validation result before stopping; 0: never", c.patience, 0),
-      integer_key("train.checkpoint_steps", "a checkpoint every so many steps too; 0: at each epoch's end only", c.checkpoint_steps, 0),
+      integer_key("train.checkpoint_steps", "a checkpoint every so many steps too; 0: at each epoch's end only",
+                  c.checkpoint_steps, 0),
       integer_key("train.bucket_kib", "KiB of gradients per all-reduce", c.bucket_kib, 1, 1 << 20),
       flag_key("train.baselines", "train a logistic regression on the same rows first", c.baselines),
   };
@@ -127,7 +131,9 @@ FeatureOptions RunConfig::feature_options() const {
 StepConfig RunConfig::step_config(int world_size, int64_t steps_per_epoch) const {
   StepConfig config;
   config.loss = target == "class" ? LossKind::kCrossEntropy : LossKind::kMeanSquaredError;
-  config.optimizer = {.kind = optimizer == "sgd" ? OptimizerKind::kSgd : optimizer == "adam" ? OptimizerKind::kAdam : OptimizerKind::kAdamW,
+  config.optimizer = {.kind = optimizer == "sgd"    ? OptimizerKind::kSgd
+                              : optimizer == "adam" ? OptimizerKind::kAdam
+                                                    : OptimizerKind::kAdamW,
                       .momentum = momentum,
                       .nesterov = nesterov,
                       .beta1 = beta1,
@@ -135,7 +141,9 @@ StepConfig RunConfig::step_config(int world_size, int64_t steps_per_epoch) const
                       .epsilon = epsilon,
                       .weight_decay = weight_decay,
                       .clip_norm = clip_norm};
-  config.schedule = {.kind = schedule == "constant" ? ScheduleKind::kConstant : schedule == "cosine" ? ScheduleKind::kCosine : ScheduleKind::kStep,
+  config.schedule = {.kind = schedule == "constant" ? ScheduleKind::kConstant
+                             : schedule == "cosine" ? ScheduleKind::kCosine
+                                                    : ScheduleKind::kStep,
                      .learning_rate = learning_rate,
                      .warmup_steps = warmup_steps,
                      .total_steps = epochs * steps_per_epoch,

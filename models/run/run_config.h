@@ -1,4 +1,5 @@
-// Everything that decides a training run. The same struct fills from a config file, from flags and from a run folder's config.ini.
+// Everything that decides a training run. The same struct fills from a config file, from flags and from a run folder's
+// config.ini.
 #pragma once
 
 #include <filesystem>
@@ -26,9 +27,10 @@ struct RunConfig {
   ModelConfig model;
   // [train]
   std::string optimizer = "adam", schedule = "cosine", monitor = "loss";
-  int64_t epochs = 10, batch_size = 128, accumulate = 1, patience = 0, warmup_steps = 0, step_size = 1000, seed = 0, checkpoint_steps = 0;
-  float learning_rate = 1e-3f, final_fraction = 0, gamma = 0.1f, momentum = 0.9f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f, weight_decay = 0,
-        clip_norm = 0;
+  int64_t epochs = 10, batch_size = 128, accumulate = 1, patience = 0, warmup_steps = 0, step_size = 1000, seed = 0,
+          checkpoint_steps = 0;
+  float learning_rate = 1e-3f, final_fraction = 0, gamma = 0.1f, momentum = 0.9f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f,
+        weight_decay = 0, clip_norm = 0;
   bool nesterov = false, baselines = true;
   int64_t bucket_kib = 1024;
 

@@ -13,7 +13,9 @@ namespace {
 using nlohmann::json;
 
 // JSON has no NaN: an undefined metric is written as null.
-double number_or_nan(const json& value) { return value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN(); }
+double number_or_nan(const json& value) {
+  return value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
 
 EpochRecord to_record(const json& line) {
   EpochRecord record;
@@ -70,12 +72,12 @@ void RunFolder::write_epochs(const std::vector<EpochRecord>& epochs) const {
   std::string text;
   for (const EpochRecord& record : epochs)
     text += json{{"epoch", record.epoch},
-                           {"train_loss", record.train_loss},
-                           {"learning_rate", record.learning_rate},
-                           {"gradient_norm", record.gradient_norm},
-                           {"seconds", record.seconds},
-                           {"best", record.best},
-                           {"validation", record.validation}}
+                 {"train_loss", record.train_loss},
+                 {"learning_rate", record.learning_rate},
+                 {"gradient_norm", record.gradient_norm},
+                 {"seconds", record.seconds},
+                 {"best", record.best},
+                 {"validation", record.validation}}
                 .dump() +
             "\n";
   write_file(metrics(), text);

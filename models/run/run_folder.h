@@ -20,9 +20,9 @@ class RunFolder {
   void create() const;
 
   std::filesystem::path path() const { return folder_; }
-  std::filesystem::path config() const { return folder_ / "config.ini"; }             // resolved: every key with its value
-  std::filesystem::path facts() const { return folder_ / "run.json"; }                // seed, source version, machine, data hash, split id
-  std::filesystem::path metrics() const { return folder_ / "metrics.jsonl"; }         // one object an epoch
+  std::filesystem::path config() const { return folder_ / "config.ini"; }  // resolved: every key with its value
+  std::filesystem::path facts() const { return folder_ / "run.json"; }     // seed, source version, machine, data hash, split id
+  std::filesystem::path metrics() const { return folder_ / "metrics.jsonl"; }  // one object an epoch
   std::filesystem::path checkpoints() const { return folder_ / "checkpoints"; }
   std::filesystem::path last_checkpoint() const { return checkpoints() / "last.ckpt"; }
   std::filesystem::path model() const { return folder_ / "model.onnx"; }

@@ -23,10 +23,12 @@ RunReport::Group group(const RunPage& page, std::string title, const std::vector
 }
 
 std::string summary(const RunPage& page) {
-  return fmt::format("{} trained on {} rows with {} rows held out for validation; measured once on {} test rows that took no part in training. {} of {} "
-                     "epochs{}, the weights of epoch {} were kept.",
-                     page.config.model.kind, fact(page, "train_rows"), fact(page, "validation_rows"), page.result.test_rows, page.result.epochs,
-                     page.config.epochs, page.result.early ? " (stopped early)" : "", page.result.best_epoch);
+  return fmt::format(
+      "{} trained on {} rows with {} rows held out for validation; measured once on {} test rows that took no part in training. "
+      "{} of {} "
+      "epochs{}, the weights of epoch {} were kept.",
+      page.config.model.kind, fact(page, "train_rows"), fact(page, "validation_rows"), page.result.test_rows, page.result.epochs,
+      page.config.epochs, page.result.early ? " (stopped early)" : "", page.result.best_epoch);
 }
 
 double value_or_none(const std::map<std::string, double>& values, const std::string& key) {
@@ -75,12 +77,25 @@ void write_run_page(const RunPage& page) {
   report.class_names = page.class_names;
   add_epochs(report, page);
   add_curves(report, page);
-  report.groups = {group(page, "Data", {{"data_sha256", "content (SHA-256)"}, {"split_id", "split"}, {"train_rows", "training rows"},
-                                        {"validation_rows", "validation rows"}, {"test_rows", "test rows"}}),
-                   group(page, "Run", {{"seed", "seed"}, {"ranks", "ranks"}, {"threads_per_rank", "threads of each rank"}, {"started", "started"},
-                                       {"tandem", "Tandem"}, {"source_version", "source version"}}),
-                   group(page, "Machine", {{"cpu", "processor"}, {"cores", "cores"}, {"memory_gib", "memory (GiB)"}, {"isa", "instruction set used"},
-                                           {"system", "system"}})};
+  report.groups = {group(page, "Data",
+                         {{"data_sha256", "content (SHA-256)"},
+                          {"split_id", "split"},
+                          {"train_rows", "training rows"},
+                          {"validation_rows", "validation rows"},
+                          {"test_rows", "test rows"}}),
+                   group(page, "Run",
+                         {{"seed", "seed"},
+                          {"ranks", "ranks"},
+                          {"threads_per_rank", "threads of each rank"},
+                          {"started", "started"},
+                          {"tandem", "Tandem"},
+                          {"source_version", "source version"}}),
+                   group(page, "Machine",
+                         {{"cpu", "processor"},
+                          {"cores", "cores"},
+                          {"memory_gib", "memory (GiB)"},
+                          {"isa", "instruction set used"},
+                          {"system", "system"}})};
   report.groups[1].facts.push_back({"seconds", fmt::format("{:.1f}", page.result.seconds)});
   RunConfig config = page.config;
   report.config = write_config(config.keys());

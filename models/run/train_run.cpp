@@ -61,19 +61,22 @@ class TrainRun {
 
   void check_folder() {
     if (!options_.resume) return folder_.check_unused();
-    check(std::filesystem::exists(folder_.config()), ErrorCode::kNotFound, "there is no run to resume in this folder", folder_.path().string());
+    check(std::filesystem::exists(folder_.config()), ErrorCode::kNotFound, "there is no run to resume in this folder",
+          folder_.path().string());
     require(!folder_.finished(), "this run is finished: nothing to resume", folder_.path().string());
     resume_ = std::filesystem::exists(folder_.last_checkpoint());  // without one nothing was done yet
   }
 
   // Only when the input was found to be good: a slip in it leaves nothing behind.
   void open_folder() {
+    RunConfig resolved = config_;
+    const std::string text = write_config(resolved.keys());
+    collect_facts(text);
     if (!options_.resume) {
       folder_.create();
-      RunConfig resolved = config_;
-      write_file(folder_.config(), write_config(resolved.keys()));
+      write_file(folder_.config(), text);
     }
-    write_facts();
+    write_file(folder_.facts(), nlohmann::json(facts_).dump(1) + "\n");
   }
 
   void load() {
@@ -86,26 +89,30 @@ class TrainRun {
     } else {
       test_rows_ = split_.test;
     }
-    note(fmt::format("{} rows: {} train, {} validate, {} test (split {})", data_.train->rows() + (data_.test ? data_.test->rows() : 0),
-                     split_.train.size(), split_.validation.size(), test_rows_.size(), split_.id.substr(0, 12)));
+    note(fmt::format("{} rows: {} train, {} validate, {} test (split {})",
+                     data_.train->rows() + (data_.test ? data_.test->rows() : 0), split_.train.size(), split_.validation.size(),
+                     test_rows_.size(), split_.id.substr(0, 12)));
   }
 
   void check_config() const {
     const auto rows = static_cast<int64_t>(split_.train.size());
     require(config_.batch_size % (world_ * config_.accumulate) == 0,
-            "train.batch_size must divide by ranks times train.accumulate (batch size, ranks, micro-batches)", config_.batch_size, world_,
-            config_.accumulate);
-    require(config_.batch_size <= rows, "train.batch_size is larger than the training part (batch size, training rows)", config_.batch_size, rows);
+            "train.batch_size must divide by ranks times train.accumulate (batch size, ranks, micro-batches)", config_.batch_size,
+            world_, config_.accumulate);
+    require(config_.batch_size <= rows, "train.batch_size is larger than the training part (batch size, training rows)",
+            config_.batch_size, rows);
     if (config_.monitor != "loss") {
       const Target& target = data_.train->target();
       require(target.kind == TargetKind::kClass && (config_.monitor != "roc_auc" || target.class_names.size() == 2),
               "train.monitor cannot be measured on this label; use loss", config_.monitor);
-      require(!split_.validation.empty(), "train.monitor needs validation rows: set data.validation_share, or monitor the loss", config_.monitor);
+      require(!split_.validation.empty(), "train.monitor needs validation rows: set data.validation_share, or monitor the loss",
+              config_.monitor);
     }
     if (!options_.resume) return;
     const std::map<std::string, std::string> begun = folder_.read_facts();
     const auto same = [&](const char* fact, const std::string& now) { return !begun.contains(fact) || begun.at(fact) == now; };
-    require(same("data_sha256", data_.hash) && same("split_id", split_.id), "the data has changed since this run was begun", config_.path);
+    require(same("data_sha256", data_.hash) && same("split_id", split_.id), "the data has changed since this run was begun",
+            config_.path);
   }
 
   const Dataset& test_data() const { return data_.test ? *data_.test : *data_.train; }
@@ -129,7 +136,9 @@ class TrainRun {
 
   int64_t micro_batch() const { return config_.batch_size / (world_ * config_.accumulate); }
   Trainer::Options trainer_options() const {
-    return {.micro_batch = std::max(micro_batch(), rank_ == 0 ? kEvaluationBatch : 1), .threads = options_.threads, .communicator = options_.communicator};
+    return {.micro_batch = std::max(micro_batch(), rank_ == 0 ? kEvaluationBatch : 1),
+            .threads = options_.threads,
+            .communicator = options_.communicator};
   }
   FitOptions fit_options() const {
     FitOptions fit;
@@ -141,12 +150,14 @@ class TrainRun {
     fit.stop = options_.stop;
     return fit;
   }
-  BootstrapOptions bootstrap() const { return {.resamples = kResamples, .seed = static_cast<uint64_t>(config_.seed), .threads = options_.threads}; }
+  BootstrapOptions bootstrap() const {
+    return {.resamples = kResamples, .seed = static_cast<uint64_t>(config_.seed), .threads = options_.threads};
+  }
 
-  void write_facts() {
+  void collect_facts(std::string_view config) {
     facts_ = {{"tandem", std::string(kVersion)},
               {"source_version", std::string(source_version())},
-              {"config_sha256", sha256_file(folder_.config())},
+              {"config_sha256", sha256(config)},
               {"data_sha256", data_.hash},
               {"split_id", split_.id},
               {"seed", std::to_string(config_.seed)},
@@ -157,10 +168,10 @@ class TrainRun {
               {"test_rows", std::to_string(test_rows_.size())},
               {"started", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::now()))}};
     for (const auto& [key, value] : machine_facts()) facts_[key] = value;
-    write_file(folder_.facts(), nlohmann::json(facts_).dump(1) + "\n");
   }
 
-  // Majority class needs no training; logistic regression is the same job with one linear layer. Neither is checkpointed: both take seconds.
+  // Majority class needs no training; logistic regression is the same job with one linear layer. Neither is checkpointed: both
+  // take seconds.
   void train_baselines() {
     note("baselines: majority class, logistic regression");
     RunConfig config = config_;
@@ -174,7 +185,8 @@ class TrainRun {
     ModelConfig logistic;
     logistic.kind = "logistic";
     const Network network = build_network(config, logistic, *data_.train, split_.train);
-    Trainer trainer(network, config.step_config(world_, static_cast<int64_t>(split_.train.size()) / config.batch_size), trainer_options());
+    Trainer trainer(network, config.step_config(world_, static_cast<int64_t>(split_.train.size()) / config.batch_size),
+                    trainer_options());
     FitOptions fit_with = fit_options();
     fit_with.epochs = config.epochs;
     const FitResult fitted = fit(trainer, *data_.train, Sampler(split_.train, static_cast<uint64_t>(config_.seed)), fit_with, {});
@@ -185,9 +197,9 @@ class TrainRun {
     const Plan& plan = trainer.update_plan();
     int64_t parameters = 0;
     for (const ParameterInfo& parameter : trainer.graphs().parameters) parameters += parameter.shape.elements();
-    note(fmt::format("training {}: {} parameters, {} nodes a step, {:.1f} MiB at the peak, {} rank{} x {} thread{}", config_.model.kind, parameters,
-                     plan.graph.nodes.size(), static_cast<double>(plan.peak_bytes()) / (1 << 20), world_, world_ > 1 ? "s" : "", options_.threads,
-                     options_.threads > 1 ? "s" : ""));
+    note(fmt::format("training {}: {} parameters, {} nodes a step, {:.1f} MiB at the peak, {} rank{} x {} thread{}",
+                     config_.model.kind, parameters, plan.graph.nodes.size(), static_cast<double>(plan.peak_bytes()) / (1 << 20),
+                     world_, world_ > 1 ? "s" : "", options_.threads, options_.threads > 1 ? "s" : ""));
     FitOptions fit_with = fit_options();
     fit_with.patience = config_.patience;
     fit_with.checkpoint_steps = config_.checkpoint_steps;
@@ -205,7 +217,8 @@ class TrainRun {
       if (events_.epoch_done) events_.epoch_done(record);
     };
     if (rank_ == 0) callbacks.progress = events_.progress;
-    FitResult fitted = fit(trainer, *data_.train, Sampler(split_.train, static_cast<uint64_t>(config_.seed)), fit_with, callbacks);
+    FitResult fitted =
+        fit(trainer, *data_.train, Sampler(split_.train, static_cast<uint64_t>(config_.seed)), fit_with, callbacks);
     if (first && rank_ == 0) epochs_ = folder_.read_epochs(fitted.resumed_epoch);
     return fitted;
   }
@@ -226,9 +239,11 @@ class TrainRun {
     result_.test_rows = model.rows;
     result_.contestants.push_back({"model", model.metrics});
     if (config_.baselines) {
-      result_.contestants.push_back({"majority class", evaluate_majority(*data_.train, split_.train, test_data(), test_rows_, bootstrap()).metrics});
+      result_.contestants.push_back(
+          {"majority class", evaluate_majority(*data_.train, split_.train, test_data(), test_rows_, bootstrap()).metrics});
       Executor logistic(make_plan(baseline_.graph, {.threads = options_.threads, .default_bound = kEvaluationBatch}));
-      result_.contestants.push_back({"logistic regression", evaluate_model(logistic, test_data(), test_rows_, kEvaluationBatch, bootstrap()).metrics});
+      result_.contestants.push_back(
+          {"logistic regression", evaluate_model(logistic, test_data(), test_rows_, kEvaluationBatch, bootstrap()).metrics});
     }
     write_run_page({config_, folder_, facts_, epochs_, result_, model, test_data().target().class_names});
     write_package();

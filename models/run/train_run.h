@@ -42,8 +42,9 @@ struct TrainRunResult {
   double seconds = 0;
 };
 
-// Baselines come first, the test rows are used once, at the end. Throws AlreadyExists if a run is in the folder (without resume), NotFound if there is none
-// (with it), InvalidArgument if the run is finished, was made with another configuration of the data, model or optimizer, or the config cannot work.
+// Baselines come first, the test rows are used once, at the end. Throws AlreadyExists if a run is in the folder (without resume),
+// NotFound if there is none (with it), InvalidArgument if the run is finished, was made with another configuration of the data,
+// model or optimizer, or the config cannot work.
 TrainRunResult train_run(const RunConfig& config, const TrainRunOptions& options, const TrainRunEvents& events);
 
 }  // namespace tandem

@@ -7,7 +7,7 @@
 
 namespace tandem {
 
-// The candidate with the smallest edit distance (Levenshtein) to `name`, if that is small enough to be a slip; else "".
+// The candidate with the smallest edit distance (swapped neighbours count once) to `name`, if that is small enough to be a slip; else "".
 std::string_view nearest_name(std::string_view name, std::span<const std::string_view> candidates);
 
 // " (did you mean 'x'?)", or "" if nothing is near.
