@@ -22,6 +22,8 @@ def outcomes(report):
         name = ".".join(filter(None, dict.fromkeys((case.get("classname"), case.get("name")))))
         if case.find("failure") is not None or case.find("error") is not None:
             yield name, "failed", ""
+        elif case.get("status") == "disabled":
+            yield name, "skipped", "disabled in the source"
         elif (skipped := case.find("skipped")) is not None:
             yield name, "skipped", reason_of(case, skipped)
         else:
