@@ -2,8 +2,8 @@
 //
 //   y = (x - mean) / sqrt(var + epsilon) * scale + bias        x, y [batch, channels, ...], all others [channels]
 //
-// A channel's statistics are summed by one thread in one order. `y` may be `x`'s memory, `dx` dy's or x's. All functions want a workspace
-// of batch_norm_workspace bytes.
+// A channel's statistics are summed by one thread in one order. `y` may be `x`'s memory, `dx` dy's or x's. All functions want a
+// workspace of batch_norm_workspace bytes.
 #pragma once
 
 #include "kernels/base/kernel_context.h"
@@ -16,8 +16,8 @@ struct BatchNormViews {
 };
 struct BatchNormGradViews {
   ConstTensorView dy, x, scale;
-  ConstTensorView mean, var;       // null: the statistics of x itself, as in training
-  TensorView dx, dscale, dbias;    // each may be null
+  ConstTensorView mean, var;     // null: the statistics of x itself, as in training
+  TensorView dx, dscale, dbias;  // each may be null
 };
 
 namespace cpu {
@@ -25,10 +25,10 @@ namespace cpu {
 // With the given mean and variance.
 void batch_norm(const KernelContext& context, const BatchNormViews& views, TensorView y, double epsilon);
 
-// With the mean and (population) variance of x. The running ones go on as momentum * old + (1 - momentum) * those of x; the new ones
-// may be null, or the memory of the old.
-void batch_norm_train(const KernelContext& context, const BatchNormViews& views, TensorView y, TensorView new_mean, TensorView new_var,
-                      double epsilon, double momentum);
+// With the mean and (population) variance of x. The running ones go on as momentum * old + (1 - momentum) * those of x; the new
+// ones may be null, or the memory of the old.
+void batch_norm_train(const KernelContext& context, const BatchNormViews& views, TensorView y, TensorView new_mean,
+                      TensorView new_var, double epsilon, double momentum);
 
 void batch_norm_grad(const KernelContext& context, const BatchNormGradViews& views, double epsilon);
 

@@ -26,12 +26,12 @@ struct LossViews {
 
 namespace cpu {
 
-// `log_prob` (like scores) may be null. `loss` is [N, d...] without a reduction, else a scalar; the mean is over the weights of the
-// samples that count, and NaN if there are none.
+// `log_prob` (like scores) may be null. `loss` is [N, d...] without a reduction, else a scalar; the mean is over the weights of
+// the samples that count, and NaN if there are none.
 void softmax_cross_entropy(const KernelContext& context, const LossViews& views, TensorView loss, TensorView log_prob,
                            const LossOptions& options);
-void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad, TensorView scores_grad,
-                                const LossOptions& options);
+void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad,
+                                TensorView scores_grad, const LossOptions& options);
 
 // The same with scores that are log-probabilities already.
 void negative_log_likelihood(const KernelContext& context, const LossViews& views, TensorView loss, const LossOptions& options);

@@ -1,4 +1,5 @@
-// Dropout whose mask is a function of (key, counter, element): the same in the forward and the backward pass, on any number of threads.
+// Dropout whose mask is a function of (key, counter, element): the same in the forward and the backward pass, on any number of
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@ constexpr uint64_t dropout_key(uint64_t seed, uint64_t site) { return seed + 0x9
 
 namespace cpu {
 
-// y = x / (1 - ratio) where the element's number in [0, 1) is at least `ratio`, else 0. REQUIRES 0 <= ratio < 1. `y` may be `x`'s memory.
-// Element i uses word i % 4 of philox(key, i / 4, counter).
+// y = x / (1 - ratio) where the element's number in [0, 1) is at least `ratio`, else 0. REQUIRES 0 <= ratio < 1. `y` may be `x`'s
+// memory. Element i uses word i % 4 of philox(key, i / 4, counter).
 void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key, uint64_t counter);
 
 }  // namespace cpu

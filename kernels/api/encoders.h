@@ -1,4 +1,5 @@
-// Encoders of raw columns (ai.onnx.ml), with onnxruntime's semantics. Features lie along axis 1 of a matrix, or axis 0 of a vector.
+// Encoders of raw columns (ai.onnx.ml), with onnxruntime's semantics. Features lie along axis 1 of a matrix, or axis 0 of a
+// vector.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ inline AxisView feature_view(const Shape& shape) { return AxisView(shape, shape.
 
 namespace cpu {
 
-// y = x, where it equals `replaced` (NaN equals NaN) the imputed value of its feature. `imputed` has one value or one a feature; all
-// have x's type.
+// y = x, where it equals `replaced` (NaN equals NaN) the imputed value of its feature. `imputed` has one value or one a feature;
+// all have x's type.
 void impute(const KernelContext& context, ConstTensorView x, TensorView y, ConstTensorView replaced, ConstTensorView imputed);
 
 // y = (x - offset) * scale in f32; each has one value or one a feature.
@@ -31,9 +32,10 @@ void normalize_features(const KernelContext& context, ConstTensorView x, TensorV
 // y = x > threshold, as 0 or 1 of x's type.
 void binarize(const KernelContext& context, ConstTensorView x, TensorView y, float threshold);
 
-// y [x.shape, categories] in f32. Numbers are truncated to integers before they are looked up. An unknown category gives zeros, or
-// throws InvalidArgument naming it if `refuse_unknown`.
-void one_hot_encode(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& categories, bool refuse_unknown);
+// y [x.shape, categories] in f32. Numbers are truncated to integers before they are looked up. An unknown category gives zeros,
+// or throws InvalidArgument naming it if `refuse_unknown`.
+void one_hot_encode(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& categories,
+                    bool refuse_unknown);
 
 // y[i] = values[position of x[i] in keys], or fallback[0]. Strings of y point into `values` and `fallback`.
 void encode_labels(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& keys, ConstTensorView values,

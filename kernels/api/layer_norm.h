@@ -2,8 +2,8 @@
 //
 //   y = (x - mean) / sqrt(var + epsilon) * scale + bias        x, y [rows, length]; scale, bias [length]; mean, inverse [rows]
 //
-// The caller says how a tensor is cut into rows. A row is summed by one thread in one order, a column of the gradients to scale and bias
-// likewise. `y` may be `x`'s memory, `dx` dy's or x's.
+// The caller says how a tensor is cut into rows. A row is summed by one thread in one order, a column of the gradients to scale
+// and bias likewise. `y` may be `x`'s memory, `dx` dy's or x's.
 #pragma once
 
 #include "kernels/base/kernel_context.h"

@@ -1,8 +1,8 @@
 // Softmax, log-softmax and their gradients along one axis of a tensor.
 //
-// The caller says how the tensor is seen: AxisView(shape, axis) for ONNX opset 13 on, AxisView(Shape{outer, length}, 1) for the older
-// versions that flatten to a matrix. All tensors of a call have one float type and shape; outputs may be the memory of any input.
-// A row that is all -inf, or holds a NaN, becomes NaN, as in torch.
+// The caller says how the tensor is seen: AxisView(shape, axis) for ONNX opset 13 on, AxisView(Shape{outer, length}, 1) for the
+// older versions that flatten to a matrix. All tensors of a call have one float type and shape; outputs may be the memory of any
+// input. A row that is all -inf, or holds a NaN, becomes NaN, as in torch.
 #pragma once
 
 #include "kernels/base/kernel_context.h"

@@ -1,5 +1,5 @@
-// A channel is a set of runs, contiguous pieces of the tensor: one a batch item. Without spatial axes the runs would be single elements,
-// so the channel is gathered into a thread's scratch instead and becomes one run.
+// A channel is a set of runs, contiguous pieces of the tensor: one a batch item. Without spatial axes the runs would be single
+// elements, so the channel is gathered into a thread's scratch instead and becomes one run.
 #include "kernels/api/batch_norm.h"
 
 #include <omp.h>
@@ -58,7 +58,8 @@ struct Channels {
 
 template <class Body>
 void for_each_channel(const KernelContext& context, const Channels& channels, Body body) {
-#pragma omp parallel for num_threads(context.threads) if (channels.size() * channels.channels >= kElementsPerThread * context.threads)
+#pragma omp parallel for num_threads(context.threads) if (channels.size() * channels.channels >= \
+                                                          kElementsPerThread * context.threads)
   for (int64_t c = 0; c < channels.channels; ++c) body(c);
 }
 
@@ -83,7 +84,8 @@ Statistics statistics(const simd::RowOps<T>& row, const T* x, const Runs& runs) 
 }
 
 template <class T>
-void normalize(const simd::RowOps<T>& row, const T* x, T* y, const Runs& runs, Statistics of, double scale, double bias, double epsilon) {
+void normalize(const simd::RowOps<T>& row, const T* x, T* y, const Runs& runs, Statistics of, double scale, double bias,
+               double epsilon) {
   const double factor = scale / std::sqrt(of.var + epsilon);
   const T slope = static_cast<T>(factor), offset = static_cast<T>(bias - of.mean * factor);
   for (int64_t r = 0; r < runs.count; ++r) row.affine(x + r * runs.stride, y + r * runs.stride, runs.length, slope, offset);
@@ -102,7 +104,9 @@ struct ChannelGrad {
   double scale, inverse;  // inverse = 1 / sqrt(var + epsilon)
   Statistics of;
 
-  double sum_dy(const T* dy) const { return sum_runs(runs, [&](int64_t at) { return row.sum(dy + at, runs.length); }); }
+  double sum_dy(const T* dy) const {
+    return sum_runs(runs, [&](int64_t at) { return row.sum(dy + at, runs.length); });
+  }
   double sum_centered(const T* x, const T* dy) const {
     const T center = static_cast<T>(of.mean);
     return sum_runs(runs, [&](int64_t at) { return row.dot(x + at, dy + at, runs.length, center); });
@@ -143,8 +147,8 @@ void batch_norm(const KernelContext& context, const BatchNormViews& views, Tenso
   });
 }
 
-void batch_norm_train(const KernelContext& context, const BatchNormViews& views, TensorView y, TensorView new_mean, TensorView new_var,
-                      double epsilon, double momentum) {
+void batch_norm_train(const KernelContext& context, const BatchNormViews& views, TensorView y, TensorView new_mean,
+                      TensorView new_var, double epsilon, double momentum) {
   visit_float(views.x.dtype, [&]<class T>() {
     const Channels channels(views.x.shape);
     const auto& row = simd::row_ops<T>();
@@ -174,7 +178,8 @@ void batch_norm_grad(const KernelContext& context, const BatchNormGradViews& vie
       const auto i = static_cast<size_t>(c);
       const T* x = channels.load(context, views.x.as<T>().data(), c, 0);
       const T* dy = channels.load(context, views.dy.as<T>().data(), c, 1);
-      const Statistics of = own_statistics ? statistics(row, x, channels.runs()) : Statistics{views.mean.as<T>()[i], views.var.as<T>()[i]};
+      const Statistics of =
+          own_statistics ? statistics(row, x, channels.runs()) : Statistics{views.mean.as<T>()[i], views.var.as<T>()[i]};
       const ChannelGrad<T> grad{row, channels.runs(), scale[i], 1 / std::sqrt(of.var + epsilon), of};
       const double total_dy = grad.sum_dy(dy), total_centered = grad.sum_centered(x, dy);
       if (dscale) dscale[i] = static_cast<T>(total_centered * grad.inverse);

@@ -1,5 +1,6 @@
-// A sample is one row of C scores; samples of an N-D problem lie `inner` apart and are gathered into scratch first. The log-softmax is
-// never stored unless asked for: the gradient computes it again, which costs one exp and saves a tensor of the size of the scores.
+// A sample is one row of C scores; samples of an N-D problem lie `inner` apart and are gathered into scratch first. The
+// log-softmax is never stored unless asked for: the gradient computes it again, which costs one exp and saves a tensor of the
+// size of the scores.
 #include "kernels/api/cross_entropy.h"
 
 #include <omp.h>
@@ -27,19 +28,23 @@ struct Samples {
   std::optional<int64_t> ignore_index;
 
   Samples(const LossViews& views, const LossOptions& options)
-      : classes(views.scores.shape[1]), inner(views.scores.shape.product(2, views.scores.shape.rank())),
-        scores(views.scores.as<T>().data()), weights(views.weights ? views.weights.as<T>().data() : nullptr), labels(views.labels),
+      : classes(views.scores.shape[1]),
+        inner(views.scores.shape.product(2, views.scores.shape.rank())),
+        scores(views.scores.as<T>().data()),
+        weights(views.weights ? views.weights.as<T>().data() : nullptr),
+        labels(views.labels),
         ignore_index(options.ignore_index) {
     count = views.scores.shape[0] * inner;
     for (int64_t s = 0; s < count; ++s) {
       const int64_t label = raw_label(s);
-      require((label >= 0 && label < classes) || label == ignore_index, "label is outside [0, classes) (sample, label, classes)", s,
-              label, classes);
+      require((label >= 0 && label < classes) || label == ignore_index, "label is outside [0, classes) (sample, label, classes)",
+              s, label, classes);
     }
   }
 
   int64_t raw_label(int64_t s) const {
-    return labels.dtype == DType::kI32 ? labels.as<int32_t>()[static_cast<size_t>(s)] : labels.as<int64_t>()[static_cast<size_t>(s)];
+    return labels.dtype == DType::kI32 ? labels.as<int32_t>()[static_cast<size_t>(s)]
+                                       : labels.as<int64_t>()[static_cast<size_t>(s)];
   }
   int64_t label(int64_t s) const {
     const int64_t label = raw_label(s);
@@ -129,8 +134,8 @@ void softmax_cross_entropy(const KernelContext& context, const LossViews& views,
   });
 }
 
-void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad, TensorView scores_grad,
-                                const LossOptions& options) {
+void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad,
+                                TensorView scores_grad, const LossOptions& options) {
   visit_float(views.scores.dtype, [&]<class T>() {
     const Samples<T> samples(views, options);
     const GradScale<T> grad_scale(samples, loss_grad, options.reduction);
@@ -162,8 +167,9 @@ void negative_log_likelihood(const KernelContext& context, const LossViews& view
     double* losses = reinterpret_cast<double*>(context.workspace.data());
     for (int64_t s = 0; s < samples.count; ++s) {
       const int64_t label = samples.label(s);
-      losses[s] =
-          label == kIgnored ? 0 : static_cast<double>(-samples.weight(label) * samples.scores[samples.first(s) + label * samples.inner]);
+      losses[s] = label == kIgnored
+                      ? 0
+                      : static_cast<double>(-samples.weight(label) * samples.scores[samples.first(s) + label * samples.inner]);
     }
     reduce_losses(samples, losses, loss, options.reduction);
   });

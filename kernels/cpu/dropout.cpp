@@ -1,5 +1,5 @@
-// Philox is the cost here: sixteen counters go through its rounds side by side, in plain loops that the compiler turns into vectors,
-// once per instruction set by Highway's foreach_target. Chunks of a fixed size are shared by the threads.
+// Philox is the cost here: sixteen counters go through its rounds side by side, in plain loops that the compiler turns into
+// vectors, once per instruction set by Highway's foreach_target. Chunks of a fixed size are shared by the threads.
 #include "kernels/api/dropout.h"
 
 #undef HWY_DISABLED_TARGETS
@@ -21,7 +21,8 @@ constexpr int kCounters = 16;
 constexpr int64_t kBlock = 4 * kCounters;  // elements
 constexpr int64_t kChunk = 256 * kBlock;
 
-// numbers[4 * i + w] = unit_float(word w of philox(key, first + i, counter)); kernels/base/philox.h says the same for one counter.
+// numbers[4 * i + w] = unit_float(word w of philox(key, first + i, counter)); kernels/base/philox.h says the same for one
+// counter.
 void random_block(uint64_t key, uint64_t first, uint64_t counter, float* numbers) {
   uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
   for (int i = 0; i < kCounters; ++i) {

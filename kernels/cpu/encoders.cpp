@@ -46,8 +46,8 @@ struct PerFeature {
 template <class T>
 PerFeature<T> per_feature(std::span<const T> values, const Shape& shape) {
   const AxisView view = feature_view(shape);
-  require(values.size() == 1 || static_cast<int64_t>(values.size()) == view.length, "one value or one a feature is needed (values, features)",
-          values.size(), view.length);
+  require(values.size() == 1 || static_cast<int64_t>(values.size()) == view.length,
+          "one value or one a feature is needed (values, features)", values.size(), view.length);
   return {values, view};
 }
 
@@ -111,7 +111,8 @@ void binarize(const KernelContext& context, ConstTensorView x, TensorView y, flo
   visit_number(x.dtype, [&]<class T>() {
     const T* in = x.as<T>().data();
     T* out = y.as<T>().data();
-    for_each(context, x.elements(), [&](int64_t i) { out[i] = static_cast<double>(in[i]) > static_cast<double>(threshold) ? 1 : 0; });
+    for_each(context, x.elements(),
+             [&](int64_t i) { out[i] = static_cast<double>(in[i]) > static_cast<double>(threshold) ? 1 : 0; });
   });
 }
 
@@ -120,8 +121,8 @@ void one_hot_encode(const KernelContext&, ConstTensorView x, TensorView y, const
   std::fill(out.begin(), out.end(), 0.0f);
   const int64_t width = categories.size();
   const auto mark = [&](int64_t i, int64_t position, const auto& value) {
-    require(position != KeyIndex::kAbsent || !refuse_unknown, "[OneHotEncoder] unknown category, and zeros = 0 (element, value)", i,
-            value);
+    require(position != KeyIndex::kAbsent || !refuse_unknown, "[OneHotEncoder] unknown category, and zeros = 0 (element, value)",
+            i, value);
     if (position != KeyIndex::kAbsent) out[static_cast<size_t>(i * width + position)] = 1;
   };
   if (x.dtype == DType::kString) {
@@ -178,7 +179,8 @@ void vectorize_features(const KernelContext& context, std::span<const ConstTenso
 void extract_features(const KernelContext& context, ConstTensorView x, ConstTensorView indices, TensorView y) {
   const auto wanted = indices.as<int64_t>();
   const int64_t width = x.shape[x.shape.rank() - 1], kept = indices.elements();
-  for (int64_t index : wanted) require(index >= 0 && index < width, "[ArrayFeatureExtractor] index is outside the last axis", index, width);
+  for (int64_t index : wanted)
+    require(index >= 0 && index < width, "[ArrayFeatureExtractor] index is outside the last axis", index, width);
   visit_size(x.dtype, [&]<class T>() {
     const T* in = x.raw<T>().data();
     T* out = y.raw<T>().data();

@@ -1,5 +1,5 @@
-// Forward: one thread a row. Backward: rows first (dx, and each row's statistics), then columns (scale and bias), each thread a block of
-// them down all rows, so that no sum is ever split between threads.
+// Forward: one thread a row. Backward: rows first (dx, and each row's statistics), then columns (scale and bias), each thread a
+// block of them down all rows, so that no sum is ever split between threads.
 #include "kernels/api/layer_norm.h"
 
 #include <omp.h>
@@ -40,8 +40,8 @@ int64_t scratch_row_elements(int64_t length) { return round_up(length, 16); }
 
 // dscale and dbias: columns [first, last) summed down the rows.
 template <class T>
-void sum_columns(const T* dy, const T* x, const RowStatistics<T>* of, int64_t rows, int64_t length, int64_t first, int64_t last, T* dscale,
-                 T* dbias) {
+void sum_columns(const T* dy, const T* x, const RowStatistics<T>* of, int64_t rows, int64_t length, int64_t first, int64_t last,
+                 T* dscale, T* dbias) {
   std::array<double, kColumnBlock> scale_sum{}, bias_sum{};
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = first; c < last; ++c) {
@@ -58,7 +58,8 @@ void sum_columns(const T* dy, const T* x, const RowStatistics<T>* of, int64_t ro
 
 // dx = inverse * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * scale, as a combination of g and x.
 template <class T>
-void row_grad(const simd::RowOps<T>& row, const T* dy, const T* x, const T* scale, RowStatistics<T> of, T* g, T* dx, int64_t length) {
+void row_grad(const simd::RowOps<T>& row, const T* dy, const T* x, const T* scale, RowStatistics<T> of, T* g, T* dx,
+              int64_t length) {
   row.product(dy, scale, g, length, 0);
   const double n = static_cast<double>(length), inverse = of.inverse;
   const double mean_g = static_cast<double>(row.sum(g, length)) / n;
@@ -84,8 +85,10 @@ void layer_norm(const KernelContext& context, const LayerNormViews& views, int64
       T* out = y + r * length;
       row.affine(x + r * length, out, length, 1, -of.mean);
       row.affine(out, out, length, of.inverse, 0);
-      if (bias != nullptr) row.multiply_add(out, scale, bias, out, length);
-      else row.product(out, scale, out, length, 0);
+      if (bias != nullptr)
+        row.multiply_add(out, scale, bias, out, length);
+      else
+        row.product(out, scale, out, length, 0);
       if (means) means[r] = static_cast<float>(of.mean);
       if (inverses) inverses[r] = static_cast<float>(of.inverse);
     }
@@ -96,7 +99,8 @@ size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype, int 
   return statistics_bytes(rows, dtype) + static_cast<size_t>(threads * scratch_row_elements(length)) * size_of(dtype);
 }
 
-void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon) {
+void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length,
+                     double epsilon) {
   visit_float(views.x.dtype, [&]<class T>() {
     const auto& row = simd::row_ops<T>();
     const T *dy = views.dy.as<T>().data(), *x = views.x.as<T>().data(), *scale = views.scale.as<T>().data();

@@ -1,5 +1,5 @@
-// Compiled once per instruction set by Highway's foreach_target. Both updates are limited by memory bandwidth (28 bytes an element for
-// Adam in f32), so all arithmetic happens in one pass; threads share chunks of a fixed size.
+// Compiled once per instruction set by Highway's foreach_target. Both updates are limited by memory bandwidth (28 bytes an
+// element for Adam in f32), so all arithmetic happens in one pass; threads share chunks of a fixed size.
 #include "kernels/api/optimizer.h"
 
 #undef HWY_DISABLED_TARGETS
@@ -61,7 +61,8 @@ void sgd_of(const KernelContext& context, const SgdViews& views, double lr, doub
 }
 
 template <class T>
-void adam_of(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step, const AdamOptions& options) {
+void adam_of(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step,
+             const AdamOptions& options) {
   const hn::ScalableTag<T> d;
   const T* p = views.parameter.as<T>().data();
   const T* g = views.gradient.as<T>().data();
@@ -97,7 +98,8 @@ void sgd_any(const KernelContext& context, const SgdViews& views, double lr, dou
   visit_float(views.parameter.dtype, [&]<class T>() { sgd_of<T>(context, views, lr, scale, options); });
 }
 
-void adam_any(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step, const AdamOptions& options) {
+void adam_any(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step,
+              const AdamOptions& options) {
   visit_float(views.parameter.dtype, [&]<class T>() { adam_of<T>(context, views, lr, scale, step, options); });
 }
 
@@ -115,7 +117,8 @@ void sgd(const KernelContext& context, const SgdViews& views, double lr, double 
   HWY_DYNAMIC_DISPATCH(sgd_any)(context, views, lr, scale, options);
 }
 
-void adam(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step, const AdamOptions& options) {
+void adam(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step,
+          const AdamOptions& options) {
   require(step >= 1, "[Adam] step counts from 1", step);
   simd::choose_targets();
   HWY_DYNAMIC_DISPATCH(adam_any)(context, views, lr, scale, step, options);

@@ -1,5 +1,5 @@
-// Rows are independent: threads share rows, a row is summed by one thread in one order. A row with stride 1 is worked on in place;
-// others are gathered into contiguous scratch, so that one set of SIMD primitives serves every axis.
+// Rows are independent: threads share rows, a row is summed by one thread in one order. A row with stride 1 is worked on in
+// place; others are gathered into contiguous scratch, so that one set of SIMD primitives serves every axis.
 #include "kernels/api/softmax.h"
 
 #include <omp.h>
@@ -72,18 +72,18 @@ void log_softmax(const KernelContext& context, ConstTensorView x, TensorView y, 
 void softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorView dy, TensorView dx, const AxisView& view) {
   visit_float(y.dtype, [&]<class T>() {
     const auto& row = simd::row_ops<T>();
-    for_each_row<T>(context, view, y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), [&](const T* ys, const T* dys, T* out) {
-      row.product(ys, dys, out, view.length, -row.dot(ys, dys, view.length, 0));
-    });
+    for_each_row<T>(
+        context, view, y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(),
+        [&](const T* ys, const T* dys, T* out) { row.product(ys, dys, out, view.length, -row.dot(ys, dys, view.length, 0)); });
   });
 }
 
 void log_softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorView dy, TensorView dx, const AxisView& view) {
   visit_float(y.dtype, [&]<class T>() {
     const auto& row = simd::row_ops<T>();
-    for_each_row<T>(context, view, y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), [&](const T* ys, const T* dys, T* out) {
-      row.minus_scaled_exp(dys, ys, out, view.length, row.sum(dys, view.length));
-    });
+    for_each_row<T>(
+        context, view, y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(),
+        [&](const T* ys, const T* dys, T* out) { row.minus_scaled_exp(dys, ys, out, view.length, row.sum(dys, view.length)); });
   });
 }
 

@@ -90,7 +90,8 @@ void check_batch_norm(const Shape& shape, int threads) {
   expect_near(y, reference_batch_norm(shape, x.doubles(), scale.doubles(), bias.doubles(), nullptr, nullptr));
   const int64_t inner = shape.product(2, shape.rank());
   for (int64_t c = 0; c < shape[1]; ++c) {
-    const Moments of = moments(x.doubles(), shape[0] * inner, [&](int64_t i) { return (i / inner * shape[1] + c) * inner + i % inner; });
+    const Moments of =
+        moments(x.doubles(), shape[0] * inner, [&](int64_t i) { return (i / inner * shape[1] + c) * inner + i % inner; });
     EXPECT_NEAR(static_cast<double>(new_mean[c]), 0.75 * static_cast<double>(mean[c]) + 0.25 * of.mean, test::kTolerance<T>);
     EXPECT_NEAR(static_cast<double>(new_var[c]), 0.75 * static_cast<double>(var[c]) + 0.25 * of.var, test::kTolerance<T> * 10);
   }
@@ -107,19 +108,26 @@ TEST(BatchNorm, MatchesLoopsInDouble) {
 
 void check_batch_norm_grad(const Shape& shape, bool own_statistics) {
   const Shape channels{shape[1]};
-  const auto x = Values<double>::random(shape, 1), scale = Values<double>::random(channels, 2), dy = Values<double>::random(shape, 5);
+  const auto x = Values<double>::random(shape, 1), scale = Values<double>::random(channels, 2),
+             dy = Values<double>::random(shape, 5);
   const auto mean = Values<double>::random(channels, 6);
   const Values<double> var(channels, Numbers(static_cast<size_t>(shape[1]), 1.5));
   Values<double> dx(shape), dscale(channels), dbias(channels);
   const Context context(cpu::batch_norm_workspace(shape, DType::kF64, 2), 2);
   cpu::batch_norm_grad(context,
-                       {.dy = dy.view(), .x = x.view(), .scale = scale.view(), .mean = own_statistics ? ConstTensorView{} : mean.view(),
-                        .var = own_statistics ? ConstTensorView{} : var.view(), .dx = dx.view(), .dscale = dscale.view(),
+                       {.dy = dy.view(),
+                        .x = x.view(),
+                        .scale = scale.view(),
+                        .mean = own_statistics ? ConstTensorView{} : mean.view(),
+                        .var = own_statistics ? ConstTensorView{} : var.view(),
+                        .dx = dx.view(),
+                        .dscale = dscale.view(),
                         .dbias = dbias.view()},
                        kEpsilon);
   Numbers xs = x.data, scales = scale.data, biases(scale.data.size(), 0.0);
   const auto f = [&] {
-    return reference_batch_norm(shape, xs, scales, biases, own_statistics ? nullptr : &mean.data, own_statistics ? nullptr : &var.data);
+    return reference_batch_norm(shape, xs, scales, biases, own_statistics ? nullptr : &mean.data,
+                                own_statistics ? nullptr : &var.data);
   };
   expect_near(dx, differences(xs, dy.data, f), kDifferenceTolerance);
   expect_near(dscale, differences(scales, dy.data, f), kDifferenceTolerance);
@@ -133,10 +141,12 @@ TEST(BatchNorm, GradientsMatchDifferences) {
 
 template <class T>
 void check_layer_norm(int64_t rows, int64_t length) {
-  const Values<T> x = Values<T>::random({rows, length}, 1), scale = Values<T>::random({length}, 2), bias = Values<T>::random({length}, 3);
+  const Values<T> x = Values<T>::random({rows, length}, 1), scale = Values<T>::random({length}, 2),
+                  bias = Values<T>::random({length}, 3);
   Values<T> y(Shape{rows, length});
   Values<float> mean(Shape{rows}), inverse(Shape{rows});
-  cpu::layer_norm(Context(0, 2), {x.view(), scale.view(), bias.view(), y.view(), mean.view(), inverse.view()}, rows, length, kEpsilon);
+  cpu::layer_norm(Context(0, 2), {x.view(), scale.view(), bias.view(), y.view(), mean.view(), inverse.view()}, rows, length,
+                  kEpsilon);
   expect_near(y, reference_layer_norm(rows, length, x.doubles(), scale.doubles(), bias.doubles()), 4 * test::kTolerance<T>);
   for (int64_t r = 0; r < rows; ++r) {
     const Moments of = moments(x.doubles(), length, [&](int64_t i) { return r * length + i; });
@@ -159,7 +169,8 @@ TEST(LayerNorm, GradientsMatchDifferences) {
   const auto dy = Values<double>::random({rows, length}, 5);
   Values<double> dx(x.shape), dscale(scale.shape), dbias(scale.shape);
   const Context context(cpu::layer_norm_grad_workspace(rows, length, DType::kF64, 2), 2);
-  cpu::layer_norm_grad(context, {dy.view(), x.view(), scale.view(), dx.view(), dscale.view(), dbias.view()}, rows, length, kEpsilon);
+  cpu::layer_norm_grad(context, {dy.view(), x.view(), scale.view(), dx.view(), dscale.view(), dbias.view()}, rows, length,
+                       kEpsilon);
   Numbers xs = x.data, scales = scale.data, biases(scale.data.size(), 0.0);
   const auto f = [&] { return reference_layer_norm(rows, length, xs, scales, biases); };
   expect_near(dx, differences(xs, dy.data, f), kDifferenceTolerance);

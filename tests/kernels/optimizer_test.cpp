@@ -78,8 +78,10 @@ void reference_adam(std::vector<double>& p, std::vector<double>& m, std::vector<
                     double scale, int step, const AdamOptions& options) {
   for (size_t i = 0; i < p.size(); ++i) {
     double g = gradient[i] * scale;
-    if (options.decoupled) p[i] -= kRate * options.weight_decay * p[i];
-    else g += options.weight_decay * p[i];
+    if (options.decoupled)
+      p[i] -= kRate * options.weight_decay * p[i];
+    else
+      g += options.weight_decay * p[i];
     m[i] = options.beta1 * m[i] + (1 - options.beta1) * g;
     v[i] = options.beta2 * v[i] + (1 - options.beta2) * g * g;
     const double corrected_m = m[i] / (1 - std::pow(options.beta1, step));
@@ -125,7 +127,8 @@ TEST(Adam, BitsDoNotDependOnThreadsOrPosition) {
   const auto run = [&](int threads, size_t skip) {
     std::vector<float> p(start.begin() + static_cast<std::ptrdiff_t>(skip), start.end());
     std::vector<float> g(gradient.begin() + static_cast<std::ptrdiff_t>(skip), gradient.end()), m(p.size()), v(p.size());
-    cpu::adam({.threads = threads}, {view(p), view(m), view(v), view(g), view(p), view(m), view(v)}, kRate, 1, 1, {.weight_decay = 0.1});
+    cpu::adam({.threads = threads}, {view(p), view(m), view(v), view(g), view(p), view(m), view(v)}, kRate, 1, 1,
+              {.weight_decay = 0.1});
     return p;
   };
   const std::vector<float> one = run(1, 0);
@@ -143,8 +146,10 @@ TEST(SumOfSquares, AddsAllInputsInOneOrder) {
   const std::vector<ConstTensorView> inputs = {view(a), view(none), view(b)};
   std::vector<std::byte> workspace(cpu::sum_of_squares_workspace(100'006, 3));
   std::vector<float> first(1), again(1);
-  cpu::sum_of_squares({.threads = 1, .workspace = workspace}, inputs, {reinterpret_cast<std::byte*>(first.data()), DType::kF32, {}});
-  cpu::sum_of_squares({.threads = 4, .workspace = workspace}, inputs, {reinterpret_cast<std::byte*>(again.data()), DType::kF32, {}});
+  cpu::sum_of_squares({.threads = 1, .workspace = workspace}, inputs,
+                      {reinterpret_cast<std::byte*>(first.data()), DType::kF32, {}});
+  cpu::sum_of_squares({.threads = 4, .workspace = workspace}, inputs,
+                      {reinterpret_cast<std::byte*>(again.data()), DType::kF32, {}});
   EXPECT_NEAR(static_cast<double>(first[0]), expected, 1e-6 * expected);
   EXPECT_EQ(first, again);
 }

@@ -53,7 +53,8 @@ template <class T>
 void expect_near(const Values<T>& actual, const std::vector<double>& expected, double tolerance = kTolerance<T>) {
   ASSERT_EQ(actual.data.size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(static_cast<double>(actual.data[i]), expected[i], tolerance * std::max(1.0, std::abs(expected[i]))) << "element " << i;
+    ASSERT_NEAR(static_cast<double>(actual.data[i]), expected[i], tolerance * std::max(1.0, std::abs(expected[i])))
+        << "element " << i;
 }
 
 }  // namespace tandem::test

@@ -36,7 +36,8 @@ std::vector<double> reference_softmax(const std::vector<double>& x, const AxisVi
 }
 
 // dx_j = sum over i of dy_i * dy_i/dx_j, written out as the Jacobian.
-std::vector<double> reference_softmax_grad(const std::vector<double>& x, const std::vector<double>& dy, const AxisView& view, bool log) {
+std::vector<double> reference_softmax_grad(const std::vector<double>& x, const std::vector<double>& dy, const AxisView& view,
+                                           bool log) {
   const std::vector<double> p = reference_softmax(x, view, false);
   std::vector<double> dx(x.size(), 0.0);
   each_row(view, [&](int64_t first, int64_t stride, int64_t length) {
@@ -157,7 +158,7 @@ struct Problem {
     std::vector<double> dx = reference_softmax(scores.doubles(), view, false);
     for (int64_t s = 0; s < labels.shape.elements(); ++s)
       for (int64_t c = 0; c < view.length; ++c) {
-        const double arriving = options.reduction == LossReduction::kNone ? static_cast<double>(dloss[s])
+        const double arriving = options.reduction == LossReduction::kNone  ? static_cast<double>(dloss[s])
                                 : options.reduction == LossReduction::kSum ? static_cast<double>(dloss[0])
                                                                            : static_cast<double>(dloss[0]) / total();
         double& grad = dx[static_cast<size_t>(at(s, c))];

@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/simd/row.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+// After highway.h.
 #include <hwy/contrib/math/math-inl.h>
 
 #include <algorithm>
@@ -151,9 +152,7 @@ void row_product(const T* x, const T* y, T* out, int64_t n, T offset) {
   const hn::ScalableTag<T> d;
   const Row<T> xs{x}, ys{y};
   const auto offsets = hn::Set(d, offset);
-  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR {
-    return hn::Mul(xs(i, count), hn::Add(ys(i, count), offsets));
-  });
+  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR { return hn::Mul(xs(i, count), hn::Add(ys(i, count), offsets)); });
 }
 
 template <class T>
@@ -161,9 +160,8 @@ void row_minus_scaled_exp(const T* x, const T* y, T* out, int64_t n, T scale) {
   const hn::ScalableTag<T> d;
   const Row<T> xs{x}, ys{y};
   const auto scales = hn::Set(d, scale);
-  map_terms<T>(out, n, [&](int64_t i, int64_t count) HWY_ATTR {
-    return hn::NegMulAdd(scales, exp_of(d, ys(i, count)), xs(i, count));
-  });
+  map_terms<T>(out, n,
+               [&](int64_t i, int64_t count) HWY_ATTR { return hn::NegMulAdd(scales, exp_of(d, ys(i, count)), xs(i, count)); });
 }
 
 template <class T>
