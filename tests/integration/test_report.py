@@ -1,4 +1,5 @@
 """report.html of a run: well-formed, complete, and without a need for the network."""
+import html
 import html.parser
 import json
 import re
@@ -46,8 +47,9 @@ def test_the_page(runs, config):
         assert f"{value:.4f}" in text or f"{value:.3f}" in text or f"{100 * value:.1f}" in text, name
     for contestant in ("majority class", "logistic regression"):
         assert contestant in text
+    matrix = re.search(r'<table class="confusion">.*?</table>', source, re.S)[0]
     for name in manifest["class_names"]:
-        assert name in text
+        assert len(re.findall(f"<th[^>]*>{re.escape(html.escape(name))}</th>", matrix)) == 2, name  # a row and a column
     assert manifest["lineage"]["split_id"] in source and manifest["lineage"]["source_version"] in source
     assert "viewport" in source and "script" not in page.tags and "svg" in page.tags
     for link in page.links:
