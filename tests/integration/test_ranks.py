@@ -10,7 +10,7 @@ import pytest
 
 from conftest import BINARY, environment, fails, make_table, same_run, small, tandem
 
-EPOCHS = 150
+EPOCHS = 300
 
 
 @pytest.fixture(scope="module")
