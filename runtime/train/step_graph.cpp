@@ -93,8 +93,14 @@ class StepBuilder {
   }
 
   void drop(Node& node, ValueId counter, int64_t site) {
-    float ratio = 0.5f;
-    if (node.inputs.size() > 1 && node.inputs[1] != kNoValue) ratio = graph_.value(node.inputs[1]).data.as<float>()[0];
+    const NodeContext dropout(node);
+    float ratio = dropout.get_float("ratio", 0.5f);  // an attribute before opset 12, an input since
+    if (dropout.has_input(1)) {
+      const Value& given = graph_.value(node.inputs[1]);
+      dropout.require(given.kind == ValueKind::kConstant && given.data.dtype() == DType::kF32, "to train, the ratio must be an f32 constant",
+                      given.name);
+      ratio = given.data.as<float>()[0];
+    }
     node.def = &newest_op("RandomDropout", "tandem");
     node.inputs = {node.inputs[0], counter};
     node.outputs.resize(1);
