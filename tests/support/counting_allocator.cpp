@@ -32,6 +32,7 @@ void* operator new(size_t bytes, const std::nothrow_t&) noexcept { return counte
 void* operator new[](size_t bytes, const std::nothrow_t&) noexcept { return counted(bytes); }
 void* operator new(size_t bytes, std::align_val_t alignment) { return or_throw(counted(bytes, alignment)); }
 void* operator new[](size_t bytes, std::align_val_t alignment) { return or_throw(counted(bytes, alignment)); }
+void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept { return counted(bytes, alignment); }
 void* operator new[](size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept { return counted(bytes, alignment); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
