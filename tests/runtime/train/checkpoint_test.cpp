@@ -3,8 +3,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <fstream>
 
 #include "runtime/io/file.h"
 
@@ -15,7 +15,12 @@ using ::testing::HasSubstr;
 
 class CheckpointTest : public ::testing::Test {
  protected:
-  const std::filesystem::path path_ = std::filesystem::path(::testing::TempDir()) / "checkpoint_test.ckpt";
+  // Tests run at the same time: each has a file of its own.
+  const std::filesystem::path path_ = std::filesystem::path(::testing::TempDir()) /
+                                      (std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()) + "." +
+                                       std::to_string(getpid()) + ".ckpt");
+
+  void TearDown() override { std::filesystem::remove(path_); }
 
   static StateStore job(float value) {
     StateStore states;

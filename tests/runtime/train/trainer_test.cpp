@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -153,7 +154,7 @@ TEST(Trainer, TheNumberOfThreadsDoesNotChangeTheBits) {
 }
 
 TEST(Trainer, GoesOnFromACheckpointWithTheSameBits) {
-  const auto path = std::filesystem::path(::testing::TempDir()) / "trainer_test.ckpt";
+  const auto path = std::filesystem::path(::testing::TempDir()) / ("trainer_test." + std::to_string(getpid()) + ".ckpt");
   Trainer unbroken(network(0.2f), adamw(), {.micro_batch = 8});
   for (int i = 0; i < 4; ++i) unbroken.step(feed);
   save_checkpoint(path, unbroken.states(), {{"epoch", "3"}});
