@@ -39,6 +39,13 @@ FailureReason reason_of(int status) {
   return status >= 500 ? FailureReason::kInternal : FailureReason::kInvalid;
 }
 
+// No body is unpacked, so none can unpack to more than was sent.
+void refuse_packed_body(const HttpRequest& request) {
+  const auto encoding = request.header("Content-Encoding");
+  if (encoding && *encoding != "identity")
+    throw HttpFault{415, "Content-Encoding is not supported; send the body as it is, uncompressed"};
+}
+
 std::optional<int64_t> version_of(const Route& route) {
   return route.version > 0 ? std::optional<int64_t>(route.version) : std::nullopt;
 }
@@ -106,6 +113,7 @@ void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
   HttpResponse response;
   try {
     const Route route = route_of(request.method(), request.target());
+    refuse_packed_body(request);
     if (route.endpoint == Endpoint::kInfer) return infer(route, request, counted);
     response = answer(route, request);
   } catch (...) {

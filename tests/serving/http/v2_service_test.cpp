@@ -42,8 +42,10 @@ struct TestRequest final : HttpRequest {
   std::string_view method() const override { return method_; }
   std::string_view target() const override { return target_; }
   std::string_view body() const override { return body_; }
-  std::optional<std::string_view> header(std::string_view) const override { return std::nullopt; }
-  std::string method_, target_, body_;
+  std::optional<std::string_view> header(std::string_view name) const override {
+    return name == "Content-Encoding" && !encoding.empty() ? std::optional<std::string_view>(encoding) : std::nullopt;
+  }
+  std::string method_, target_, body_, encoding;
 };
 
 class V2ServiceTest : public testing::Test {
@@ -144,6 +146,17 @@ TEST_F(V2ServiceTest, StatusesOfFaults) {
   EXPECT_EQ(status("POST", "/v2/repository/index", R"({"ready":1})"), 400);
   EXPECT_EQ(status("GET", "/nowhere"), 404);
   EXPECT_EQ(status("POST", "/v2/models/m/infer", R"({"inputs":[{"name":"x","shape":[1025],"datatype":"FP32","data":[]}]})"), 400);
+}
+
+TEST_F(V2ServiceTest, APackedBodyIsRefusedBeforeItIsRead) {
+  for (const char* encoding : {"gzip", "deflate", "br", "identity"}) {
+    TestRequest request("POST", "/v2/models/m/infer", "packed bytes");
+    request.encoding = encoding;
+    answers.clear();
+    service->handle(request, [this](HttpResponse response) { answers.push_back(std::move(response)); });
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].status, request.encoding == "identity" ? 400 : 415) << encoding << ": " << answers[0].body;
+  }
 }
 
 TEST_F(V2ServiceTest, ADrainingServerIsAliveAndNotReady) {
