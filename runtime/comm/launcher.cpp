@@ -151,8 +151,12 @@ class Children {
 std::string rank_text(int rank, int ranks) { return "rank " + std::to_string(rank) + " of " + std::to_string(ranks); }
 
 // The first failure decides.
-void note_end(LaunchResult& result, int rank, int ranks, int status) {
-  if (result.exit_code != 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return;
+// A rank killed from outside is the cause of the others' errors, also when one of them is noticed before it. `killing`: the launcher
+// itself is killing what is left.
+void note_end(LaunchResult& result, int rank, int ranks, int status, bool killing) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
+  const bool is_cause = WIFSIGNALED(status) && !killing && result.exit_code < 128;
+  if (result.exit_code != 0 && !is_cause) return;
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     result.exit_code = 128 + signal;
@@ -201,7 +205,7 @@ LaunchResult launch_ranks(const LaunchOptions& options) {
     }
     const std::optional<int> signal = signals.wait(rest);
     if (signal && *signal != SIGCHLD) children.signal_all(*signal);
-    children.collect([&](int rank, int status) { note_end(result, rank, options.ranks, status); });
+    children.collect([&](int rank, int status) { note_end(result, rank, options.ranks, status, !late.empty()); });
     if (result.exit_code != 0 && !kill_at) kill_at = Clock::now() + options.grace;
   }
   result.message += late;
