@@ -25,3 +25,14 @@ void hardmax(const KernelContext& context, ConstTensorView x, TensorView y, cons
 size_t softmax_workspace(DType dtype, const AxisView& view, int threads);
 
 }  // namespace tandem::cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16. No workspace.
+namespace tandem::cuda {
+
+void softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view);
+void log_softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view);
+void softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorView dy, TensorView dx, const AxisView& view);
+void log_softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorView dy, TensorView dx, const AxisView& view);
+void hardmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view);
+
+}  // namespace tandem::cuda

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "kernels/base/error.h"
+#include "kernels/base/half.h"
 
 namespace tandem {
 
@@ -101,6 +102,10 @@ template <>
 inline constexpr DType dtype_of<uint64_t> = DType::kU64;
 template <>
 inline constexpr DType dtype_of<bool> = DType::kBool;
+template <>
+inline constexpr DType dtype_of<F16> = DType::kF16;
+template <>
+inline constexpr DType dtype_of<BF16> = DType::kBF16;
 template <>
 inline constexpr DType dtype_of<std::string_view> = DType::kString;
 

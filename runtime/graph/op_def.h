@@ -40,6 +40,15 @@ struct Alias {
   AliasKind kind = AliasKind::kMay;
 };
 
+// The CUDA twin's binder, or null in a build without kernels/cuda (nothing refers to the twin then).
+constexpr auto on_cuda(BoundKernel (*bind)(const BindContext&)) { return TANDEM_HAS_CUDA ? bind : nullptr; }
+
+// Inputs by number, as bits: input_set(0, 2) is 0b101.
+template <class... Numbers>
+constexpr uint32_t input_set(Numbers... numbers) {
+  return ((uint32_t{1} << numbers) | ... | 0u);
+}
+
 struct OpDef {
   std::string_view name;
   std::string_view domain = "";  // "" is ai.onnx; "ai.onnx.ml"; "tandem" for internal ones
@@ -51,7 +60,9 @@ struct OpDef {
   void (*infer)(InferenceContext&) = nullptr;
   void (*gradient)(GradientContext&) = nullptr;       // null: not differentiable
   BoundKernel (*cpu)(const BindContext&) = nullptr;   // null for a pure view
-  BoundKernel (*cuda)(const BindContext&) = nullptr;  // null: placed on the CPU, visibly
+  BoundKernel (*cuda)(const BindContext&) = nullptr;  // on_cuda(...); null: placed on the CPU, visibly
+  uint32_t host_inputs = 0;   // input_set: read by the binder's closure on the host (axes, starts, repeats), also when it runs on a GPU
+  uint32_t shape_inputs = 0;  // input_set: only the shape is looked at, never the content
   std::span<const Alias> aliases = {};
   // Only for ops whose kView output does not start where its input does (tandem.View).
   int64_t (*view_offset_bytes)(const Graph&, const Node&) = nullptr;

@@ -55,6 +55,7 @@ size_t workspace_of(const BindContext& node, int axis, bool flatten) {
   return cpu::softmax_workspace(node.dtype(0), view_of(node.shape(0), axis, flatten), node.threads());
 }
 
+// Twins have one signature, so one binder serves both devices.
 template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   const bool flatten = flattens(node);
@@ -83,6 +84,7 @@ constexpr OpDef softmax(int since, int until) {
           .infer = infer,
           .gradient = softmax_gradient,
           .cpu = bind<cpu::softmax>,
+          .cuda = on_cuda(bind<cuda::softmax>),
           .aliases = kInPlace};
 }
 constexpr OpDef log_softmax(int since, int until) {
@@ -93,11 +95,17 @@ constexpr OpDef log_softmax(int since, int until) {
           .infer = infer,
           .gradient = log_softmax_gradient,
           .cpu = bind<cpu::log_softmax>,
+          .cuda = on_cuda(bind<cuda::log_softmax>),
           .aliases = kInPlace};
 }
 constexpr OpDef hardmax(int since, int until) {
-  return {
-      .name = "Hardmax", .since = since, .until = until, .attributes = kAttributes, .infer = infer, .cpu = bind<cpu::hardmax>};
+  return {.name = "Hardmax",
+          .since = since,
+          .until = until,
+          .attributes = kAttributes,
+          .infer = infer,
+          .cpu = bind<cpu::hardmax>,
+          .cuda = on_cuda(bind<cuda::hardmax>)};
 }
 
 }  // namespace
@@ -120,6 +128,7 @@ constinit const OpDef softmax_grad_op = {
     .attributes = kGradAttributes,
     .infer = infer_grad,
     .cpu = bind_grad<cpu::softmax_grad>,
+    .cuda = on_cuda(bind_grad<cuda::softmax_grad>),
     .aliases = kGradInPlace,
 };
 
@@ -131,6 +140,7 @@ constinit const OpDef log_softmax_grad_op = {
     .attributes = kGradAttributes,
     .infer = infer_grad,
     .cpu = bind_grad<cpu::log_softmax_grad>,
+    .cuda = on_cuda(bind_grad<cuda::log_softmax_grad>),
     .aliases = kGradInPlace,
 };
 
