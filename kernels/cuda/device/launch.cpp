@@ -3,15 +3,6 @@
 #include <string>
 
 namespace tandem::cuda {
-
-void check_cuda(cudaError_t status, std::string_view call) {
-  if (status == cudaSuccess) [[likely]]
-    return;
-  const auto code = status == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kDevice;
-  fail(code, "a CUDA call failed (call, error, meaning)",
-       {call, std::string_view(cudaGetErrorName(status)), std::string_view(cudaGetErrorString(status))});
-}
-
 namespace detail {
 
 void record_launch(LaunchRecorder& recorder, std::string_view kernel, const Grid& grid) {

@@ -10,6 +10,7 @@
 
 #include "kernels/base/error.h"
 #include "kernels/base/kernel_context.h"
+#include "kernels/cuda/device/check.h"
 #include "kernels/cuda/device/gpu.h"
 #include "kernels/cuda/device/session.h"
 
@@ -26,9 +27,6 @@ struct Grid {
 inline cudaStream_t stream_of(const KernelContext& context) {
   return context.cuda ? static_cast<cudaStream_t>(context.cuda->stream()) : cudaStream_t{};
 }
-
-// Throws Error(kDevice), or OutOfMemory, saying which call failed and CUDA's own name and words for it.
-void check_cuda(cudaError_t status, std::string_view call);
 
 namespace detail {
 
