@@ -62,3 +62,11 @@ elseif(TANDEM_CUDA_KIND STREQUAL "EMULATED")
   set(TANDEM_CUDA_BACKEND tandem_cuda_emulated)
 endif()
 
+
+# In a bundle the kernels are one shared library, so that a dozen programs do not carry the device code a dozen times.
+set(TANDEM_CUDA_LIBRARY_KIND STATIC)
+set(TANDEM_CUDA_RUNTIME CUDA::cudart_static)
+if(TANDEM_TEST_ON_DEVICE)
+  set(TANDEM_CUDA_LIBRARY_KIND SHARED)
+  set(TANDEM_CUDA_RUNTIME CUDA::cudart)
+endif()

@@ -45,10 +45,16 @@ function(tandem_library name)
 endfunction()
 
 # tandem_test(name SOURCES a_test.cpp ... DEPENDS targets): a GoogleTest program, each case a ctest case of its own.
-# One that reads the source tree depends on tandem_source_dir.
+# One that reads the source tree depends on tandem_source_dir. One named cuda_... is also a test of the device, and goes into the bundle for a
+# GPU machine (scripts/cmake/TandemBundle.cmake); cuda_emulator_... tests the emulator itself.
 function(tandem_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} tandem_options GTest::gmock GTest::gtest_main)
+  set(main GTest::gtest_main)
+  if(TANDEM_TEST_ON_DEVICE AND name MATCHES "^cuda_" AND NOT name MATCHES "^cuda_emulator_")
+    set(main tandem_device_main)
+    tandem_bundle(${name})
+  endif()
+  target_link_libraries(${name} PRIVATE ${ARG_DEPENDS} tandem_options GTest::gmock ${main})
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
 endfunction()

@@ -1,7 +1,12 @@
 #include "tests/support/source_dir.h"
 
+#include <cstdlib>
+
 namespace tandem {
 
-std::filesystem::path source_dir() { return TANDEM_SOURCE_DIR; }
+std::filesystem::path source_dir() {
+  const char* elsewhere = std::getenv("TANDEM_SOURCE_DIR");  // set where tests run without the source tree
+  return elsewhere ? elsewhere : TANDEM_SOURCE_DIR;
+}
 
 }  // namespace tandem
