@@ -1,4 +1,4 @@
-// Dense matrix products, f32 and f64, with a fused epilogue. All matrices are row-major.
+// Dense matrix products with a fused epilogue, f32 and f64 (on a GPU also f16 and bf16). All matrices are row-major.
 //
 //   C = activation(alpha * op(A) * op(B) + beta * addend + bias)        op(A) is [m, k], op(B) is [k, n], C is [m, n]
 //
@@ -11,12 +11,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 #include "kernels/api/isa.h"
+#include "kernels/api/matmul_products.h"
 #include "kernels/base/kernel_context.h"
 #include "kernels/base/tensor_view.h"
 
-namespace tandem::cpu {
+namespace tandem {
 
 enum class Activation : uint8_t { kNone, kRelu, kGelu, kSigmoid, kTanh, kSilu };  // kGelu is the exact one (erf)
 enum class BiasAxis : uint8_t { kColumn, kRow };  // one bias a column of C (n of them), or a row (m of them)
@@ -26,6 +28,27 @@ struct GemmShape {
   bool transpose_a = false;  // A is stored [k, m]
   bool transpose_b = false;  // B is stored [n, k]
 };
+
+// `batch` products, threads over the batch when there are enough. 0 as a stride: every product reads the same matrix.
+struct GemmBatch {
+  int64_t count = 1;
+  int64_t stride_a = 0, stride_b = 0, stride_c = 0, stride_addend = 0;  // in elements
+};
+
+// NumPy's matmul on views: leading dimensions broadcast, a 1-D `a` is a row and a 1-D `b` a column whose axis vanishes from `y`.
+// The transposes swap the last two axes of an operand (rank >= 2). Any ranks; dtype f32 or f64, the same for all.
+struct MatmulOptions {
+  bool transpose_a = false, transpose_b = false;
+  float alpha = 1;
+  ConstTensorView bias = {};  // null or [n], added to every row
+  Activation activation = Activation::kNone;
+};
+
+}  // namespace tandem
+
+namespace tandem::cpu {
+
+using tandem::Activation, tandem::BiasAxis, tandem::GemmBatch, tandem::GemmShape, tandem::MatmulOptions;
 
 // op(B) rearranged into the panels that one tier reads: weights, packed once when a plan is made. A handle: copies share the storage.
 class PackedMatrix {
@@ -69,12 +92,6 @@ struct GemmArgs {
   Activation activation = Activation::kNone;
 };
 
-// `batch` products, threads over the batch when there are enough. 0 as a stride: every product reads the same matrix.
-struct GemmBatch {
-  int64_t count = 1;
-  int64_t stride_a = 0, stride_b = 0, stride_c = 0, stride_addend = 0;  // in elements
-};
-
 // T is float or double.
 template <class T>
 size_t gemm_workspace_bytes(const GemmShape&, int threads, Isa isa = chosen_isa());
@@ -84,17 +101,6 @@ void gemm(const KernelContext&, const GemmShape&, const GemmArgs<T>&, Isa isa = 
 template <class T>
 void batched_gemm(const KernelContext&, const GemmShape&, const GemmArgs<T>&, const GemmBatch&, Isa isa = chosen_isa());
 
-// NumPy's matmul on views: leading dimensions broadcast, a 1-D `a` is a row and a 1-D `b` a column whose axis vanishes from `y`.
-// The transposes swap the last two axes of an operand (rank >= 2). Any ranks; dtype f32 or f64, the same for all.
-struct MatmulOptions {
-  bool transpose_a = false, transpose_b = false;
-  float alpha = 1;
-  ConstTensorView bias = {};  // null or [n], added to every row
-  Activation activation = Activation::kNone;
-};
-
-// Throws InvalidArgument, naming both shapes, if they do not multiply.
-Shape matmul_shape(const Shape& a, const Shape& b, bool transpose_a = false, bool transpose_b = false);
 size_t matmul_workspace_bytes(DType, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b, int threads,
                               Isa isa = chosen_isa());
 // `y` has matmul_shape.
@@ -104,3 +110,42 @@ void matmul(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorVi
 void matmul(const KernelContext&, ConstTensorView a, const PackedMatrix& b, TensorView y, const MatmulOptions& options = {});
 
 }  // namespace tandem::cpu
+
+// The twins, on the session's stream: by cuBLASLt where it is there (Session::blas), else by our own kernels.
+namespace tandem::cuda {
+
+// All in device memory. T is float, double, F16 or BF16, Out is T or, for the 16-bit ones, float. 16-bit numbers are multiplied
+// exactly, summed in f32 and rounded once more where they are stored.
+template <class T, class Out = T>
+struct GemmArgs {
+  using Scalar = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  const T* a = nullptr;
+  int64_t lda = 0;
+  const T* b = nullptr;
+  int64_t ldb = 0;
+  Out* c = nullptr;
+  int64_t ldc = 0;
+  Scalar alpha = 1;
+  const Out* addend = nullptr;
+  int64_t ld_addend = 0;
+  int64_t addend_step = 1;  // between the columns of the addend; 0: every column adds the same m values
+  Scalar beta = 1;
+  const Out* bias = nullptr;
+  BiasAxis bias_axis = BiasAxis::kColumn;
+  Activation activation = Activation::kNone;
+};
+
+// For gemm and batched_gemm with products of at most this shape.
+template <class T>
+size_t gemm_workspace_bytes(const GemmShape&);
+// The bits depend on the shape, and on whether the library is there, but on nothing else.
+template <class T, class Out>
+void gemm(const KernelContext&, const GemmShape&, const GemmArgs<T, Out>&);
+template <class T, class Out>
+void batched_gemm(const KernelContext&, const GemmShape&, const GemmArgs<T, Out>&, const GemmBatch&);
+
+// f16 and bf16 too; `y` and the bias have the dtype of `a` and `b`.
+size_t matmul_workspace_bytes(DType, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b);
+void matmul(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y, const MatmulOptions& options = {});
+
+}  // namespace tandem::cuda

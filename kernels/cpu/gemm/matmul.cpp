@@ -5,51 +5,6 @@
 namespace tandem::cpu {
 namespace {
 
-// Both operands as stacks of matrices: a 1-D operand has got its axis of 1.
-struct Operands {
-  Shape a_lead, b_lead, lead;
-  int64_t m, n, k;
-  bool a_is_vector, b_is_vector;
-};
-
-Shape leading(const Shape& shape) { return Shape(shape.dims().first(static_cast<size_t>(std::max(0, shape.rank() - 2)))); }
-
-Operands operands_of(const Shape& a, const Shape& b, bool transpose_a, bool transpose_b) {
-  require(a.rank() >= 1 && b.rank() >= 1, "matmul of a scalar", to_string(a), to_string(b));
-  Operands o;
-  o.a_is_vector = a.rank() == 1, o.b_is_vector = b.rank() == 1;
-  require(!(o.a_is_vector && transpose_a) && !(o.b_is_vector && transpose_b), "matmul cannot transpose a vector", to_string(a), to_string(b));
-  const int64_t a_rows = o.a_is_vector ? 1 : a[a.rank() - 2], a_cols = a[a.rank() - 1];
-  const int64_t b_rows = o.b_is_vector ? b[0] : b[b.rank() - 2], b_cols = o.b_is_vector ? 1 : b[b.rank() - 1];
-  o.m = transpose_a ? a_cols : a_rows;
-  o.k = transpose_a ? a_rows : a_cols;
-  o.n = transpose_b ? b_rows : b_cols;
-  require(o.k == (transpose_b ? b_cols : b_rows), "inner sizes of matmul differ", to_string(a), to_string(b));
-  o.a_lead = leading(a), o.b_lead = leading(b);
-  o.lead = broadcast(o.a_lead, o.b_lead);
-  return o;
-}
-
-// The leading axes of `a` as rows, where every product reads the same B.
-void fold_leading_axes(Operands& o, bool transpose_a) {
-  if (transpose_a || o.b_lead.elements() != 1 || o.a_lead.elements() != o.lead.elements()) return;
-  o.m *= o.lead.elements();
-  o.a_lead = o.b_lead = o.lead = Shape();
-}
-
-ProductSet products_of(const Operands& o) {
-  ProductSet set;
-  set.c_stride = o.m * o.n;
-  for (int axis = 0; axis < o.lead.rank(); ++axis) {
-    const auto stride = [&](const Shape& lead, int64_t matrix) {
-      const int at = axis - (o.lead.rank() - lead.rank());
-      return at < 0 || lead[at] == 1 ? 0 : lead.product(at + 1, lead.rank()) * matrix;
-    };
-    set.push_back(o.lead[axis], stride(o.a_lead, o.m * o.k), stride(o.b_lead, o.k * o.n));
-  }
-  return set;
-}
-
 template <class T>
 void set_epilogue(GemmArgs<T>& args, const MatmulOptions& options, int64_t n) {
   args.alpha = static_cast<T>(options.alpha);
@@ -61,31 +16,21 @@ void set_epilogue(GemmArgs<T>& args, const MatmulOptions& options, int64_t n) {
 
 }  // namespace
 
-Shape matmul_shape(const Shape& a, const Shape& b, bool transpose_a, bool transpose_b) {
-  const Operands o = operands_of(a, b, transpose_a, transpose_b);
-  Shape y = o.lead;
-  if (!o.a_is_vector) y.push_back(o.m);
-  if (!o.b_is_vector) y.push_back(o.n);
-  return Shape(y.dims());
-}
-
 size_t matmul_workspace_bytes(DType dtype, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b, int threads, Isa isa) {
-  Operands o = operands_of(a, b, transpose_a, transpose_b);
-  fold_leading_axes(o, transpose_a);
+  const MatmulProducts o = matmul_products(a, b, transpose_a, transpose_b);
   return visit_float(dtype, [&]<class T>() { return gemm_workspace_bytes<T>({o.m, o.n, o.k, false, false}, threads, isa); });
 }
 
 void matmul(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y, const MatmulOptions& options, Isa isa) {
-  Operands o = operands_of(a.shape, b.shape, options.transpose_a, options.transpose_b);
-  ensure(y.elements() == o.lead.elements() * o.m * o.n, "output of matmul has the wrong shape", to_string(y.shape));
-  fold_leading_axes(o, options.transpose_a);
+  const MatmulProducts o = matmul_products(a.shape, b.shape, options.transpose_a, options.transpose_b);
+  ensure(y.elements() == o.set.count * o.m * o.n, "output of matmul has the wrong shape", to_string(y.shape));
   visit_float(a.dtype, [&]<class T>() {
     GemmArgs<T> args;
     args.a = a.as<T>().data(), args.lda = options.transpose_a ? o.m : o.k;
     args.b = b.as<T>().data(), args.ldb = options.transpose_b ? o.k : o.n;
     args.c = y.as<T>().data(), args.ldc = o.n;
     set_epilogue(args, options, o.n);
-    multiply_all<T>(context, {o.m, o.n, o.k, options.transpose_a, options.transpose_b}, args, products_of(o), isa);
+    multiply_all<T>(context, {o.m, o.n, o.k, options.transpose_a, options.transpose_b}, args, o.set, isa);
   });
 }
 
