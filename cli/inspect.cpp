@@ -88,10 +88,10 @@ void print_json(const Graph& graph, const Plan& plan, const Summary& summary, co
                      {"parameter_bytes", summary.parameter_bytes},
                      {"flops", summary.flops},
                      {"bounds", plan.bounds},
-                     {"arena_bytes", plan.arena_bytes},
-                     {"lower_bound_bytes", plan.lower_bound_bytes},
-                     {"workspace_bytes", plan.workspace_bytes},
-                     {"constant_bytes", plan.constant_bytes},
+                     {"arena_bytes", plan.host.arena},
+                     {"lower_bound_bytes", plan.host.lower_bound},
+                     {"workspace_bytes", plan.host.workspace},
+                     {"constant_bytes", plan.host.constants},
                      {"peak_bytes", plan.peak_bytes()}};
   for (const PassReport& pass : passes)
     out["passes"].push_back(

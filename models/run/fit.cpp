@@ -92,9 +92,8 @@ class Fit {
 
   // Micro-batch m of the whole run is a range of positions of one epoch's order.
   const Feed& micro_batch(int64_t m) {
-    const int64_t per_step = options_.batch_size / options_.micro_batch;
-    const int64_t in_epoch = m - counters_.epoch * steps_ * per_step;
-    sampler_.read(static_cast<uint64_t>(counters_.epoch), in_epoch * options_.micro_batch, rows_);
+    const int64_t per_epoch = steps_ * (options_.batch_size / options_.micro_batch);
+    sampler_.read(static_cast<uint64_t>(m / per_epoch), m % per_epoch * options_.micro_batch, rows_);
     return feed_.fill(rows_);
   }
 

@@ -1,203 +1,236 @@
 #include "runtime/exec/executor.h"
 
 #include <algorithm>
-#include <optional>
+#include <set>
+#include <utility>
 
+#include "kernels/cuda/device/session.h"
 #include "runtime/exec/profiler.h"
-#include "runtime/graph/nearest_name.h"
-#include "runtime/plan/shapes.h"
 
 namespace tandem {
 namespace {
 
 constexpr size_t kMostBindings = 64;  // sets of input shapes kept; the one unused for longest is dropped
 
-[[noreturn]] void reject_input(const Value& input, std::string_view what, std::string_view has, std::string_view wants) {
-  fail(ErrorCode::kInvalidArgument,
-       "input '" + input.name + "' " + std::string(what) + " " + std::string(has) + ", the model takes " + std::string(wants));
-}
-
 }  // namespace
-
-Tensor& StateStore::get_or_add(const std::string& name, const Tensor& initial) {
-  const auto found = states_.find(name);
-  if (found == states_.end()) return states_.emplace(name, initial.clone()).first->second;
-  require(found->second.dtype() == initial.dtype() && found->second.shape() == initial.shape(),
-          "a state is there with another type or shape (name, has, expected)", name, to_string(found->second.shape()),
-          to_string(initial.shape()));
-  return found->second;
-}
-
-Tensor* StateStore::find(std::string_view name) {
-  const auto found = states_.find(name);
-  return found == states_.end() ? nullptr : &found->second;
-}
-
-// All views of one run, step by step, for one set of input shapes. Only the addresses of the inputs change from run to run.
-struct Executor::Binding {
-  std::vector<Shape> input_shapes;
-  std::vector<ConstTensorView> inputs;  // of all steps, one after the other
-  std::vector<TensorView> outputs;
-  std::vector<ConstTensorView> results;  // of the graph
-  struct StepViews {
-    size_t first_input, input_count, first_output, output_count;
-  };
-  std::vector<StepViews> steps;
-  // Views into the caller's memory, patched before each run.
-  struct Patch {
-    std::vector<ConstTensorView>* list;
-    size_t at;
-    size_t input;
-    int64_t offset;
-  };
-  std::vector<Patch> patches;
-  // Outputs that are views of an input: their kernels write other outputs only, but see by the address that nothing is to be done
-  // here.
-  struct OutputPatch {
-    size_t at;
-    size_t input;
-    int64_t offset;
-  };
-  std::vector<OutputPatch> output_patches;
-};
 
 Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
     : plan_(std::move(plan)),
       states_(options.states ? options.states : std::make_shared<StateStore>()),
       options_(std::move(options)) {
-  arena_ = Tensor(DType::kU8, {plan_->arena_bytes});
-  workspace_ = Tensor(DType::kU8, {plan_->workspace_bytes});
-  for (const Value& value : plan_->graph.values)
-    if (value.kind == ValueKind::kState) states_->get_or_add(value.name, value.data);
+  if (plan_->on_device()) {
+    require(options_.device != nullptr, "a plan for a GPU needs a device to run on", plan_->graph.name);
+    lane_ = std::make_unique<DeviceLane>(*plan_, options_.device, options_.constants,
+                                         options_.fast_math ? cuda::Math::kFast : cuda::Math::kStrict);
+  } else {
+    arena_ = Tensor(DType::kU8, {plan_->host.arena});
+  }
+  workspace_ = Tensor(DType::kU8, {plan_->host.workspace});
+  std::set<ValueId> replaced;
+  for (const Node& node : plan_->graph.nodes)
+    for (const Alias& alias : node.def->aliases)
+      if (alias.kind == AliasKind::kMust && node.inputs[static_cast<size_t>(alias.input)] != kNoValue)
+        replaced.insert(plan_->buffers[static_cast<size_t>(node.inputs[static_cast<size_t>(alias.input)])].root);
+  for (size_t i = 0; i < plan_->graph.values.size(); ++i) {
+    const Value& value = plan_->graph.values[i];
+    if (value.kind != ValueKind::kState) continue;
+    states_->get_or_add(value.name, value.data);
+    const bool on_device = plan_->placement.values[i] == Space::kDevice;
+    (on_device ? device_states_ : host_states_).push_back(static_cast<ValueId>(i));
+    if (on_device && replaced.contains(static_cast<ValueId>(i))) replaced_states_.push_back(static_cast<ValueId>(i));
+  }
+  find_segments();
 }
 
 Executor::~Executor() = default;
 
-namespace {
-
-void check_input(const Plan& plan, const Value& input, const ConstTensorView& given) {
-  if (given.dtype != input.type.dtype) reject_input(input, "is", name(given.dtype), name(input.type.dtype));
-  const Dims& dims = *input.type.dims;
-  bool fits = given.shape.rank() == static_cast<int>(dims.size());
-  for (size_t axis = 0; fits && axis < dims.size(); ++axis)
-    fits = !dims[axis].known() || dims[axis].size == given.shape[static_cast<int>(axis)];
-  if (!fits) reject_input(input, "has shape", to_string(given.shape), to_string(dims));
-  for (size_t axis = 0; axis < dims.size(); ++axis) {
-    if (dims[axis].known()) continue;
-    const int64_t bound = plan.bounds.at(dims[axis].symbol), size = given.shape[static_cast<int>(axis)];
-    require(size <= bound, "a dimension is over the bound it was planned for (input, dimension, size, bound)", input.name,
-            dims[axis].symbol, size, bound);
+void Executor::find_segments() {
+  for (size_t s = 0; s < plan_->steps.size(); ++s) {
+    const StepKind kind = plan_->steps[s].kind;
+    if (kind == StepKind::kView || kind == StepKind::kFeed) continue;
+    const bool on_device = kind != StepKind::kHost;
+    if (segments_.empty() || segments_.back().on_device != on_device) segments_.push_back({s, s, on_device});
+    segments_.back().last = s + 1;
   }
 }
 
-// One symbol has one size in all inputs.
-void check_symbols(const Plan& plan, std::span<const ConstTensorView> inputs) {
-  std::map<std::string_view, int64_t> sizes;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Value& input = plan.graph.value(plan.graph.inputs[i]);
-    for (size_t axis = 0; axis < input.type.dims->size(); ++axis) {
-      const Dim& dim = (*input.type.dims)[axis];
-      if (dim.known()) continue;
-      const int64_t size = inputs[i].shape[static_cast<int>(axis)];
-      const auto [known, is_new] = sizes.try_emplace(dim.symbol, size);
-      require(known->second == size, "inputs disagree on a dimension (dimension, size, input, its size)", dim.symbol,
-              known->second, input.name, size);
-    }
+Memories Executor::memories(size_t slot) {
+  const Graph& graph = plan_->graph;
+  Memories memories;
+  memories.host_arena = lane_ ? lane_->host_arena() : arena_.view().data;
+  if (lane_) {
+    memories.device_arena = lane_->arena();
+    memories.feeds = lane_->feeds(slot);
   }
+  memories.state = [this, &graph](ValueId root, Space space) {
+    const std::string& name = graph.value(root).name;
+    return space == Space::kHost ? states_->find(name)->view().data : states_->on_device(name, lane_->device());
+  };
+  memories.constant = [this, &graph](ValueId root, Space space) {
+    return space == Space::kHost ? const_cast<std::byte*>(graph.value(root).data.view().data) : lane_->constants().address(root);
+  };
+  return memories;
 }
 
-}  // namespace
-
-Executor::Binding& Executor::bind(std::span<const ConstTensorView> inputs) {
+Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
   const Graph& graph = plan_->graph;
   require(inputs.size() == graph.inputs.size(), "wrong number of inputs (given, expected)", inputs.size(), graph.inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Value& input = graph.value(graph.inputs[i]);
-    if (inputs[i].dtype != input.type.dtype) reject_input(input, "is", name(inputs[i].dtype), name(input.type.dtype));
-  }
   const auto same = [&](const auto& binding) {
-    return std::ranges::equal(binding->input_shapes, inputs, {}, {}, [](const ConstTensorView& v) { return v.shape; });
+    return binding->feed_slot == slot &&
+           std::ranges::equal(binding->input_shapes, inputs, {}, {}, [](const ConstTensorView& v) { return v.shape; });
   };
-  if (const auto found = std::ranges::find_if(bindings_, same); found != bindings_.end()) {
+  const bool same_types = std::ranges::equal(graph.inputs, inputs, {}, [&](ValueId id) { return graph.value(id).type.dtype; },
+                                             [](const ConstTensorView& v) { return v.dtype; });
+  if (const auto found = std::ranges::find_if(bindings_, same); same_types && found != bindings_.end()) {
     std::rotate(bindings_.begin(), found, found + 1);  // most recently used first
     return *bindings_.front();
   }
-  for (size_t i = 0; i < inputs.size(); ++i) check_input(*plan_, graph.value(graph.inputs[i]), inputs[i]);
-  check_symbols(*plan_, inputs);
+  check_inputs(*plan_, inputs);
   if (bindings_.size() == kMostBindings) bindings_.pop_back();
-  bindings_.insert(bindings_.begin(), make_binding(inputs));
+  std::unique_ptr<Binding> binding = make_binding(*plan_, inputs, memories(slot));
+  binding->feed_slot = slot;
+  binding->captured.resize(segments_.size());
+  bindings_.insert(bindings_.begin(), std::move(binding));
   return *bindings_.front();
 }
 
-std::unique_ptr<Executor::Binding> Executor::make_binding(std::span<const ConstTensorView> inputs) {
-  const Graph& graph = plan_->graph;
-  auto binding = std::make_unique<Binding>();
-  for (const ConstTensorView& input : inputs) binding->input_shapes.push_back(input.shape);
-  const std::vector<Shape> shapes = concrete_shapes(graph, binding->input_shapes);
-  const auto address = [&](ValueId id) -> std::byte* {
-    const BufferPlan& buffer = plan_->buffers[static_cast<size_t>(id)];
-    switch (buffer.placement) {
-      case Placement::kArena: return arena_.view().data + buffer.offset;
-      case Placement::kState: return states_->find(graph.value(buffer.root).name)->view().data + buffer.offset;
-      case Placement::kConstant: return const_cast<std::byte*>(graph.value(buffer.root).data.view().data) + buffer.offset;
-      default: return nullptr;  // the caller's: patched before each run
-    }
-  };
-  const auto view = [&](ValueId id) -> TensorView {
-    if (id == kNoValue) return {};
-    const Value& value = graph.value(id);
-    const Shape& shape = shapes[static_cast<size_t>(id)];
-    const auto bytes = shape.elements() * static_cast<int64_t>(size_of(value.type.dtype));
-    require(bytes <= plan_->buffers[static_cast<size_t>(id)].bytes,
-            "a value is larger than at the bounds of the plan (value, shape)", value.name, to_string(shape));
-    return {address(id), value.type.dtype, shape};
-  };
-  const auto input_behind = [&](ValueId id) -> std::optional<size_t> {
-    if (id == kNoValue || plan_->buffers[static_cast<size_t>(id)].placement != Placement::kInput) return std::nullopt;
-    return static_cast<size_t>(std::ranges::find(graph.inputs, plan_->buffers[static_cast<size_t>(id)].root) -
-                               graph.inputs.begin());
-  };
-  const auto offset = [&](ValueId id) { return plan_->buffers[static_cast<size_t>(id)].offset; };
-  const auto add = [&](std::vector<ConstTensorView>& list, ValueId id) {
-    list.push_back(view(id));
-    if (const auto input = input_behind(id)) binding->patches.push_back({&list, list.size() - 1, *input, offset(id)});
-  };
-  const auto add_output = [&](ValueId id) {
-    binding->outputs.push_back(view(id));
-    if (const auto input = input_behind(id)) binding->output_patches.push_back({binding->outputs.size() - 1, *input, offset(id)});
-  };
-  for (const Step& step : plan_->steps) {
-    const Node& node = graph.nodes[static_cast<size_t>(step.node)];
-    binding->steps.push_back({binding->inputs.size(), node.inputs.size(), binding->outputs.size(), node.outputs.size()});
-    for (ValueId id : node.inputs) add(binding->inputs, id);
-    for (ValueId id : node.outputs) add_output(id);
-  }
-  for (ValueId id : graph.outputs) add(binding->results, id);
-  return binding;
+// What another plan of the job, or somebody else, did to the states since the last run.
+void Executor::bring_states() {
+  for (ValueId id : device_states_) states_->on_device(plan_->graph.value(id).name, lane_->device());
+  if (states_->uses_device())
+    for (ValueId id : host_states_) states_->find(plan_->graph.value(id).name);
 }
 
 std::span<const ConstTensorView> Executor::run(std::span<const ConstTensorView> inputs) {
-  Binding& binding = bind(inputs);
-  for (const Binding::Patch& patch : binding.patches) (*patch.list)[patch.at].data = inputs[patch.input].data + patch.offset;
-  for (const Binding::OutputPatch& patch : binding.output_patches)
-    binding.outputs[patch.at].data = const_cast<std::byte*>(inputs[patch.input].data) + patch.offset;
-  const KernelContext context{.threads = plan_->options.threads,
-                              .communicator = options_.communicator,
-                              .workspace = {workspace_.view().data, static_cast<size_t>(plan_->workspace_bytes)}};
-  for (size_t s = 0; s < plan_->steps.size(); ++s) {
-    const Step& step = plan_->steps[s];
-    if (!step.kernel.run) continue;
-    const Binding::StepViews& views = binding.steps[s];
-    const Inputs step_inputs(binding.inputs.data() + views.first_input, views.input_count);
-    const Outputs step_outputs(binding.outputs.data() + views.first_output, views.output_count);
-    if (options_.profiler) [[unlikely]] {
-      const auto span = options_.profiler->measure(plan_->graph.nodes[static_cast<size_t>(step.node)]);
-      step.kernel.run(context, step_inputs, step_outputs);
-    } else {
-      step.kernel.run(context, step_inputs, step_outputs);
+  start(inputs);
+  return finish();
+}
+
+void Executor::start(std::span<const ConstTensorView> inputs) {
+  prefetch(inputs);
+  start();
+}
+
+void Executor::prefetch(std::span<const ConstTensorView> inputs) {
+  next_ = nullptr;
+  const size_t slot = lane_ ? 1 - slot_ : 0;
+  Binding& binding = bind(inputs, slot);
+  if (lane_) lane_->feed(slot, inputs);
+  next_inputs_.assign(inputs.begin(), inputs.end());
+  next_ = &binding;
+}
+
+void Executor::start() {
+  ensure(next_ != nullptr && running_ == nullptr, "start() without inputs, or while a run is under way");
+  Binding& binding = *std::exchange(next_, nullptr);
+  binding.patch(next_inputs_);
+  bring_states();
+  if (lane_) {
+    slot_ = binding.feed_slot;
+    lane_->wait_for_feed(slot_);
+  }
+  execute(binding);
+  running_ = &binding;
+}
+
+std::span<const ConstTensorView> Executor::finish() {
+  ensure(running_ != nullptr, "finish() without a run");
+  Binding& binding = *std::exchange(running_, nullptr);
+  if (lane_) {
+    lane_->stream().synchronize();
+    device_is_busy_ = false;
+    for (ValueId id : replaced_states_) states_->replaced_on_device(plan_->graph.value(id).name);
+  }
+  ++binding.runs;
+  return binding.results;
+}
+
+void Executor::execute(Binding& binding) {
+  for (size_t segment = 0; segment < segments_.size(); ++segment) run_segment(binding, segment);
+}
+
+void Executor::run_segment(Binding& binding, size_t segment) {
+  const Segment& range = segments_[segment];
+  if (!range.on_device) {
+    if (device_is_busy_) lane_->stream().synchronize();  // what was copied to the host has arrived
+    device_is_busy_ = false;
+    return run_steps(binding, range);
+  }
+  device_is_busy_ = true;
+  // The first run makes library handles and chooses algorithms, which capture does not allow.
+  if (options_.capture && !options_.profiler && not_captured_.empty() && binding.runs > 0) return launch_captured(binding, segment);
+  run_steps(binding, range);
+}
+
+void Executor::launch_captured(Binding& binding, size_t segment) {
+  std::unique_ptr<CapturedGraph>& graph = binding.captured[segment];
+  Stream& stream = lane_->stream();
+  if (!graph) {
+    stream.begin_capture();
+    try {
+      run_steps(binding, segments_[segment]);
+      graph = stream.end_capture();
+    } catch (const Error& error) {
+      stream.abandon_capture();
+      not_captured_ = error.what();
+      return run_steps(binding, segments_[segment]);
     }
   }
-  return binding.results;
+  stream.launch(*graph);
+}
+
+void Executor::run_steps(Binding& binding, const Segment& segment) {
+  for (size_t s = segment.first; s < segment.last; ++s) {
+    const Step& step = plan_->steps[s];
+    if (step.kind == StepKind::kView || step.kind == StepKind::kFeed) continue;
+    if (!options_.profiler) [[likely]] {
+      run_step(binding, s);
+      continue;
+    }
+    const auto span = options_.profiler->measure(plan_->graph.nodes[static_cast<size_t>(step.node)]);
+    run_step(binding, s);
+    if (segment.on_device) lane_->stream().synchronize();
+  }
+}
+
+void Executor::run_step(Binding& binding, size_t s) {
+  const Step& step = plan_->steps[s];
+  const Inputs inputs = binding.step_inputs(s);
+  const Outputs outputs = binding.step_outputs(s);
+  switch (step.kind) {
+    case StepKind::kHost:
+      return step.kernel.run({.threads = plan_->options.threads,
+                              .communicator = options_.communicator,
+                              .workspace = {workspace_.view().data, workspace_.bytes()}},
+                             inputs, outputs);
+    case StepKind::kDevice:
+      return step.kernel.run(
+          {.cuda = lane_->session(), .communicator = options_.communicator, .workspace = lane_->workspace()}, inputs, outputs);
+    case StepKind::kCopyToDevice:
+      if (inputs[0].bytes()) lane_->stream().copy_to_device(outputs[0].data, inputs[0].data, inputs[0].bytes());
+      return;
+    case StepKind::kCopyToHost:
+      if (inputs[0].bytes()) lane_->stream().copy_to_host(outputs[0].data, inputs[0].data, inputs[0].bytes());
+      return;
+    case StepKind::kView:
+    case StepKind::kFeed: return;
+  }
+}
+
+std::string Executor::capture_report() const {
+  if (!lane_) return "not captured: it runs on the CPU";
+  if (!options_.capture) return "not captured: capture is off";
+  if (options_.profiler) return "not captured: it is profiled";
+  if (!not_captured_.empty()) return "not captured: " + not_captured_;
+  int64_t graphs = 0, nodes = 0;
+  for (const auto& binding : bindings_)
+    for (const auto& graph : binding->captured)
+      if (graph) {
+        ++graphs;
+        nodes += graph->nodes();
+      }
+  if (graphs == 0) return "not captured yet: the second run with the same shapes is";
+  return "captured: " + std::to_string(graphs) + (graphs == 1 ? " graph, " : " graphs, ") + std::to_string(nodes) + " nodes";
 }
 
 }  // namespace tandem

@@ -1,43 +1,37 @@
-// Runs a Plan on the calling thread (and its OpenMP team). One executor a lane; not thread-safe.
+// Runs a Plan: on the calling thread and its OpenMP team, or on a GPU. One executor a lane; not thread-safe.
 //
-// Shapes are bound when an input shape is first seen and kept; a run with shapes seen before allocates nothing.
+// Shapes are bound when an input shape is first seen and kept; a run with shapes seen before allocates nothing. On a GPU the second run with
+// the same shapes is captured, and later ones replay it: one launch for each stretch of work between steps on the CPU.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "runtime/plan/plan.h"
+#include "runtime/exec/binding.h"
+#include "runtime/exec/device_lane.h"
+#include "runtime/exec/state_store.h"
 
 namespace tandem {
 
 class Communicator;
 class Profiler;
 
-// The tensors that live from run to run, shared by the plans of one training job (by name).
-class StateStore {
- public:
-  // The state of that name; made as a copy of `initial` if there is none yet. Throws InvalidArgument if it is there with another
-  // type or shape.
-  Tensor& get_or_add(const std::string& name, const Tensor& initial);
-  Tensor* find(std::string_view name);
-  std::map<std::string, Tensor, std::less<>>& all() { return states_; }
-
- private:
-  std::map<std::string, Tensor, std::less<>> states_;
-};
-
 struct ExecutorOptions {
   std::shared_ptr<StateStore> states = {};  // null: a store of its own
   Communicator* communicator = nullptr;     // for graphs with collectives
-  Profiler* profiler = nullptr;
+  Profiler* profiler = nullptr;             // on a GPU each step is then waited for, and nothing is captured
+  // For plans on a GPU.
+  std::shared_ptr<Device> device = {};
+  std::shared_ptr<const DeviceConstants> constants = {};  // of this plan on that device; null: brought there for this executor
+  bool fast_math = false;                                 // TF32 may be used for f32 products
+  bool capture = true;
 };
 
 class Executor {
  public:
+  // Throws InvalidArgument for a plan on a GPU without a device, OutOfMemory if the device lacks the memory.
   explicit Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options = {});
   ~Executor();
 
@@ -46,19 +40,51 @@ class Executor {
 
   // `inputs` in the order of graph.inputs. The outputs, in the order of graph.outputs, are views into the executor's memory, the
   // inputs or the constants, and stand until the next run. Throws InvalidArgument naming the input for a wrong type, rank or
-  // dimension, and for a dimension over its bound; the states are then unchanged.
+  // dimension, and for a dimension over its bound; the states are then unchanged. Throws Device if the GPU fails: then this executor
+  // can run no more, and what the states hold is that of the last run that ended well.
   std::span<const ConstTensorView> run(std::span<const ConstTensorView> inputs);
 
+  // run() in pieces, so that the next inputs travel while the GPU works:
+  //   start(a);  loop { prefetch(b);  use(finish());  start(); }
+  void start(std::span<const ConstTensorView> inputs);
+  // The next start() takes these. They must stay as they are until then.
+  void prefetch(std::span<const ConstTensorView> inputs);
+  void start();
+  std::span<const ConstTensorView> finish();
+
+  // What a user wants to know of capture: "captured: 2 graphs, 31 nodes", or why not.
+  std::string capture_report() const;
+
  private:
-  struct Binding;  // all views for one set of input shapes
-  Binding& bind(std::span<const ConstTensorView> inputs);
-  std::unique_ptr<Binding> make_binding(std::span<const ConstTensorView> inputs);
+  // Steps [first, last) that run on one side without waiting for the other.
+  struct Segment {
+    size_t first, last;
+    bool on_device;
+  };
+  Memories memories(size_t slot);
+  Binding& bind(std::span<const ConstTensorView> inputs, size_t slot);
+  void find_segments();
+  void execute(Binding& binding);
+  void run_segment(Binding& binding, size_t segment);
+  void run_steps(Binding& binding, const Segment& segment);
+  void run_step(Binding& binding, size_t s);
+  void launch_captured(Binding& binding, size_t segment);
+  void bring_states();
 
   std::shared_ptr<const Plan> plan_;
   std::shared_ptr<StateStore> states_;
   ExecutorOptions options_;
+  std::unique_ptr<DeviceLane> lane_;  // null: on the CPU
   Tensor arena_, workspace_;
   std::vector<std::unique_ptr<Binding>> bindings_;
+  std::vector<Segment> segments_;
+  std::vector<ValueId> device_states_, replaced_states_;
+  std::vector<ValueId> host_states_;
+  Binding *next_ = nullptr, *running_ = nullptr;
+  std::vector<ConstTensorView> next_inputs_;
+  size_t slot_ = 0;  // of the run now under way, or the last one
+  bool device_is_busy_ = false;
+  std::string not_captured_;  // why
 };
 
 }  // namespace tandem

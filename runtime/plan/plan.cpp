@@ -39,48 +39,130 @@ std::vector<Shape> shapes_at_bounds(const Plan& plan) {
   return concrete_shapes(plan.graph, inputs);
 }
 
+// Where each storage begins in the arena, or the feed buffer, of its space.
+class StorageOffsets {
+ public:
+  StorageOffsets(Plan& plan, const StorageMap& map) : plan_(plan), map_(map), offsets_(map.storages.size()) {
+    for (Space space : {Space::kHost, Space::kDevice}) {
+      pack_arena(space);
+      line_up_feeds(space);
+    }
+  }
+  int64_t of(int storage) const { return offsets_[static_cast<size_t>(storage)]; }
+
+ private:
+  Space space_of(const Storage& storage) const { return plan_.placement.values[static_cast<size_t>(storage.owner)]; }
+  MemoryPlan& memory(Space space) { return space == Space::kHost ? plan_.host : plan_.device; }
+
+  void pack_arena(Space space) {
+    std::vector<Block> blocks;
+    std::vector<size_t> storages;
+    for (size_t s = 0; s < map_.storages.size(); ++s) {
+      const Storage& storage = map_.storages[s];
+      if (space_of(storage) != space) continue;
+      if (storage.placement == Placement::kConstant) memory(space).constants += storage.bytes;
+      if (storage.placement == Placement::kState) memory(space).states += storage.bytes;
+      if (storage.placement != Placement::kArena) continue;
+      blocks.push_back({storage.bytes, storage.first, storage.last});
+      storages.push_back(s);
+    }
+    const Packing packing = pack(blocks);
+    for (size_t b = 0; b < blocks.size(); ++b) offsets_[storages[b]] = packing.offsets[b];
+    memory(space).arena = packing.bytes;
+    memory(space).lower_bound = lower_bound(blocks);
+  }
+
+  // One after the other; the host has a pinned buffer of the same layout.
+  void line_up_feeds(Space space) {
+    if (space == Space::kHost) return;
+    for (size_t s = 0; s < map_.storages.size(); ++s) {
+      if (map_.storages[s].placement != Placement::kFeed) continue;
+      offsets_[s] = plan_.device.feeds;
+      plan_.device.feeds += round_up(map_.storages[s].bytes, kFeedAlignment);
+    }
+    plan_.host.feeds = plan_.device.feeds;
+  }
+
+  static constexpr int64_t kFeedAlignment = 256;
+  Plan& plan_;
+  const StorageMap& map_;
+  std::vector<int64_t> offsets_;
+};
+
 void plan_memory(Plan& plan) {
   const StorageMap map = assign_storage(plan.graph, plan.shapes);
-  std::vector<Block> blocks;
-  std::vector<size_t> block_of(map.storages.size());
-  for (size_t s = 0; s < map.storages.size(); ++s) {
-    const Storage& storage = map.storages[s];
-    if (storage.placement == Placement::kConstant) plan.constant_bytes += storage.bytes;
-    if (storage.placement == Placement::kState) plan.state_bytes += storage.bytes;
-    if (storage.placement != Placement::kArena) continue;
-    block_of[s] = blocks.size();
-    blocks.push_back({storage.bytes, storage.first, storage.last});
-  }
-  const Packing packing = pack(blocks);
-  plan.arena_bytes = packing.bytes;
-  plan.lower_bound_bytes = lower_bound(blocks);
+  const StorageOffsets offsets(plan, map);
   plan.buffers.resize(plan.graph.values.size());
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
     const auto [s, offset] = map.places[i];
     if (s < 0) continue;
     const Storage& storage = map.storages[static_cast<size_t>(s)];
-    const int64_t base = storage.placement == Placement::kArena ? packing.offsets[block_of[static_cast<size_t>(s)]] : 0;
     const auto bytes = plan.shapes[i].elements() * static_cast<int64_t>(size_of(plan.graph.values[i].type.dtype));
-    plan.buffers[i] = {storage.placement, storage.owner, base + offset, bytes, storage.first, storage.last};
+    plan.buffers[i] = {storage.placement, plan.placement.values[i], storage.owner, offsets.of(s) + offset, bytes,
+                       storage.first, storage.last};
   }
 }
 
-bool is_view(const Node& node) {
-  return node.def->cpu == nullptr && !node.def->aliases.empty() && node.def->aliases[0].kind == AliasKind::kView;
+void place(Plan& plan) {
+  plan.placement = plan.on_device() ? place_on_device(plan.graph) : place_on_host(plan.graph);
+  if (!plan.options.strict_device || plan.placement.without_twin.empty()) return;
+  std::string names;
+  for (const std::string& name : plan.placement.without_twin) names += (names.empty() ? "" : ", ") + name;
+  fail(ErrorCode::kInvalidArgument, "ops that would run on the CPU, which a strict device forbids: " + names);
+}
+
+StepKind kind_of(const Plan& plan, size_t n) {
+  const Node& node = plan.graph.nodes[n];
+  if (is_view(node)) return StepKind::kView;
+  if (!plan.on_device()) return StepKind::kHost;
+  if (is_feed(plan.graph, node)) return StepKind::kFeed;
+  if (is_copy_to_device(node)) return StepKind::kCopyToDevice;
+  if (is_copy_to_host(node)) return StepKind::kCopyToHost;
+  return plan.placement.nodes[n] == Space::kHost ? StepKind::kHost : StepKind::kDevice;
+}
+
+// The CPU converts 16-bit floats; it does not compute with them.
+void refuse_halves(const Graph& graph, const Node& node) {
+  const auto is_half = [&](ValueId id) {
+    const DType dtype = id == kNoValue ? DType::kUndefined : graph.value(id).type.dtype;
+    return dtype == DType::kF16 || dtype == DType::kBF16;
+  };
+  if (node.def->name == "Cast" || is_copy_to_device(node) || is_copy_to_host(node)) return;
+  require(std::ranges::none_of(node.inputs, is_half) && std::ranges::none_of(node.outputs, is_half),
+          "the CPU does not compute in f16 or bf16: run this graph on a GPU, or in f32 (op, node)", node.def->name, node.name);
 }
 
 void bind_kernels(Plan& plan) {
   for (size_t n = 0; n < plan.graph.nodes.size(); ++n) {
     const Node& node = plan.graph.nodes[n];
-    Step step{static_cast<int>(n), {}};
-    if (!is_view(node)) {
+    Step step{static_cast<int>(n), kind_of(plan, n), {}};
+    const BindContext context(plan.graph, node, plan.shapes, plan.options.threads);
+    if (step.kind == StepKind::kHost) {
       require(node.def->cpu != nullptr, "an op has no CPU kernel (op, node)", node.def->name, node.name);
-      step.kernel = node.def->cpu(BindContext(plan.graph, node, plan.shapes, plan.options.threads));
-      plan.workspace_bytes = std::max(plan.workspace_bytes, static_cast<int64_t>(step.kernel.workspace));
-      plan.constant_bytes += static_cast<int64_t>(step.kernel.constant_bytes);
+      refuse_halves(plan.graph, node);
+      step.kernel = node.def->cpu(context);
+    } else if (step.kind == StepKind::kDevice) {
+      step.kernel = node.def->cuda(context);
     }
+    MemoryPlan& memory = step.kind == StepKind::kDevice ? plan.device : plan.host;
+    memory.workspace = std::max(memory.workspace, static_cast<int64_t>(step.kernel.workspace));
+    memory.constants += static_cast<int64_t>(step.kernel.constant_bytes);
     plan.steps.push_back(std::move(step));
   }
+}
+
+void refuse_over(const Plan& plan, const MemoryPlan& memory, int64_t limit, std::string_view where) {
+  if (memory.total() > limit)
+    fail(ErrorCode::kOutOfMemory,
+         fmt::format("the plan of '{}' needs {} bytes of {} memory (arena {}, workspace {}, constants {}, states {}, feeds 2 x {}); the "
+                     "limit is {}",
+                     plan.graph.name, memory.total(), where, memory.arena, memory.workspace, memory.constants, memory.states,
+                     memory.feeds, limit));
+}
+
+void refuse_over_limits(const Plan& plan) {
+  refuse_over(plan, plan.host, plan.options.memory_limit, "host");
+  refuse_over(plan, plan.device, plan.options.device_memory_limit, "GPU");
 }
 
 }  // namespace
@@ -91,18 +173,12 @@ std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   plan->graph = std::move(graph);
   plan->options = options;
   bind_symbols(*plan);
+  place(*plan);
   plan->shapes = shapes_at_bounds(*plan);
   plan_memory(*plan);
-  const auto refuse_over_limit = [&] {
-    if (plan->peak_bytes() > options.memory_limit)
-      fail(ErrorCode::kOutOfMemory,
-           fmt::format("the plan of '{}' needs {} bytes (arena {}, workspace {}, constants {}, states {}); the limit is {}",
-                       plan->graph.name, plan->peak_bytes(), plan->arena_bytes, plan->workspace_bytes, plan->constant_bytes,
-                       plan->state_bytes, options.memory_limit));
-  };
-  refuse_over_limit();  // before weights are packed
+  refuse_over_limits(*plan);  // before weights are packed
   bind_kernels(*plan);
-  refuse_over_limit();
+  refuse_over_limits(*plan);
   return plan;
 }
 

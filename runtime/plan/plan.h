@@ -11,6 +11,7 @@
 
 #include "runtime/graph/graph.h"
 #include "runtime/graph/op_def.h"
+#include "runtime/plan/device_placement.h"
 
 namespace tandem {
 
@@ -19,6 +20,9 @@ struct PlanOptions {
   std::map<std::string, int64_t, std::less<>> bounds = {};  // symbol -> largest value
   int64_t default_bound = 64;                               // for symbols not named above
   int64_t memory_limit = INT64_MAX;                         // bytes; more is refused before anything is allocated
+  Space target = Space::kHost;                              // kDevice: on a GPU, where ops have CUDA twins
+  bool strict_device = false;                               // refuse a graph of which any op would run on the CPU
+  int64_t device_memory_limit = INT64_MAX;                  // bytes of the GPU's memory
 };
 
 // Where a value lives.
@@ -28,19 +32,42 @@ enum class Placement : uint8_t {
   kConstant,  // the graph's constant
   kState,     // the executor's state store
   kArena,     // the executor's arena, at `offset`
+  kFeed,      // an input of the graph on the GPU: the executor's feed buffer, at `offset`
 };
 
 struct BufferPlan {
   Placement placement = Placement::kNone;
+  Space space = Space::kHost;
   ValueId root = kNoValue;  // kInput, kConstant, kState: the value whose memory this is (itself, or the one it is a view of)
   int64_t offset = 0;       // bytes from the start of the arena (kArena) or of the root
   int64_t bytes = 0;        // at the bounds
   int first = 0, last = 0;  // steps between which the buffer is alive, inclusive
 };
 
+enum class StepKind : uint8_t {
+  kView,          // nothing to do
+  kHost,          // a kernel on the CPU
+  kDevice,        // a kernel on the GPU
+  kFeed,          // an input goes to the GPU, ahead of the run
+  kCopyToDevice,
+  kCopyToHost,
+};
+
 struct Step {
-  int node = 0;        // index into graph.nodes
-  BoundKernel kernel;  // empty run: nothing to do (a view)
+  int node = 0;  // index into graph.nodes
+  StepKind kind = StepKind::kView;
+  BoundKernel kernel;  // of kHost and kDevice
+};
+
+// Bytes that a run holds in one memory.
+struct MemoryPlan {
+  int64_t arena = 0;        // activations: the peak of the offset packing
+  int64_t lower_bound = 0;  // the most activations that are alive at any one step
+  int64_t workspace = 0;
+  int64_t constants = 0;    // constants plus what kernels packed of them
+  int64_t states = 0;
+  int64_t feeds = 0;        // inputs on their way to the GPU: one of the two buffers that take turns
+  int64_t total() const { return arena + workspace + constants + states + 2 * feeds; }
 };
 
 class Plan {
@@ -51,17 +78,15 @@ class Plan {
   std::vector<Shape> shapes;                           // at the bounds, indexed by ValueId
   std::vector<BufferPlan> buffers;                     // indexed by ValueId
   std::vector<Step> steps;                             // in the order of graph.nodes
-  int64_t arena_bytes = 0;                             // activations: the peak of the offset packing
-  int64_t lower_bound_bytes = 0;                       // the most that is alive at any one step
-  int64_t workspace_bytes = 0;
-  int64_t constant_bytes = 0;  // constants plus what kernels packed of them
-  int64_t state_bytes = 0;
-  // Everything a run holds: arena, workspace, constants, states.
-  int64_t peak_bytes() const { return arena_bytes + workspace_bytes + constant_bytes + state_bytes; }
+  DevicePlacement placement;                           // where nodes run and values lie
+  MemoryPlan host, device;                             // host memory of a plan for a GPU is pinned
+  // Everything a run holds in host memory.
+  int64_t peak_bytes() const { return host.total(); }
+  bool on_device() const { return options.target == Space::kDevice; }
 };
 
-// Throws InvalidArgument for a graph that cannot run (an op without a kernel, a shape that stays unknown at the bounds) and
-// OutOfMemory with figures when peak_bytes() would exceed the limit.
+// Throws InvalidArgument for a graph that cannot run (an op without a kernel, a shape that stays unknown at the bounds, with strict_device
+// an op that would run on the CPU: all of them are named) and OutOfMemory with figures when a limit would be exceeded.
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options);
 
 // The schedule as a table: step, op, output, bytes, offset, lifetime; then the sums.

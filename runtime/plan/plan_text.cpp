@@ -12,6 +12,46 @@ std::string_view place_name(Placement placement) {
     case Placement::kConstant: return "constant";
     case Placement::kState: return "state";
     case Placement::kArena: return "arena";
+    case Placement::kFeed: return "feed";
+  }
+  return "-";
+}
+
+std::string memory_text(const MemoryPlan& memory, std::string_view where) {
+  const auto share = memory.lower_bound ? 100.0 * static_cast<double>(memory.arena) / static_cast<double>(memory.lower_bound) : 100.0;
+  std::string text = fmt::format("arena{}      {:>14} bytes ({:.1f}% of the {} that are alive at once)\n", where, memory.arena, share,
+                                 memory.lower_bound);
+  text += fmt::format("workspace{0}  {1:>14} bytes\nconstants{0}  {2:>14} bytes\nstates{0}     {3:>14} bytes\n", where, memory.workspace,
+                      memory.constants, memory.states);
+  if (memory.feeds) text += fmt::format("feeds{}      {:>14} bytes, twice\n", where, memory.feeds);
+  return text + fmt::format("peak bytes{} {:>14}\n", where, memory.total());
+}
+
+// What crosses between the memories in one run.
+std::string traffic_text(const Plan& plan) {
+  int64_t to_device = 0, to_host = 0, steps[2] = {0, 0};
+  for (const Step& step : plan.steps) {
+    const Node& node = plan.graph.nodes[static_cast<size_t>(step.node)];
+    const int64_t bytes = node.outputs.empty() || node.outputs[0] == kNoValue ? 0 : plan.buffers[static_cast<size_t>(node.outputs[0])].bytes;
+    if (step.kind == StepKind::kFeed || step.kind == StepKind::kCopyToDevice) to_device += bytes;
+    if (step.kind == StepKind::kCopyToHost) to_host += bytes;
+    if (step.kind == StepKind::kHost) ++steps[0];
+    if (step.kind == StepKind::kDevice) ++steps[1];
+  }
+  std::string text = fmt::format("{} steps on the GPU, {} on the CPU; copied in one run: {} bytes to the GPU, {} bytes back\n", steps[1],
+                                 steps[0], to_device, to_host);
+  for (const std::string& name : plan.placement.without_twin) text += fmt::format("on the CPU for want of a CUDA kernel: {}\n", name);
+  return text;
+}
+
+std::string_view side_name(StepKind kind) {
+  switch (kind) {
+    case StepKind::kView: return "view";
+    case StepKind::kHost: return "cpu";
+    case StepKind::kDevice: return "cuda";
+    case StepKind::kFeed:
+    case StepKind::kCopyToDevice: return "to gpu";
+    case StepKind::kCopyToHost: return "to cpu";
   }
   return "-";
 }
@@ -21,7 +61,7 @@ std::string_view place_name(Placement placement) {
 std::string to_text(const Plan& plan) {
   std::string text = fmt::format("plan of {}: {} steps, {} threads", plan.graph.name, plan.steps.size(), plan.options.threads);
   for (const auto& [symbol, bound] : plan.bounds) text += fmt::format(", {} <= {}", symbol, bound);
-  text += fmt::format("\n{:>5}  {:<28} {:<40} {:>12} {:>9} {:>12} {:>11}\n", "step", "op", "output", "bytes", "where", "offset",
+  text += fmt::format("\n{:>5}  {:<6} {:<28} {:<40} {:>12} {:>9} {:>12} {:>11}\n", "step", "on", "op", "output", "bytes", "where", "offset",
                       "alive");
   for (size_t n = 0; n < plan.steps.size(); ++n) {
     const Node& node = plan.graph.nodes[n];
@@ -29,19 +69,13 @@ std::string to_text(const Plan& plan) {
       if (id == kNoValue) continue;
       const BufferPlan& buffer = plan.buffers[static_cast<size_t>(id)];
       const std::string op = (node.def->domain.empty() ? "" : std::string(node.def->domain) + ".") + std::string(node.def->name);
-      text += fmt::format("{:>5}  {:<28} {:<40} {:>12} {:>9} {:>12} {:>5}-{:<5}\n", n, op,
+      text += fmt::format("{:>5}  {:<6} {:<28} {:<40} {:>12} {:>9} {:>12} {:>5}-{:<5}\n", n, side_name(plan.steps[n].kind), op,
                           plan.graph.value(id).name + " " + to_string(plan.shapes[static_cast<size_t>(id)]), buffer.bytes,
                           place_name(buffer.placement), buffer.offset, buffer.first, buffer.last);
     }
   }
-  const auto share = plan.lower_bound_bytes
-                         ? 100.0 * static_cast<double>(plan.arena_bytes) / static_cast<double>(plan.lower_bound_bytes)
-                         : 100.0;
-  text += fmt::format("arena      {:>14} bytes ({:.1f}% of the {} that are alive at once)\n", plan.arena_bytes, share,
-                      plan.lower_bound_bytes);
-  text += fmt::format("workspace  {:>14} bytes\nconstants  {:>14} bytes\nstates     {:>14} bytes\npeak bytes {:>14}\n",
-                      plan.workspace_bytes, plan.constant_bytes, plan.state_bytes, plan.peak_bytes());
-  return text;
+  if (!plan.on_device()) return text + memory_text(plan.host, "");
+  return text + traffic_text(plan) + "GPU\n" + memory_text(plan.device, "") + "host, pinned\n" + memory_text(plan.host, "");
 }
 
 }  // namespace tandem

@@ -68,6 +68,7 @@ class StorageAssignment {
         const int maker = producers_[static_cast<size_t>(id)];
         if (maker < 0 || graph_.nodes[static_cast<size_t>(maker)].def->cpu == nullptr) continue;
         const Node& made_by = graph_.nodes[static_cast<size_t>(maker)];
+        if (is_feed(graph_, made_by)) continue;
         const auto output = static_cast<int>(std::ranges::find(made_by.outputs, id) - made_by.outputs.begin());
         if (alias_of(made_by, output, AliasKind::kMust) || alias_of(made_by, output, AliasKind::kView)) continue;
         const int64_t offset = node.def->placement_offset_bytes(graph_, node, static_cast<int>(i));
@@ -103,6 +104,10 @@ class StorageAssignment {
     if (const Alias* must = alias_of(node, output, AliasKind::kMust)) return share_input(node, id, must->input, 0);
     if (const Alias* view = alias_of(node, output, AliasKind::kView))
       return share_input(node, id, view->input, node.def->view_offset_bytes ? node.def->view_offset_bytes(graph_, node) : 0);
+    if (is_feed(graph_, node)) {
+      place(id) = {new_storage(id, Placement::kFeed, n), 0};
+      return;
+    }
     if (const auto placed = placements_.find(id); placed != placements_.end()) {
       const ValueId pack = placed->second.pack;
       if (place(pack).storage < 0) place(pack) = {new_storage(pack, Placement::kArena, n), 0};

@@ -7,8 +7,7 @@
 
 namespace tandem {
 
-std::span<const ConstTensorView> run_feed(Executor& executor, const Feed& feed) {
-  const Graph& graph = executor.plan().graph;
+std::vector<ConstTensorView> inputs_of(const Graph& graph, const Feed& feed) {
   std::vector<ConstTensorView> inputs;
   for (ValueId id : graph.inputs) {
     const std::string& input = graph.value(id).name;
@@ -16,19 +15,33 @@ std::span<const ConstTensorView> run_feed(Executor& executor, const Feed& feed) 
     require(found != feed.end(), "no data for an input of the graph", input);
     inputs.push_back(found->second.view());
   }
-  return executor.run(inputs);
+  return inputs;
+}
+
+std::span<const ConstTensorView> run_feed(Executor& executor, const Feed& feed) {
+  return executor.run(inputs_of(executor.plan().graph, feed));
 }
 
 Trainer::Trainer(const Network& network, const StepConfig& config, const Options& options)
     : network_(network),
       config_(config),
       graphs_(build_step(network, config)),
-      rank_(options.communicator ? options.communicator->rank() : 0) {
+      rank_(options.communicator ? options.communicator->rank() : 0),
+      on_device_(options.device != nullptr) {
   const int world = options.communicator ? options.communicator->size() : 1;
   require(world == config.world_size, "the communicator has another number of ranks than the step was built for", world,
           config.world_size);
-  const PlanOptions plan{.threads = options.threads, .bounds = {}, .default_bound = options.micro_batch};
-  const ExecutorOptions shared{.states = states_, .communicator = options.communicator, .profiler = options.profiler};
+  const PlanOptions plan{.threads = options.threads,
+                         .bounds = {},
+                         .default_bound = options.micro_batch,
+                         .target = on_device_ ? Space::kDevice : Space::kHost,
+                         .strict_device = options.strict_device};
+  const ExecutorOptions shared{.states = states_,
+                               .communicator = options.communicator,
+                               .profiler = options.profiler,
+                               .device = options.device,
+                               .constants = {},
+                               .fast_math = options.fast_math};
   const auto executor = [&](const Graph& graph) { return std::make_unique<Executor>(make_plan(graph, plan), shared); };
   if (graphs_.first) first_ = executor(*graphs_.first);
   if (graphs_.middle) middle_ = executor(*graphs_.middle);
@@ -36,36 +49,63 @@ Trainer::Trainer(const Network& network, const StepConfig& config, const Options
   evaluate_ = executor(graphs_.evaluate);
 }
 
-std::span<const ConstTensorView> Trainer::run(Executor& executor, const Feed& feed, int64_t micro_batch) {
+// The graph that runs this micro-batch of a step.
+Executor& Trainer::executor_of(int64_t micro_batch) {
+  const int64_t m = micro_batch % config_.accumulate;
+  if (m + 1 == config_.accumulate) return *update_;
+  return m == 0 ? *first_ : *middle_;
+}
+
+void Trainer::prefetch(const std::function<const Feed&(int64_t)>& feed, int64_t micro_batch) {
+  Executor& executor = executor_of(micro_batch);
   const Graph& graph = executor.plan().graph;
+  micro_batch_.as<int64_t>()[0] = micro_batch;
   const bool counts = std::ranges::any_of(graph.inputs, [&](ValueId id) { return graph.value(id).name == "micro_batch"; });
-  if (!counts) return run_feed(executor, feed);
-  Feed counted = feed;
-  counted["micro_batch"] = Tensor::scalar<int64_t>(micro_batch);
-  return run_feed(executor, counted);
+  if (counts) {
+    Feed counted = feed(micro_batch);
+    counted["micro_batch"] = micro_batch_;
+    executor.prefetch(inputs_of(graph, counted));
+  } else {
+    executor.prefetch(inputs_of(graph, feed(micro_batch)));
+  }
+  prefetched_ = micro_batch;
 }
 
 Trainer::Step Trainer::step(const std::function<const Feed&(int64_t)>& feed) {
-  const int64_t first = (steps_done() * config_.world_size + rank_) * config_.accumulate;
+  const int64_t done = steps_done(), first = (done * config_.world_size + rank_) * config_.accumulate;
   Step step;
   for (int64_t m = 0; m < config_.accumulate; ++m) {
     const bool last = m + 1 == config_.accumulate;
-    const auto outputs = run(last ? *update_ : m == 0 ? *first_ : *middle_, feed(first + m), first + m);
+    Executor& executor = executor_of(first + m);
+    if (prefetched_ != first + m) prefetch(feed, first + m);
+    prefetched_ = -1;
+    executor.start();
+    if (on_device_) prefetch(feed, last ? first + config_.world_size * config_.accumulate : first + m + 1);
+    const auto outputs = executor.finish();
     const auto scalar = [&](size_t i) { return static_cast<double>(outputs[i].as<float>()[0]); };
     step.loss += scalar(0) / config_.accumulate;
     if (!last) continue;
     step.learning_rate = scalar(1);
     if (outputs.size() > 2) step.gradient_norm = scalar(2);
   }
+  steps_done_ = done + 1;
   return step;
 }
 
-int64_t Trainer::steps_done() const { return states_->find("step")->as<int64_t>()[0]; }
+int64_t Trainer::steps_done() {
+  if (steps_done_ < 0) steps_done_ = states_->read("step")->as<int64_t>()[0];
+  return steps_done_;
+}
+
+StateStore& Trainer::states() {
+  steps_done_ = -1;
+  return *states_;
+}
 
 Network Trainer::trained() const {
   Network network = network_;
   for (const Bucket& bucket : graphs_.buckets) {
-    const auto flat = std::as_const(*states_->find("parameters." + bucket.name)).as<float>();
+    const auto flat = states_->read("parameters." + bucket.name)->as<float>();
     for (const Bucket::Entry& entry : bucket.entries) {
       const ParameterInfo& parameter = graphs_.parameters[entry.parameter];
       Value& constant = network.graph.value(network.graph.find(parameter.name));
@@ -74,7 +114,7 @@ Network Trainer::trained() const {
     }
   }
   for (Value& value : network.graph.values)
-    if (const Tensor* statistic = states_->find(value.name + ".running"); statistic && value.kind == ValueKind::kConstant)
+    if (const Tensor* statistic = states_->read(value.name + ".running"); statistic && value.kind == ValueKind::kConstant)
       value.data = statistic->clone();
   return network;
 }

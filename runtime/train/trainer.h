@@ -21,6 +21,9 @@ class Trainer {
     int threads = 1;
     Communicator* communicator = nullptr;  // null: one rank
     Profiler* profiler = nullptr;
+    std::shared_ptr<Device> device = {};  // null: the CPU
+    bool strict_device = false;           // as in PlanOptions
+    bool fast_math = false;               // as in ExecutorOptions
   };
   struct Step {
     double loss = 0;  // mean over the micro-batches of this rank
@@ -31,11 +34,13 @@ class Trainer {
   Trainer(const Network& network, const StepConfig& config, const Options& options);
 
   // One optimizer step. `feed(m)` gives micro-batch number m of the whole run: in step s rank r reads the numbers
-  // (s * world + r) * accumulate + 0, 1, ... Throws what the kernels and the communicator throw.
+  // (s * world + r) * accumulate + 0, 1, ... On a GPU the one after the last of this step is asked for too, and travels while the GPU
+  // works. What a feed returns is used until the next call. Throws what the kernels and the communicator throw.
   Step step(const std::function<const Feed&(int64_t)>& feed);
 
-  int64_t steps_done() const;
-  StateStore& states() { return *states_; }
+  int64_t steps_done();
+  // Whoever asks may change them.
+  StateStore& states();
   const StepGraphs& graphs() const { return graphs_; }
   const Plan& update_plan() const { return update_->plan(); }
   // The network in inference form over the current parameters.
@@ -44,7 +49,8 @@ class Trainer {
   Network trained() const;
 
  private:
-  std::span<const ConstTensorView> run(Executor& executor, const Feed& feed, int64_t micro_batch);
+  Executor& executor_of(int64_t micro_batch);
+  void prefetch(const std::function<const Feed&(int64_t)>& feed, int64_t micro_batch);
 
   const Network network_;
   const StepConfig config_;
@@ -52,7 +58,14 @@ class Trainer {
   std::shared_ptr<StateStore> states_ = std::make_shared<StateStore>();
   std::unique_ptr<Executor> first_, middle_, update_, evaluate_;
   int rank_ = 0;
+  bool on_device_ = false;
+  int64_t prefetched_ = -1;       // the micro-batch that has been fed already
+  int64_t steps_done_ = -1;       // -1: to be read from the states
+  Tensor micro_batch_ = Tensor::scalar<int64_t>(0);
 };
+
+// The feed's tensors in the order of the graph's inputs. Throws InvalidArgument naming an input that the feed lacks.
+std::vector<ConstTensorView> inputs_of(const Graph& graph, const Feed& feed);
 
 // Runs a plan on named inputs; views as of Executor::run. Throws InvalidArgument naming an input that the feed lacks.
 std::span<const ConstTensorView> run_feed(Executor& executor, const Feed& feed);

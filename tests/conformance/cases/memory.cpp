@@ -12,6 +12,8 @@ void add_memory_cases(Cases& cases) {
                    .attributes = {{"offset", int64_t{1}}, {"shape", std::vector<int64_t>{2, 2}}},
                    .reference = fixed(f32({2, 2}, {2, 3, 4, 5}))});
   cases.push_back({.op = "tandem.Assign", .inputs = {f32({2}, {1, 2}), f32({2}, {3, 4})}, .reference = fixed(f32({2}, {3, 4}))});
+  for (const char* op : {"tandem.CopyToDevice", "tandem.CopyToHost"})
+    cases.push_back({.op = op, .inputs = {f32({2, 2}, {1, 2, 3, 4})}, .reference = each([](double x) { return x; })});
 }
 
 }  // namespace tandem::conformance

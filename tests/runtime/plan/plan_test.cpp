@@ -20,7 +20,7 @@ TEST(Plan, ElementwiseChainRunsInPlaceInOneBuffer) {
   for (int i = 0; i < 5; ++i) x = add(graph, "Relu", {x});
   graph.outputs = {x};
   const auto plan = make_plan(graph, {.default_bound = 8});
-  EXPECT_EQ(plan->arena_bytes, 8 * 16 * 4);
+  EXPECT_EQ(plan->host.arena, 8 * 16 * 4);
   EXPECT_EQ(buffer(*plan, first).offset, buffer(*plan, x).offset);
 }
 
@@ -32,7 +32,7 @@ TEST(Plan, AValueNeededLaterIsNotOverwritten) {
   graph.outputs = {add(graph, "Add", {a, b})};
   const auto plan = make_plan(graph, {.default_bound = 8});
   EXPECT_NE(buffer(*plan, a).offset, buffer(*plan, b).offset);
-  EXPECT_EQ(plan->arena_bytes, plan->lower_bound_bytes);
+  EXPECT_EQ(plan->host.arena, plan->host.lower_bound);
 }
 
 TEST(Plan, ViewsShareTheirSourceAndKeepItAlive) {
@@ -57,7 +57,7 @@ TEST(Plan, PackedValuesAreMadeInTheirPlace) {
   const auto plan = make_plan(graph, {});
   EXPECT_EQ(buffer(*plan, a).offset, buffer(*plan, packed).offset);
   EXPECT_EQ(buffer(*plan, b).offset, buffer(*plan, packed).offset + 64);
-  EXPECT_EQ(plan->arena_bytes, 128);
+  EXPECT_EQ(plan->host.arena, 128);
 }
 
 TEST(Plan, RefusesOverTheMemoryLimitWithFigures) {
@@ -78,7 +78,7 @@ TEST(Plan, BoundsOfSymbolsAreUsedAndPrinted) {
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", "length"});
   graph.outputs = {add(graph, "Exp", {x})};
   const auto plan = make_plan(graph, {.bounds = {{"batch", 2}, {"length", 32}}});
-  EXPECT_EQ(plan->arena_bytes, 256);
+  EXPECT_EQ(plan->host.arena, 256);
   EXPECT_THAT(to_text(*plan), HasSubstr("batch <= 2, length <= 32"));
   EXPECT_THAT(to_text(*plan), HasSubstr("peak bytes"));
 }
