@@ -79,13 +79,12 @@ class Placer {
     const bool has_text = std::ranges::any_of(node.inputs, text) || std::ranges::any_of(node.outputs, text);
     if (is_view(node)) {
       space = space_of_view(node);
+    } else if (is_shape_arithmetic(node) || only_reads_shapes(node)) {
+      space = Space::kHost;
     } else if (has_text || node.def->cuda == nullptr) {
       space = Space::kHost;
-      if (!only_reads_shapes(node))
-        placement_.without_twin.push_back(std::string(node.def->name) + (has_text && node.def->cuda ? " on text" : "") + " (node '" +
-                                          node.name + "')");
-    } else if (is_shape_arithmetic(node)) {
-      space = Space::kHost;
+      placement_.without_twin.push_back(std::string(node.def->name) + (has_text && node.def->cuda ? " on text" : "") + " (node '" +
+                                        node.name + "')");
     }
     spaces_.push_back(space);
     for (ValueId id : node.outputs)
@@ -94,6 +93,7 @@ class Placer {
 
   // Shape and Size: nothing of the tensor is read, so nothing is lost on the host.
   static bool only_reads_shapes(const Node& node) {
+    if (node.inputs.empty() || node.def->shape_inputs == 0) return false;
     for (size_t i = 0; i < node.inputs.size(); ++i)
       if (!in_set(node.def->shape_inputs, i)) return false;
     return true;
@@ -117,44 +117,38 @@ class Placer {
     }
   }
 
-  // The value as it is in `space`: itself, a copy already made, or a copy made now.
-  ValueId in_space(ValueId id, Space space, std::vector<Node>& nodes) {
-    const Value& value = graph_.value(id);
+  // The value as it is in `space`: itself, a copy already made, or a copy made now, as the next node.
+  ValueId in_space(ValueId id, Space space) {
     if (home(id) == space) return id;
     const auto [known, is_new] = crossed_.try_emplace({id, space}, kNoValue);
     if (!is_new) return known->second;
-    const std::string name = graph_.unique_name(value.name + (space == Space::kDevice ? ".on_device" : ".on_host"));
+    const Value value = graph_.value(id);
+    const std::string name = value.name + (space == Space::kDevice ? ".on_device" : ".on_host");
     if (value.kind == ValueKind::kConstant) {
-      known->second = graph_.add_constant(name, Tensor(value.data));
+      known->second = graph_.add_constant(name, value.data);
     } else {
       const OpDef& def = newest_op(space == Space::kDevice ? "CopyToDevice" : "CopyToHost", "tandem");
-      const TensorType type = value.type;
-      known->second = graph_.add_result(name);
-      graph_.value(known->second).type = type;
-      nodes.push_back({&def, name, {id}, {known->second}, {}});
+      known->second = graph_.add_node(def, {id}, 1, {}, name)[0];
       new_spaces_.push_back(Space::kDevice);  // done in the order of the GPU's work
     }
     homes_.resize(graph_.values.size(), space);
-    homes_[static_cast<size_t>(known->second)] = space;
     return known->second;
   }
 
   void insert_copies() {
     std::vector<Node> old = std::exchange(graph_.nodes, {});
-    std::vector<Node> nodes;
     for (size_t n = 0; n < old.size(); ++n) {
       Node node = std::move(old[n]);
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         const ValueId id = node.inputs[i];
         if (id == kNoValue || in_set(node.def->shape_inputs, i)) continue;
         if (is_view(node) && static_cast<int>(i) != node.def->aliases[0].input) continue;  // shapes and axes: read when planned
-        node.inputs[i] = in_space(id, in_set(node.def->host_inputs, i) ? Space::kHost : spaces_[n], nodes);
+        node.inputs[i] = in_space(id, in_set(node.def->host_inputs, i) ? Space::kHost : spaces_[n]);
       }
       new_spaces_.push_back(spaces_[n]);
-      nodes.push_back(std::move(node));
+      graph_.nodes.push_back(std::move(node));
     }
-    for (ValueId& id : graph_.outputs) id = in_space(id, Space::kHost, nodes);
-    graph_.nodes = std::move(nodes);
+    for (ValueId& id : graph_.outputs) id = in_space(id, Space::kHost);
     spaces_ = std::move(new_spaces_);
   }
 

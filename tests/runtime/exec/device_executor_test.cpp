@@ -1,0 +1,148 @@
+// The executor on a GPU, or on the emulator: the same results as on the CPU, from replayed graphs, with islands on the CPU and inputs that
+// travel ahead.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "runtime/exec/executor.h"
+#include "runtime/exec/profiler.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+using testing::add;
+using testing::constant;
+using ::testing::HasSubstr;
+
+Graph small_mlp() {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3});
+  const ValueId w = constant(graph, "w", {2, 3}, {1, 2, 3, -1, 0, 1});
+  const ValueId b = constant(graph, "b", {2}, {0.5f, -0.5f});
+  const ValueId h = add(graph, "Gemm", {x, w, b}, {{"transB", int64_t{1}}});
+  graph.outputs = {add(graph, "Softmax", {add(graph, "Relu", {h})}, {{"axis", int64_t{-1}}})};
+  return graph;
+}
+
+// Text becomes numbers on the CPU; a softmax on the GPU; both go on from there.
+Graph with_island() {
+  Graph graph;
+  graph.opsets = {{"", kOnnxOpset}, {"ai.onnx.ml", kOnnxMlOpset}};
+  const ValueId color = graph.add_input("color", DType::kString, {"batch", 4});
+  const ValueId size = graph.add_input("size", DType::kF32, {"batch", 4});
+  const ValueId code = add(graph, "LabelEncoder", {color},
+                           {{"keys_strings", std::vector<std::string>{"red", "green"}},
+                            {"values_floats", std::vector<float>{1, 2}},
+                            {"default_float", -1.0f}},
+                           "ai.onnx.ml");
+  const ValueId sum = add(graph, "Add", {code, size});
+  graph.outputs = {add(graph, "Softmax", {sum}, {{"axis", int64_t{1}}}), code};
+  return graph;
+}
+
+std::shared_ptr<const Plan> plan_for_gpu(Graph graph) {
+  return make_plan(std::move(graph), {.default_bound = 8, .target = Space::kDevice});
+}
+
+Tensor numbers(const Shape& shape, float start) {
+  Tensor tensor(DType::kF32, shape);
+  for (size_t i = 0; float& value : tensor.as<float>()) value = std::sin(start + static_cast<float>(i++));
+  return tensor;
+}
+
+Tensor colors(int64_t rows, int64_t shift) {
+  std::vector<std::string> words;
+  for (int64_t i = 0; i < rows * 4; ++i) words.push_back((i + shift) % 3 == 0 ? "red" : (i + shift) % 3 == 1 ? "green" : "blue");
+  return Tensor::strings({rows, 4}, std::span<const std::string>(words));
+}
+
+void expect_near(ConstTensorView gpu, ConstTensorView cpu) {
+  ASSERT_EQ(to_string(gpu.shape), to_string(cpu.shape));
+  for (size_t i = 0; i < cpu.as<float>().size(); ++i) ASSERT_NEAR(gpu.as<float>()[i], cpu.as<float>()[i], 1e-5) << "element " << i;
+}
+
+TEST(DeviceExecutor, EqualsTheCpuOverReplayedRuns) {
+  Executor gpu(plan_for_gpu(small_mlp()), {.device = open_cuda(0)});
+  Executor cpu(make_plan(small_mlp(), {.default_bound = 8}));
+  for (int run = 0; run < 5; ++run)
+    for (int64_t rows : {2, 8, 1}) {
+      const Tensor x = numbers({rows, 3}, static_cast<float>(run));
+      const ConstTensorView inputs[] = {x.view()};
+      expect_near(gpu.run(inputs)[0], cpu.run(inputs)[0]);
+    }
+  EXPECT_THAT(gpu.capture_report(), HasSubstr("captured: "));
+}
+
+TEST(DeviceExecutor, KeepsIslandsOnTheCpu) {
+  Executor gpu(plan_for_gpu(with_island()), {.device = open_cuda(0)});
+  Executor cpu(make_plan(with_island(), {.default_bound = 8}));
+  for (int64_t run = 0; run < 4; ++run) {
+    const Tensor color = colors(5, run), size = numbers({5, 4}, static_cast<float>(run));
+    const ConstTensorView inputs[] = {color.view(), size.view()};
+    const auto expected = cpu.run(inputs), actual = gpu.run(inputs);
+    for (size_t i = 0; i < expected.size(); ++i) expect_near(actual[i], expected[i]);
+  }
+}
+
+TEST(DeviceExecutor, TheNextInputsTravelWhileItRuns) {
+  Executor gpu(plan_for_gpu(small_mlp()), {.device = open_cuda(0)});
+  Executor cpu(make_plan(small_mlp(), {.default_bound = 8}));
+  Tensor given = numbers({4, 3}, 0);
+  const ConstTensorView inputs[] = {given.view()};
+  gpu.start(inputs);
+  for (int run = 1; run < 6; ++run) {
+    const Tensor now = given.clone();
+    std::ranges::copy(numbers({4, 3}, static_cast<float>(run)).as<float>(), given.as<float>().begin());
+    gpu.prefetch(inputs);
+    const ConstTensorView before[] = {now.view()};
+    expect_near(gpu.finish()[0], cpu.run(before)[0]);
+    gpu.start();
+  }
+}
+
+TEST(DeviceExecutor, StatesGoOnFromRunToRunAndComeBack) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {2});
+  const ValueId sum = graph.add_state("sum", Tensor::of<float>({2}, {1, 2}));
+  graph.outputs = {add(graph, "Assign", {sum, add(graph, "Add", {sum, x})}, {}, "tandem")};
+  Executor gpu(plan_for_gpu(std::move(graph)), {.device = open_cuda(0)});
+  const Tensor one = Tensor::of<float>({2}, {1, 10});
+  const ConstTensorView inputs[] = {one.view()};
+  for (int i = 0; i < 4; ++i) gpu.run(inputs);
+  EXPECT_THAT(gpu.states().read("sum")->as<float>(), ::testing::ElementsAre(5, 42));
+  gpu.states().find("sum")->as<float>()[0] = 100;  // as a checkpoint does
+  EXPECT_THAT(gpu.run(inputs)[0].as<float>(), ::testing::ElementsAre(101, 52));
+}
+
+TEST(DeviceExecutor, RefusesWrongInputsAndGoesOn) {
+  Executor gpu(plan_for_gpu(small_mlp()), {.device = open_cuda(0)});
+  const Tensor wide = numbers({2, 4}, 0), right = numbers({2, 3}, 0);
+  const ConstTensorView wrong[] = {wide.view()}, inputs[] = {right.view()};
+  EXPECT_THROW(gpu.run(wrong), Error);
+  EXPECT_EQ(gpu.run(inputs)[0].shape, (Shape{2, 2}));
+}
+
+TEST(DeviceExecutor, NeedsADevice) {
+  try {
+    Executor executor(plan_for_gpu(small_mlp()));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("needs a device"));
+  }
+}
+
+TEST(DeviceExecutor, ProfilesEachStep) {
+  Profiler profiler;
+  Executor gpu(plan_for_gpu(small_mlp()), {.profiler = &profiler, .device = open_cuda(0)});
+  const Tensor x = numbers({2, 3}, 0);
+  const ConstTensorView inputs[] = {x.view()};
+  gpu.run(inputs);
+  gpu.run(inputs);
+  EXPECT_FALSE(profiler.events().empty());
+  EXPECT_THAT(gpu.capture_report(), HasSubstr("profiled"));
+}
+
+}  // namespace
+}  // namespace tandem
