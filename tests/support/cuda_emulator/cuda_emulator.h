@@ -36,7 +36,7 @@
 
 namespace tandem::emulator {
 
-// Puts a kernel on a stream (cudart.cpp).
+// Puts a kernel on a stream (kernel_launch.cpp).
 void launch(const LaunchShape& shape, cudaStream_t stream, std::string_view kernel, std::function<void()> body);
 
 template <class T>
