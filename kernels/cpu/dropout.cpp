@@ -85,9 +85,9 @@ namespace tandem::cpu {
 
 HWY_EXPORT(dropout_any);
 
-void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key, uint64_t counter) {
+void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key, ConstTensorView counter) {
   simd::choose_targets();
-  HWY_DYNAMIC_DISPATCH(dropout_any)(context, x, y, ratio, key, counter);
+  HWY_DYNAMIC_DISPATCH(dropout_any)(context, x, y, ratio, key, static_cast<uint64_t>(counter.as<int64_t>()[0]));
 }
 
 }  // namespace tandem::cpu

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/cpu/simd/part-inl.h"
 #include "kernels/cpu/simd/row.h"
@@ -23,6 +24,8 @@ using simd::HWY_NAMESPACE::load_lanes;
 using simd::HWY_NAMESPACE::store_lanes;
 
 constexpr int64_t kChunk = 16 * 1024;  // elements: a multiple of every vector length
+
+double number_or_one(ConstTensorView scalar) { return scalar ? static_cast<double>(scalar.as<float>()[0]) : 1; }
 
 // Calls body(i, count) for each vector of [0, n), chunks shared by the threads.
 template <class T, class Body>
@@ -37,14 +40,14 @@ void for_each_vector(const KernelContext& context, int64_t n, Body body) {
 }
 
 template <class T>
-void sgd_of(const KernelContext& context, const SgdViews& views, double lr, double scale, const SgdOptions& options) {
+void sgd_of(const KernelContext& context, const SgdViews& views, const SgdOptions& options) {
   const hn::ScalableTag<T> d;
   const T* p = views.parameter.as<T>().data();
   const T* g = views.gradient.as<T>().data();
   const T* m = views.momentum ? views.momentum.as<T>().data() : nullptr;
   T* new_p = views.new_parameter.as<T>().data();
   T* new_m = views.new_momentum ? views.new_momentum.as<T>().data() : nullptr;
-  const T rate = static_cast<T>(lr), factor = static_cast<T>(scale), decay = static_cast<T>(options.weight_decay);
+  const T rate = static_cast<T>(number_or_one(views.lr)), factor = static_cast<T>(number_or_one(views.scale)), decay = static_cast<T>(options.weight_decay);
   const T momentum = static_cast<T>(options.momentum);
   for_each_vector<T>(context, views.parameter.elements(), [&](int64_t i, int64_t count) HWY_ATTR {
     const auto parameter = load_lanes(d, p + i, count);
@@ -61,8 +64,7 @@ void sgd_of(const KernelContext& context, const SgdViews& views, double lr, doub
 }
 
 template <class T>
-void adam_of(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step,
-             const AdamOptions& options) {
+void adam_of(const KernelContext& context, const AdamViews& views, const AdamOptions& options) {
   const hn::ScalableTag<T> d;
   const T* p = views.parameter.as<T>().data();
   const T* g = views.gradient.as<T>().data();
@@ -71,10 +73,10 @@ void adam_of(const KernelContext& context, const AdamViews& views, double lr, do
   T* new_p = views.new_parameter.as<T>().data();
   T* new_m = views.new_m.as<T>().data();
   T* new_v = views.new_v.as<T>().data();
-  const double t = static_cast<double>(step);
+  const double lr = number_or_one(views.lr), t = static_cast<double>(views.step.as<int64_t>()[0]);
   const T step_size = static_cast<T>(lr / (1 - std::pow(options.beta1, t)));
   const T root_correction = static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, t)));
-  const T epsilon = static_cast<T>(options.epsilon), factor = static_cast<T>(scale);
+  const T epsilon = static_cast<T>(options.epsilon), factor = static_cast<T>(number_or_one(views.scale));
   const T beta1 = static_cast<T>(options.beta1), rest1 = static_cast<T>(1 - options.beta1);
   const T beta2 = static_cast<T>(options.beta2), rest2 = static_cast<T>(1 - options.beta2);
   const T gradient_decay = static_cast<T>(options.decoupled ? 0 : options.weight_decay);
@@ -94,13 +96,12 @@ void adam_of(const KernelContext& context, const AdamViews& views, double lr, do
   });
 }
 
-void sgd_any(const KernelContext& context, const SgdViews& views, double lr, double scale, const SgdOptions& options) {
-  visit_float(views.parameter.dtype, [&]<class T>() { sgd_of<T>(context, views, lr, scale, options); });
+void sgd_any(const KernelContext& context, const SgdViews& views, const SgdOptions& options) {
+  visit_float(views.parameter.dtype, [&]<class T>() { sgd_of<T>(context, views, options); });
 }
 
-void adam_any(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step,
-              const AdamOptions& options) {
-  visit_float(views.parameter.dtype, [&]<class T>() { adam_of<T>(context, views, lr, scale, step, options); });
+void adam_any(const KernelContext& context, const AdamViews& views, const AdamOptions& options) {
+  visit_float(views.parameter.dtype, [&]<class T>() { adam_of<T>(context, views, options); });
 }
 
 }  // namespace tandem::cpu::HWY_NAMESPACE
@@ -112,16 +113,34 @@ namespace tandem::cpu {
 HWY_EXPORT(sgd_any);
 HWY_EXPORT(adam_any);
 
-void sgd(const KernelContext& context, const SgdViews& views, double lr, double scale, const SgdOptions& options) {
-  simd::choose_targets();
-  HWY_DYNAMIC_DISPATCH(sgd_any)(context, views, lr, scale, options);
+namespace {
+
+bool is_skipped(ConstTensorView apply) { return apply && !apply.as<bool>()[0]; }
+
+void keep(ConstTensorView old, TensorView out) {
+  if (out && out.data != old.data) std::memcpy(out.data, old.data, old.bytes());
 }
 
-void adam(const KernelContext& context, const AdamViews& views, double lr, double scale, int64_t step,
-          const AdamOptions& options) {
-  require(step >= 1, "[Adam] step counts from 1", step);
+}  // namespace
+
+void sgd(const KernelContext& context, const SgdViews& views, const SgdOptions& options) {
+  if (is_skipped(views.apply)) {
+    keep(views.parameter, views.new_parameter);
+    return keep(views.momentum, views.new_momentum);
+  }
   simd::choose_targets();
-  HWY_DYNAMIC_DISPATCH(adam_any)(context, views, lr, scale, step, options);
+  HWY_DYNAMIC_DISPATCH(sgd_any)(context, views, options);
+}
+
+void adam(const KernelContext& context, const AdamViews& views, const AdamOptions& options) {
+  require(views.step.as<int64_t>()[0] >= 1, "[Adam] step counts from 1", views.step.as<int64_t>()[0]);
+  if (is_skipped(views.apply)) {
+    keep(views.parameter, views.new_parameter);
+    keep(views.m, views.new_m);
+    return keep(views.v, views.new_v);
+  }
+  simd::choose_targets();
+  HWY_DYNAMIC_DISPATCH(adam_any)(context, views, options);
 }
 
 namespace {

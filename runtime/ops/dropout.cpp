@@ -61,11 +61,12 @@ void random_gradient(GradientContext& node) {
   node.set_input_grad(0, node.emit_internal("RandomDropout", {node.output_grad(), node.input(1)}, node.node().attributes));
 }
 
+template <auto kernel>
 BoundKernel bind_random(const BindContext& node) {
   const uint64_t key =
       dropout_key(static_cast<uint64_t>(node.get_int("seed", 0)), static_cast<uint64_t>(node.get_int("site", 0)));
   return {.run = [key, ratio = ratio_of(node)](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::random_dropout(context, in[0], out[0], ratio, key, static_cast<uint64_t>(in[1].as<int64_t>()[0]));
+    kernel(context, in[0], out[0], ratio, key, in[1]);
   }};
 }
 
@@ -109,7 +110,8 @@ constinit const OpDef random_dropout_op = {
     .attributes = kRandomAttributes,
     .infer = infer_random,
     .gradient = random_gradient,
-    .cpu = bind_random,
+    .cpu = bind_random<cpu::random_dropout>,
+    .cuda = on_cuda(bind_random<cuda::random_dropout>),
     .aliases = kInPlace,
 };
 

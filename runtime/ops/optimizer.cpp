@@ -1,12 +1,12 @@
 // Optimizer steps over flat parameter ranges, which replace the states they are given, and the norm that gradients are clipped
 // by.
 //
-//   tandem.Sgd(parameter, momentum?, gradient, lr, scale?) -> parameter', momentum'
-//   tandem.Adam(parameter, m, v, gradient, lr, step, scale?) -> parameter', m', v'
+//   tandem.Sgd(parameter, momentum?, gradient, lr, scale?, apply?) -> parameter', momentum'
+//   tandem.Adam(parameter, m, v, gradient, lr, step, scale?, apply?) -> parameter', m', v'
 //   tandem.SumOfSquares(x...) -> f32 scalar
 //
 // lr and scale are f32 scalars, step an i64 scalar that counts from 1; the gradient is first multiplied by scale (1 if absent:
-// what averages and clips). Semantics: torch.optim.SGD, Adam and AdamW (decoupled = 1).
+// what averages and clips). apply is a bool scalar: false leaves everything as it is. Semantics: torch.optim.SGD, Adam and AdamW (decoupled = 1).
 #include "kernels/api/optimizer.h"
 
 #include <charconv>
@@ -24,7 +24,7 @@ constexpr Alias kAdamAliases[] = {{0, 0, AliasKind::kMust}, {1, 1, AliasKind::kM
 void require_scalar(const InferenceContext& node, int i, DType type) {
   if (!node.has_input(i)) return;
   node.require_dtype(i, type);
-  node.require(!node.has_rank(i) || product(node.dims(i)).size == 1, "lr, step and scale must be scalars (input)", i);
+  node.require(!node.has_rank(i) || product(node.dims(i)).size == 1, "lr, step, scale and apply must be scalars (input)", i);
 }
 
 // Inputs 0 to `last` are ranges of one type and size; the first ones come out again as they are.
@@ -71,6 +71,7 @@ void infer_sgd(InferenceContext& node) {
   infer_ranges(node, 2);
   require_scalar(node, 3, DType::kF32);
   require_scalar(node, 4, DType::kF32);
+  require_scalar(node, 5, DType::kBool);
   const SgdOptions options = sgd_options(node);
   node.require(options.momentum == 0 || (node.has_input(1) && node.has_output(1)), "momentum needs a buffer, in and out",
                options.momentum);
@@ -81,6 +82,7 @@ void infer_adam(InferenceContext& node) {
   require_scalar(node, 4, DType::kF32);
   require_scalar(node, 5, DType::kI64);
   require_scalar(node, 6, DType::kF32);
+  require_scalar(node, 7, DType::kBool);
   adam_options(node);
 }
 
@@ -89,32 +91,47 @@ void infer_sum_of_squares(InferenceContext& node) {
   node.set_output(0, DType::kF32, Dims{});
 }
 
-double scalar_or_one(Inputs in, size_t i) { return in.size() > i && in[i] ? static_cast<double>(in[i].as<float>()[0]) : 1; }
+ConstTensorView optional(Inputs in, size_t i) { return i < in.size() ? in[i] : ConstTensorView{}; }
 
+template <auto kernel>
 BoundKernel bind_sgd(const BindContext& node) {
   return {.run = [options = sgd_options(node)](const KernelContext& context, Inputs in, Outputs out) {
     const SgdViews views = {.parameter = in[0],
                             .momentum = in[1],
                             .gradient = in[2],
+                            .lr = in[3],
+                            .scale = optional(in, 4),
+                            .apply = optional(in, 5),
                             .new_parameter = out[0],
                             .new_momentum = out.size() > 1 ? out[1] : TensorView{}};
-    cpu::sgd(context, views, static_cast<double>(in[3].as<float>()[0]), scalar_or_one(in, 4), options);
+    kernel(context, views, options);
   }};
 }
 
+template <auto kernel>
 BoundKernel bind_adam(const BindContext& node) {
   return {.run = [options = adam_options(node)](const KernelContext& context, Inputs in, Outputs out) {
-    const AdamViews views = {
-        .parameter = in[0], .m = in[1], .v = in[2], .gradient = in[3], .new_parameter = out[0], .new_m = out[1], .new_v = out[2]};
-    cpu::adam(context, views, static_cast<double>(in[4].as<float>()[0]), scalar_or_one(in, 6), in[5].as<int64_t>()[0], options);
+    const AdamViews views = {.parameter = in[0],
+                             .m = in[1],
+                             .v = in[2],
+                             .gradient = in[3],
+                             .lr = in[4],
+                             .scale = optional(in, 6),
+                             .apply = optional(in, 7),
+                             .step = in[5],
+                             .new_parameter = out[0],
+                             .new_m = out[1],
+                             .new_v = out[2]};
+    kernel(context, views, options);
   }};
 }
 
+template <auto kernel, auto workspace>
 BoundKernel bind_sum_of_squares(const BindContext& node) {
   int64_t elements = 0;
   for (int i = 0; i < node.inputs(); ++i) elements = checked_add(elements, node.shape(i).elements());
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::sum_of_squares(context, in, out[0]); },
-          .workspace = cpu::sum_of_squares_workspace(elements, node.inputs())};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in, out[0]); },
+          .workspace = workspace(elements, node.inputs())};
 }
 
 constexpr double kSgdFlops = 6, kAdamFlops = 16;  // an element
@@ -134,11 +151,12 @@ constinit const OpDef sgd_op = {
     .name = "Sgd",
     .domain = "tandem",
     .min_inputs = 1,  // the second may be absent, so the shape rule checks the others
-    .max_inputs = 5,
+    .max_inputs = 6,
     .max_outputs = 2,
     .attributes = kSgdAttributes,
     .infer = infer_sgd,
-    .cpu = bind_sgd,
+    .cpu = bind_sgd<cpu::sgd>,
+    .cuda = on_cuda(bind_sgd<cuda::sgd>),
     .aliases = kSgdAliases,
     .flops = sgd_flops,
 };
@@ -147,12 +165,13 @@ constinit const OpDef adam_op = {
     .name = "Adam",
     .domain = "tandem",
     .min_inputs = 6,
-    .max_inputs = 7,
+    .max_inputs = 8,
     .min_outputs = 3,
     .max_outputs = 3,
     .attributes = kAdamAttributes,
     .infer = infer_adam,
-    .cpu = bind_adam,
+    .cpu = bind_adam<cpu::adam>,
+    .cuda = on_cuda(bind_adam<cuda::adam>),
     .aliases = kAdamAliases,
     .flops = adam_flops,
 };
@@ -162,7 +181,8 @@ constinit const OpDef sum_of_squares_op = {
     .domain = "tandem",
     .max_inputs = kVariadic,
     .infer = infer_sum_of_squares,
-    .cpu = bind_sum_of_squares,
+    .cpu = bind_sum_of_squares<cpu::sum_of_squares, cpu::sum_of_squares_workspace>,
+    .cuda = on_cuda(bind_sum_of_squares<cuda::sum_of_squares, cuda::sum_of_squares_workspace>),
     .flops = sum_of_squares_flops,
 };
 

@@ -13,8 +13,10 @@ namespace {
 std::vector<float> dropped(const std::vector<float>& x, float ratio, uint64_t key, uint64_t counter, int threads = 1) {
   std::vector<float> y(x.size());
   const Shape shape{static_cast<int64_t>(x.size())};
+  const auto step = static_cast<int64_t>(counter);
   cpu::random_dropout({.threads = threads}, {reinterpret_cast<const std::byte*>(x.data()), DType::kF32, shape},
-                      {reinterpret_cast<std::byte*>(y.data()), DType::kF32, shape}, ratio, key, counter);
+                      {reinterpret_cast<std::byte*>(y.data()), DType::kF32, shape}, ratio, key,
+                      {reinterpret_cast<const std::byte*>(&step), DType::kI64, {}});
   return y;
 }
 

@@ -11,11 +11,17 @@ namespace tandem {
 namespace {
 
 constexpr int kSteps = 10;
-constexpr double kRate = 0.05;
+constexpr float kRateF32 = 0.05f;
+constexpr double kRate = kRateF32;
 
 template <class T>
 TensorView view(std::vector<T>& values) {
   return {reinterpret_cast<std::byte*>(values.data()), dtype_of<T>, Shape{static_cast<int64_t>(values.size())}};
+}
+
+template <class T>
+ConstTensorView scalar(const T& value) {
+  return {reinterpret_cast<const std::byte*>(&value), dtype_of<T>, {}};
 }
 
 template <class T>
@@ -52,12 +58,20 @@ template <class T>
 void run_sgd(size_t n, const SgdOptions& options) {
   std::vector<T> p = random_values<T>(n, 1), m(n, T{0});
   std::vector<double> expected_p(p.begin(), p.end()), expected_m(n, 0.0);
-  const double scale = 0.5;
+  const float scale = 0.5;
   for (int step = 0; step < kSteps; ++step) {
     std::vector<T> g = random_values<T>(n, 100u + static_cast<unsigned>(step));
     reference_sgd(expected_p, expected_m, std::vector<double>(g.begin(), g.end()), scale, options);
     const TensorView momentum = options.momentum > 0 ? view(m) : TensorView{};
-    cpu::sgd({}, {view(p), momentum, view(g), view(p), momentum}, kRate, scale, options);
+    cpu::sgd({},
+             {.parameter = view(p),
+              .momentum = momentum,
+              .gradient = view(g),
+              .lr = scalar(kRateF32),
+              .scale = scalar(scale),
+              .new_parameter = view(p),
+              .new_momentum = momentum},
+             options);
   }
   expect_near(p, expected_p, kTolerance<T>);
   if (options.momentum > 0) expect_near(m, expected_m, kTolerance<T>);
@@ -91,14 +105,30 @@ void reference_adam(std::vector<double>& p, std::vector<double>& m, std::vector<
 }
 
 template <class T>
+AdamViews in_place(std::vector<T>& p, std::vector<T>& m, std::vector<T>& v, std::vector<T>& g, const int64_t& step) {
+  return {.parameter = view(p),
+          .m = view(m),
+          .v = view(v),
+          .gradient = view(g),
+          .lr = scalar(kRateF32),
+          .step = scalar(step),
+          .new_parameter = view(p),
+          .new_m = view(m),
+          .new_v = view(v)};
+}
+
+template <class T>
 void run_adam(size_t n, const AdamOptions& options) {
   std::vector<T> p = random_values<T>(n, 2), m(n, T{0}), v(n, T{0});
   std::vector<double> expected_p(p.begin(), p.end()), expected_m(n, 0.0), expected_v(n, 0.0);
-  const double scale = 0.25;
-  for (int step = 1; step <= kSteps; ++step) {
+  const float scale = 0.25;
+  for (int64_t step = 1; step <= kSteps; ++step) {
     std::vector<T> g = random_values<T>(n, 200u + static_cast<unsigned>(step));
-    reference_adam(expected_p, expected_m, expected_v, std::vector<double>(g.begin(), g.end()), scale, step, options);
-    cpu::adam({}, {view(p), view(m), view(v), view(g), view(p), view(m), view(v)}, kRate, scale, step, options);
+    reference_adam(expected_p, expected_m, expected_v, std::vector<double>(g.begin(), g.end()), scale, static_cast<int>(step),
+                   options);
+    AdamViews views = in_place(p, m, v, g, step);
+    views.scale = scalar(scale);
+    cpu::adam({}, views, options);
   }
   expect_near(p, expected_p, kTolerance<T>);
   expect_near(m, expected_m, kTolerance<T>);
@@ -117,7 +147,8 @@ TEST(Adam, FollowsTorchOverTenSteps) {
 
 TEST(Adam, RefusesStepZero) {
   std::vector<float> x(4);
-  EXPECT_THROW(cpu::adam({}, {view(x), view(x), view(x), view(x), view(x), view(x), view(x)}, kRate, 1, 0, {}), Error);
+  const int64_t step = 0;
+  EXPECT_THROW(cpu::adam({}, in_place(x, x, x, x, step), {}), Error);
 }
 
 // An element's bits depend on its own values alone: not on the team, nor on where it stands.
@@ -127,8 +158,8 @@ TEST(Adam, BitsDoNotDependOnThreadsOrPosition) {
   const auto run = [&](int threads, size_t skip) {
     std::vector<float> p(start.begin() + static_cast<std::ptrdiff_t>(skip), start.end());
     std::vector<float> g(gradient.begin() + static_cast<std::ptrdiff_t>(skip), gradient.end()), m(p.size()), v(p.size());
-    cpu::adam({.threads = threads}, {view(p), view(m), view(v), view(g), view(p), view(m), view(v)}, kRate, 1, 1,
-              {.weight_decay = 0.1});
+    const int64_t step = 1;
+    cpu::adam({.threads = threads}, in_place(p, m, v, g, step), {.weight_decay = 0.1});
     return p;
   };
   const std::vector<float> one = run(1, 0);
@@ -136,6 +167,30 @@ TEST(Adam, BitsDoNotDependOnThreadsOrPosition) {
   EXPECT_EQ(one, run(5, 0));
   const std::vector<float> shifted = run(3, 5);
   EXPECT_TRUE(std::equal(shifted.begin(), shifted.end(), one.begin() + 5));
+}
+
+TEST(Optimizers, LeaveEverythingAsItIsWhenAStepIsSkipped) {
+  const std::vector<float> start = random_values<float>(1001, 7);
+  std::vector<float> p = start, m = start, v = start, g = start, other(p.size());
+  const int64_t step = 3;
+  const bool apply = false;
+  AdamViews adam = in_place(p, m, v, g, step);
+  adam.apply = scalar(apply);
+  cpu::adam({}, adam, {});
+  EXPECT_EQ(p, start);
+  EXPECT_EQ(m, start);
+  EXPECT_EQ(v, start);
+  cpu::sgd({},
+           {.parameter = view(p),
+            .momentum = view(m),
+            .gradient = view(g),
+            .lr = scalar(kRateF32),
+            .apply = scalar(apply),
+            .new_parameter = view(other),
+            .new_momentum = view(m)},
+           {.momentum = 0.9});
+  EXPECT_EQ(other, start);
+  EXPECT_EQ(m, start);
 }
 
 TEST(SumOfSquares, AddsAllInputsInOneOrder) {

@@ -63,6 +63,36 @@ void add_adam(Cases& cases, const Shape& shape, int64_t t, double decay, bool de
                    .reference = step});
 }
 
+// A step that is skipped, or is not.
+void add_applied(Cases& cases, bool apply) {
+  const Shape shape{301};
+  const Attributes momentum = {{"momentum", 0.75f}};
+  cases.push_back({.op = "tandem.Sgd",
+                   .what = apply ? "applied" : "skipped",
+                   .inputs = {uniform(shape), uniform(shape, -1, 1, 3), uniform(shape, -1, 1, 4), f32({}, {kRate}), Tensor(),
+                              booleans({}, {apply})},
+                   .attributes = momentum,
+                   .outputs = 2,
+                   .reference = [=](const std::vector<Tensor>& in) {
+                     std::vector<double> p = numbers(in[0]), m = numbers(in[1]);
+                     const std::vector<double> gradient = numbers(in[2]);
+                     for (size_t i = 0; i < p.size() && apply; ++i) {
+                       m[i] = 0.75 * m[i] + gradient[i];
+                       p[i] -= kRate * m[i];
+                     }
+                     return std::vector{f64(shape, p), f64(shape, m)};
+                   }});
+  if (apply) return;
+  cases.push_back({.op = "tandem.Adam",
+                   .what = "skipped",
+                   .inputs = {uniform(shape), uniform(shape, -1, 1, 3), uniform(shape, 0.1, 1, 4), uniform(shape, -1, 1, 5),
+                              f32({}, {kRate}), i64({}, {4}), f32({}, {kScale}), booleans({}, {apply})},
+                   .outputs = 3,
+                   .reference = [=](const std::vector<Tensor>& in) {
+                     return std::vector{f64(shape, numbers(in[0])), f64(shape, numbers(in[1])), f64(shape, numbers(in[2]))};
+                   }});
+}
+
 Reference sum_of_squares() {
   return [](const std::vector<Tensor>& in) {
     double sum = 0;
@@ -85,6 +115,7 @@ void add_optimizer_cases(Cases& cases) {
       add_adam(cases, shape, t, 0.25, true);
     }
   }
+  for (bool apply : {false, true}) add_applied(cases, apply);
   cases.push_back({.op = "tandem.SumOfSquares", .what = "one", .inputs = {uniform({5})}, .reference = sum_of_squares()});
   cases.push_back({.op = "tandem.SumOfSquares",
                    .what = "several",
