@@ -11,6 +11,11 @@
 namespace tandem {
 // [batch, channels, output...] for x [batch, channels, input...].
 Shape pool_shape(const Shape& x, const Window& window);
+
+// For the kernels. Throw Internal unless x is [batch, channels, input...] and y [batch, channels, output...] of the window; or, for a
+// global one, unless y has one element a channel of x.
+void check_pool(const Window& window, const Shape& x, const Shape& y);
+void check_global_pool(const Shape& x, const Shape& y);
 }  // namespace tandem
 
 namespace tandem::cpu {
@@ -33,3 +38,15 @@ void global_average_pool(const KernelContext&, ConstTensorView x, TensorView y);
 void global_average_pool_grad(const KernelContext&, ConstTensorView dy, TensorView dx);
 
 }  // namespace tandem::cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16. No workspace.
+namespace tandem::cuda {
+
+void max_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y, TensorView indices = {}, bool column_major = false);
+void max_pool_grad(const KernelContext&, const Window&, ConstTensorView x, ConstTensorView dy, TensorView dx);
+void average_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y, bool count_include_pad = false);
+void average_pool_grad(const KernelContext&, const Window&, ConstTensorView dy, TensorView dx, bool count_include_pad = false);
+void global_average_pool(const KernelContext&, ConstTensorView x, TensorView y);
+void global_average_pool_grad(const KernelContext&, ConstTensorView dy, TensorView dx);
+
+}  // namespace tandem::cuda

@@ -4,23 +4,7 @@
 #include "kernels/api/pool.h"
 #include "kernels/cpu/pool_lines.h"
 
-namespace tandem {
-
-Shape pool_shape(const Shape& x, const Window& window) {
-  Shape y{x[0], x[1]};
-  for (int i = 3 - window.rank; i < 3; ++i) y.push_back(window.output[static_cast<size_t>(i)]);
-  return Shape(y.dims());
-}
-
-namespace cpu {
-
-void check_pool(const Window& w, const Shape& x, const Shape& y) {
-  bool fits = x.rank() == w.rank + 2;
-  for (int i = 0; fits && i < w.rank; ++i) fits = x[2 + i] == w.input[static_cast<size_t>(3 - w.rank + i)];
-  ensure(fits, "input of a pool does not fit its window", to_string(x));
-  ensure(y == pool_shape(x, w), "output of a pool does not fit its window", to_string(y), to_string(pool_shape(x, w)));
-}
-
+namespace tandem::cpu {
 namespace {
 
 // Taps of one axis that count for the output at `position`: within the input, or within the input and its pads.
@@ -111,8 +95,7 @@ void average_pool_grad(const KernelContext& context, const Window& w, ConstTenso
 }
 
 void global_average_pool(const KernelContext& context, ConstTensorView x, TensorView y) {
-  ensure(x.shape.rank() >= 2 && y.elements() == x.shape[0] * x.shape[1], "global average pool of the wrong shape", to_string(x.shape),
-         to_string(y.shape));
+  check_global_pool(x.shape, y.shape);
   visit_float(x.dtype, [&]<class T>() {
     const T* in = x.as<T>().data();
     T* out = y.as<T>().data();
@@ -123,8 +106,7 @@ void global_average_pool(const KernelContext& context, ConstTensorView x, Tensor
 }
 
 void global_average_pool_grad(const KernelContext& context, ConstTensorView dy, TensorView dx) {
-  ensure(dx.shape.rank() >= 2 && dy.elements() == dx.shape[0] * dx.shape[1], "global average pool of the wrong shape",
-         to_string(dx.shape), to_string(dy.shape));
+  check_global_pool(dx.shape, dy.shape);
   visit_float(dy.dtype, [&]<class T>() {
     const T* grads = dy.as<T>().data();
     T* out = dx.as<T>().data();
@@ -134,5 +116,4 @@ void global_average_pool_grad(const KernelContext& context, ConstTensorView dy, 
   });
 }
 
-}  // namespace cpu
-}  // namespace tandem
+}  // namespace tandem::cpu

@@ -61,7 +61,4 @@ void for_each_plane(const KernelContext& context, const Window& w, const Shape& 
   for (int64_t plane = 0; plane < planes; ++plane) f(plane);
 }
 
-// Throws Internal unless x is [batch, channels, input...] and y [batch, channels, output...] of the window.
-void check_pool(const Window& w, const Shape& x, const Shape& y);
-
 }  // namespace tandem::cpu

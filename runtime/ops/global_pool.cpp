@@ -41,23 +41,23 @@ Window whole(const Shape& flat) {
   return make_window(flat, {.kernel = kernel});
 }
 
+// Twins have one signature, so one binder serves both devices.
+template <auto kernel>
 BoundKernel bind_average(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::global_average_pool(context, in[0], out[0]); }};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0]); }};
 }
-BoundKernel bind_average_grad(const BindContext&) {
-  return {
-      .run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::global_average_pool_grad(context, in[0], out[0]); }};
-}
+template <auto kernel>
 BoundKernel bind_max(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
     const ConstTensorView x = flattened(in[0]);
-    cpu::max_pool(context, whole(x.shape), x, flattened(out[0]));
+    kernel(context, whole(x.shape), x, flattened(out[0]), TensorView{}, false);
   }};
 }
+template <auto kernel>
 BoundKernel bind_max_grad(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
     const ConstTensorView x = flattened(in[1]);
-    cpu::max_pool_grad(context, whole(x.shape), x, flattened(in[0]), flattened(out[0]));
+    kernel(context, whole(x.shape), x, flattened(in[0]), flattened(out[0]));
   }};
 }
 
@@ -66,18 +66,40 @@ BoundKernel bind_max_grad(const BindContext&) {
 extern const OpDef global_average_pool_op, global_max_pool_op, global_average_pool_grad_op, global_max_pool_grad_op;
 
 constinit const OpDef global_average_pool_op = {
-    .name = "GlobalAveragePool", .infer = infer, .gradient = average_gradient, .cpu = bind_average};
+    .name = "GlobalAveragePool",
+    .infer = infer,
+    .gradient = average_gradient,
+    .cpu = bind_average<cpu::global_average_pool>,
+    .cuda = on_cuda(bind_average<cuda::global_average_pool>),
+};
 
-constinit const OpDef global_max_pool_op = {.name = "GlobalMaxPool", .infer = infer, .gradient = max_gradient, .cpu = bind_max};
+constinit const OpDef global_max_pool_op = {
+    .name = "GlobalMaxPool",
+    .infer = infer,
+    .gradient = max_gradient,
+    .cpu = bind_max<cpu::max_pool>,
+    .cuda = on_cuda(bind_max<cuda::max_pool>),
+};
 
-constinit const OpDef global_average_pool_grad_op = {.name = "GlobalAveragePoolGrad",
-                                                     .domain = "tandem",
-                                                     .min_inputs = 2,
-                                                     .max_inputs = 2,
-                                                     .infer = infer_grad,
-                                                     .cpu = bind_average_grad};
+constinit const OpDef global_average_pool_grad_op = {
+    .name = "GlobalAveragePoolGrad",
+    .domain = "tandem",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = infer_grad,
+    .cpu = bind_average<cpu::global_average_pool_grad>,
+    .cuda = on_cuda(bind_average<cuda::global_average_pool_grad>),
+    .shape_inputs = input_set(1),
+};
 
 constinit const OpDef global_max_pool_grad_op = {
-    .name = "GlobalMaxPoolGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_grad, .cpu = bind_max_grad};
+    .name = "GlobalMaxPoolGrad",
+    .domain = "tandem",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .infer = infer_grad,
+    .cpu = bind_max_grad<cpu::max_pool_grad>,
+    .cuda = on_cuda(bind_max_grad<cuda::max_pool_grad>),
+};
 
 }  // namespace tandem

@@ -72,30 +72,35 @@ class PoolWindow {
   Window planned_;
 };
 
+// Twins have one signature, so one binder serves both devices.
+template <auto kernel>
 BoundKernel bind_max(const BindContext& node) {
   return {.run = [window = PoolWindow(node, node.shape(0)), column_major = node.get_int("storage_order", 0) != 0](
                      const KernelContext& context, Inputs in, Outputs out) {
-    cpu::max_pool(context, window.of(in[0].shape), in[0], out[0], out.size() > 1 ? out[1] : TensorView{}, column_major);
+    kernel(context, window.of(in[0].shape), in[0], out[0], out.size() > 1 ? out[1] : TensorView{}, column_major);
   }};
 }
 
+template <auto kernel>
 BoundKernel bind_max_grad(const BindContext& node) {
   return {.run = [window = PoolWindow(node, node.shape(1))](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::max_pool_grad(context, window.of(in[1].shape), in[1], in[0], out[0]);
+    kernel(context, window.of(in[1].shape), in[1], in[0], out[0]);
   }};
 }
 
+template <auto kernel>
 BoundKernel bind_average(const BindContext& node) {
   return {.run = [window = PoolWindow(node, node.shape(0)), count_pad = node.get_int("count_include_pad", 0) != 0](
                      const KernelContext& context, Inputs in, Outputs out) {
-    cpu::average_pool(context, window.of(in[0].shape), in[0], out[0], count_pad);
+    kernel(context, window.of(in[0].shape), in[0], out[0], count_pad);
   }};
 }
 
+template <auto kernel>
 BoundKernel bind_average_grad(const BindContext& node) {
   return {.run = [window = PoolWindow(node, node.shape(1)), count_pad = node.get_int("count_include_pad", 0) != 0](
                      const KernelContext& context, Inputs in, Outputs out) {
-    cpu::average_pool_grad(context, window.of(in[1].shape), in[0], out[0], count_pad);
+    kernel(context, window.of(in[1].shape), in[0], out[0], count_pad);
   }};
 }
 
@@ -110,7 +115,8 @@ constinit const OpDef max_pool_op = {
     .attributes = kMaxAttributes,
     .infer = infer_max,
     .gradient = max_gradient,
-    .cpu = bind_max,
+    .cpu = bind_max<cpu::max_pool>,
+    .cuda = on_cuda(bind_max<cuda::max_pool>),
 };
 
 constinit const OpDef average_pool_op = {
@@ -119,7 +125,8 @@ constinit const OpDef average_pool_op = {
     .attributes = kAverageAttributes,
     .infer = infer_average,
     .gradient = average_gradient,
-    .cpu = bind_average,
+    .cpu = bind_average<cpu::average_pool>,
+    .cuda = on_cuda(bind_average<cuda::average_pool>),
 };
 
 constinit const OpDef max_pool_grad_op = {
@@ -129,7 +136,8 @@ constinit const OpDef max_pool_grad_op = {
     .max_inputs = 2,
     .attributes = kMaxAttributes,
     .infer = infer_grad,
-    .cpu = bind_max_grad,
+    .cpu = bind_max_grad<cpu::max_pool_grad>,
+    .cuda = on_cuda(bind_max_grad<cuda::max_pool_grad>),
 };
 
 constinit const OpDef average_pool_grad_op = {
@@ -139,7 +147,9 @@ constinit const OpDef average_pool_grad_op = {
     .max_inputs = 2,
     .attributes = kAverageAttributes,
     .infer = infer_grad,
-    .cpu = bind_average_grad,
+    .cpu = bind_average_grad<cpu::average_pool_grad>,
+    .cuda = on_cuda(bind_average_grad<cuda::average_pool_grad>),
+    .shape_inputs = input_set(1),
 };
 
 }  // namespace tandem
