@@ -139,9 +139,9 @@ struct GemmArgs {
 template <class T>
 size_t gemm_workspace_bytes(const GemmShape&);
 // The bits depend on the shape, and on whether the library is there, but on nothing else.
-template <class T, class Out>
+template <class T, class Out = T>
 void gemm(const KernelContext&, const GemmShape&, const GemmArgs<T, Out>&);
-template <class T, class Out>
+template <class T, class Out = T>
 void batched_gemm(const KernelContext&, const GemmShape&, const GemmArgs<T, Out>&, const GemmBatch&);
 
 // f16 and bf16 too; `y` and the bias have the dtype of `a` and `b`.

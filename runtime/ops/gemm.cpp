@@ -57,7 +57,7 @@ void gradient(GradientContext& node) {
 
 // How C reaches the kernel: as a matrix, as one row for all, or expanded to one value a row in the workspace.
 template <class T>
-void set_addend(cpu::GemmArgs<T>& args, const cpu::GemmShape& shape, ConstTensorView c, T beta, T* row_bias) {
+void set_addend(cpu::GemmArgs<T>& args, const GemmShape& shape, ConstTensorView c, T beta, T* row_bias) {
   const T* data = c.as<T>().data();
   const int rank = c.shape.rank();
   const int64_t rows = rank == 2 ? c.shape[0] : 1, columns = rank >= 1 ? c.shape[rank - 1] : 1;
@@ -73,24 +73,24 @@ void set_addend(cpu::GemmArgs<T>& args, const cpu::GemmShape& shape, ConstTensor
   }
   for (int64_t i = 0; i < shape.m; ++i) row_bias[i] = beta * data[rows == 1 ? 0 : i];
   args.bias = row_bias;
-  args.bias_axis = cpu::BiasAxis::kRow;
+  args.bias_axis = BiasAxis::kRow;
 }
 
 template <class T>
 BoundKernel bind_as(const BindContext& node) {
   const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
   const Shape a = node.shape(0), y = node.output_shape(0);
-  const cpu::GemmShape largest{y[0], y[1], a[ta ? 0 : 1], ta, tb};
+  const GemmShape largest{y[0], y[1], a[ta ? 0 : 1], ta, tb};
   const size_t bias_bytes = static_cast<size_t>(round_up(y[0] * static_cast<int64_t>(sizeof(T)), 64));
   cpu::PackedMatrix packed;
   if (const Tensor* weights = node.constant(1)) packed = cpu::pack_matrix(weights->view(), tb);
   const T alpha = static_cast<T>(node.get_float("alpha", 1)), beta = static_cast<T>(node.get_float("beta", 1));
-  const cpu::Activation activation = activation_of(node);
+  const Activation activation = activation_of(node);
   BoundKernel bound;
   bound.workspace = bias_bytes + cpu::gemm_workspace_bytes<T>(largest, node.threads());
   bound.constant_bytes = packed.bytes();
   bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-    const cpu::GemmShape shape{out[0].shape[0], out[0].shape[1], in[0].shape[ta ? 0 : 1], ta, tb};
+    const GemmShape shape{out[0].shape[0], out[0].shape[1], in[0].shape[ta ? 0 : 1], ta, tb};
     require(in[1].shape[tb ? 1 : 0] == shape.k, "[Gemm] A and B do not multiply", to_string(in[0].shape), to_string(in[1].shape));
     cpu::GemmArgs<T> args;
     args.a = in[0].as<T>().data();
@@ -114,6 +114,54 @@ BoundKernel bind(const BindContext& node) {
   return visit_float(node.dtype(0), [&]<class T>() { return bind_as<T>(node); });
 }
 
+// The CUDA kernel takes a C of any form, so nothing is expanded; weights are read as they are.
+template <class T>
+void set_addend(cuda::GemmArgs<T>& args, const GemmShape& shape, ConstTensorView c, float beta) {
+  const T* data = c.as<T>().data();
+  const int rank = c.shape.rank();
+  const int64_t rows = rank == 2 ? c.shape[0] : 1, columns = rank >= 1 ? c.shape[rank - 1] : 1;
+  if (beta == 1 && rows == 1 && columns == shape.n) {
+    args.bias = data;
+    return;
+  }
+  args.addend = data;
+  args.ld_addend = rows == 1 ? 0 : columns;
+  args.addend_step = columns == 1 ? 0 : 1;
+  args.beta = beta;
+}
+
+template <class T>
+BoundKernel bind_cuda_as(const BindContext& node) {
+  const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
+  const float alpha = node.get_float("alpha", 1), beta = node.get_float("beta", 1);
+  const Activation activation = activation_of(node);
+  const auto shape_of = [=](const Shape& a, const Shape& y) { return GemmShape{y[0], y[1], a[ta ? 0 : 1], ta, tb}; };
+  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    const GemmShape shape = shape_of(in[0].shape, out[0].shape);
+    require(in[1].shape[tb ? 1 : 0] == shape.k, "[Gemm] A and B do not multiply", to_string(in[0].shape), to_string(in[1].shape));
+    cuda::GemmArgs<T> args;
+    args.a = in[0].as<T>().data();
+    args.lda = in[0].shape[1];
+    args.b = in[1].as<T>().data();
+    args.ldb = in[1].shape[1];
+    args.c = out[0].as<T>().data();
+    args.ldc = shape.n;
+    args.alpha = alpha;
+    args.activation = activation;
+    if (in.size() > 2 && in[2]) set_addend(args, shape, in[2], beta);
+    cuda::gemm(context, shape, args);
+  };
+  return {.run = run, .workspace = cuda::gemm_workspace_bytes<T>(shape_of(node.shape(0), node.output_shape(0)))};
+}
+
+BoundKernel bind_cuda(const BindContext& node) {
+  switch (node.dtype(0)) {
+    case DType::kF16: return bind_cuda_as<F16>(node);
+    case DType::kBF16: return bind_cuda_as<BF16>(node);
+    default: return visit_float(node.dtype(0), [&]<class T>() { return bind_cuda_as<T>(node); });
+  }
+}
+
 double flops(const BindContext& node) {
   const Shape& y = node.output_shape(0);
   return 2.0 * static_cast<double>(y.elements()) * static_cast<double>(node.shape(0)[node.get_int("transA", 0) != 0 ? 0 : 1]);
@@ -132,6 +180,7 @@ constinit const OpDef gemm_op = {
     .infer = infer,
     .gradient = gradient,
     .cpu = bind,
+    .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
 
@@ -143,6 +192,7 @@ constinit const OpDef fused_gemm_op = {
     .attributes = kFusedAttributes,
     .infer = infer,
     .cpu = bind,
+    .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
 

@@ -76,19 +76,23 @@ void gradient(GradientContext& node) {
   node.set_input_grad(1, node.reduce_to(db, node.input(1)));
 }
 
+MatmulOptions options_of(const BindContext& node) {
+  return {.transpose_a = node.get_int("transA", 0) != 0,
+          .transpose_b = node.get_int("transB", 0) != 0,
+          .alpha = node.get_float("alpha", 1),
+          .activation = activation_of(node)};
+}
+
+MatmulOptions with_bias(MatmulOptions options, Inputs in) {
+  if (in.size() > 2) options.bias = in[2];
+  return options;
+}
+
 BoundKernel bind(const BindContext& node) {
-  cpu::MatmulOptions options;
-  options.transpose_a = node.get_int("transA", 0) != 0;
-  options.transpose_b = node.get_int("transB", 0) != 0;
-  options.alpha = node.get_float("alpha", 1);
-  options.activation = activation_of(node);
+  const MatmulOptions options = options_of(node);
   BoundKernel bound;
   bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a,
                                                 options.transpose_b, node.threads());
-  const auto with_bias = [](cpu::MatmulOptions with, Inputs in) {
-    if (in.size() > 2) with.bias = in[2];
-    return with;
-  };
   const Tensor* weights = node.constant(1);
   if (weights != nullptr && weights->shape().rank() == 2 && !options.transpose_a) {
     const cpu::PackedMatrix packed = cpu::pack_matrix(weights->view(), options.transpose_b);
@@ -102,6 +106,14 @@ BoundKernel bind(const BindContext& node) {
     };
   }
   return bound;
+}
+
+BoundKernel bind_cuda(const BindContext& node) {
+  const MatmulOptions options = options_of(node);
+  return {.run = [=](const KernelContext& context, Inputs in,
+                     Outputs out) { cuda::matmul(context, in[0], in[1], out[0], with_bias(options, in)); },
+          .workspace = cuda::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a,
+                                                    options.transpose_b)};
 }
 
 double flops(const BindContext& node) {
@@ -122,6 +134,7 @@ constinit const OpDef matmul_op = {
     .infer = infer,
     .gradient = gradient,
     .cpu = bind,
+    .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
 
@@ -133,6 +146,7 @@ constinit const OpDef internal_matmul_op = {
     .attributes = kTransposeAttributes,
     .infer = infer,
     .cpu = bind,
+    .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
 
@@ -144,6 +158,7 @@ constinit const OpDef fused_matmul_op = {
     .attributes = kFusedAttributes,
     .infer = infer,
     .cpu = bind,
+    .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
 
