@@ -1,6 +1,6 @@
 // Times whole models: a training step, and inference. Made for bench/peers/compare.py, which runs peers beside it in turns.
 //
-//   model_bench CASE THREADS SECONDS [--profile]
+//   model_bench CASE THREADS SECONDS [--device cuda:0] [--profile]
 // CASE: train-mlp (784-256-128-10, batch 128, Adam), train-cnn (MNIST CNN, batch 64, SGD with momentum), infer-1 and infer-64
 // (MLP 30-256-256-2). Validates first (the loss falls; probabilities sum to 1), then prints one JSON object: the median, p99 and
 // the share of the floor, floating-point operations over the machine's measured FMA rate being left to the caller.
@@ -9,13 +9,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "kernels/base/philox.h"
 #include "models/zoo/model_config.h"
+#include "runtime/device/device.h"
 #include "runtime/exec/profiler.h"
 #include "runtime/passes/pass_manager.h"
 #include "runtime/train/trainer.h"
@@ -88,28 +89,37 @@ void time_and_print(const std::string& name, double seconds, const std::function
              times[times.size() * 99 / 100], times.size());
 }
 
-void train(const std::string& name, const Case& c, int threads, double seconds, Profiler* profiler) {
+struct Options {
+  int threads = 1;
+  double seconds = 2;
+  std::shared_ptr<Device> device;  // null: the CPU
+  Profiler* profiler = nullptr;
+};
+
+void train(const std::string& name, const Case& c, const Options& options) {
   StepConfig config;
   config.optimizer = c.optimizer;
   config.schedule.learning_rate = c.optimizer.kind == OptimizerKind::kSgd ? 0.01f : 0.001f;
-  Trainer trainer(build(c), config, {.micro_batch = c.batch, .threads = threads, .profiler = profiler});
+  Trainer trainer(build(c), config, {.micro_batch = c.batch, .threads = options.threads, .profiler = options.profiler, .device = options.device});
   const Feed feed = random_feed(c);
   const auto step = [&] { return trainer.step([&](int64_t) -> const Feed& { return feed; }).loss; };
   const double first = step();
   for (int i = 0; i < 20; ++i) step();
   ensure(step() < first, "the loss did not fall", first);
-  time_and_print(name, seconds, [&] { step(); });
+  time_and_print(name, options.seconds, [&] { step(); });
 }
 
-void infer(const std::string& name, const Case& c, int threads, double seconds, Profiler* profiler) {
+void infer(const std::string& name, const Case& c, const Options& options) {
   Graph graph = build(c).graph;
   run_passes(graph);
-  Executor executor(make_plan(graph, {.threads = threads, .default_bound = c.batch}), {.profiler = profiler});
+  const Space target = options.device ? Space::kDevice : Space::kHost;
+  Executor executor(make_plan(graph, {.threads = options.threads, .default_bound = c.batch, .target = target}),
+                    {.profiler = options.profiler, .device = options.device});
   const Feed feed = random_feed(c);
   const ConstTensorView inputs[] = {feed.at("x").view()};
   const auto p = executor.run(inputs)[0].as<float>();
   ensure(std::abs(p[0] + p[1] - 1) < 1e-5f, "probabilities do not sum to 1");
-  time_and_print(name, seconds, [&] { executor.run(inputs); });
+  time_and_print(name, options.seconds, [&] { executor.run(inputs); });
 }
 
 }  // namespace
@@ -118,15 +128,22 @@ void infer(const std::string& name, const Case& c, int threads, double seconds, 
 int main(int argc, char** argv) {
   using namespace tandem;
   if (argc < 4) {
-    fmt::print(stderr, "usage: model_bench train-mlp|train-cnn|infer-1|infer-64 THREADS SECONDS [--profile]\n");
+    fmt::print(stderr, "usage: model_bench train-mlp|train-cnn|infer-1|infer-64 THREADS SECONDS [--device cuda:0] [--profile]\n");
     return 2;
   }
   try {
     const std::string name = argv[1];
     Profiler profiler;
-    Profiler* profile = argc > 4 && !std::strcmp(argv[4], "--profile") ? &profiler : nullptr;
-    (name.starts_with("train") ? train : infer)(name, find_case(name), std::stoi(argv[2]), std::stod(argv[3]), profile);
-    if (profile) fmt::print("{}", profiler.summary());
+    Options options;
+    options.threads = std::stoi(argv[2]);
+    options.seconds = std::stod(argv[3]);
+    for (int i = 4; i < argc; ++i) {
+      const std::string argument = argv[i];
+      if (argument == "--profile") options.profiler = &profiler;
+      if (argument == "--device" && i + 1 < argc) options.device = open_device(argv[++i]);
+    }
+    (name.starts_with("train") ? train : infer)(name, find_case(name), options);
+    if (options.profiler) fmt::print("{}", profiler.summary());
   } catch (const std::exception& error) {
     fmt::print(stderr, "model_bench: {}\n", error.what());
     return 1;

@@ -89,6 +89,19 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   });
 }
 
+// No time passes on the emulator.
+cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) {
+  return call([=](Machine& m) {
+    for (const cudaEvent_t event : {start, end}) {
+      if (!m.events.contains(event) || event->capture) return cudaErrorInvalidResourceHandle;
+      const Point& point = event->point;
+      if (point.timeline && point.timeline->done < point.count) return cudaErrorNotReady;
+    }
+    *ms = 0;
+    return cudaSuccess;
+  });
+}
+
 // Does one piece of work a call, so that whoever asks again and again sees the end of it.
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   return call([=](Machine& m) {
