@@ -27,12 +27,23 @@ struct BucketUpdate {
   bool decays = true;
 };
 
-// Appends the update of every bucket. `learning_rate` is an f32 scalar, `step` an i64 scalar that counts from 1. Gradients are
-// first multiplied by `mean` (1 / number of micro-batches) and, with clip_norm, by min(1, clip_norm / norm) of the mean gradient
-// over all buckets (Pascanu, Mikolov, Bengio 2013). The moments are states "<kind>.<moment>.<bucket>", zero at the start. Returns
+// What an update is told by the rest of the step; all scalars.
+struct UpdateInputs {
+  ValueId learning_rate = kNoValue;   // f32
+  ValueId step = kNoValue;            // i64, counts from 1
+  ValueId scale = kNoValue;           // f32: gradients are multiplied by it (1 / number of micro-batches, over the loss scale)
+  ValueId sum_of_squares = kNoValue;  // f32: of all gradients as they are, if that is known already
+  ValueId apply = kNoValue;           // bool: whether to update at all; absent: always
+};
+
+// tandem.SumOfSquares over all gradients.
+ValueId append_sum_of_squares(Graph& graph, const std::vector<BucketUpdate>& buckets);
+
+// Appends the update of every bucket. Gradients are first multiplied by inputs.scale and, with clip_norm, by min(1, clip_norm / norm) of the
+// scaled gradient over all buckets (Pascanu, Mikolov, Bengio 2013). The moments are states "<kind>.<moment>.<bucket>", zero at the start. Returns
 // the gradient norm, or kNoValue without clipping. SGD: v = momentum v + g; w -= lr v (Nesterov: lr (g + momentum v)). Adam:
 // Kingma, Ba 2015. AdamW: Loshchilov, Hutter 2019.
 ValueId append_optimizer(Graph& graph, const OptimizerConfig& config, const std::vector<BucketUpdate>& buckets,
-                         ValueId learning_rate, ValueId step, float mean);
+                         const UpdateInputs& inputs);
 
 }  // namespace tandem

@@ -5,9 +5,11 @@
 #include "runtime/autodiff/autodiff.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/passes/mixed_precision.h"
 #include "runtime/passes/pass_manager.h"
 #include "runtime/train/collective_schedule.h"
 #include "runtime/train/emitter.h"
+#include "runtime/train/loss_scaling.h"
 
 namespace tandem {
 namespace {
@@ -27,8 +29,11 @@ class StepBuilder {
 
   Graph training(Position position) && {
     to_training_form();
+    if (config_.precision != DType::kF32) lower_precision(graph_, config_.precision);
     const ValueId loss = append_loss();
-    const std::vector<ValueId> gradients = append_bucket_gradients(loss);
+    if (config_.precision == DType::kF16) scaling_.emplace(graph_);
+    const ValueId scaled = scaling_ ? Emitter(graph_, "loss_scale").op("Mul", {loss, scaling_->scale()}) : loss;
+    const std::vector<ValueId> gradients = append_bucket_gradients(scaled);
     graph_.outputs = {loss};
     std::vector<BucketUpdate> updates;
     for (size_t b = 0; b < layout_.buckets.size(); ++b)
@@ -168,11 +173,26 @@ class StepBuilder {
     const ValueId step = graph_.add_state("step", Tensor::scalar<int64_t>(0));
     const ValueId next = emit.op("Add", {step, emit.scalar(int64_t{1})});
     const ValueId learning_rate = append_schedule(graph_, config_.schedule, step);
-    const float mean = 1.0f / static_cast<float>(config_.world_size * config_.accumulate);
-    const ValueId norm = append_optimizer(graph_, config_.optimizer, updates, learning_rate, next, mean);
+    UpdateInputs inputs{.learning_rate = learning_rate,
+                        .step = next,
+                        .scale = emit.scalar(1.0f / static_cast<float>(config_.world_size * config_.accumulate))};
+    if (scaling_) scale_down(inputs, updates);
+    const ValueId norm = append_optimizer(graph_, config_.optimizer, updates, inputs);
     emit.internal("Assign", {step, next});
     graph_.outputs.push_back(learning_rate);
     if (norm != kNoValue) graph_.outputs.push_back(norm);
+  }
+
+  // f16: gradients carry the loss scale, and a step in which they overflowed is not applied.
+  void scale_down(UpdateInputs& inputs, const std::vector<BucketUpdate>& updates) {
+    Emitter emit(graph_, "loss_scale");
+    inputs.sum_of_squares = append_sum_of_squares(graph_, updates);
+    inputs.apply = scaling_->append_check(inputs.sum_of_squares);
+    inputs.scale = emit.op("Div", {inputs.scale, scaling_->scale()});
+    const ValueId applied = graph_.add_state("applied_steps", Tensor::scalar<int64_t>(0));
+    inputs.step = emit.op("Add", {applied, emit.scalar(int64_t{1})});
+    emit.internal("Assign", {applied, emit.op("Where", {inputs.apply, inputs.step, applied})});
+    scaling_->append_update(inputs.apply);
   }
 
   void all_reduce(std::vector<BucketUpdate>& updates) {
@@ -190,6 +210,7 @@ class StepBuilder {
   Graph graph_;
   std::vector<ValueId> arenas_;      // the state of each bucket
   std::vector<ValueId> parameters_;  // the view of each parameter
+  std::optional<LossScaling> scaling_;
 };
 
 }  // namespace

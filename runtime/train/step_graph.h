@@ -22,10 +22,11 @@ struct StepConfig {
   int accumulate = 1;              // micro-batches of one rank in one step
   int64_t bucket_bytes = 1 << 20;  // of gradients per all-reduce
   uint64_t seed = 0;               // of dropout
+  DType precision = DType::kF32;   // kBF16 or kF16: products and what follows them (runtime/passes/mixed_precision.h), on a GPU only
 };
 
 // All graphs share their states by name: "parameters.<bucket>", the optimizer's moments, "step", "gradients.<bucket>"
-// (accumulation). Inputs of the training graphs: those of the network that the loss depends on, then "target" (i64 [batch], or
+// (accumulation), in f16 "loss_scale", "loss_scale.good_steps" and "applied_steps" (runtime/train/loss_scaling.h). Inputs of the training graphs: those of the network that the loss depends on, then "target" (i64 [batch], or
 // f32 [batch, 1] for a mean squared error), and "micro_batch" (i64 scalar, the number of this micro-batch in the whole run) if
 // the network has dropout.
 struct StepGraphs {
