@@ -2,7 +2,8 @@
 //
 // Each output element is computed by one thread in an order that depends on the shape only. Floating sums run in 16 lanes of
 // blocks of 512 elements, whose totals are added in double: the error is below 2e-6 * sum(|x|) in f32 for any length. An empty
-// reduction gives the neutral element: sums 0, prod 1, max the lowest and min the highest value, mean NaN.
+// reduction gives the neutral element: sums 0, prod 1, max the lowest and min the highest value, mean NaN. The CUDA twins have the
+// same order on any device; a thread adds at most 32 elements in f32, and all that follows is in double.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,16 @@ enum class ReduceOp : uint8_t { kSum, kMean, kMax, kMin, kProd, kL1, kL2, kSumSq
 // Bit i: axis i of the input is reduced.
 using AxisMask = uint32_t;
 
+struct ArgReduce {
+  bool largest = true;       // arg max, else arg min
+  bool select_last = false;  // which of equal values
+};
+
+struct CumSum {
+  bool exclusive = false;  // element i does not count in sum i
+  bool reverse = false;    // from the end
+};
+
 }  // namespace tandem
 
 namespace tandem::cpu {
@@ -30,18 +41,23 @@ void reduce(const KernelContext&, ReduceOp op, ConstTensorView x, TensorView y, 
 // Sums x over the axes along which a tensor of y's shape was broadcast to x's. Throws Internal if it was not.
 void reduce_to_shape(const KernelContext&, ConstTensorView x, TensorView y);
 
-struct ArgReduce {
-  bool largest = true;       // arg max, else arg min
-  bool select_last = false;  // which of equal values
-};
 // y (i64) is the position along `axis`, which must not be empty. NaN is never chosen unless it comes first.
 void arg_reduce(const KernelContext&, ConstTensorView x, TensorView y, int axis, ArgReduce options);
 
-struct CumSum {
-  bool exclusive = false;  // element i does not count in sum i
-  bool reverse = false;    // from the end
-};
 // Sequential sums along `axis`, in double for floats. y may be x.
 void cumsum(const KernelContext&, ConstTensorView x, TensorView y, int axis, CumSum options);
 
 }  // namespace tandem::cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16.
+namespace tandem::cuda {
+
+// REQUIRES of reduce and reduce_to_shape: a workspace of reduce_workspace(x.shape) bytes, where large sums are folded.
+void reduce(const KernelContext&, ReduceOp op, ConstTensorView x, TensorView y, AxisMask axes);
+void reduce_to_shape(const KernelContext&, ConstTensorView x, TensorView y);
+size_t reduce_workspace(const Shape& x);
+
+void arg_reduce(const KernelContext&, ConstTensorView x, TensorView y, int axis, ArgReduce options);
+void cumsum(const KernelContext&, ConstTensorView x, TensorView y, int axis, CumSum options);
+
+}  // namespace tandem::cuda

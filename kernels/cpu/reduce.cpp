@@ -1,12 +1,11 @@
-// One engine for all reductions. Neighbouring axes of one kind are merged; what remains alternates between kept and reduced. If
-// the innermost is reduced, an output element sums contiguous segments (16 lanes); if it is kept, a tile of 64 neighbouring
-// outputs goes down the rows together, so that memory is read in order either way.
+// One engine for all reductions. If the innermost axis is reduced, an output element sums contiguous segments (16 lanes); if it is
+// kept, a tile of 64 neighbouring outputs goes down the rows together, so that memory is read in order either way.
 #include "kernels/api/reduce.h"
 
-#include <array>
 #include <cmath>
 #include <type_traits>
 
+#include "kernels/api/reduce_layout.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/reduce_ops.h"
 
@@ -24,48 +23,6 @@ constexpr bool is_shifted = requires {
 // What block totals are added in.
 template <class T>
 using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
-
-// The axes after merging: kept ones and reduced ones, each outermost first, with their strides in the input.
-struct Axes {
-  std::array<int64_t, Shape::kMaxRank> size{}, stride{};
-  int count = 0;
-  int64_t total = 1;
-
-  // Offset in the input of the i-th combination of all axes but the last `skip`.
-  int64_t offset(int64_t i, int skip) const {
-    if (count <= skip) return 0;
-    int64_t at = 0;
-    for (size_t a = static_cast<size_t>(count - 1 - skip); a > 0; --a) {
-      at += i % size[a] * stride[a];
-      i /= size[a];
-    }
-    return at + i * stride[0];
-  }
-  int64_t innermost() const { return size[static_cast<size_t>(count - 1)]; }
-};
-
-struct Layout {
-  Axes kept, reduced;
-  bool inner_reduced = true;
-
-  Layout(const Shape& shape, AxisMask mask) {
-    std::array<int64_t, Shape::kMaxRank> strides{};
-    int64_t stride = 1;
-    for (int i = shape.rank() - 1; i >= 0; stride *= shape[i], --i) strides[static_cast<size_t>(i)] = stride;
-    Axes* previous = nullptr;
-    for (int i = 0; i < shape.rank(); ++i) {
-      if (shape[i] == 1) continue;
-      Axes* axes = mask >> i & 1 ? &reduced : &kept;
-      if (axes != previous) axes->size[static_cast<size_t>(axes->count++)] = 1;
-      const size_t last = static_cast<size_t>(axes->count - 1);
-      axes->size[last] *= shape[i];
-      axes->stride[last] = strides[static_cast<size_t>(i)];
-      axes->total *= shape[i];
-      previous = axes;
-    }
-    inner_reduced = previous != &kept;
-  }
-};
 
 // The contribution of n neighbouring elements.
 template <class Op, class T>
@@ -85,8 +42,8 @@ void add_segment(const T* x, int64_t n, T shift, Wide<T>& total) {
 }
 
 template <class Op, class T>
-void reduce_inner(const KernelContext& context, const Layout& layout, const T* x, T* y) {
-  const int64_t length = layout.reduced.count ? layout.reduced.innermost() : 1, segments = layout.reduced.total / length;
+void reduce_inner(const KernelContext& context, const ReduceLayout& layout, const T* x, T* y) {
+  const int64_t length = layout.reduced.innermost(), segments = layout.reduced.total / length;
   parallel_chunks(context, layout.kept.total, grain_of(layout.reduced.total), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
       const T* base = x + layout.kept.offset(o, 0);
@@ -101,7 +58,7 @@ void reduce_inner(const KernelContext& context, const Layout& layout, const T* x
 // `width` <= kTile neighbouring outputs, starting at column x and output y. A width known to the compiler (Width > 0) is
 // vectorised.
 template <class Op, int64_t Width, class T>
-void reduce_tile(const Layout& layout, const T* x, T* y, int64_t width) {
+void reduce_tile(const ReduceLayout& layout, const T* x, T* y, int64_t width) {
   const int64_t columns = Width > 0 ? Width : width, rows = layout.reduced.total;
   T shift[kTile] = {}, block[kTile];
   Wide<T> total[kTile];
@@ -121,7 +78,7 @@ void reduce_tile(const Layout& layout, const T* x, T* y, int64_t width) {
 }
 
 template <class Op, class T>
-void reduce_outer(const KernelContext& context, const Layout& layout, const T* x, T* y) {
+void reduce_outer(const KernelContext& context, const ReduceLayout& layout, const T* x, T* y) {
   const int64_t columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile), outer = layout.kept.total / columns;
   parallel_chunks(
       context, outer * tiles, grain_of(layout.reduced.total * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
@@ -135,7 +92,7 @@ void reduce_outer(const KernelContext& context, const Layout& layout, const T* x
 }
 
 template <class Op, class T>
-void run(const KernelContext& context, const Layout& layout, ConstTensorView x, TensorView y) {
+void run(const KernelContext& context, const ReduceLayout& layout, ConstTensorView x, TensorView y) {
   const T* in = x.as<T>().data();
   T* out = y.as<T>().data();
   if (x.elements() == 0) {
@@ -149,7 +106,7 @@ void run(const KernelContext& context, const Layout& layout, ConstTensorView x, 
 }
 
 template <class T>
-void reduce_numbers(const KernelContext& context, ReduceOp op, const Layout& layout, ConstTensorView x, TensorView y) {
+void reduce_numbers(const KernelContext& context, ReduceOp op, const ReduceLayout& layout, ConstTensorView x, TensorView y) {
   switch (op) {
     case ReduceOp::kSum: return run<Add, T>(context, layout, x, y);
     case ReduceOp::kMean: return run<Mean, T>(context, layout, x, y);
@@ -171,7 +128,7 @@ void reduce_numbers(const KernelContext& context, ReduceOp op, const Layout& lay
 }  // namespace
 
 void reduce(const KernelContext& context, ReduceOp op, ConstTensorView x, TensorView y, AxisMask axes) {
-  const Layout layout(x.shape, axes);
+  const ReduceLayout layout(x.shape, axes);
   ensure(x.dtype == y.dtype && (x.elements() == 0 || layout.kept.total == y.elements()), "reduction's output does not fit",
          to_string(x.shape), to_string(y.shape));
   if (op == ReduceOp::kMax) return visit_number(x.dtype, [&]<class T>() { run<Max, T>(context, layout, x, y); });
@@ -182,15 +139,7 @@ void reduce(const KernelContext& context, ReduceOp op, ConstTensorView x, Tensor
 }
 
 void reduce_to_shape(const KernelContext& context, ConstTensorView x, TensorView y) {
-  const int missing = x.shape.rank() - y.shape.rank();
-  ensure(missing >= 0, "gradient has fewer axes than what it belongs to", to_string(x.shape), to_string(y.shape));
-  AxisMask axes = 0;
-  for (int i = 0; i < x.shape.rank(); ++i) {
-    const int64_t size = i < missing ? 1 : y.shape[i - missing];
-    ensure(size == 1 || size == x.shape[i], "gradient's shape is no broadcast", to_string(x.shape), to_string(y.shape));
-    if (size == 1) axes |= AxisMask{1} << i;
-  }
-  reduce(context, ReduceOp::kSum, x, y, axes);
+  reduce(context, ReduceOp::kSum, x, y, broadcast_axes(x.shape, y.shape));
 }
 
 void arg_reduce(const KernelContext& context, ConstTensorView x, TensorView y, int axis, ArgReduce options) {

@@ -1,77 +1,78 @@
-// One block a row, strided by the block: a row is read twice and written once while it stays in L2. Sums are folded in a fixed tree.
+// A team of threads a row: part of a warp up to a block where rows are contiguous, neighbouring rows together where they are not. A row
+// is read three times and written once while it stays in the cache. Sums are folded in a fixed tree.
 #include "kernels/api/softmax.h"
 
-#include "kernels/cuda/device/grid.cuh"
+#include <cmath>
+
 #include "kernels/cuda/device/number.cuh"
-#include "kernels/cuda/device/reduce.cuh"
+#include "kernels/cuda/device/team.cuh"
 
 namespace tandem::cuda {
 namespace {
 
-// Where row `row` of an AxisView begins.
-__device__ int64_t row_start(int64_t row, int64_t length, int64_t inner) { return row / inner * length * inner + row % inner; }
-
 template <class T>
-__device__ Compute<T> row_max(const T* x, int64_t first, int64_t length, int64_t inner) {
+__device__ Compute<T> row_max(const AxisRows& rows, const T* x) {
+  const int64_t first = rows.first(), extent = rows.extent();
   Compute<T> peak = -INFINITY;
-  for (int64_t i = threadIdx.x; i < length; i += kBlock) peak = Max()(widen(x[first + i * inner]), peak);
-  return block_reduce<kBlock>(peak, Max());
+  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) peak = Max()(widen(x[first + i * rows.inner]), peak);
+  return rows.team.reduce(peak, Max());
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) softmax_rows(const T* x, T* y, int64_t length, int64_t inner, bool log) {
-  const int64_t first = row_start(blockIdx.x, length, inner);
-  const Compute<T> peak = row_max(x, first, length, inner);
+__global__ void __launch_bounds__(kBlock) softmax_rows(AxisRows rows, const T* x, T* y, bool log) {
+  const int64_t first = rows.first(), extent = rows.extent();
+  const Compute<T> peak = row_max(rows, x);
   Compute<T> sum = 0;
-  for (int64_t i = threadIdx.x; i < length; i += kBlock) sum += exp(widen(x[first + i * inner]) - peak);
-  sum = block_reduce<kBlock>(sum, Sum());
-  const Compute<T> log_sum = ::log(sum);
-  for (int64_t i = threadIdx.x; i < length; i += kBlock) {
-    const Compute<T> shifted = widen(x[first + i * inner]) - peak;
-    y[first + i * inner] = narrow<T>(log ? shifted - log_sum : exp(shifted) / sum);
+  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) sum += std::exp(widen(x[first + i * rows.inner]) - peak);
+  sum = rows.team.reduce(sum, Sum());
+  const Compute<T> finish = log ? std::log(sum) : 1 / sum;
+  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) {
+    const int64_t at = first + i * rows.inner;
+    const Compute<T> shifted = widen(x[at]) - peak;
+    y[at] = narrow<T>(log ? shifted - finish : std::exp(shifted) * finish);
   }
 }
 
 // dx = y * (dy - sum(y * dy)), or with the logarithm dx = dy - exp(y) * sum(dy).
 template <class T>
-__global__ void __launch_bounds__(kBlock) softmax_grad_rows(const T* y, const T* dy, T* dx, int64_t length, int64_t inner, bool log) {
-  const int64_t first = row_start(blockIdx.x, length, inner);
+__global__ void __launch_bounds__(kBlock) softmax_grad_rows(AxisRows rows, const T* y, const T* dy, T* dx, bool log) {
+  const int64_t first = rows.first(), extent = rows.extent();
   Compute<T> sum = 0;
-  for (int64_t i = threadIdx.x; i < length; i += kBlock) {
-    const int64_t at = first + i * inner;
+  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) {
+    const int64_t at = first + i * rows.inner;
     sum += log ? widen(dy[at]) : widen(y[at]) * widen(dy[at]);
   }
-  sum = block_reduce<kBlock>(sum, Sum());
-  for (int64_t i = threadIdx.x; i < length; i += kBlock) {
-    const int64_t at = first + i * inner;
+  sum = rows.team.reduce(sum, Sum());
+#pragma unroll (sizeof(T) < 8 ? 4 : 1)
+  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) {
+    const int64_t at = first + i * rows.inner;
     const Compute<T> out = widen(y[at]), grad = widen(dy[at]);
-    dx[at] = narrow<T>(log ? grad - exp(out) * sum : out * (grad - sum));
+    dx[at] = narrow<T>(log ? grad - std::exp(out) * sum : out * (grad - sum));
   }
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) hardmax_rows(const T* x, T* y, int64_t length, int64_t inner) {
-  const int64_t first = row_start(blockIdx.x, length, inner);
-  const Compute<T> peak = row_max(x, first, length, inner);
-  int64_t at = length;  // of the first largest element
-  for (int64_t i = threadIdx.x; i < length && at == length; i += kBlock)
-    if (widen(x[first + i * inner]) == peak) at = i;
-  at = block_reduce<kBlock>(at, [](int64_t a, int64_t b) { return a < b ? a : b; });
-  for (int64_t i = threadIdx.x; i < length; i += kBlock) y[first + i * inner] = narrow<T>(i == at ? 1 : 0);
+__global__ void __launch_bounds__(kBlock) hardmax_rows(AxisRows rows, const T* x, T* y) {
+  const int64_t first = rows.first(), extent = rows.extent();
+  const Compute<T> peak = row_max(rows, x);
+  int64_t largest = rows.length;  // where the first largest element is
+  for (int64_t i = rows.team.lane(); i < extent && largest == rows.length; i += rows.team.lanes)
+    if (widen(x[first + i * rows.inner]) == peak) largest = i;
+  largest = rows.team.reduce(largest, [](int64_t a, int64_t b) { return a < b ? a : b; });
+  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) y[first + i * rows.inner] = narrow<T>(i == largest ? 1 : 0);
 }
 
-Grid row_grid(const AxisView& view) { return {.blocks = view.length == 0 ? 0 : view.outer * view.inner, .threads = kBlock}; }
-
 void softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view, bool log) {
+  const AxisRows rows(view);
   cuda::visit_float(x.dtype, [&]<class T>() {
-    launch<softmax_rows<T>>(context, row_grid(view), x.as<T>().data(), y.as<T>().data(), view.length, view.inner, log);
+    launch<softmax_rows<T>>(context, rows.grid(), rows, x.as<T>().data(), y.as<T>().data(), log);
   });
 }
 
 void softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorView dy, TensorView dx, const AxisView& view, bool log) {
+  const AxisRows rows(view);
   cuda::visit_float(y.dtype, [&]<class T>() {
-    launch<softmax_grad_rows<T>>(context, row_grid(view), y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), view.length,
-                                 view.inner, log);
+    launch<softmax_grad_rows<T>>(context, rows.grid(), rows, y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), log);
   });
 }
 
@@ -90,8 +91,9 @@ void log_softmax_grad(const KernelContext& context, ConstTensorView y, ConstTens
 }
 
 void hardmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view) {
+  const AxisRows rows(view);
   cuda::visit_float(x.dtype, [&]<class T>() {
-    launch<hardmax_rows<T>>(context, row_grid(view), x.as<T>().data(), y.as<T>().data(), view.length, view.inner);
+    launch<hardmax_rows<T>>(context, rows.grid(), rows, x.as<T>().data(), y.as<T>().data());
   });
 }
 

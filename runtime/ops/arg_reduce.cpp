@@ -24,12 +24,12 @@ void infer_arg(InferenceContext& node) {
   node.set_output(0, DType::kI64, std::move(dims));
 }
 
-template <bool largest>
+template <auto kernel, bool largest>
 BoundKernel bind_arg(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
-  const cpu::ArgReduce options{largest, node.get_int("select_last_index", 0) != 0};
+  const ArgReduce options{largest, node.get_int("select_last_index", 0) != 0};
   return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::arg_reduce(context, in[0], out[0], axis, options);
+    kernel(context, in[0], out[0], axis, options);
   }};
 }
 
@@ -39,12 +39,13 @@ void infer_cumsum(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 
+template <auto kernel>
 BoundKernel bind_cumsum(const BindContext& node) {
-  const cpu::CumSum options{node.get_int("exclusive", 0) != 0, node.get_int("reverse", 0) != 0};
+  const CumSum options{node.get_int("exclusive", 0) != 0, node.get_int("reverse", 0) != 0};
   return {.run = [options, own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
     const IndexList axes(in[1]);
     require(axes.size() == 1, "[CumSum] axis must be one number", axes.size());
-    cpu::cumsum(context, in[0], out[0], NodeContext(own).normalized_axis(axes[0], in[0].shape.rank()), options);
+    kernel(context, in[0], out[0], NodeContext(own).normalized_axis(axes[0], in[0].shape.rank()), options);
   }};
 }
 
@@ -59,8 +60,16 @@ void cumsum_gradient(GradientContext& node) {
 
 extern const OpDef arg_max_op, arg_min_op, cumsum_op;
 
-constinit const OpDef arg_max_op = {.name = "ArgMax", .attributes = kArgAttributes, .infer = infer_arg, .cpu = bind_arg<true>};
-constinit const OpDef arg_min_op = {.name = "ArgMin", .attributes = kArgAttributes, .infer = infer_arg, .cpu = bind_arg<false>};
+constinit const OpDef arg_max_op = {.name = "ArgMax",
+                                    .attributes = kArgAttributes,
+                                    .infer = infer_arg,
+                                    .cpu = bind_arg<cpu::arg_reduce, true>,
+                                    .cuda = on_cuda(bind_arg<cuda::arg_reduce, true>)};
+constinit const OpDef arg_min_op = {.name = "ArgMin",
+                                    .attributes = kArgAttributes,
+                                    .infer = infer_arg,
+                                    .cpu = bind_arg<cpu::arg_reduce, false>,
+                                    .cuda = on_cuda(bind_arg<cuda::arg_reduce, false>)};
 constinit const OpDef cumsum_op = {.name = "CumSum",
                                    .since = 11,
                                    .min_inputs = 2,
@@ -68,7 +77,9 @@ constinit const OpDef cumsum_op = {.name = "CumSum",
                                    .attributes = kCumSumAttributes,
                                    .infer = infer_cumsum,
                                    .gradient = cumsum_gradient,
-                                   .cpu = bind_cumsum,
+                                   .cpu = bind_cumsum<cpu::cumsum>,
+                                   .cuda = on_cuda(bind_cumsum<cuda::cumsum>),
+                                   .host_inputs = input_set(1),
                                    .aliases = kInPlace};
 
 }  // namespace tandem

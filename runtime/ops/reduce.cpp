@@ -58,20 +58,27 @@ void infer_sum(InferenceContext& node) {
   infer(node);
 }
 void infer_log(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   infer(node);
 }
 
-template <ReduceOp op>
+using ReduceKernel = void (*)(const KernelContext&, ReduceOp, ConstTensorView, TensorView, AxisMask);
+using Workspace = size_t (*)(const Shape&);
+
+size_t no_workspace(const Shape&) { return 0; }
+
+template <ReduceOp op, ReduceKernel kernel, Workspace workspace>
 BoundKernel bind(const BindContext& node) {
-  if (!node.has_input(1)) {
+  BoundKernel bound{.run = {}, .workspace = workspace(node.shape(0))};
+  if (node.has_input(1)) {
+    bound.run = [own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
+      kernel(context, op, in[0], out[0], mask_of(NodeContext(own), IndexList(in[1]), in[0].shape.rank()));
+    };
+  } else {
     const AxisMask mask = mask_of(node, node.get_ints("axes"), node.rank(0));
-    return {
-        .run = [mask](const KernelContext& context, Inputs in, Outputs out) { cpu::reduce(context, op, in[0], out[0], mask); }};
+    bound.run = [mask](const KernelContext& context, Inputs in, Outputs out) { kernel(context, op, in[0], out[0], mask); };
   }
-  return {.run = [own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::reduce(context, op, in[0], out[0], mask_of(NodeContext(own), IndexList(in[1]), in[0].shape.rank()));
-  }};
+  return bound;
 }
 
 // The axes in force. Throws if the graph computes them.
@@ -146,11 +153,13 @@ void log_sum_exp_gradient(GradientContext& node) {
 }
 
 void infer_reduce_to_shape(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.set_output(0, node.dtype(0), node.has_rank(1) ? std::optional(node.dims(1)) : std::nullopt);
 }
-BoundKernel bind_reduce_to_shape(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::reduce_to_shape(context, in[0], out[0]); }};
+template <auto kernel, Workspace workspace>
+BoundKernel bind_to_shape(const BindContext& node) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0]); },
+          .workspace = workspace(node.shape(0))};
 }
 
 using Rule = void (*)(InferenceContext&);
@@ -158,7 +167,13 @@ using Gradient = void (*)(GradientContext&);
 
 template <ReduceOp op>
 constexpr OpDef by_attribute(std::string_view name, int until, Rule rule, Gradient gradient) {
-  return {.name = name, .until = until, .attributes = kAxesAttributes, .infer = rule, .gradient = gradient, .cpu = bind<op>};
+  return {.name = name,
+          .until = until,
+          .attributes = kAxesAttributes,
+          .infer = rule,
+          .gradient = gradient,
+          .cpu = bind<op, cpu::reduce, no_workspace>,
+          .cuda = on_cuda(bind<op, cuda::reduce, cuda::reduce_workspace>)};
 }
 template <ReduceOp op>
 constexpr OpDef by_input(std::string_view name, int since, Rule rule, Gradient gradient) {
@@ -168,7 +183,9 @@ constexpr OpDef by_input(std::string_view name, int since, Rule rule, Gradient g
           .attributes = kInputAttributes,
           .infer = rule,
           .gradient = gradient,
-          .cpu = bind<op>};
+          .cpu = bind<op, cpu::reduce, no_workspace>,
+          .cuda = on_cuda(bind<op, cuda::reduce, cuda::reduce_workspace>),
+          .host_inputs = input_set(1)};
 }
 
 }  // namespace
@@ -209,6 +226,8 @@ constinit const OpDef reduce_to_shape_op = {.name = "ReduceToShape",
                                             .min_inputs = 2,
                                             .max_inputs = 2,
                                             .infer = infer_reduce_to_shape,
-                                            .cpu = bind_reduce_to_shape};
+                                            .cpu = bind_to_shape<cpu::reduce_to_shape, no_workspace>,
+                                            .cuda = on_cuda(bind_to_shape<cuda::reduce_to_shape, cuda::reduce_workspace>),
+                                            .shape_inputs = input_set(1)};
 
 }  // namespace tandem
