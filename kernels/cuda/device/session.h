@@ -1,9 +1,13 @@
-// What a lane holds on one GPU: its stream, its library handles and how exact its mathematics is. One thread at a time uses it.
+// What a lane holds on one GPU: its stream, its library handles and how exact its mathematics is. One thread at a time uses it; the
+// device is that of the thread when the handles are made.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <typeindex>
+#include <utility>
 #include <vector>
 
 namespace tandem::cuda {
@@ -37,16 +41,25 @@ class Session {
   LaunchRecorder* recorder = nullptr;
 
   // A library's handle bound to the stream, made when first asked for and destroyed with the session: cublasLtHandle_t and
-  // cudnnHandle_t, or null where the library is not there. See kernels/cuda/library/.
+  // cudnnHandle_t, or null where the library is not there. See kernels/cuda/library/. Throws Error(kDevice) with the library's own words.
   void* blas();
   void* dnn();
+
+  // What a family of kernels keeps from call to call on this session, such as a library's algorithms by shape: one T, made when first
+  // asked for and destroyed before the handles.
+  template <class T>
+  T& kept() {
+    for (auto& [type, value] : kept_)
+      if (type == typeid(T)) return *static_cast<T*>(value.get());
+    return *static_cast<T*>(kept_.emplace_back(typeid(T), std::make_shared<T>()).second.get());
+  }
 
  private:
   void* stream_;
   Math math_;
   void* blas_ = nullptr;
   void* dnn_ = nullptr;
-  bool blas_asked_ = false, dnn_asked_ = false;
+  std::vector<std::pair<std::type_index, std::shared_ptr<void>>> kept_;
 };
 
 }  // namespace tandem::cuda

@@ -1,7 +1,10 @@
-// Which kernel makes a product, and how its work fills the GPU: the largest tile that gives every multiprocessor a block; where even the
-// smallest does not, k is cut in parts whose sums are added afterwards in order. All of it is a function of the shape alone.
+// Which kernel makes a product: cuBLASLt's where it is there, with what it cannot fuse done in place afterwards; else our own.
+//
+// Our own fill the GPU with the largest tile that gives every multiprocessor a block; where even the smallest does not, k is cut in parts
+// whose sums are added afterwards in order. All of it is a function of the shape alone.
 #include <algorithm>
 
+#include "kernels/cuda/gemm/blas.h"
 #include "kernels/cuda/gemm/driver.h"
 
 namespace tandem::cuda {
@@ -22,6 +25,19 @@ __global__ void __launch_bounds__(kBlock) add_parts(Problem<T, Out> problem) {
     for (int64_t part = 0; part < problem.split.parts; ++part) sum += problem.split.sums[part * elements + i];
     const int64_t row = i / n, col = i % n;
     problem.args.c[row * problem.args.ldc + col] = finished(problem.args, row, col, sum);
+  }
+}
+
+// The rest of an epilogue, on C in place: reads and writes it once. Rows of all products lie one after another.
+template <class T, class Out>
+__global__ void __launch_bounds__(kBlock) finish_in_place(Problem<T, Out> problem, int64_t elements) {
+  const int64_t m = problem.shape.m, n = problem.shape.n;
+  for (int64_t i = first_index(); i < elements; i += index_stride()) {
+    const int64_t product = i / (m * n), row = i / n % m, col = i % n;
+    GemmArgs<T, Out> args = problem.args;
+    if (args.addend) args.addend += product * problem.products.addend_stride;
+    Out& c = args.c[product * problem.products.c_stride + row * args.ldc + col];
+    c = finished(args, row, col, widen(c));
   }
 }
 
@@ -51,20 +67,58 @@ Products kernel_argument(const ProductSet& set) {
   return products;
 }
 
-}  // namespace
+// Only sets of at most one axis: those are the strided batches that the library knows.
+template <class T, class Out>
+bool multiply_by_library(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args, const ProductSet& set) {
+  if (!context.cuda || set.rank > 1) return false;
+  const bool fuses_addend = args.addend && args.addend_step == 1 && args.ld_addend >= shape.n;
+  const bool fuses_bias = args.bias && args.bias_axis == BiasAxis::kColumn;
+  GemmArgs<T, Out> rest = args;
+  rest.alpha = 1;
+  if (fuses_addend) rest.addend = nullptr;
+  if (fuses_bias) rest.bias = nullptr;
+  const bool relu = args.activation == Activation::kRelu && !rest.addend && !rest.bias;
+  if (relu) rest.activation = Activation::kNone;
+  BlasProduct product;
+  product.shape = shape;
+  product.in = dtype_of<T>, product.out = dtype_of<Out>;
+  product.a = args.a, product.b = args.b;
+  product.addend = fuses_addend ? args.addend : nullptr;
+  product.bias = fuses_bias ? args.bias : nullptr;
+  product.c = args.c;
+  product.lda = args.lda, product.ldb = args.ldb, product.ldc = args.ldc, product.ld_addend = args.ld_addend;
+  product.alpha = args.alpha, product.beta = args.beta;
+  product.relu = relu;
+  product.batch.count = set.count;
+  if (set.rank == 1) product.batch = {set.count, set.a_strides[0], set.b_strides[0], set.c_stride, set.addend_stride};
+  if (!blas_multiply(context, product)) return false;
+  if (rest.addend || rest.bias || rest.activation != Activation::kNone) {
+    const int64_t elements = shape.m * shape.n * set.count;
+    launch<finish_in_place<T, Out>>(context, grid_for(elements), Problem<T, Out>{shape, rest, kernel_argument(set), {}}, elements);
+  }
+  return true;
+}
 
 template <class T>
-size_t gemm_workspace_bytes(const GemmShape& shape) {
+size_t split_bytes(const GemmShape& shape) {
   const int64_t parts = std::min(kMostParts, shape.k / kLeastSteps);
   if (parts <= 1) return 0;
   // Parts times tiles are at most kProcessors.
   return static_cast<size_t>(std::min(checked_mul(parts, shape.m * shape.n), kProcessors * kSmallestTile)) * sizeof(Compute<T>);
 }
 
+}  // namespace
+
+template <class T>
+size_t gemm_workspace_bytes(const GemmShape& shape) {
+  return std::max(split_bytes<T>(shape), blas_workspace_bytes());
+}
+
 template <class T, class Out>
 void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args, const ProductSet& whole_set) {
   if (shape.m == 0 || shape.n == 0 || whole_set.count == 0) return;
   const ProductSet set = with_merged_axes(whole_set);
+  if (multiply_by_library(context, shape, args, set)) return;
   const TileSize<T, Out>& tile = chosen_tile<T, Out>(shape, set.count);
   const int64_t tiles = tiles_of(tile, shape);
   Problem<T, Out> problem{shape, args, kernel_argument(set), {}};
