@@ -58,8 +58,8 @@ struct UnaryParameters {
   float alpha = 0, beta = 0;
 };
 
-// min and max propagate NaN. Integer division truncates, and gives 0 for a divisor of 0 (it does not trap); div, mod and pow
-// wrap as two's complement does.
+// min and max propagate NaN. Integer division truncates, and gives 0 for a divisor of 0 (it does not trap); all but pow wrap as two's
+// complement does.
 enum class BinaryOp : uint8_t {
   kAdd,
   kSub,
@@ -84,13 +84,16 @@ void unary_backward(const KernelContext&, UnaryGradOp op, ConstTensorView saved,
 
 // y = min(max(x, low), high); `low` and `high` are scalars of x's type, or null. NaN stays NaN. Numbers.
 void clip(const KernelContext&, ConstTensorView x, ConstTensorView low, ConstTensorView high, TensorView y);
+// The same with bounds known beforehand; an infinity bounds nothing.
+void clip(const KernelContext&, ConstTensorView x, double low, double high, TensorView y);
 // dx = low <= x <= high ? dy : 0. Floats.
 void clip_backward(const KernelContext&, ConstTensorView x, ConstTensorView dy, ConstTensorView low, ConstTensorView high,
                    TensorView dx);
 
 // Numbers; all three of one type.
 void binary(const KernelContext&, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y);
-// y = a ^ b in the type of `a` (computed in double unless both are f32). a, b: f32, f64, i32, i64 in any mixture.
+// y = a ^ b in the type of `a`. a, b: f32, f64, i32, i64 in any mixture. An integer to a whole power is exact, and the nearest limit
+// where it does not fit; else it is computed in double unless both are f32.
 void pow(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y);
 // y is bool. Equal takes numbers, bool and strings; the orders take numbers.
 void compare(const KernelContext&, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y);
@@ -102,7 +105,7 @@ void is_inf(const KernelContext&, ConstTensorView x, TensorView y, bool positive
 // y = condition ? a : b, any element type; `condition` is bool.
 void where(const KernelContext&, ConstTensorView condition, ConstTensorView a, ConstTensorView b, TensorView y);
 
-// Numbers and bool to numbers and bool. A float goes to an integer toward zero; NaN gives 0 and what does not fit the nearest
+// Numbers, bool, f16 and bf16 to any of them. A float goes to an integer toward zero; NaN gives 0 and what does not fit the nearest
 // limit (ONNX leaves both open). To bool: whether it is not 0.
 void cast(const KernelContext&, ConstTensorView x, TensorView y);
 
@@ -110,3 +113,27 @@ void cast(const KernelContext&, ConstTensorView x, TensorView y);
 void scale(const KernelContext&, ConstTensorView x, TensorView y, double factor);
 
 }  // namespace tandem::cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; no strings. Floats are f16 and bf16 too, computed in f32 and
+// rounded once. A clip's bounds are read on the device.
+namespace tandem::cuda {
+
+void unary(const KernelContext&, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters parameters = {});
+void unary_backward(const KernelContext&, UnaryGradOp op, ConstTensorView saved, ConstTensorView dy, TensorView dx,
+                    UnaryParameters parameters = {});
+void clip(const KernelContext&, ConstTensorView x, ConstTensorView low, ConstTensorView high, TensorView y);
+void clip(const KernelContext&, ConstTensorView x, double low, double high, TensorView y);
+void clip_backward(const KernelContext&, ConstTensorView x, ConstTensorView dy, ConstTensorView low, ConstTensorView high,
+                   TensorView dx);
+void binary(const KernelContext&, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y);
+void pow(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y);
+void compare(const KernelContext&, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y);
+void logic(const KernelContext&, LogicOp op, ConstTensorView a, ConstTensorView b, TensorView y);
+void logical_not(const KernelContext&, ConstTensorView x, TensorView y);
+void is_nan(const KernelContext&, ConstTensorView x, TensorView y);
+void is_inf(const KernelContext&, ConstTensorView x, TensorView y, bool positive, bool negative);
+void where(const KernelContext&, ConstTensorView condition, ConstTensorView a, ConstTensorView b, TensorView y);
+void cast(const KernelContext&, ConstTensorView x, TensorView y);
+void scale(const KernelContext&, ConstTensorView x, TensorView y, double factor);
+
+}  // namespace tandem::cuda

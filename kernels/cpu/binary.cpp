@@ -3,7 +3,9 @@
 #include <functional>
 #include <type_traits>
 
+#include "kernels/api/convert.h"
 #include "kernels/api/elementwise.h"
+#include "kernels/api/integer_arithmetic.h"
 #include "kernels/cpu/broadcast.h"
 #include "kernels/cpu/simd/elementwise_f32.h"
 
@@ -34,34 +36,19 @@ void map(const KernelContext& context, ConstTensorView a, ConstTensorView b, Ten
 }
 
 template <class T>
-using Wrapping = std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>, std::type_identity<T>>::type;
-
-template <class T>
 T quotient(T a, T b) {
-  if constexpr (std::is_integral_v<T>) {
-    if (b == 0) return 0;
-    if constexpr (std::is_signed_v<T>)
-      if (b == T{-1}) return static_cast<T>(Wrapping<T>{0} - static_cast<Wrapping<T>>(a));  // the smallest integer wraps
-  }
-  return static_cast<T>(a / b);
+  if constexpr (std::is_integral_v<T>)
+    return integer_quotient(a, b);
+  else
+    return a / b;
 }
 
 template <class T>
 T c_remainder(T a, T b) {
-  if constexpr (std::is_floating_point_v<T>)
-    return std::fmod(a, b);
-  else if (b == 0)
-    return 0;
-  else if constexpr (std::is_signed_v<T>)
-    return b == T{-1} ? T{0} : static_cast<T>(a % b);
+  if constexpr (std::is_integral_v<T>)
+    return integer_remainder(a, b);
   else
-    return static_cast<T>(a % b);
-}
-
-template <class T>
-T python_modulus(T a, T b) {
-  const T r = c_remainder(a, b);
-  return r != 0 && (r < T{0}) != (b < T{0}) ? static_cast<T>(r + b) : r;
+    return std::fmod(a, b);
 }
 
 template <class T>
@@ -84,7 +71,7 @@ void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, Co
     case BinaryOp::kMod: break;
   }
   require(std::is_integral_v<T>, "[Mod] floating-point operands need fmod = 1", name(a.dtype));
-  if constexpr (std::is_integral_v<T>) apply([](T u, T v) { return python_modulus(u, v); });
+  if constexpr (std::is_integral_v<T>) apply([](T u, T v) { return integer_modulus(u, v); });
 }
 
 void binary_f32(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
@@ -97,17 +84,18 @@ void binary_f32(const KernelContext& context, BinaryOp op, ConstTensorView a, Co
   });
 }
 
-// Exponents 2 and 1 / 2 are what graphs mostly hold; x * x is also what std::pow rounds to.
+// Exponent 2 is what graphs mostly hold; x * x is also what std::pow rounds to.
 template <class A, class B>
 A power(A a, B b) {
-  if (b == B{2}) return static_cast<A>(static_cast<Wrapping<A>>(a) * static_cast<Wrapping<A>>(a));
-  if constexpr (std::is_same_v<A, float> && std::is_same_v<B, float>) return std::pow(a, b);
-  const double exact = std::pow(static_cast<double>(a), static_cast<double>(b));
-  if constexpr (std::is_floating_point_v<A>) return static_cast<A>(exact);
-  // A conversion that does not fit is undefined in C++; the nearest limit is the honest answer.
-  using Limits = std::numeric_limits<A>;
-  if (!(exact > static_cast<double>(Limits::min()))) return std::isnan(exact) ? A{0} : Limits::min();
-  return exact >= static_cast<double>(Limits::max()) ? Limits::max() : static_cast<A>(exact);
+  if constexpr (std::is_integral_v<A>) {
+    if (is_whole(b)) return integer_power(a, static_cast<int64_t>(b));
+    if (b == B(0.5)) return convert<A>(std::sqrt(static_cast<double>(a)));
+    return convert<A>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+  } else {
+    if (b == B{2}) return a * a;
+    if constexpr (std::is_same_v<A, float> && std::is_same_v<B, float>) return std::pow(a, b);
+    return static_cast<A>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+  }
 }
 
 template <class F>

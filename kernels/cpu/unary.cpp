@@ -2,7 +2,9 @@
 #include <cmath>
 #include <type_traits>
 
+#include "kernels/api/convert.h"
 #include "kernels/api/elementwise.h"
+#include "kernels/api/integer_arithmetic.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd/elementwise_f32.h"
 
@@ -23,11 +25,10 @@ void map(const KernelContext& context, ConstTensorView x, TensorView y, F f) {
   });
 }
 
-// Wraps for the smallest integer.
 template <class T>
 T negated(T v) {
   if constexpr (std::is_integral_v<T>)
-    return static_cast<T>(0u - static_cast<std::make_unsigned_t<T>>(v));
+    return wrapping_negate(v);
   else
     return -v;
 }
@@ -131,6 +132,22 @@ T scalar_or(const ConstTensorView& view, T fallback) {
   return view.as<T>()[0];
 }
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+template <class T>
+void clip_between(const KernelContext& context, ConstTensorView x, T low, T high, TensorView y) {
+  require_one_shape(x, y);
+  const T* in = x.as<T>().data();
+  T* out = y.as<T>().data();
+  parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
+    if constexpr (std::is_same_v<T, float>) return simd::clip(in + begin, low, high, out + begin, end - begin);
+    for (int64_t i = begin; i < end; ++i) {
+      const T raised = in[i] < low ? low : in[i];  // comparisons with NaN are false, so NaN stays
+      out[i] = raised > high ? high : raised;
+    }
+  });
+}
+
 }  // namespace
 
 void unary(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters parameters) {
@@ -161,21 +178,13 @@ void unary_backward(const KernelContext& context, UnaryGradOp op, ConstTensorVie
 }
 
 void clip(const KernelContext& context, ConstTensorView x, ConstTensorView low, ConstTensorView high, TensorView y) {
-  require_one_shape(x, y);
   visit_number(x.dtype, [&]<class T>() {
-    using Limits = std::numeric_limits<T>;
-    const T a = scalar_or<T>(low, Limits::has_infinity ? -Limits::infinity() : Limits::lowest());
-    const T b = scalar_or<T>(high, Limits::has_infinity ? Limits::infinity() : Limits::max());
-    const T* in = x.as<T>().data();
-    T* out = y.as<T>().data();
-    parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
-      if constexpr (std::is_same_v<T, float>) return simd::clip(in + begin, a, b, out + begin, end - begin);
-      for (int64_t i = begin; i < end; ++i) {
-        const T raised = in[i] < a ? a : in[i];  // comparisons with NaN are false, so NaN stays
-        out[i] = raised > b ? b : raised;
-      }
-    });
+    clip_between<T>(context, x, scalar_or<T>(low, convert<T>(-kInfinity)), scalar_or<T>(high, convert<T>(kInfinity)), y);
   });
+}
+
+void clip(const KernelContext& context, ConstTensorView x, double low, double high, TensorView y) {
+  visit_number(x.dtype, [&]<class T>() { clip_between<T>(context, x, convert<T>(low), convert<T>(high), y); });
 }
 
 void clip_backward(const KernelContext& context, ConstTensorView x, ConstTensorView dy, ConstTensorView low, ConstTensorView high,

@@ -35,7 +35,7 @@ void require_channels(const InferenceContext& node, int x, int first, int last) 
 }
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require(!node.has_rank(0) || node.rank(0) >= 2, "X must have a batch and a channel axis");
   require_channels(node, 0, 1, 4);
   node.require(node.outputs() == 1 || is_training(node), "running statistics come out in training_mode only (outputs)",
@@ -46,7 +46,7 @@ void infer(InferenceContext& node) {
 }
 
 void infer_grad(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   node.require(!node.has_rank(1) || node.rank(1) >= 2, "X must have a batch and a channel axis");
   require_channels(node, 1, 2, 4);

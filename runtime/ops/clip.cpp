@@ -28,42 +28,46 @@ void infer(InferenceContext& node) {
 }
 
 void infer_grad(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   require_bounds(node, 2);
   node.set_output_like(0, 0);
 }
 
-Tensor scalar_of(float value, DType dtype) {
-  return visit_float(dtype, [&]<class T>() { return Tensor::scalar<T>(static_cast<T>(value)); });
-}
-Tensor bound_of(const NodeContext& node, std::string_view name, DType dtype) {
-  return node.has_attribute(name) ? scalar_of(node.get_float(name, 0), dtype) : Tensor();
-}
+// The bounds of versions before 11; an infinity bounds nothing.
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+double low_of(const NodeContext& node) { return static_cast<double>(node.get_float("min", -kInfinity)); }
+double high_of(const NodeContext& node) { return static_cast<double>(node.get_float("max", kInfinity)); }
 
 ConstTensorView input_or_null(Inputs in, size_t i) { return i < in.size() ? in[i] : ConstTensorView{}; }
 
+// Twins have one signature, so one binder serves both devices.
+using ClipBetween = void (*)(const KernelContext&, ConstTensorView, double, double, TensorView);
+using Clip = void (*)(const KernelContext&, ConstTensorView, ConstTensorView, ConstTensorView, TensorView);
+
+template <ClipBetween kernel>
 BoundKernel bind_attributes(const BindContext& node) {
-  return {.run = [low = bound_of(node, "min", node.dtype(0)), high = bound_of(node, "max", node.dtype(0))](
-                     const KernelContext& context, Inputs in, Outputs out) {
-    cpu::clip(context, in[0], low.view(), high.view(), out[0]);
+  return {.run = [low = low_of(node), high = high_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    kernel(context, in[0], low, high, out[0]);
   }};
 }
+template <Clip kernel>
 BoundKernel bind(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::clip(context, in[0], input_or_null(in, 1), input_or_null(in, 2), out[0]);
+    kernel(context, in[0], input_or_null(in, 1), input_or_null(in, 2), out[0]);
   }};
 }
+template <auto kernel>
 BoundKernel bind_grad(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::clip_backward(context, in[0], in[1], input_or_null(in, 2), input_or_null(in, 3), out[0]);
+    kernel(context, in[0], in[1], input_or_null(in, 2), input_or_null(in, 3), out[0]);
   }};
 }
 
 void gradient_of_attributes(GradientContext& node) {
   const DType dtype = node.type(node.input(0)).dtype;
   const auto bound = [&](std::string_view name) {
-    return node.has_attribute(name) ? node.constant(scalar_of(node.get_float(name, 0), dtype)) : kNoValue;
+    return node.has_attribute(name) ? node.scalar(static_cast<double>(node.get_float(name, 0)), dtype) : kNoValue;
   };
   node.set_input_grad(0, node.emit_internal("ClipGrad", {node.input(0), node.output_grad(), bound("min"), bound("max")}));
 }
@@ -74,7 +78,7 @@ void gradient(GradientContext& node) {
 }
 
 void infer_attributes(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.set_output_like(0, 0);
 }
 
@@ -88,16 +92,24 @@ constinit const OpDef clip_op_6 = {.name = "Clip",
                                    .attributes = kBounds,
                                    .infer = infer_attributes,
                                    .gradient = gradient_of_attributes,
-                                   .cpu = bind_attributes,
+                                   .cpu = bind_attributes<cpu::clip>,
+                                   .cuda = on_cuda(bind_attributes<cuda::clip>),
                                    .aliases = kInPlace};
-constinit const OpDef clip_op_11 = {
-    .name = "Clip", .since = 11, .max_inputs = 3, .infer = infer, .gradient = gradient, .cpu = bind, .aliases = kInPlace};
+constinit const OpDef clip_op_11 = {.name = "Clip",
+                                    .since = 11,
+                                    .max_inputs = 3,
+                                    .infer = infer,
+                                    .gradient = gradient,
+                                    .cpu = bind<cpu::clip>,
+                                    .cuda = on_cuda(bind<cuda::clip>),
+                                    .aliases = kInPlace};
 constinit const OpDef clip_grad_op = {.name = "ClipGrad",
                                       .domain = "tandem",
                                       .min_inputs = 2,
                                       .max_inputs = 4,
                                       .infer = infer_grad,
-                                      .cpu = bind_grad,
+                                      .cpu = bind_grad<cpu::clip_backward>,
+                                      .cuda = on_cuda(bind_grad<cuda::clip_backward>),
                                       .aliases = kGradInPlace};
 
 }  // namespace tandem

@@ -5,17 +5,19 @@
 
 namespace tandem {
 
-// f32, f64, i32, i64, u8, i8.
+// Floats (16-bit ones on a GPU), i32, i64, u8, i8.
 inline void require_arithmetic(const InferenceContext& node, int input) {
   switch (node.dtype(input)) {
     case DType::kF32:
     case DType::kF64:
+    case DType::kF16:
+    case DType::kBF16:
     case DType::kI32:
     case DType::kI64:
     case DType::kU8:
     case DType::kI8: return;
     default:
-      node.reject("there is arithmetic on f32, f64, i32, i64, u8 and i8 only (input, type)", input, name(node.dtype(input)));
+      node.reject("there is arithmetic on floats, i32, i64, u8 and i8 only (input, type)", input, name(node.dtype(input)));
   }
 }
 

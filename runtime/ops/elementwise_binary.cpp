@@ -21,8 +21,7 @@ void infer_arithmetic(InferenceContext& node) {
 void infer_pow(InferenceContext& node) {
   for (int i = 0; i < 2; ++i) {
     const DType t = node.dtype(i);
-    node.require(t == DType::kF32 || t == DType::kF64 || t == DType::kI32 || t == DType::kI64,
-                 "operands must be f32, f64, i32 or i64 (input, type)", i, name(t));
+    node.require(is_float(t) || t == DType::kI32 || t == DType::kI64, "operands must be floats, i32 or i64 (input, type)", i, name(t));
   }
   node.set_output(0, node.dtype(0), node.broadcast_dims(0, 1));
 }
@@ -47,24 +46,19 @@ void infer_logic(InferenceContext& node) {
   node.set_output(0, DType::kBool, node.broadcast_dims(0, 1));
 }
 
-template <BinaryOp op>
+// Twins have one signature, so one binder serves both devices. For binary, compare and logic:
+template <auto kernel, auto op>
 BoundKernel bind(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::binary(context, op, in[0], in[1], out[0]); }};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, op, in[0], in[1], out[0]); }};
 }
+template <auto kernel>
 BoundKernel bind_pow(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::pow(context, in[0], in[1], out[0]); }};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[1], out[0]); }};
 }
+template <auto kernel>
 BoundKernel bind_mod(const BindContext& node) {
   const BinaryOp op = node.get_int("fmod", 0) ? BinaryOp::kFmod : BinaryOp::kMod;
-  return {.run = [op](const KernelContext& context, Inputs in, Outputs out) { cpu::binary(context, op, in[0], in[1], out[0]); }};
-}
-template <CompareOp op>
-BoundKernel bind_compare(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::compare(context, op, in[0], in[1], out[0]); }};
-}
-template <LogicOp op>
-BoundKernel bind_logic(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::logic(context, op, in[0], in[1], out[0]); }};
+  return {.run = [op](const KernelContext& context, Inputs in, Outputs out) { kernel(context, op, in[0], in[1], out[0]); }};
 }
 
 // Gives input i the gradient `grad()`, summed to the input's shape, if it is wanted.
@@ -110,21 +104,39 @@ void pow_gradient(GradientContext& node) {
 
 using Rule = void (*)(InferenceContext&);
 using Gradient = void (*)(GradientContext&);
-using Bind = BoundKernel (*)(const BindContext&);
-
-constexpr OpDef binary(std::string_view name, int since, Rule infer, Gradient gradient, Bind cpu) {
+template <BinaryOp op>
+constexpr OpDef binary(std::string_view name, int since, Rule infer, Gradient gradient) {
   return {.name = name,
           .since = since,
           .min_inputs = 2,
           .max_inputs = 2,
           .infer = infer,
           .gradient = gradient,
-          .cpu = cpu,
+          .cpu = bind<cpu::binary, op>,
+          .cuda = on_cuda(bind<cuda::binary, op>),
           .aliases = kInPlace};
 }
 // Comparisons answer with another type, so there is nothing to take over.
-constexpr OpDef comparison(std::string_view name, int since, Rule infer, Bind cpu) {
-  return {.name = name, .since = since, .min_inputs = 2, .max_inputs = 2, .infer = infer, .cpu = cpu};
+template <CompareOp op>
+constexpr OpDef comparison(std::string_view name, int since, Rule infer) {
+  return {.name = name,
+          .since = since,
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .infer = infer,
+          .cpu = bind<cpu::compare, op>,
+          .cuda = on_cuda(bind<cuda::compare, op>)};
+}
+template <LogicOp op>
+constexpr OpDef logic(std::string_view name) {
+  return {.name = name,
+          .since = 7,
+          .min_inputs = 2,
+          .max_inputs = 2,
+          .infer = infer_logic,
+          .cpu = bind<cpu::logic, op>,
+          .cuda = on_cuda(bind<cuda::logic, op>),
+          .aliases = kInPlace};
 }
 
 }  // namespace
@@ -132,28 +144,35 @@ constexpr OpDef comparison(std::string_view name, int since, Rule infer, Bind cp
 extern const OpDef add_op, sub_op, mul_op, div_op, pow_op, mod_op, equal_op, less_op, less_or_equal_op, greater_op,
     greater_or_equal_op, and_op, or_op, xor_op;
 
-constinit const OpDef add_op = binary("Add", 7, infer_arithmetic, add_gradient, bind<BinaryOp::kAdd>);
-constinit const OpDef sub_op = binary("Sub", 7, infer_arithmetic, sub_gradient, bind<BinaryOp::kSub>);
-constinit const OpDef mul_op = binary("Mul", 7, infer_arithmetic, mul_gradient, bind<BinaryOp::kMul>);
-constinit const OpDef div_op = binary("Div", 7, infer_arithmetic, div_gradient, bind<BinaryOp::kDiv>);
-constinit const OpDef pow_op = {
-    .name = "Pow", .since = 7, .min_inputs = 2, .max_inputs = 2, .infer = infer_pow, .gradient = pow_gradient, .cpu = bind_pow};
+constinit const OpDef add_op = binary<BinaryOp::kAdd>("Add", 7, infer_arithmetic, add_gradient);
+constinit const OpDef sub_op = binary<BinaryOp::kSub>("Sub", 7, infer_arithmetic, sub_gradient);
+constinit const OpDef mul_op = binary<BinaryOp::kMul>("Mul", 7, infer_arithmetic, mul_gradient);
+constinit const OpDef div_op = binary<BinaryOp::kDiv>("Div", 7, infer_arithmetic, div_gradient);
+constinit const OpDef pow_op = {.name = "Pow",
+                                .since = 7,
+                                .min_inputs = 2,
+                                .max_inputs = 2,
+                                .infer = infer_pow,
+                                .gradient = pow_gradient,
+                                .cpu = bind_pow<cpu::pow>,
+                                .cuda = on_cuda(bind_pow<cuda::pow>)};
 constinit const OpDef mod_op = {.name = "Mod",
                                 .since = 10,
                                 .min_inputs = 2,
                                 .max_inputs = 2,
                                 .attributes = kFmod,
                                 .infer = infer_mod,
-                                .cpu = bind_mod,
+                                .cpu = bind_mod<cpu::binary>,
+                                .cuda = on_cuda(bind_mod<cuda::binary>),
                                 .aliases = kInPlace};
-constinit const OpDef equal_op = comparison("Equal", 7, infer_equal, bind_compare<CompareOp::kEqual>);
-constinit const OpDef less_op = comparison("Less", 7, infer_order, bind_compare<CompareOp::kLess>);
-constinit const OpDef less_or_equal_op = comparison("LessOrEqual", 12, infer_order, bind_compare<CompareOp::kLessOrEqual>);
-constinit const OpDef greater_op = comparison("Greater", 7, infer_order, bind_compare<CompareOp::kGreater>);
+constinit const OpDef equal_op = comparison<CompareOp::kEqual>("Equal", 7, infer_equal);
+constinit const OpDef less_op = comparison<CompareOp::kLess>("Less", 7, infer_order);
+constinit const OpDef less_or_equal_op = comparison<CompareOp::kLessOrEqual>("LessOrEqual", 12, infer_order);
+constinit const OpDef greater_op = comparison<CompareOp::kGreater>("Greater", 7, infer_order);
 constinit const OpDef greater_or_equal_op =
-    comparison("GreaterOrEqual", 12, infer_order, bind_compare<CompareOp::kGreaterOrEqual>);
-constinit const OpDef and_op = binary("And", 7, infer_logic, nullptr, bind_logic<LogicOp::kAnd>);
-constinit const OpDef or_op = binary("Or", 7, infer_logic, nullptr, bind_logic<LogicOp::kOr>);
-constinit const OpDef xor_op = binary("Xor", 7, infer_logic, nullptr, bind_logic<LogicOp::kXor>);
+    comparison<CompareOp::kGreaterOrEqual>("GreaterOrEqual", 12, infer_order);
+constinit const OpDef and_op = logic<LogicOp::kAnd>("And");
+constinit const OpDef or_op = logic<LogicOp::kOr>("Or");
+constinit const OpDef xor_op = logic<LogicOp::kXor>("Xor");
 
 }  // namespace tandem

@@ -17,7 +17,7 @@ constexpr std::string_view kAlpha[] = {"alpha"}, kAlphaBeta[] = {"alpha", "beta"
 constexpr std::string_view kInfinities[] = {"detect_negative", "detect_positive"};
 
 void infer_float(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.set_output_like(0, 0);
 }
 void infer_number(InferenceContext& node) {
@@ -33,7 +33,7 @@ void infer_not(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 void infer_float_test(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.set_output(0, DType::kBool, node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
 }
 
@@ -43,18 +43,19 @@ UnaryParameters parameters_of(const NodeContext& node, std::string_view op) {
 }
 Attributes attributes_of(UnaryParameters p) { return {{"alpha", p.alpha}, {"beta", p.beta}}; }
 
-template <UnaryOp op>
+// Twins have one signature, so one binder serves both devices.
+template <auto kernel, UnaryOp op>
 BoundKernel bind(const BindContext& node) {
   return {.run = [p = parameters_of(node, node.node().def->name)](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::unary(context, op, in[0], out[0], p);
+    kernel(context, op, in[0], out[0], p);
   }};
 }
 
-template <UnaryGradOp op>
+template <auto kernel, UnaryGradOp op>
 BoundKernel bind_gradient(const BindContext& node) {
   return {.run = [p = UnaryParameters{node.get_float("alpha", 0), node.get_float("beta", 0)}](const KernelContext& context,
                                                                                               Inputs in, Outputs out) {
-    cpu::unary_backward(context, op, in[0], in[1], out[0], p);
+    kernel(context, op, in[0], in[1], out[0], p);
   }};
 }
 
@@ -71,27 +72,26 @@ void infer_gelu_gradient(InferenceContext& node) {
   gelu_by_tanh(node);
   infer_gradient(node);
 }
+template <auto kernel>
 BoundKernel bind_gelu(const BindContext& node) {
   return {.run = [op = gelu_by_tanh(node) ? UnaryOp::kGeluTanh : UnaryOp::kGelu](
-                     const KernelContext& context, Inputs in, Outputs out) { cpu::unary(context, op, in[0], out[0]); }};
+                     const KernelContext& context, Inputs in, Outputs out) { kernel(context, op, in[0], out[0], UnaryParameters()); }};
 }
+template <auto kernel>
 BoundKernel bind_gelu_gradient(const BindContext& node) {
   const UnaryGradOp op = gelu_by_tanh(node) ? UnaryGradOp::kGeluTanh : UnaryGradOp::kGelu;
   return {.run = [op](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::unary_backward(context, op, in[0], in[1], out[0]);
+    kernel(context, op, in[0], in[1], out[0], UnaryParameters());
   }};
 }
-BoundKernel bind_not(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::logical_not(context, in[0], out[0]); }};
+template <auto kernel>
+BoundKernel bind_predicate(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0]); }};
 }
-BoundKernel bind_is_nan(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::is_nan(context, in[0], out[0]); }};
-}
+template <auto kernel>
 BoundKernel bind_is_inf(const BindContext& node) {
   const bool positive = node.get_int("detect_positive", 1) != 0, negative = node.get_int("detect_negative", 1) != 0;
-  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::is_inf(context, in[0], out[0], positive, negative);
-  }};
+  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0], positive, negative); }};
 }
 
 void abs_gradient(GradientContext& node) {
@@ -139,7 +139,8 @@ constexpr OpDef unary(std::string_view name, int since, Rule infer, Gradient gra
           .attributes = attributes,
           .infer = infer,
           .gradient = gradient,
-          .cpu = bind<op>,
+          .cpu = bind<cpu::unary, op>,
+          .cuda = on_cuda(bind<cuda::unary, op>),
           .aliases = kInPlace};
 }
 template <UnaryGradOp op>
@@ -150,12 +151,14 @@ constexpr OpDef unary_grad(std::string_view name) {
           .max_inputs = 2,
           .attributes = kAlphaBeta,
           .infer = infer_gradient,
-          .cpu = bind_gradient<op>,
+          .cpu = bind_gradient<cpu::unary_backward, op>,
+          .cuda = on_cuda(bind_gradient<cuda::unary_backward, op>),
           .aliases = kGradInPlace};
 }
-constexpr OpDef predicate(std::string_view name, int since, Rule infer, BoundKernel (*cpu)(const BindContext&),
+using Bind = BoundKernel (*)(const BindContext&);
+constexpr OpDef predicate(std::string_view name, int since, Rule infer, Bind cpu, Bind cuda,
                           std::span<const std::string_view> attributes = {}) {
-  return {.name = name, .since = since, .attributes = attributes, .infer = infer, .cpu = cpu};
+  return {.name = name, .since = since, .attributes = attributes, .infer = infer, .cpu = cpu, .cuda = cuda};
 }
 
 }  // namespace
@@ -190,12 +193,16 @@ constinit const OpDef gelu_op = {.name = "Gelu",
                                  .attributes = kApproximate,
                                  .infer = infer_gelu,
                                  .gradient = by_input,
-                                 .cpu = bind_gelu,
+                                 .cpu = bind_gelu<cpu::unary>,
+                                 .cuda = on_cuda(bind_gelu<cuda::unary>),
                                  .aliases = kInPlace};
 
-constinit const OpDef not_op = predicate("Not", 1, infer_not, bind_not);
-constinit const OpDef is_nan_op = predicate("IsNaN", 9, infer_float_test, bind_is_nan);
-constinit const OpDef is_inf_op = predicate("IsInf", 10, infer_float_test, bind_is_inf, kInfinities);
+constinit const OpDef not_op =
+    predicate("Not", 1, infer_not, bind_predicate<cpu::logical_not>, on_cuda(bind_predicate<cuda::logical_not>));
+constinit const OpDef is_nan_op =
+    predicate("IsNaN", 9, infer_float_test, bind_predicate<cpu::is_nan>, on_cuda(bind_predicate<cuda::is_nan>));
+constinit const OpDef is_inf_op =
+    predicate("IsInf", 10, infer_float_test, bind_is_inf<cpu::is_inf>, on_cuda(bind_is_inf<cuda::is_inf>), kInfinities);
 
 constinit const OpDef relu_grad_op = unary_grad<UnaryGradOp::kRelu>("ReluGrad");
 constinit const OpDef sigmoid_grad_op = unary_grad<UnaryGradOp::kSigmoid>("SigmoidGrad");
@@ -211,7 +218,8 @@ constinit const OpDef gelu_grad_op = {.name = "GeluGrad",
                                       .max_inputs = 2,
                                       .attributes = kApproximate,
                                       .infer = infer_gelu_gradient,
-                                      .cpu = bind_gelu_gradient,
+                                      .cpu = bind_gelu_gradient<cpu::unary_backward>,
+                                      .cuda = on_cuda(bind_gelu_gradient<cuda::unary_backward>),
                                       .aliases = kGradInPlace};
 
 }  // namespace tandem

@@ -22,25 +22,38 @@ void infer(InferenceContext& node) {
   node.set_output(0, node.dtype(0), std::move(dims));
 }
 void infer_float(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   infer(node);
 }
 
-template <BinaryOp op>
+// The kernels of one device.
+struct OnCpu {
+  static constexpr auto binary = cpu::binary;
+  static constexpr auto copy = cpu::copy;
+  static constexpr auto scale = cpu::scale;
+};
+struct OnCuda {
+  static constexpr auto binary = cuda::binary;
+  static constexpr auto copy = cuda::copy;
+  static constexpr auto scale = cuda::scale;
+};
+
+template <class Device, BinaryOp op>
 void fold(const KernelContext& context, Inputs in, TensorView y) {
-  if (in.size() == 1) return cpu::copy(context, in[0], y);
-  cpu::binary(context, op, in[0], in[1], y);
-  for (size_t i = 2; i < in.size(); ++i) cpu::binary(context, op, y, in[i], y);
+  if (in.size() == 1) return Device::copy(context, in[0], y);
+  Device::binary(context, op, in[0], in[1], y);
+  for (size_t i = 2; i < in.size(); ++i) Device::binary(context, op, y, in[i], y);
 }
 
-template <BinaryOp op>
+template <class Device, BinaryOp op>
 BoundKernel bind(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { fold<op>(context, in, out[0]); }};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { fold<Device, op>(context, in, out[0]); }};
 }
+template <class Device>
 BoundKernel bind_mean(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
-    fold<BinaryOp::kAdd>(context, in, out[0]);
-    cpu::scale(context, out[0], out[0], 1.0 / static_cast<double>(in.size()));
+    fold<Device, BinaryOp::kAdd>(context, in, out[0]);
+    Device::scale(context, out[0], out[0], 1.0 / static_cast<double>(in.size()));
   }};
 }
 
@@ -64,19 +77,29 @@ void extremum_gradient(GradientContext& node) {
       node.set_input_grad(i, node.reduce_to(node.emit("Mul", {share, holds[static_cast<size_t>(i)]}), node.input(i)));
 }
 
-constexpr OpDef variadic(std::string_view name, void (*rule)(InferenceContext&), void (*gradient)(GradientContext&),
-                         BoundKernel (*cpu)(const BindContext&)) {
-  return {
-      .name = name, .since = 6, .max_inputs = kVariadic, .infer = rule, .gradient = gradient, .cpu = cpu, .aliases = kInPlace};
+using Bind = BoundKernel (*)(const BindContext&);
+constexpr OpDef variadic(std::string_view name, void (*rule)(InferenceContext&), void (*gradient)(GradientContext&), Bind cpu, Bind cuda) {
+  return {.name = name,
+          .since = 6,
+          .max_inputs = kVariadic,
+          .infer = rule,
+          .gradient = gradient,
+          .cpu = cpu,
+          .cuda = cuda,
+          .aliases = kInPlace};
+}
+template <BinaryOp op>
+constexpr OpDef folded(std::string_view name, void (*rule)(InferenceContext&), void (*gradient)(GradientContext&)) {
+  return variadic(name, rule, gradient, bind<OnCpu, op>, on_cuda(bind<OnCuda, op>));
 }
 
 }  // namespace
 
 extern const OpDef max_op, min_op, sum_op, mean_op;
 
-constinit const OpDef max_op = variadic("Max", infer, extremum_gradient, bind<BinaryOp::kMax>);
-constinit const OpDef min_op = variadic("Min", infer, extremum_gradient, bind<BinaryOp::kMin>);
-constinit const OpDef sum_op = variadic("Sum", infer_float, sum_gradient, bind<BinaryOp::kAdd>);
-constinit const OpDef mean_op = variadic("Mean", infer_float, mean_gradient, bind_mean);
+constinit const OpDef max_op = folded<BinaryOp::kMax>("Max", infer, extremum_gradient);
+constinit const OpDef min_op = folded<BinaryOp::kMin>("Min", infer, extremum_gradient);
+constinit const OpDef sum_op = folded<BinaryOp::kAdd>("Sum", infer_float, sum_gradient);
+constinit const OpDef mean_op = variadic("Mean", infer_float, mean_gradient, bind_mean<OnCpu>, on_cuda(bind_mean<OnCuda>));
 
 }  // namespace tandem

@@ -16,7 +16,7 @@ constexpr std::string_view kAttributes[] = {"alpha", "beta", "transA", "transB"}
 constexpr std::string_view kFusedAttributes[] = {"alpha", "beta", "transA", "transB", "activation"};
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   if (node.has_input(2)) node.require_same_dtype(0, 2);
   activation_of(node);

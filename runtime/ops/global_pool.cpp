@@ -9,7 +9,7 @@ namespace tandem {
 namespace {
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   if (!node.has_rank(0)) return node.set_output(0, node.dtype(0), std::nullopt);
   Dims y = node.dims(0);
   node.require(y.size() >= 2, "input X must have a batch and a channel axis", to_string(y));
@@ -18,7 +18,7 @@ void infer(InferenceContext& node) {
 }
 
 void infer_grad(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   node.set_output_like(0, 1);
 }

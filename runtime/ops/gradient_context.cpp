@@ -21,6 +21,8 @@ ValueId GradientContext::constant(Tensor content) {
 }
 
 ValueId GradientContext::scalar(double value, DType dtype) {
+  if (dtype == DType::kF16) return constant(Tensor::scalar(to_f16(static_cast<float>(value))));
+  if (dtype == DType::kBF16) return constant(Tensor::scalar(to_bf16(static_cast<float>(value))));
   return visit_number(dtype, [&]<class T>() { return constant(Tensor::scalar<T>(static_cast<T>(value))); });
 }
 

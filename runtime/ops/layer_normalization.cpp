@@ -34,7 +34,7 @@ void require_row(const InferenceContext& node, int x, int i) {
 }
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   require_row(node, 0, 1);
   require_row(node, 0, 2);
   node.require(node.get_int("stash_type", kStashF32) == kStashF32, "stash_type must be 1 (f32)",
@@ -50,7 +50,7 @@ void infer(InferenceContext& node) {
 }
 
 void infer_grad(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   require_row(node, 1, 2);
   node.set_output_like(0, 1);

@@ -23,7 +23,7 @@ Dims matrix_dims(const InferenceContext& node, int i, bool transpose) {
 }
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   activation_of(node);
   if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);

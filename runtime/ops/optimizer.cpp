@@ -29,7 +29,7 @@ void require_scalar(const InferenceContext& node, int i, DType type) {
 
 // Inputs 0 to `last` are ranges of one type and size; the first ones come out again as they are.
 void infer_ranges(InferenceContext& node, int last) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   for (int i = 0; i <= last; ++i) {
     if (!node.has_input(i)) continue;
     node.require_same_dtype(0, i);
@@ -87,7 +87,7 @@ void infer_adam(InferenceContext& node) {
 }
 
 void infer_sum_of_squares(InferenceContext& node) {
-  for (int i = 0; i < node.inputs(); ++i) require_f32_or_f64(node, i);
+  for (int i = 0; i < node.inputs(); ++i) require_float(node, i);
   node.set_output(0, DType::kF32, Dims{});
 }
 

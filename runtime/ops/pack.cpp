@@ -36,11 +36,13 @@ int64_t pack_offset_bytes(const Graph& graph, const Node& node, int i) {
   return checked_mul(elements, static_cast<int64_t>(size_of(graph.value(node.inputs[0]).type.dtype)), "packed bytes");
 }
 
+// Twins have one signature, so one binder serves both devices.
+template <auto copy>
 BoundKernel bind_pack(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
     std::byte* place = out[0].data;
     for (const ConstTensorView& part : in) {
-      cpu::copy(context, part, {place, part.dtype, part.shape});
+      copy(context, part, {place, part.dtype, part.shape});
       place += part.bytes();
     }
   }};
@@ -72,8 +74,9 @@ void infer_assign(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 
+template <auto copy>
 BoundKernel bind_assign(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::copy(context, in[1], out[0]); }};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { copy(context, in[1], out[0]); }};
 }
 
 }  // namespace
@@ -84,7 +87,8 @@ constinit const OpDef pack_op = {.name = "Pack",
                                  .domain = "tandem",
                                  .max_inputs = kVariadic,
                                  .infer = infer_pack,
-                                 .cpu = bind_pack,
+                                 .cpu = bind_pack<cpu::copy>,
+                                 .cuda = on_cuda(bind_pack<cuda::copy>),
                                  .placement_offset_bytes = pack_offset_bytes};
 constinit const OpDef view_op = {.name = "View",
                                  .domain = "tandem",
@@ -97,7 +101,8 @@ constinit const OpDef assign_op = {.name = "Assign",
                                    .min_inputs = 2,
                                    .max_inputs = 2,
                                    .infer = infer_assign,
-                                   .cpu = bind_assign,
+                                   .cpu = bind_assign<cpu::copy>,
+                                   .cuda = on_cuda(bind_assign<cuda::copy>),
                                    .aliases = kReplace};
 
 }  // namespace tandem

@@ -37,13 +37,13 @@ void infer_max(InferenceContext& node) {
 }
 
 void infer_average(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   infer_window(node);
 }
 
 // dx is like x, the second input.
 void infer_grad(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   const WindowAttributes check(node);
   node.set_output_like(0, 1);

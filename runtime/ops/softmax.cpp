@@ -32,7 +32,7 @@ AxisView view_of(const Shape& shape, int axis, bool flatten) {
 }
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   if (node.has_rank(0)) axis_of(node, node.rank(0));
   node.set_output_like(0, 0);
 }

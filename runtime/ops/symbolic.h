@@ -30,10 +30,10 @@ inline Dim product(std::span<const Dim> dims) {
   return open_count == 1 && size == 1 ? *open : Dim();
 }
 
-// The kernels of these ops are for f32 and f64.
-inline void require_f32_or_f64(const InferenceContext& node, int input) {
+// f32, f64, f16 or bf16. A CPU has no kernels for the 16-bit ones: that is for the plan to say, which knows the device.
+inline void require_float(const InferenceContext& node, int input) {
   const DType type = node.dtype(input);
-  node.require(type == DType::kF32 || type == DType::kF64, "input must be f32 or f64 (index, type)", input, name(type));
+  node.require(is_float(type), "input must be f32, f64, f16 or bf16 (index, type)", input, name(type));
 }
 
 // Runs body(); an InvalidArgument from beneath is thrown again with the node's op and name.

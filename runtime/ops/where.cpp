@@ -21,8 +21,9 @@ void where_gradient(GradientContext& node) {
   if (node.wants(2)) node.set_input_grad(2, node.reduce_to(node.emit("Where", {condition, zero, dy}), node.input(2)));
 }
 
-BoundKernel bind_where(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::where(context, in[0], in[1], in[2], out[0]); }};
+template <auto kernel>
+BoundKernel bind(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[1], in[2], out[0]); }};
 }
 
 }  // namespace
@@ -35,7 +36,8 @@ constinit const OpDef where_op = {.name = "Where",
                                   .max_inputs = 3,
                                   .infer = infer_where,
                                   .gradient = where_gradient,
-                                  .cpu = bind_where,
+                                  .cpu = bind<cpu::where>,
+                                  .cuda = on_cuda(bind<cuda::where>),
                                   .aliases = kInPlace};
 
 }  // namespace tandem

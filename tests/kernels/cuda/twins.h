@@ -49,6 +49,10 @@ struct DeviceContext {
   operator const KernelContext&() const { return context; }
 };
 
+// Bytes of 0 and 1 as a bool tensor.
+inline TensorView as_bool(Values<uint8_t>& values) { return {values.view().data, DType::kBool, values.shape}; }
+inline ConstTensorView as_bool(const Values<uint8_t>& values) { return {values.view().data, DType::kBool, values.shape}; }
+
 template <class T>
 double number(T x) {
   if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>)
