@@ -62,7 +62,7 @@ void check_channels(const InferenceContext& node) {
 }
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   for (int i : {2, 3})
     if (node.has_input(i)) node.require_same_dtype(0, i);
@@ -87,7 +87,7 @@ void infer(InferenceContext& node) {
 
 // dx and dw have the type and shape of the input they are the gradient of, which is the last one.
 void infer_grad(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_same_dtype(0, 1);
   node.require_same_dtype(0, 2);
   WindowAttributes check(node);
