@@ -1,8 +1,9 @@
 """Who may include whom, read from the sources: kernels <- runtime <- models <- serving <- cli, and the order within each of them.
 
 Within runtime, models and serving a folder may use itself and those that stand above it in that layer's CMakeLists.txt. kernels/base uses
-the standard library only, kernels/api uses base; cpu and cuda never use each other. Nothing uses tests or bench. A public header, one
-read outside its own folder, includes nothing but our own headers, the C++ standard library and the system's.
+the standard library only, kernels/api uses base; cpu and cuda never use each other. The CUDA language (gpu.h, launch.h, .cuh) stays in
+kernels/cuda. Nothing uses tests or bench, but for the language's stand-in without nvcc. A public header, one read outside its own folder,
+includes nothing but our own headers, the C++ standard library and the system's.
 """
 import pathlib
 import re
@@ -13,7 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = ["kernels", "runtime", "models", "serving", "cli"]
 SYSTEM = re.compile(r"[a-z_]+|(unistd|fcntl|signal|time|poll|sched|stdint|stdlib|pthread)\.h|(sys|linux|net|netinet|arpa)/\w+\.h")
 # Read in their own folder only: pieces of one implementation.
-PRIVATE = re.compile(r".*-inl\.h|cli/.*")
+PRIVATE = re.compile(r".*-inl\.h|cli/.*|kernels/cuda/device/gpu\.h")
+CUDA_LANGUAGE = re.compile(r"kernels/cuda/(.*\.cuh|device/(gpu|launch)\.h)")
 
 
 def folders_in_order(layer, cmake=None):
@@ -28,6 +30,10 @@ KERNELS = {"base": {"base"}, "api": {"base", "api"}, "cpu": {"base", "api", "cpu
 
 def may_include(path, included, order=None):
     """Whether the file at `path` may include `included`, both relative to the root."""
+    if included == "cuda_emulator.h":
+        return path == "kernels/cuda/device/gpu.h"
+    if CUDA_LANGUAGE.fullmatch(included) and not path.startswith("kernels/cuda/"):
+        return False
     order = order or ORDER
     (layer, folder), (other, other_folder) = path.split("/")[:2], included.split("/")[:2]
     if other not in LAYERS:
@@ -80,6 +86,11 @@ def test_nobody_includes_what_its_layer_may_not():
         ("kernels/cpu/softmax.cpp", '#include "runtime/graph/graph.h"'),
         ("kernels/cpu/softmax.cpp", '#include "kernels/cuda/softmax.h"'),
         ("kernels/cuda/softmax.cu", '#include "kernels/cpu/simd/row.h"'),
+        ("kernels/cuda/softmax.cu", '#include "cuda_emulator.h"'),
+        ("runtime/ops/softmax.cpp", '#include "kernels/cuda/device/launch.h"'),
+        ("runtime/device/cuda_stream.cpp", '#include "kernels/cuda/device/number.cuh"'),
+        ("runtime/device/cuda_stream.h", "#include <cuda_runtime_api.h>"),
+        ("kernels/cuda/library/library.h", "#include <cublasLt.h>"),
         ("kernels/api/softmax.h", '#include "kernels/cpu/simd/row.h"'),
         ("kernels/base/error.h", '#include "kernels/api/isa.h"'),
         ("runtime/graph/graph.cpp", '#include "runtime/ops/all_ops.h"'),
@@ -109,6 +120,9 @@ def test_the_rule_sees(path, text):
     [
         ("kernels/cpu/softmax.cpp", '#include "kernels/cpu/simd/row.h"\n#include <omp.h>'),
         ("kernels/cpu/simd/part-inl.h", "#include <hwy/highway.h>"),
+        ("kernels/cuda/device/gpu.h", '#include <cuda_runtime.h>\n#include "cuda_emulator.h"'),
+        ("kernels/cuda/softmax.cu", '#include "kernels/cuda/device/grid.cuh"'),
+        ("runtime/device/cuda_stream.cpp", '#include <cuda_runtime_api.h>\n#include "kernels/cuda/device/session.h"'),
         ("runtime/plan/plan.h", '#include "runtime/graph/graph.h"\n#include <vector>\n#include <sys/types.h>'),
         ("serving/http/session-inl.h", "#include <boost/asio/post.hpp>"),
         ("cli/options.h", '#include "models/run/run_config.h"\n#include <boost/program_options.hpp>'),
