@@ -31,6 +31,25 @@ struct ConvGeometry {
 // Throws InvalidArgument saying which size is wrong and what it should be.
 ConvGeometry make_conv_geometry(const Shape& x, const Shape& w, int64_t groups, WindowOptions options);
 
+// y = activation(conv(x, w) + bias + residual)
+struct ConvEpilogue {
+  ConstTensorView bias = {};      // null or [filters]
+  ConstTensorView residual = {};  // null or the shape of y
+  Activation activation = Activation::kNone;
+};
+
+// Bytes of workspace for each function; independent of the batch.
+struct ConvWorkspace {
+  size_t forward = 0;          // either way of giving the weights
+  size_t input_grad = 0;
+  size_t weight_grad = 0;
+};
+
+// For the kernels. Throw Internal where a shape does not fit the geometry; the first returns the batch.
+int64_t check_conv(const ConvGeometry&, const Shape& x, const Shape& y);
+void check_conv_weight(const ConvGeometry&, const Shape& w);
+void check_conv_epilogue(const ConvGeometry&, const Shape& y, const ConvEpilogue&);
+
 }  // namespace tandem
 
 namespace tandem::cpu {
@@ -53,19 +72,6 @@ class PackedFilters {
 };
 PackedFilters pack_filters(const ConvGeometry&, ConstTensorView w, Isa isa = chosen_isa());
 
-// y = activation(conv(x, w) + bias + residual)
-struct ConvEpilogue {
-  ConstTensorView bias = {};      // null or [filters]
-  ConstTensorView residual = {};  // null or the shape of y
-  Activation activation = Activation::kNone;
-};
-
-// Bytes of workspace for each function; independent of the batch.
-struct ConvWorkspace {
-  size_t forward = 0;          // either way of giving the weights
-  size_t input_grad = 0;
-  size_t weight_grad = 0;
-};
 ConvWorkspace conv_workspace_bytes(const ConvGeometry&, DType, int threads, Isa isa = chosen_isa());
 
 void conv(const KernelContext&, const ConvGeometry&, ConstTensorView x, ConstTensorView w, TensorView y,
@@ -81,3 +87,14 @@ void conv_weight_grad(const KernelContext&, const ConvGeometry&, ConstTensorView
                       Isa isa = chosen_isa());
 
 }  // namespace tandem::cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16, summed in f32. By cuDNN where it is there
+// (Session::dnn), else by our own kernels; bits depend on that, on the shapes and on nothing else.
+namespace tandem::cuda {
+
+ConvWorkspace conv_workspace_bytes(const ConvGeometry&, DType);
+void conv(const KernelContext&, const ConvGeometry&, ConstTensorView x, ConstTensorView w, TensorView y, const ConvEpilogue& epilogue = {});
+void conv_input_grad(const KernelContext&, const ConvGeometry&, ConstTensorView w, ConstTensorView dy, TensorView dx);
+void conv_weight_grad(const KernelContext&, const ConvGeometry&, ConstTensorView x, ConstTensorView dy, TensorView dw);
+
+}  // namespace tandem::cuda

@@ -37,4 +37,21 @@ ConvGeometry make_conv_geometry(const Shape& x, const Shape& w, int64_t groups, 
   return g;
 }
 
+int64_t check_conv(const ConvGeometry& g, const Shape& x, const Shape& y) {
+  const int64_t batch = x.rank() > 0 ? x[0] : 0;
+  ensure(x == g.input_shape(batch), "input of conv does not fit its geometry", to_string(x), to_string(g.input_shape(batch)));
+  ensure(y == g.output_shape(batch), "output of conv does not fit its geometry", to_string(y), to_string(g.output_shape(batch)));
+  return batch;
+}
+
+void check_conv_weight(const ConvGeometry& g, const Shape& w) {
+  ensure(w == g.weight_shape(), "weight of conv does not fit its geometry", to_string(w), to_string(g.weight_shape()));
+}
+
+void check_conv_epilogue(const ConvGeometry& g, const Shape& y, const ConvEpilogue& epilogue) {
+  ensure(!epilogue.bias || epilogue.bias.elements() == g.filters, "bias of conv needs one value a filter", epilogue.bias.elements(), g.filters);
+  ensure(!epilogue.residual || epilogue.residual.shape == y, "residual of conv needs the shape of its output",
+         to_string(epilogue.residual.shape));
+}
+
 }  // namespace tandem

@@ -9,32 +9,16 @@
 namespace tandem::cpu {
 namespace {
 
-int64_t batch_of(const ConvGeometry& g, const Shape& x, const Shape& y) {
-  const int64_t batch = x.rank() > 0 ? x[0] : 0;
-  ensure(x == g.input_shape(batch), "input of conv does not fit its geometry", to_string(x), to_string(g.input_shape(batch)));
-  ensure(y == g.output_shape(batch), "output of conv does not fit its geometry", to_string(y), to_string(g.output_shape(batch)));
-  return batch;
-}
-
-void check_weight(const ConvGeometry& g, const Shape& w) {
-  ensure(w == g.weight_shape(), "weight of conv does not fit its geometry", to_string(w), to_string(g.weight_shape()));
-}
-
 template <class T>
 ConvOperands<T> operands_of(const ConvGeometry& g, ConstTensorView x, TensorView y, const ConvEpilogue& epilogue) {
   ConvOperands<T> o;
-  o.batch = batch_of(g, x.shape, y.shape);
+  o.batch = check_conv(g, x.shape, y.shape);
   o.x = x.as<T>().data();
   o.y = y.as<T>().data();
   o.activation = epilogue.activation;
-  if (epilogue.bias) {
-    ensure(epilogue.bias.elements() == g.filters, "bias of conv needs one value a filter", epilogue.bias.elements(), g.filters);
-    o.bias = epilogue.bias.as<T>().data();
-  }
-  if (epilogue.residual) {
-    ensure(epilogue.residual.shape == y.shape, "residual of conv needs the shape of its output", to_string(epilogue.residual.shape));
-    o.residual = epilogue.residual.as<T>().data();
-  }
+  check_conv_epilogue(g, y.shape, epilogue);
+  if (epilogue.bias) o.bias = epilogue.bias.as<T>().data();
+  if (epilogue.residual) o.residual = epilogue.residual.as<T>().data();
   return o;
 }
 
@@ -48,7 +32,7 @@ void forward(const KernelContext& context, const ConvShape& s, const GemmTier<T>
 }  // namespace
 
 PackedFilters pack_filters(const ConvGeometry& g, ConstTensorView w, Isa isa) {
-  check_weight(g, w.shape);
+  check_conv_weight(g, w.shape);
   const ConvShape s(g);
   PackedFilters packed;
   packed.dtype_ = w.dtype;
@@ -77,7 +61,7 @@ ConvWorkspace conv_workspace_bytes(const ConvGeometry& g, DType dtype, int threa
 
 void conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, ConstTensorView w, TensorView y,
           const ConvEpilogue& epilogue, Isa isa) {
-  check_weight(g, w.shape);
+  check_conv_weight(g, w.shape);
   visit_float(x.dtype, [&]<class T>() {
     ConvOperands<T> o = operands_of<T>(g, x, y, epilogue);
     o.w = w.as<T>().data();
@@ -96,8 +80,8 @@ void conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x
 }
 
 void conv_input_grad(const KernelContext& context, const ConvGeometry& g, ConstTensorView w, ConstTensorView dy, TensorView dx, Isa isa) {
-  check_weight(g, w.shape);
-  const int64_t batch = batch_of(g, dx.shape, dy.shape);
+  check_conv_weight(g, w.shape);
+  const int64_t batch = check_conv(g, dx.shape, dy.shape);
   const ConvShape s(g);
   visit_float(dy.dtype, [&]<class T>() {
     const auto kernel = s.depthwise() ? depthwise_input_grad<T> : conv_input_grad<T>;
@@ -106,8 +90,8 @@ void conv_input_grad(const KernelContext& context, const ConvGeometry& g, ConstT
 }
 
 void conv_weight_grad(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, ConstTensorView dy, TensorView dw, Isa isa) {
-  check_weight(g, dw.shape);
-  const int64_t batch = batch_of(g, x.shape, dy.shape);
+  check_conv_weight(g, dw.shape);
+  const int64_t batch = check_conv(g, x.shape, dy.shape);
   const ConvShape s(g);
   visit_float(dy.dtype, [&]<class T>() {
     const auto kernel = s.depthwise() ? depthwise_weight_grad<T> : conv_weight_grad<T>;

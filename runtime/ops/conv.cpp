@@ -131,18 +131,22 @@ class Geometry {
   ConvGeometry planned_;
 };
 
+ConvEpilogue epilogue_of(Inputs in, Activation activation) {
+  return {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
+          .residual = in.size() > 3 ? in[3] : ConstTensorView{},
+          .activation = activation};
+}
+
 BoundKernel bind(const BindContext& node) {
   const Geometry geometry(node, node.shape(0), node.shape(1));
-  const cpu::Activation activation = activation_of(node);
+  const Activation activation = activation_of(node);
   cpu::PackedFilters packed;
   if (const Tensor* weights = node.constant(1)) packed = cpu::pack_filters(geometry.planned(), weights->view());
   BoundKernel bound;
   bound.workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).forward;
   bound.constant_bytes = packed.bytes();
   bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-    const cpu::ConvEpilogue epilogue = {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
-                                        .residual = in.size() > 3 ? in[3] : ConstTensorView{},
-                                        .activation = activation};
+    const ConvEpilogue epilogue = epilogue_of(in, activation);
     if (packed && geometry.is_planned(in[0].shape, in[1].shape)) {
       cpu::conv(context, geometry.planned(), in[0], packed, out[0], epilogue);
     } else {
@@ -152,6 +156,15 @@ BoundKernel bind(const BindContext& node) {
   return bound;
 }
 
+// A GPU reads the weights as they are.
+BoundKernel bind_cuda(const BindContext& node) {
+  const Geometry geometry(node, node.shape(0), node.shape(1));
+  return {.run = [geometry, activation = activation_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+            cuda::conv(context, geometry.of(in[0].shape, in[1].shape), in[0], in[1], out[0], epilogue_of(in, activation));
+          },
+          .workspace = cuda::conv_workspace_bytes(geometry.planned(), node.dtype(0)).forward};
+}
+
 BoundKernel bind_input_grad(const BindContext& node) {
   const Geometry geometry(node, node.shape(2), node.shape(1));
   const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).input_grad;
@@ -159,14 +172,25 @@ BoundKernel bind_input_grad(const BindContext& node) {
                      Outputs out) { cpu::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]); },
           .workspace = workspace};
 }
+BoundKernel bind_input_grad_cuda(const BindContext& node) {
+  const Geometry geometry(node, node.shape(2), node.shape(1));
+  return {.run = [=](const KernelContext& context, Inputs in,
+                     Outputs out) { cuda::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]); },
+          .workspace = cuda::conv_workspace_bytes(geometry.planned(), node.dtype(0)).input_grad};
+}
 
 BoundKernel bind_weight_grad(const BindContext& node) {
   const Geometry geometry(node, node.shape(1), node.shape(2));
   const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).weight_grad;
-  return {
-      .run = [=](const KernelContext& context, Inputs in,
-                 Outputs out) { cpu::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]); },
-      .workspace = workspace};
+  return {.run = [=](const KernelContext& context, Inputs in,
+                     Outputs out) { cpu::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]); },
+          .workspace = workspace};
+}
+BoundKernel bind_weight_grad_cuda(const BindContext& node) {
+  const Geometry geometry(node, node.shape(1), node.shape(2));
+  return {.run = [=](const KernelContext& context, Inputs in,
+                     Outputs out) { cuda::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]); },
+          .workspace = cuda::conv_workspace_bytes(geometry.planned(), node.dtype(0)).weight_grad};
 }
 
 // Every output element, each a sum over the channels of its group and the kernel. All three passes have the same count.
@@ -190,6 +214,7 @@ constinit const OpDef conv_op = {
     .infer = infer,
     .gradient = gradient,
     .cpu = bind,
+    .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
 
@@ -201,6 +226,7 @@ constinit const OpDef fused_conv_op = {
     .attributes = kFusedAttributes,
     .infer = infer,
     .cpu = bind,
+    .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
 
@@ -212,6 +238,8 @@ constinit const OpDef conv_grad_input_op = {
     .attributes = kAttributes,
     .infer = infer_grad,
     .cpu = bind_input_grad,
+    .cuda = on_cuda(bind_input_grad_cuda),
+    .shape_inputs = input_set(2),
     .flops = input_grad_flops,
 };
 
@@ -223,6 +251,8 @@ constinit const OpDef conv_grad_weight_op = {
     .attributes = kAttributes,
     .infer = infer_grad,
     .cpu = bind_weight_grad,
+    .cuda = on_cuda(bind_weight_grad_cuda),
+    .shape_inputs = input_set(2),
     .flops = weight_grad_flops,
 };
 
