@@ -42,4 +42,21 @@ void negative_log_likelihood_grad(const KernelContext& context, const LossViews&
 size_t cross_entropy_workspace(const Shape& scores, DType dtype, int threads);
 
 }  // namespace cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16. A kernel cannot throw: a label that is
+// neither in [0, C) nor ignore_index makes the loss and the gradient of its sample NaN, and so any sum or mean the loss is part of.
+namespace cuda {
+
+void softmax_cross_entropy(const KernelContext& context, const LossViews& views, TensorView loss, TensorView log_prob,
+                           const LossOptions& options);
+void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad,
+                                TensorView scores_grad, const LossOptions& options);
+void negative_log_likelihood(const KernelContext& context, const LossViews& views, TensorView loss, const LossOptions& options);
+void negative_log_likelihood_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad,
+                                  TensorView scores_grad, const LossOptions& options);
+
+// Bytes of workspace that all four want.
+size_t cross_entropy_workspace(const Shape& scores);
+
+}  // namespace cuda
 }  // namespace tandem

@@ -28,7 +28,7 @@ LossOptions options_of(const NodeContext& node) {
 
 // Scores [N, C, d...] are input 0, labels [N, d...] input 1, weights [C] input `weights`. Returns the labels' dims, if known.
 std::optional<Dims> check_inputs(const InferenceContext& node, int weights) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require(node.dtype(1) == DType::kI32 || node.dtype(1) == DType::kI64, "labels must be i32 or i64", name(node.dtype(1)));
   if (node.has_input(weights)) {
     node.require_same_dtype(0, weights);
@@ -95,30 +95,35 @@ LossViews views_of(Inputs in, size_t weights) {
   return {.scores = in[0], .labels = in[1], .weights = in.size() > weights ? in[weights] : ConstTensorView{}};
 }
 
-size_t workspace_of(const BindContext& node) {
+// Binders of both twins: `workspace` says what its kernel wants.
+using Workspace = size_t (*)(const BindContext&);
+
+size_t cpu_workspace(const BindContext& node) {
   return cpu::cross_entropy_workspace(node.shape(0), node.dtype(0), node.threads());
 }
+size_t cuda_workspace(const BindContext& node) { return cuda::cross_entropy_workspace(node.shape(0)); }
 
+template <auto kernel, Workspace workspace>
 BoundKernel bind(const BindContext& node) {
   return {.run =
               [options = options_of(node)](const KernelContext& context, Inputs in, Outputs out) {
-                cpu::softmax_cross_entropy(context, views_of(in, 2), out[0], out.size() > 1 ? out[1] : TensorView{}, options);
+                kernel(context, views_of(in, 2), out[0], out.size() > 1 ? out[1] : TensorView{}, options);
               },
-          .workspace = workspace_of(node)};
+          .workspace = workspace(node)};
 }
 
+template <auto kernel, Workspace workspace>
 BoundKernel bind_nll(const BindContext& node) {
-  return {.run = [options = options_of(node)](
-                     const KernelContext& context, Inputs in,
-                     Outputs out) { cpu::negative_log_likelihood(context, views_of(in, 2), out[0], options); },
-          .workspace = workspace_of(node)};
+  return {.run = [options = options_of(node)](const KernelContext& context, Inputs in,
+                                              Outputs out) { kernel(context, views_of(in, 2), out[0], options); },
+          .workspace = workspace(node)};
 }
 
-template <auto kernel>
+template <auto kernel, Workspace workspace>
 BoundKernel bind_grad(const BindContext& node) {
   return {.run = [options = options_of(node)](const KernelContext& context, Inputs in,
                                               Outputs out) { kernel(context, views_of(in, 3), in[2], out[0], options); },
-          .workspace = workspace_of(node)};
+          .workspace = workspace(node)};
 }
 
 }  // namespace
@@ -134,7 +139,8 @@ constinit const OpDef softmax_cross_entropy_op = {
     .attributes = kAttributes,
     .infer = infer,
     .gradient = gradient,
-    .cpu = bind,
+    .cpu = bind<cpu::softmax_cross_entropy, cpu_workspace>,
+    .cuda = on_cuda(bind<cuda::softmax_cross_entropy, cuda_workspace>),
 };
 
 constinit const OpDef softmax_cross_entropy_grad_op = {
@@ -144,7 +150,8 @@ constinit const OpDef softmax_cross_entropy_grad_op = {
     .max_inputs = 4,
     .attributes = kAttributes,
     .infer = infer_grad,
-    .cpu = bind_grad<cpu::softmax_cross_entropy_grad>,
+    .cpu = bind_grad<cpu::softmax_cross_entropy_grad, cpu_workspace>,
+    .cuda = on_cuda(bind_grad<cuda::softmax_cross_entropy_grad, cuda_workspace>),
     .aliases = kGradInPlace,
 };
 
@@ -156,7 +163,8 @@ constinit const OpDef nll_loss_op = {
     .attributes = kAttributes,
     .infer = infer,
     .gradient = nll_gradient,
-    .cpu = bind_nll,
+    .cpu = bind_nll<cpu::negative_log_likelihood, cpu_workspace>,
+    .cuda = on_cuda(bind_nll<cuda::negative_log_likelihood, cuda_workspace>),
 };
 
 constinit const OpDef nll_loss_grad_op = {
@@ -166,7 +174,8 @@ constinit const OpDef nll_loss_grad_op = {
     .max_inputs = 4,
     .attributes = kAttributes,
     .infer = infer_grad,
-    .cpu = bind_grad<cpu::negative_log_likelihood_grad>,
+    .cpu = bind_grad<cpu::negative_log_likelihood_grad, cpu_workspace>,
+    .cuda = on_cuda(bind_grad<cuda::negative_log_likelihood_grad, cuda_workspace>),
 };
 
 }  // namespace tandem
