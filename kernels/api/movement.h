@@ -32,7 +32,7 @@ void slice_backward(const KernelContext&, ConstTensorView dy, std::span<const in
 void concat(const KernelContext&, std::span<const ConstTensorView> inputs, int axis, TensorView y);
 void split(const KernelContext&, ConstTensorView x, int axis, std::span<const TensorView> outputs);
 // `before[a]` elements are put before axis a (negative: taken away); how many after follows from y's shape. `value` is one
-// element or null (zero); reflect needs pads below the dimension, edge and wrap a dimension of at least 1.
+// element in host memory or null (zero); reflect needs pads below the dimension, edge and wrap a dimension of at least 1.
 void pad(const KernelContext&, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value,
          TensorView y);
 // Keeps the upper (or lower) triangle of the last two axes, counted from diagonal k; the rest is zero (empty strings).
@@ -53,3 +53,28 @@ void range(const KernelContext&, ConstTensorView start, ConstTensorView delta, T
 void one_hot(const KernelContext&, ConstTensorView indices, ConstTensorView values, int axis, TensorView y);
 
 }  // namespace tandem::cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; no strings, but f16 and bf16 where there is arithmetic.
+// The sums of tile_backward and pad_backward are taken in a tree where many elements meet in one.
+namespace tandem::cuda {
+
+void transpose(const KernelContext&, ConstTensorView x, std::span<const int64_t> permutation, TensorView y);
+void expand(const KernelContext&, ConstTensorView x, TensorView y);
+void tile(const KernelContext&, ConstTensorView x, TensorView y);
+void slice(const KernelContext&, ConstTensorView x, std::span<const int64_t> starts, std::span<const int64_t> steps, TensorView y);
+void slice_backward(const KernelContext&, ConstTensorView dy, std::span<const int64_t> starts, std::span<const int64_t> steps,
+                    TensorView dx);
+void concat(const KernelContext&, std::span<const ConstTensorView> inputs, int axis, TensorView y);
+void split(const KernelContext&, ConstTensorView x, int axis, std::span<const TensorView> outputs);
+void pad(const KernelContext&, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value, TensorView y);
+void trilu(const KernelContext&, ConstTensorView x, int64_t k, bool upper, TensorView y);
+void fill(const KernelContext&, ConstTensorView value, TensorView y);
+// As fill, but the one element is in host memory and travels in the launch.
+void fill_with(const KernelContext&, ConstTensorView value, TensorView y);
+void copy(const KernelContext&, ConstTensorView x, TensorView y);
+void tile_backward(const KernelContext&, ConstTensorView dy, TensorView dx);
+void pad_backward(const KernelContext&, ConstTensorView dy, std::span<const int64_t> before, PadMode mode, TensorView dx);
+void range(const KernelContext&, ConstTensorView start, ConstTensorView delta, TensorView y);
+void one_hot(const KernelContext&, ConstTensorView indices, ConstTensorView values, int axis, TensorView y);
+
+}  // namespace tandem::cuda

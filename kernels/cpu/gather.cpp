@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/api/element_walk.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/strided_copy.h"
 
 namespace tandem::cpu {
 namespace {
@@ -29,24 +29,6 @@ template <class I>
 int64_t wrapped(I index, int64_t size) {
   return index < 0 ? static_cast<int64_t>(index) + size : static_cast<int64_t>(index);
 }
-
-// The offset of the element of `x` that element i of `indices` stands for, with the index still to be added along the axis.
-class ElementWalk {
- public:
-  ElementWalk(const Shape& x, const Shape& indices, int axis) : indices_(indices), strides_(dense_strides(x)), axis_(axis) {}
-  int64_t offset(int64_t i) const {
-    int64_t at = 0;
-    for (int a = indices_.rank() - 1; a >= 0; i /= indices_[a], --a)
-      if (a != axis_) at += i % indices_[a] * strides_[static_cast<size_t>(a)];
-    return at;
-  }
-  int64_t axis_stride() const { return strides_[static_cast<size_t>(axis_)]; }
-
- private:
-  Shape indices_;
-  std::array<int64_t, Shape::kMaxRank> strides_;
-  int axis_;
-};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Each kernel here describes its move as a box with strides on either side; StridedCopy does the rest.
+// Most kernels here describe their move as a box with strides on either side; copy_box does the rest.
 #include "kernels/api/movement.h"
 
 #include <cstring>
@@ -9,14 +9,6 @@
 namespace tandem::cpu {
 namespace {
 
-size_t at(int axis) { return static_cast<size_t>(axis); }
-int64_t bytes_of(int64_t elements, DType dtype) { return elements * static_cast<int64_t>(size_of(dtype)); }
-
-void require_rank(std::span<const int64_t> values, const Shape& shape) {
-  ensure(static_cast<int>(values.size()) == shape.rank(), "one value an axis is needed; values, shape", values.size(),
-         to_string(shape));
-}
-
 // Zero of every type: zero bytes, and for strings the empty view.
 void clear(const KernelContext& context, TensorView y) {
   visit_size(y.dtype, [&]<class T>() {
@@ -25,76 +17,29 @@ void clear(const KernelContext& context, TensorView y) {
   });
 }
 
-// The box of `whole` that starts at `starts` with `steps`, of the size of `part`; returns the offset of its first element.
-int64_t slice_box(const Shape& whole, const Shape& part, std::span<const int64_t> starts, std::span<const int64_t> steps,
-                  bool whole_is_source, StridedCopy& box) {
-  require_rank(starts, whole);
-  require_rank(steps, whole);
-  const auto whole_strides = dense_strides(whole), part_strides = dense_strides(part);
-  int64_t offset = 0;
-  for (int a = 0; a < whole.rank(); ++a) {
-    if (part[a] > 0) {
-      const int64_t last = starts[at(a)] + (part[a] - 1) * steps[at(a)];
-      ensure(std::min(starts[at(a)], last) >= 0 && std::max(starts[at(a)], last) < whole[a], "slice leaves the tensor; axis", a);
-    }
-    offset += starts[at(a)] * whole_strides[at(a)];
-    const int64_t step = steps[at(a)] * whole_strides[at(a)];
-    if (whole_is_source)
-      box.add_axis(part[a], step, part_strides[at(a)]);
-    else
-      box.add_axis(part[a], part_strides[at(a)], step);
-  }
-  return part.elements() ? offset : 0;
-}
-
 }  // namespace
 
 void transpose(const KernelContext& context, ConstTensorView x, std::span<const int64_t> permutation, TensorView y) {
-  require_rank(permutation, x.shape);
-  const auto source = dense_strides(x.shape), target = dense_strides(y.shape);
-  StridedCopy box;
-  for (int a = 0; a < y.shape.rank(); ++a)
-    box.add_axis(y.shape[a], source[static_cast<size_t>(permutation[at(a)])], target[at(a)]);
-  box.run(context, x.data, y.data, size_of(x.dtype));
+  copy_box(context, transpose_box(x.shape, permutation, y.shape), x.data, y.data, size_of(x.dtype));
 }
 
 void expand(const KernelContext& context, ConstTensorView x, TensorView y) {
-  const auto source = dense_strides(x.shape), target = dense_strides(y.shape);
-  const int missing = y.shape.rank() - x.shape.rank();
-  StridedCopy box;
-  for (int a = 0; a < y.shape.rank(); ++a) {
-    const int64_t size = a < missing ? 1 : x.shape[a - missing];
-    ensure(size == 1 || size == y.shape[a], "shape does not expand", to_string(x.shape), to_string(y.shape));
-    box.add_axis(y.shape[a], size == 1 ? 0 : source[at(a - missing)], target[at(a)]);
-  }
-  box.run(context, x.data, y.data, size_of(x.dtype));
+  copy_box(context, expand_box(x.shape, y.shape), x.data, y.data, size_of(x.dtype));
 }
 
 void tile(const KernelContext& context, ConstTensorView x, TensorView y) {
-  if (y.elements() == 0) return;
-  const auto source = dense_strides(x.shape), target = dense_strides(y.shape);
-  StridedCopy box;
-  for (int a = 0; a < y.shape.rank(); ++a) {
-    ensure(y.shape[a] % x.shape[a] == 0, "tiled shape is no multiple", to_string(x.shape), to_string(y.shape));
-    box.add_axis(y.shape[a] / x.shape[a], 0, target[at(a)] * x.shape[a]);
-    box.add_axis(x.shape[a], source[at(a)], target[at(a)]);
-  }
-  box.run(context, x.data, y.data, size_of(x.dtype));
+  copy_box(context, tile_box(x.shape, y.shape), x.data, y.data, size_of(x.dtype));
 }
 
 void slice(const KernelContext& context, ConstTensorView x, std::span<const int64_t> starts, std::span<const int64_t> steps,
            TensorView y) {
-  StridedCopy box;
-  const int64_t offset = slice_box(x.shape, y.shape, starts, steps, true, box);
-  box.run(context, x.data + bytes_of(offset, x.dtype), y.data, size_of(x.dtype));
+  copy_box(context, slice_box(x.shape, starts, steps, y.shape), x.data, y.data, size_of(x.dtype));
 }
 
 void slice_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> starts,
                     std::span<const int64_t> steps, TensorView dx) {
   clear(context, dx);
-  StridedCopy box;
-  const int64_t offset = slice_box(dx.shape, dy.shape, starts, steps, false, box);
-  box.run(context, dy.data, dx.data + bytes_of(offset, dx.dtype), size_of(dy.dtype));
+  copy_box(context, reversed(slice_box(dx.shape, starts, steps, dy.shape)), dy.data, dx.data, size_of(dy.dtype));
 }
 
 void concat(const KernelContext& context, std::span<const ConstTensorView> inputs, int axis, TensorView y) {
@@ -102,10 +47,11 @@ void concat(const KernelContext& context, std::span<const ConstTensorView> input
   int64_t start = 0;
   for (const ConstTensorView& x : inputs) {
     const int64_t row = x.shape[axis] * whole.inner;
-    StridedCopy box;
+    StridedBox box;
+    box.target_offset = start;
     box.add_axis(whole.outer, row, whole.length * whole.inner);
     box.add_axis(row, 1, 1);
-    box.run(context, x.data, y.data + bytes_of(start, y.dtype), size_of(y.dtype));
+    copy_box(context, box, x.data, y.data, size_of(y.dtype));
     start += row;
   }
   ensure(start == whole.length * whole.inner, "concatenated inputs do not fill the output", to_string(y.shape));
@@ -117,10 +63,11 @@ void split(const KernelContext& context, ConstTensorView x, int axis, std::span<
   for (const TensorView& y : outputs) {
     if (!y) continue;
     const int64_t row = y.shape[axis] * whole.inner;
-    StridedCopy box;
+    StridedBox box;
+    box.source_offset = start;
     box.add_axis(whole.outer, whole.length * whole.inner, row);
     box.add_axis(row, 1, 1);
-    box.run(context, x.data + bytes_of(start, x.dtype), y.data, size_of(x.dtype));
+    copy_box(context, box, x.data, y.data, size_of(x.dtype));
     start += row;
   }
 }

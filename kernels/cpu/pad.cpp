@@ -1,35 +1,18 @@
 // Padding maps every position of the padded tensor to one of the source, axis by axis (or to none: the constant).
-#include <cstring>
-
 #include "kernels/api/movement.h"
+#include "kernels/api/pad_source.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/strided_copy.h"
 
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kOutside = -1;
-
-// Where position i (0 is the first element of the unpadded axis) is taken from.
-int64_t source_of(int64_t i, int64_t size, PadMode mode) {
-  if (i >= 0 && i < size) return i;
-  switch (mode) {
-    case PadMode::kConstant: return kOutside;
-    case PadMode::kEdge: return i < 0 ? 0 : size - 1;
-    case PadMode::kWrap: return ((i % size) + size) % size;
-    case PadMode::kReflect: break;
-  }
-  if (size == 1) return 0;
-  const int64_t period = 2 * (size - 1), folded = ((i % period) + period) % period;
-  return folded < size ? folded : period - folded;
-}
-
-// The offset in the source of element i of the padded tensor, or kOutside.
+// The offset in the source of element i of the padded tensor, or kPadOutside.
 int64_t source_offset(int64_t i, const Shape& source, const Shape& padded, std::span<const int64_t> before, PadMode mode) {
   int64_t offset = 0, stride = 1;
   for (int a = padded.rank() - 1; a >= 0; --a) {
-    const int64_t from = source_of(i % padded[a] - before[static_cast<size_t>(a)], source[a], mode);
-    if (from == kOutside) return kOutside;
+    const int64_t from = pad_source(i % padded[a] - before[static_cast<size_t>(a)], source[a], mode);
+    if (from == kPadOutside) return kPadOutside;
     offset += from * stride;
     stride *= source[a];
     i /= padded[a];
@@ -45,22 +28,6 @@ void check_source(const Shape& source, const Shape& padded, std::span<const int6
             to_string(source));
 }
 
-// The part of the source that is kept, as one box.
-void copy_inside(const KernelContext& context, ConstTensorView x, std::span<const int64_t> before, TensorView y) {
-  const auto source = dense_strides(x.shape), target = dense_strides(y.shape);
-  int64_t from = 0, to = 0;
-  StridedCopy box;
-  for (int a = 0; a < x.shape.rank(); ++a) {
-    const size_t i = static_cast<size_t>(a);
-    const int64_t first = std::max<int64_t>(0, -before[i]), start = std::max<int64_t>(0, before[i]);
-    box.add_axis(std::max<int64_t>(0, std::min(x.shape[a] - first, y.shape[a] - start)), source[i], target[i]);
-    from += first * source[i];
-    to += start * target[i];
-  }
-  const int64_t size = static_cast<int64_t>(size_of(x.dtype));
-  box.run(context, x.data + from * size, y.data + to * size, size_of(x.dtype));
-}
-
 }  // namespace
 
 void pad(const KernelContext& context, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value,
@@ -73,7 +40,7 @@ void pad(const KernelContext& context, ConstTensorView x, std::span<const int64_
       const T outside = value ? value.raw<T>()[0] : T{};
       parallel_chunks(context, y.elements(), kGrain,
                       [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, outside); });
-      return copy_inside(context, x, before, y);
+      return copy_box(context, pad_box(x.shape, before, y.shape), x.data, y.data, sizeof(T));
     }
     const T* in = x.raw<T>().data();
     parallel_chunks(context, y.elements(), kGrain, [&](int64_t begin, int64_t end) {
@@ -89,11 +56,8 @@ void pad_backward(const KernelContext& context, ConstTensorView dy, std::span<co
     const T* grad = dy.as<T>().data();
     T* out = dx.as<T>().data();
     std::fill_n(out, dx.elements(), T{0});
-    if (mode == PadMode::kConstant) {
-      std::array<int64_t, Shape::kMaxRank> back{};
-      for (size_t a = 0; a < before.size(); ++a) back[a] = -before[a];
-      return copy_inside(context, dy, std::span(back).first(before.size()), dx);
-    }
+    if (mode == PadMode::kConstant)
+      return copy_box(context, reversed(pad_box(dx.shape, before, dy.shape)), dy.data, dx.data, sizeof(T));
     for (int64_t i = 0; i < dy.elements(); ++i) out[source_offset(i, dx.shape, dy.shape, before, mode)] += grad[i];
   });
 }

@@ -78,9 +78,10 @@ void concat_gradient(GradientContext& node) {
     if (node.wants(i)) node.set_input_grad(i, parts[static_cast<size_t>(i)]);
 }
 
+template <auto kernel>
 BoundKernel bind_concat(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
-  return {.run = [axis](const KernelContext& context, Inputs in, Outputs out) { cpu::concat(context, in, axis, out[0]); }};
+  return {.run = [axis](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in, axis, out[0]); }};
 }
 
 // The lengths of the outputs along the axis; unknown ones where the graph does not tell.
@@ -143,10 +144,11 @@ void split_gradient(GradientContext& node) {
   if (node.wants(0)) node.set_input_grad(0, node.emit("Concat", parts, {{"axis", node.get_int("axis", 0)}}));
 }
 
+template <auto kernel>
 BoundKernel bind_split(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
   for (int i = 0; i < node.outputs(); ++i) node.require(node.has_output(i), "every output must be there");
-  return {.run = [axis](const KernelContext& context, Inputs in, Outputs out) { cpu::split(context, in[0], axis, out); }};
+  return {.run = [axis](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], axis, out); }};
 }
 
 constexpr OpDef split(int since, int until, int inputs, std::span<const std::string_view> attributes) {
@@ -158,7 +160,9 @@ constexpr OpDef split(int since, int until, int inputs, std::span<const std::str
           .attributes = attributes,
           .infer = infer_split,
           .gradient = split_gradient,
-          .cpu = bind_split};
+          .cpu = bind_split<cpu::split>,
+          .cuda = on_cuda(bind_split<cuda::split>),
+          .shape_inputs = input_set(1)};
 }
 
 }  // namespace
@@ -171,7 +175,8 @@ constinit const OpDef concat_op = {.name = "Concat",
                                    .attributes = kAxis,
                                    .infer = infer_concat,
                                    .gradient = concat_gradient,
-                                   .cpu = bind_concat};
+                                   .cpu = bind_concat<cpu::concat>,
+                                   .cuda = on_cuda(bind_concat<cuda::concat>)};
 constinit const OpDef split_op_2 = split(2, 13, 1, kSplit2);
 constinit const OpDef split_op_13 = split(13, 18, 2, kAxis);
 constinit const OpDef split_op_18 = split(18, std::numeric_limits<int>::max(), 2, kSplit18);

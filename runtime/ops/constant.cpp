@@ -1,4 +1,5 @@
-// Values out of nothing: Constant, ConstantOfShape (ONNX 9) and Range (11).
+// Values out of nothing: Constant, ConstantOfShape (ONNX 9) and Range (11). Constant has no CUDA twin: it is folded into the graph's constants
+// before a plan is made.
 #include <cmath>
 
 #include "kernels/api/movement.h"
@@ -60,9 +61,10 @@ void infer_constant_of_shape(InferenceContext& node) {
     dims = Dims(static_cast<size_t>(node.dims(0)[0].size));
   node.set_output(0, fill_of(node).dtype(), std::move(dims));
 }
+template <auto kernel>
 BoundKernel bind_constant_of_shape(const BindContext& node) {
   return {.run = [value = fill_of(node)](const KernelContext& context, Inputs, Outputs out) {
-    cpu::fill(context, value.view(), out[0]);
+    kernel(context, value.view(), out[0]);
   }};
 }
 
@@ -100,8 +102,9 @@ void infer_range(InferenceContext& node) {
   }
   node.set_output(0, node.dtype(0), Dims{range_size(node)});
 }
+template <auto kernel>
 BoundKernel bind_range(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::range(context, in[0], in[2], out[0]); }};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[2], out[0]); }};
 }
 
 }  // namespace
@@ -110,9 +113,20 @@ extern const OpDef constant_op, constant_of_shape_op, range_op;
 
 constinit const OpDef constant_op = {
     .name = "Constant", .min_inputs = 0, .max_inputs = 0, .attributes = kConstant, .infer = infer_constant, .cpu = bind_constant};
-constinit const OpDef constant_of_shape_op = {
-    .name = "ConstantOfShape", .since = 9, .attributes = kValue, .infer = infer_constant_of_shape, .cpu = bind_constant_of_shape};
-constinit const OpDef range_op = {
-    .name = "Range", .since = 11, .min_inputs = 3, .max_inputs = 3, .infer = infer_range, .cpu = bind_range};
+constinit const OpDef constant_of_shape_op = {.name = "ConstantOfShape",
+                                              .since = 9,
+                                              .attributes = kValue,
+                                              .infer = infer_constant_of_shape,
+                                              .cpu = bind_constant_of_shape<cpu::fill>,
+                                              .cuda = on_cuda(bind_constant_of_shape<cuda::fill_with>),
+                                              .shape_inputs = input_set(0)};
+constinit const OpDef range_op = {.name = "Range",
+                                  .since = 11,
+                                  .min_inputs = 3,
+                                  .max_inputs = 3,
+                                  .infer = infer_range,
+                                  .cpu = bind_range<cpu::range>,
+                                  .cuda = on_cuda(bind_range<cuda::range>),
+                                  .shape_inputs = input_set(1)};
 
 }  // namespace tandem

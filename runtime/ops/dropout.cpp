@@ -3,9 +3,7 @@
 // alone, so that its gradient is the same op applied to dy.
 #include "kernels/api/dropout.h"
 
-#include <algorithm>
-#include <cstring>
-
+#include "kernels/api/movement.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
@@ -21,7 +19,7 @@ constexpr Alias kInPlace[] = {{.input = 0, .output = 0}};
 constexpr int kInputRatioVersion = 12;  // ratio and training_mode become inputs
 
 void infer(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   if (node.has_input(2)) node.require_dtype(2, DType::kBool);
   node.set_output_like(0, 0);
   node.set_output(1, node.node().def->since >= 10 ? DType::kBool : node.dtype(0),
@@ -30,17 +28,20 @@ void infer(InferenceContext& node) {
 
 void gradient(GradientContext& node) { node.set_input_grad(0, node.output_grad()); }
 
-void fill_ones(TensorView mask) {
-  visit_number_or_bool(mask.dtype, [&]<class T>() { std::ranges::fill(mask.as<T>(), T{1}); });
+Tensor one_of(DType dtype) {
+  if (dtype == DType::kF16) return Tensor::scalar<F16>(to_f16(1));
+  if (dtype == DType::kBF16) return Tensor::scalar<BF16>(to_bf16(1));
+  return visit_number_or_bool(dtype, []<class T>() { return Tensor::scalar<T>(T{1}); });
 }
 
+template <auto copy, auto fill>
 BoundKernel bind(const BindContext& node) {
   const Tensor* training = node.constant(2);
   node.require(training == nullptr || !training->as<bool>()[0],
                "training_mode is true: a graph runs for inference; export it with training_mode false");
-  return {.run = [](const KernelContext&, Inputs in, Outputs out) {
-    if (out[0].data != in[0].data) std::memcpy(out[0].data, in[0].data, in[0].bytes());  // folded, not planned
-    if (out.size() > 1 && out[1]) fill_ones(out[1]);
+  return {.run = [one = node.has_output(1) ? one_of(node.output_dtype(1)) : Tensor()](const KernelContext& context, Inputs in, Outputs out) {
+    copy(context, in[0], out[0]);  // only when folded: in a plan it is the same memory
+    if (out.size() > 1 && out[1]) fill(context, one.view(), out[1]);
   }};
 }
 
@@ -51,7 +52,7 @@ float ratio_of(const NodeContext& node) {
 }
 
 void infer_random(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.require_dtype(1, DType::kI64);
   ratio_of(node);
   node.set_output_like(0, 0);
@@ -81,7 +82,8 @@ constinit const OpDef dropout_op_7 = {.name = "Dropout",
                                       .attributes = kAttributes7,
                                       .infer = infer,
                                       .gradient = gradient,
-                                      .cpu = bind,
+                                      .cpu = bind<cpu::copy, cpu::fill>,
+                                      .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
                                       .aliases = kView};
 constinit const OpDef dropout_op_10 = {.name = "Dropout",
                                        .since = 10,
@@ -90,7 +92,8 @@ constinit const OpDef dropout_op_10 = {.name = "Dropout",
                                        .attributes = kAttributes7,
                                        .infer = infer,
                                        .gradient = gradient,
-                                       .cpu = bind,
+                                       .cpu = bind<cpu::copy, cpu::fill>,
+                                       .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
                                        .aliases = kView};
 constinit const OpDef dropout_op_12 = {.name = "Dropout",
                                        .since = kInputRatioVersion,
@@ -99,7 +102,9 @@ constinit const OpDef dropout_op_12 = {.name = "Dropout",
                                        .attributes = kAttributes12,
                                        .infer = infer,
                                        .gradient = gradient,
-                                       .cpu = bind,
+                                       .cpu = bind<cpu::copy, cpu::fill>,
+                                       .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
+                                       .host_inputs = input_set(1, 2),
                                        .aliases = kView};
 
 constinit const OpDef random_dropout_op = {

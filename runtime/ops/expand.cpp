@@ -17,8 +17,10 @@ void infer_expand(InferenceContext& node) {
 void expand_gradient(GradientContext& node) {
   if (node.wants(0)) node.set_input_grad(0, node.reduce_to(node.output_grad(), node.input(0)));
 }
-BoundKernel bind_expand(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::expand(context, in[0], out[0]); }};
+// The output's shape says all.
+template <auto kernel>
+BoundKernel bind(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0]); }};
 }
 
 void infer_tile(InferenceContext& node) {
@@ -37,16 +39,10 @@ void infer_tile(InferenceContext& node) {
 void tile_gradient(GradientContext& node) {
   if (node.wants(0)) node.set_input_grad(0, node.emit_internal("TileGrad", {node.output_grad(), shape_of(node, node.input(0))}));
 }
-BoundKernel bind_tile(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::tile(context, in[0], out[0]); }};
-}
 
 void infer_tile_grad(InferenceContext& node) {
   node.require_float(0);
   node.set_output(0, node.dtype(0), node.content(1));
-}
-BoundKernel bind_tile_grad(const BindContext&) {
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::tile_backward(context, in[0], out[0]); }};
 }
 
 }  // namespace
@@ -59,15 +55,25 @@ constinit const OpDef expand_op = {.name = "Expand",
                                    .max_inputs = 2,
                                    .infer = infer_expand,
                                    .gradient = expand_gradient,
-                                   .cpu = bind_expand};
+                                   .cpu = bind<cpu::expand>,
+                                   .cuda = on_cuda(bind<cuda::expand>),
+                                   .shape_inputs = input_set(1)};
 constinit const OpDef tile_op = {.name = "Tile",
                                  .since = 6,
                                  .min_inputs = 2,
                                  .max_inputs = 2,
                                  .infer = infer_tile,
                                  .gradient = tile_gradient,
-                                 .cpu = bind_tile};
-constinit const OpDef tile_grad_op = {
-    .name = "TileGrad", .domain = "tandem", .min_inputs = 2, .max_inputs = 2, .infer = infer_tile_grad, .cpu = bind_tile_grad};
+                                 .cpu = bind<cpu::tile>,
+                                 .cuda = on_cuda(bind<cuda::tile>),
+                                 .shape_inputs = input_set(1)};
+constinit const OpDef tile_grad_op = {.name = "TileGrad",
+                                      .domain = "tandem",
+                                      .min_inputs = 2,
+                                      .max_inputs = 2,
+                                      .infer = infer_tile_grad,
+                                      .cpu = bind<cpu::tile_backward>,
+                                      .cuda = on_cuda(bind<cuda::tile_backward>),
+                                      .shape_inputs = input_set(1)};
 
 }  // namespace tandem

@@ -73,8 +73,9 @@ void gradient(GradientContext& node) {
                                             {{"axis", node.get_int("axis", 0)}}));
 }
 
-constexpr OpDef gathering(std::string_view name, int since, void (*infer)(InferenceContext&),
-                          BoundKernel (*cpu)(const BindContext&)) {
+using Binder = BoundKernel (*)(const BindContext&);
+
+constexpr OpDef gathering(std::string_view name, int since, void (*infer)(InferenceContext&), Binder cpu, Binder cuda) {
   return {.name = name,
           .since = since,
           .min_inputs = 2,
@@ -82,25 +83,31 @@ constexpr OpDef gathering(std::string_view name, int since, void (*infer)(Infere
           .attributes = kAttributes,
           .infer = infer,
           .gradient = gradient,
-          .cpu = cpu};
+          .cpu = cpu,
+          .cuda = cuda};
 }
-constexpr OpDef gathering_grad(std::string_view name, BoundKernel (*cpu)(const BindContext&)) {
+constexpr OpDef gathering_grad(std::string_view name, Binder cpu, Binder cuda) {
   return {.name = name,
           .domain = "tandem",
           .min_inputs = 3,
           .max_inputs = 3,
           .attributes = kAttributes,
           .infer = infer_grad,
-          .cpu = cpu};
+          .cpu = cpu,
+          .cuda = cuda,
+          .shape_inputs = input_set(2)};
 }
 
 }  // namespace
 
 extern const OpDef gather_op, gather_elements_op, gather_grad_op, gather_elements_grad_op;
 
-constinit const OpDef gather_op = gathering("Gather", 1, infer_gather, bind<cpu::gather>);
-constinit const OpDef gather_elements_op = gathering("GatherElements", 11, infer_gather_elements, bind<cpu::gather_elements>);
-constinit const OpDef gather_grad_op = gathering_grad("GatherGrad", bind_grad<cpu::gather_backward>);
-constinit const OpDef gather_elements_grad_op = gathering_grad("GatherElementsGrad", bind_grad<cpu::gather_elements_backward>);
+constinit const OpDef gather_op = gathering("Gather", 1, infer_gather, bind<cpu::gather>, on_cuda(bind<cuda::gather>));
+constinit const OpDef gather_elements_op =
+    gathering("GatherElements", 11, infer_gather_elements, bind<cpu::gather_elements>, on_cuda(bind<cuda::gather_elements>));
+constinit const OpDef gather_grad_op =
+    gathering_grad("GatherGrad", bind_grad<cpu::gather_backward>, on_cuda(bind_grad<cuda::gather_backward>));
+constinit const OpDef gather_elements_grad_op = gathering_grad("GatherElementsGrad", bind_grad<cpu::gather_elements_backward>,
+                                                               on_cuda(bind_grad<cuda::gather_elements_backward>));
 
 }  // namespace tandem

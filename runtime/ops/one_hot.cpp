@@ -35,17 +35,25 @@ void infer(InferenceContext& node) {
   node.set_output(0, node.dtype(2), std::move(dims));
 }
 
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", -1), node.rank(0) + 1);
   return {
-      .run = [axis](const KernelContext& context, Inputs in, Outputs out) { cpu::one_hot(context, in[0], in[2], axis, out[0]); }};
+      .run = [axis](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[2], axis, out[0]); }};
 }
 
 }  // namespace
 
 extern const OpDef one_hot_op;
 
-constinit const OpDef one_hot_op = {
-    .name = "OneHot", .since = 9, .min_inputs = 3, .max_inputs = 3, .attributes = kAttributes, .infer = infer, .cpu = bind};
+constinit const OpDef one_hot_op = {.name = "OneHot",
+                                    .since = 9,
+                                    .min_inputs = 3,
+                                    .max_inputs = 3,
+                                    .attributes = kAttributes,
+                                    .infer = infer,
+                                    .cpu = bind<cpu::one_hot>,
+                                    .cuda = on_cuda(bind<cuda::one_hot>),
+                                    .shape_inputs = input_set(1)};
 
 }  // namespace tandem

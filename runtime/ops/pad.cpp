@@ -81,21 +81,29 @@ IndexList pads_of_run(const NodeContext& node, Inputs in, int rank) {
   return full_pads(node, given, has_axes ? &axes : nullptr, rank);
 }
 
+Tensor scalar_of(DType dtype, float value) {
+  if (dtype == DType::kF16) return Tensor::scalar<F16>(to_f16(value));
+  if (dtype == DType::kBF16) return Tensor::scalar<BF16>(to_bf16(value));
+  return visit_float(dtype, [&]<class T>() { return Tensor::scalar<T>(static_cast<T>(value)); });
+}
+
+template <auto kernel>
 BoundKernel bind_attributes(const BindContext& node) {
   const int rank = node.rank(0);
   const IndexList pads = full_pads(node, node.get_ints("pads"), nullptr, rank);
   const float value = node.get_float("value", 0);
-  const Tensor outside = visit_float(node.dtype(0), [&]<class T>() { return Tensor::scalar<T>(static_cast<T>(value)); });
+  const Tensor outside = scalar_of(node.dtype(0), value);
   return {.run = [=, mode = mode_of(node)](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::pad(context, in[0], pads.first(static_cast<size_t>(rank)), mode, outside.view(), out[0]);
+    kernel(context, in[0], pads.first(static_cast<size_t>(rank)), mode, outside.view(), out[0]);
   }};
 }
 
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   return {.run = [own = Node(node.node()), mode = mode_of(node)](const KernelContext& context, Inputs in, Outputs out) {
     const int rank = in[0].shape.rank();
     const IndexList pads = pads_of_run<false>(NodeContext(own), in, rank);
-    cpu::pad(context, in[0], pads.first(static_cast<size_t>(rank)), mode, in.size() > 2 ? in[2] : ConstTensorView{}, out[0]);
+    kernel(context, in[0], pads.first(static_cast<size_t>(rank)), mode, in.size() > 2 ? in[2] : ConstTensorView{}, out[0]);
   }};
 }
 
@@ -109,19 +117,20 @@ void gradient(GradientContext& node) {
 
 void infer_grad(InferenceContext& node) {
   mode_of(node);
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   node.set_output(0, node.dtype(0), node.content(1));
 }
+template <auto kernel>
 BoundKernel bind_grad(const BindContext& node) {
   return {.run = [own = Node(node.node()), mode = mode_of(node)](const KernelContext& context, Inputs in, Outputs out) {
     const int rank = out[0].shape.rank();
     const IndexList pads = pads_of_run<true>(NodeContext(own), in, rank);
-    cpu::pad_backward(context, in[0], pads.first(static_cast<size_t>(rank)), mode, out[0]);
+    kernel(context, in[0], pads.first(static_cast<size_t>(rank)), mode, out[0]);
   }};
 }
 
 void infer_attributes(InferenceContext& node) {
-  require_f32_or_f64(node, 0);
+  require_float(node, 0);
   infer(node);
 }
 
@@ -135,7 +144,8 @@ constinit const OpDef pad_op_2 = {.name = "Pad",
                                   .attributes = kAttributes2,
                                   .infer = infer_attributes,
                                   .gradient = gradient,
-                                  .cpu = bind_attributes};
+                                  .cpu = bind_attributes<cpu::pad>,
+                                  .cuda = on_cuda(bind_attributes<cuda::pad>)};
 constinit const OpDef pad_op_11 = {.name = "Pad",
                                    .since = 11,
                                    .min_inputs = 2,
@@ -143,13 +153,18 @@ constinit const OpDef pad_op_11 = {.name = "Pad",
                                    .attributes = kMode,
                                    .infer = infer,
                                    .gradient = gradient,
-                                   .cpu = bind};
+                                   .cpu = bind<cpu::pad>,
+                                   .cuda = on_cuda(bind<cuda::pad>),
+                                   .host_inputs = input_set(1, 2, 3)};
 constinit const OpDef pad_grad_op = {.name = "PadGrad",
                                      .domain = "tandem",
                                      .min_inputs = 3,
                                      .max_inputs = 4,
                                      .attributes = kMode,
                                      .infer = infer_grad,
-                                     .cpu = bind_grad};
+                                     .cpu = bind_grad<cpu::pad_backward>,
+                                     .cuda = on_cuda(bind_grad<cuda::pad_backward>),
+                                     .host_inputs = input_set(2, 3),
+                                     .shape_inputs = input_set(1)};
 
 }  // namespace tandem

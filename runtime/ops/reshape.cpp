@@ -147,6 +147,7 @@ constexpr OpDef view(std::string_view name, int since, int until, int inputs, st
           .attributes = attributes,
           .infer = infer,
           .gradient = gradient,
+          .host_inputs = inputs > 1 ? input_set(1) : 0,
           .aliases = kView};
 }
 constexpr int kLatest = std::numeric_limits<int>::max();
@@ -164,6 +165,7 @@ constinit const OpDef reshape_op_5 = {.name = "Reshape",
                                       .attributes = kAllowZero,
                                       .infer = infer_reshape,
                                       .gradient = reshape_gradient,
+                                      .host_inputs = input_set(1),
                                       .aliases = kView};
 constinit const OpDef flatten_op = view("Flatten", 1, kLatest, 1, kAxis, infer_flatten);
 constinit const OpDef squeeze_op_1 = view("Squeeze", 1, 13, 1, kAxes, infer_squeeze);
@@ -175,6 +177,7 @@ constinit const OpDef unsqueeze_op_13 = {.name = "Unsqueeze",
                                          .max_inputs = 2,
                                          .infer = infer_unsqueeze,
                                          .gradient = reshape_gradient,
+                                         .host_inputs = input_set(1),
                                          .aliases = kView};
 constinit const OpDef identity_op = view("Identity", 1, kLatest, 1, {}, infer_identity, identity_gradient);
 

@@ -40,7 +40,7 @@ BoundKernel bind_size(const BindContext&) {
 
 extern const OpDef shape_op, size_op;
 
-constinit const OpDef shape_op = {.name = "Shape", .attributes = kAttributes, .infer = infer_shape, .cpu = bind_shape};
-constinit const OpDef size_op = {.name = "Size", .infer = infer_size, .cpu = bind_size};
+constinit const OpDef shape_op = {.name = "Shape", .attributes = kAttributes, .infer = infer_shape, .cpu = bind_shape, .shape_inputs = input_set(0)};
+constinit const OpDef size_op = {.name = "Size", .infer = infer_size, .cpu = bind_size, .shape_inputs = input_set(0)};
 
 }  // namespace tandem

@@ -138,16 +138,18 @@ struct Box {
   }
 };
 
+template <auto kernel>
 BoundKernel bind_attributes(const BindContext& node) {
   return {.run = [lists = lists_of_attributes(node, node.rank(0))](const KernelContext& context, Inputs in, Outputs out) {
     const Box box(in[0].shape, lists);
-    cpu::slice(context, in[0], box.starts, box.steps, out[0]);
+    kernel(context, in[0], box.starts, box.steps, out[0]);
   }};
 }
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   return {.run = [own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
     const Box box(in[0].shape, lists_of_inputs(NodeContext(own), in, 1, in[0].shape.rank()));
-    cpu::slice(context, in[0], box.starts, box.steps, out[0]);
+    kernel(context, in[0], box.starts, box.steps, out[0]);
   }};
 }
 
@@ -166,10 +168,11 @@ void gradient(GradientContext& node) {
 
 void infer_grad(InferenceContext& node) { node.set_output(0, node.dtype(0), node.content(1)); }
 
+template <auto kernel>
 BoundKernel bind_grad(const BindContext& node) {
   return {.run = [own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
     const Box box(out[0].shape, lists_of_inputs(NodeContext(own), in, 2, out[0].shape.rank()));
-    cpu::slice_backward(context, in[0], box.starts, box.steps, out[0]);
+    kernel(context, in[0], box.starts, box.steps, out[0]);
   }};
 }
 
@@ -177,11 +180,30 @@ BoundKernel bind_grad(const BindContext& node) {
 
 extern const OpDef slice_op_1, slice_op_10, slice_grad_op;
 
-constinit const OpDef slice_op_1 = {
-    .name = "Slice", .until = 10, .attributes = kAttributes, .infer = infer, .gradient = gradient, .cpu = bind_attributes};
-constinit const OpDef slice_op_10 = {
-    .name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .infer = infer, .gradient = gradient, .cpu = bind};
-constinit const OpDef slice_grad_op = {
-    .name = "SliceGrad", .domain = "tandem", .min_inputs = 4, .max_inputs = 6, .infer = infer_grad, .cpu = bind_grad};
+constinit const OpDef slice_op_1 = {.name = "Slice",
+                                    .until = 10,
+                                    .attributes = kAttributes,
+                                    .infer = infer,
+                                    .gradient = gradient,
+                                    .cpu = bind_attributes<cpu::slice>,
+                                    .cuda = on_cuda(bind_attributes<cuda::slice>)};
+constinit const OpDef slice_op_10 = {.name = "Slice",
+                                     .since = 10,
+                                     .min_inputs = 3,
+                                     .max_inputs = 5,
+                                     .infer = infer,
+                                     .gradient = gradient,
+                                     .cpu = bind<cpu::slice>,
+                                     .cuda = on_cuda(bind<cuda::slice>),
+                                     .host_inputs = input_set(1, 2, 3, 4)};
+constinit const OpDef slice_grad_op = {.name = "SliceGrad",
+                                       .domain = "tandem",
+                                       .min_inputs = 4,
+                                       .max_inputs = 6,
+                                       .infer = infer_grad,
+                                       .cpu = bind_grad<cpu::slice_backward>,
+                                       .cuda = on_cuda(bind_grad<cuda::slice_backward>),
+                                       .host_inputs = input_set(2, 3, 4, 5),
+                                       .shape_inputs = input_set(1)};
 
 }  // namespace tandem

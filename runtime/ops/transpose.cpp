@@ -42,9 +42,10 @@ void gradient(GradientContext& node) {
   node.set_input_grad(0, node.emit("Transpose", {node.output_grad()}, std::move(attributes)));
 }
 
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   return {.run = [permutation = permutation_of(node, node.rank(0))](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::transpose(context, in[0], permutation, out[0]);
+    kernel(context, in[0], permutation, out[0]);
   }};
 }
 
@@ -52,7 +53,11 @@ BoundKernel bind(const BindContext& node) {
 
 extern const OpDef transpose_op;
 
-constinit const OpDef transpose_op = {
-    .name = "Transpose", .attributes = kAttributes, .infer = infer, .gradient = gradient, .cpu = bind};
+constinit const OpDef transpose_op = {.name = "Transpose",
+                                      .attributes = kAttributes,
+                                      .infer = infer,
+                                      .gradient = gradient,
+                                      .cpu = bind<cpu::transpose>,
+                                      .cuda = on_cuda(bind<cuda::transpose>)};
 
 }  // namespace tandem

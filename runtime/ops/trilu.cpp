@@ -14,12 +14,13 @@ void infer(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   const bool upper = node.get_int("upper", 1) != 0;
   return {.run = [upper](const KernelContext& context, Inputs in, Outputs out) {
     const bool has_k = in.size() > 1 && in[1];
     require(!has_k || in[1].elements() == 1, "[Trilu] k must be one number");
-    cpu::trilu(context, in[0], has_k ? in[1].as<int64_t>()[0] : 0, upper, out[0]);
+    kernel(context, in[0], has_k ? in[1].as<int64_t>()[0] : 0, upper, out[0]);
   }};
 }
 
@@ -34,7 +35,14 @@ void gradient(GradientContext& node) {
 
 extern const OpDef trilu_op;
 
-constinit const OpDef trilu_op = {
-    .name = "Trilu", .since = 14, .max_inputs = 2, .attributes = kAttributes, .infer = infer, .gradient = gradient, .cpu = bind};
+constinit const OpDef trilu_op = {.name = "Trilu",
+                                  .since = 14,
+                                  .max_inputs = 2,
+                                  .attributes = kAttributes,
+                                  .infer = infer,
+                                  .gradient = gradient,
+                                  .cpu = bind<cpu::trilu>,
+                                  .cuda = on_cuda(bind<cuda::trilu>),
+                                  .host_inputs = input_set(1)};
 
 }  // namespace tandem
