@@ -63,7 +63,7 @@ void launch(const KernelContext& context, const Grid& grid, Arguments... argumen
   kernel<<<blocks, static_cast<unsigned>(grid.threads), grid.shared, stream_of(context)>>>(arguments...);
 #else
   emulator::launch({blocks, dim3(static_cast<unsigned>(grid.threads)), grid.shared}, stream_of(context), name,
-                   [=] { kernel(arguments...); });
+                   [=] { kernel(arguments...); }, arguments...);
 #endif
   check_cuda(cudaGetLastError(), name);
 }

@@ -3,58 +3,40 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <vector>
 
-#if defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
-#define EMULATOR_TSAN 1
-extern "C" {
-void AnnotateIgnoreReadsBegin(const char*, int);
-void AnnotateIgnoreReadsEnd(const char*, int);
-void AnnotateIgnoreWritesBegin(const char*, int);
-void AnnotateIgnoreWritesEnd(const char*, int);
-}
-#else
-#define EMULATOR_TSAN 0
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#define EMULATOR_ASAN 1
-#else
-#define EMULATOR_ASAN 0
-#endif
-#if EMULATOR_TSAN
-#define UNSEEN __attribute__((no_sanitize_thread))
-#else
-#define UNSEEN
-#endif
+#include "sanitizers.h"
 
 namespace tandem::emulator {
 namespace {
 
 namespace context = boost::context::detail;
 
-constexpr size_t kStackBytes = 64 * 1024;
-constexpr unsigned kWarp = 32;
+constexpr unsigned kWarp = 32, kMostMasks = 64;
 
-// The bookkeeping of the emulator itself is no subject of race detection.
-struct Quiet {
-#if EMULATOR_TSAN
-  Quiet() {
-    AnnotateIgnoreReadsBegin("", 0);
-    AnnotateIgnoreWritesBegin("", 0);
-  }
-  ~Quiet() {
-    AnnotateIgnoreReadsEnd("", 0);
-    AnnotateIgnoreWritesEnd("", 0);
-  }
-#else
-  Quiet() {}
-#endif
+struct Fiber;
+
+struct CudaThread {
+  ThreadView view;
+  bool done = false;
+  Fiber* fiber = nullptr;  // null: not begun
+  // It waits until *turn is no longer `seen`.
+  const uint64_t* turn = nullptr;
+  uint64_t seen = 0;
+  const char* waits_at = nullptr;
+};
+
+// A stack on which CUDA threads run, one after the other; or the OS thread's own.
+struct Fiber {
+  context::fcontext_t context = nullptr;
+  CudaThread* thread = nullptr;
+  [[no_unique_address]] FiberMark mark;
 };
 
 // Lanes that exchange values under one mask.
@@ -65,44 +47,30 @@ struct Collective {
   uint64_t out[2][kWarp];  // by the parity of the generation: a fast lane may begin the next exchange before a slow one has read
 };
 struct Warp {
-  std::vector<Collective> collectives;
+  std::unique_ptr<Collective[]> collectives{new Collective[kMostMasks]};
+  unsigned count = 0;
 };
 
-struct Fiber {
-  ThreadView view;
-  bool done = false;
-  const char* waits_at = nullptr;
-  char* stack = nullptr;
-  context::fcontext_t context = nullptr;
-#if EMULATOR_TSAN
-  void* tsan = nullptr;
-#endif
-};
-
+// What an OS thread keeps from block to block.
 struct Block {
+  const Kernel* kernel = nullptr;
   BlockView view;
-  unsigned threads = 0, live = 0, at_barrier = 0;
-  uint64_t generation = 0, progress = 0;
-  char barrier_sync[2] = {};
-  std::vector<Fiber> fibers;
+  unsigned threads = 0, at_barrier = 0, cursor = 0;
+  uint64_t generation = 0;
+  char barrier[2] = {}, start = 0, end = 0;  // what TSan orders threads by; by parity, for the reason above
+  std::vector<CudaThread> members;
+  std::vector<unsigned> order;  // in which they get their turns
   std::vector<Warp> warps;
-  std::vector<uint64_t> shared;
-  std::vector<unsigned> order;
-  const std::function<void()>* body = nullptr;
-  Fiber* current = nullptr;
-  char* stacks = nullptr;
-  size_t stack_count = 0;
-  context::fcontext_t main = nullptr;
-#if EMULATOR_TSAN
-  void* tsan_main = nullptr;
-#endif
-#if EMULATOR_ASAN
-  void* fake_stack = nullptr;
-  const void* main_stack = nullptr;
-  size_t main_stack_bytes = 0;
-#endif
+  std::unique_ptr<std::byte[]> shared;
+  size_t shared_bytes = 0;
+  Fiber main;
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<Fiber*> idle;
+  std::vector<char*> stacks;  // of the fibers: their guard pages
+  Fiber* arriving = nullptr;  // is being switched to
+  CudaThread* current = nullptr;
   ~Block() {
-    if (stacks) munmap(stacks, stack_count * kStackBytes);
+    for (char* stack : stacks) munmap(stack, kGuardBytes + kStackBytes);
   }
 };
 
@@ -111,218 +79,266 @@ Block& block() {
   return b;
 }
 
-uint64_t& schedule_seed() {
-  static uint64_t seed = [] {
+[[noreturn]] void die(const char* why) {
+  const Block& b = block();
+  const dim3 at = b.view.index;
+  std::fprintf(stderr, "cuda emulator: %s in %.*s, block (%u,%u,%u)\n", why, static_cast<int>(b.kernel->name.size()), b.kernel->name.data(),
+               at.x, at.y, at.z);
+  constexpr int kShown = 4;
+  int waiting = 0, ended = 0;
+  for (const CudaThread& one : b.members) {
+    ended += one.done;
+    if (one.done || waiting++ >= kShown) continue;
+    std::fprintf(stderr, "  thread %u waits at %s\n", one.view.linear, one.waits_at ? one.waits_at : "nothing");
+  }
+  std::fprintf(stderr, "  %d threads wait, %d have ended\n", waiting, ended);
+  std::abort();
+}
+
+EMULATOR_UNSEEN void make_current(Block& b, CudaThread& thread) {
+  b.current = &thread;
+  running_thread = &thread.view;
+}
+
+// Leaves a fiber for another; returns when a third one comes back to it.
+EMULATOR_UNSEEN void switch_to(Block& b, Fiber& from, Fiber& to) {
+  b.arriving = &to;
+  from.mark.leaving_for(to.mark);
+  const context::transfer_t back = context::jump_fcontext(to.context, &from);
+  static_cast<Fiber*>(back.data)->context = back.fctx;
+  from.mark.came_back();
+}
+
+// The first that has not begun, or whose wait is over, at places [begin, end) of the order; null if there is none. Others are left behind.
+EMULATOR_UNSEEN CudaThread* find_ready(Block& b, unsigned begin, unsigned end, bool& waiting) {
+  for (unsigned place = begin; place < end; ++place) {
+    CudaThread& one = b.members[b.order[place]];
+    if (one.done) continue;
+    if (!one.turn || *one.turn != one.seen) {
+      b.cursor = place;
+      return &one;
+    }
+    waiting = true;
+  }
+  return nullptr;
+}
+
+// The thread whose turn is next; null when all have ended. A warp goes on while it can: its stacks are in the cache.
+EMULATOR_UNSEEN CudaThread* next_thread(Block& b) {
+  const unsigned warp = b.cursor / kWarp * kWarp, warp_end = std::min(warp + kWarp, b.threads);
+  bool waiting = false;
+  CudaThread* found = find_ready(b, b.cursor + 1, warp_end, waiting);
+  if (!found) found = find_ready(b, warp, b.cursor + 1, waiting);
+  if (!found) found = find_ready(b, warp_end, b.threads, waiting);
+  if (!found) found = find_ready(b, 0, warp, waiting);
+  if (!found && waiting) die("a barrier or a warp collective that not all of its threads reach");
+  return found;
+}
+
+EMULATOR_UNSEEN void run_fiber(context::transfer_t from);
+
+EMULATOR_UNSEEN Fiber& new_fiber(Block& b) {
+  void* memory = mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED || mprotect(memory, kGuardBytes, PROT_NONE) != 0) die("no memory for another thread's stack");
+  b.stacks.push_back(static_cast<char*>(memory));
+  Fiber& fiber = *b.fibers.emplace_back(new Fiber);
+  char* stack = b.stacks.back() + kGuardBytes;
+  // Stacks that all ended at the same place of a page would share few lines of the cache.
+  const size_t colour = b.stacks.size() % 16 * 256;
+  fiber.context = context::make_fcontext(stack + kStackBytes - colour, kStackBytes - colour, run_fiber);
+  fiber.mark.make(stack, kStackBytes);
+  return fiber;
+}
+
+// Where a thread goes on, or begins.
+EMULATOR_UNSEEN Fiber& fiber_for(Block& b, CudaThread& thread) {
+  if (thread.fiber) return *thread.fiber;
+  Fiber* fiber = nullptr;
+  if (b.idle.empty()) {
+    fiber = &new_fiber(b);
+  } else {
+    fiber = b.idle.back();
+    b.idle.pop_back();
+  }
+  fiber->thread = &thread;
+  return *fiber;
+}
+
+EMULATOR_UNSEEN void begin_thread(Block& b, Fiber& self) {
+  const Quiet quiet;
+  self.thread->fiber = &self;
+  make_current(b, *self.thread);
+  acquire(&b.start);
+}
+
+// Ends the fiber's thread. The fiber takes the next one, if that has not begun; else it rests, until there is one for it.
+EMULATOR_UNSEEN void end_thread(Block& b, Fiber& self) {
+  const Quiet quiet;
+  self.thread->done = true;
+  release(&b.end);
+  CudaThread* next = next_thread(b);
+  if (next && !next->fiber && !kThreadSanitizer) {
+    self.thread = next;
+    return;
+  }
+  if (!kThreadSanitizer) b.idle.push_back(&self);  // else at the end of the block: a fiber is one thread of it
+  Fiber& to = !next ? b.main : next->fiber ? *next->fiber : fiber_for(b, *next);
+  switch_to(b, self, to);
+}
+
+EMULATOR_UNSEEN void run_fiber(context::transfer_t from) {
+  Block& b = block();
+  auto* before = static_cast<Fiber*>(from.data);
+  before->context = from.fctx;
+  Fiber& self = *b.arriving;
+  self.mark.entered(before->mark);
+  for (;;) {
+    begin_thread(b, self);
+    b.kernel->body();
+    end_thread(b, self);
+  }
+}
+
+// The running thread waits until *turn changes.
+EMULATOR_UNSEEN void wait(Block& b, const uint64_t& turn, uint64_t seen, const char* where) {
+  CudaThread& self = *b.current;
+  self.turn = &turn;
+  self.seen = seen;
+  self.waits_at = where;
+  CudaThread* next = next_thread(b);
+  if (next != &self) {
+    switch_to(b, *self.fiber, fiber_for(b, *next));
+    make_current(b, self);
+  }
+  self.turn = nullptr;
+}
+
+std::atomic<uint64_t>& seed_of_schedule() {
+  static std::atomic<uint64_t> seed = [] {
     const char* text = std::getenv("EMULATOR_SEED");
-    return text ? std::strtoull(text, nullptr, 10) : 0ull;
+    return text ? std::strtoull(text, nullptr, 10) : 0;
   }();
   return seed;
 }
 
-UNSEEN void switch_to_main(bool for_good) {
-  Block& b = block();
-#if EMULATOR_ASAN
-  void* fake = nullptr;
-  __sanitizer_start_switch_fiber(for_good ? nullptr : &fake, b.main_stack, b.main_stack_bytes);
-#endif
-#if EMULATOR_TSAN
-  __tsan_switch_to_fiber(b.tsan_main, __tsan_switch_to_fiber_no_sync);
-#endif
-  const context::transfer_t back = context::jump_fcontext(b.main, nullptr);
-  if (!for_good) b.main = back.fctx;
-#if EMULATOR_ASAN
-  __sanitizer_finish_switch_fiber(fake, &b.main_stack, &b.main_stack_bytes);
-#endif
-}
-
-UNSEEN void finish_fiber() {
-  Block& b = block();
-  b.current->done = true;
-  --b.live;
-  ++b.progress;
-#if EMULATOR_TSAN
-  __tsan_release(&b.live);
-#endif
-  switch_to_main(true);
-  __builtin_unreachable();
-}
-
-UNSEEN void enter_fiber(context::transfer_t from) {
-  Block& b = block();
-  b.main = from.fctx;
-#if EMULATOR_ASAN
-  __sanitizer_finish_switch_fiber(nullptr, &b.main_stack, &b.main_stack_bytes);
-#endif
-  (*b.body)();
-  finish_fiber();
-}
-
-UNSEEN void resume(Fiber& fiber) {
-  Block& b = block();
-  b.current = &fiber;
-#if EMULATOR_ASAN
-  __sanitizer_start_switch_fiber(&b.fake_stack, fiber.stack, kStackBytes);
-#endif
-#if EMULATOR_TSAN
-  __tsan_switch_to_fiber(fiber.tsan, __tsan_switch_to_fiber_no_sync);
-#endif
-  fiber.context = context::jump_fcontext(fiber.context, nullptr).fctx;
-#if EMULATOR_ASAN
-  __sanitizer_finish_switch_fiber(b.fake_stack, nullptr, nullptr);
-#endif
-}
-
-[[noreturn]] void die(const char* why) {
-  const Block& b = block();
-  std::fprintf(stderr, "cuda emulator: %s in block (%u,%u,%u)\n", why, b.view.index.x, b.view.index.y, b.view.index.z);
-  int shown = 0;
-  for (const Fiber& fiber : b.fibers)
-    if (!fiber.done && shown++ < 4)
-      std::fprintf(stderr, "  thread %u waits at %s\n", fiber.view.linear, fiber.waits_at ? fiber.waits_at : "nothing");
-  std::abort();
-}
-
-uint64_t next_random(uint64_t& state) {  // xorshift64
+EMULATOR_UNSEEN uint64_t next_random(uint64_t& state) {  // xorshift64
   state ^= state << 13;
   state ^= state >> 7;
   state ^= state << 17;
   return state;
 }
 
-UNSEEN void make_stacks(Block& b) {
-  if (b.stack_count >= b.threads) return;
-  if (b.stacks) munmap(b.stacks, b.stack_count * kStackBytes);
-  b.stack_count = b.threads;
-  void* memory = mmap(nullptr, b.stack_count * kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) die("no memory for the stacks");
-  b.stacks = static_cast<char*>(memory);
-}
-
-UNSEEN void make_fibers(Block& b) {
-  const dim3 size = b.view.block;
-  b.fibers.resize(b.threads);
-  b.order.resize(b.threads);
-  for (unsigned i = 0; i < b.threads; ++i) {
-    Fiber& fiber = b.fibers[i];
-    fiber.view = {dim3(i % size.x, i / size.x % size.y, i / (size.x * size.y)), i, i % kWarp};
-    fiber.done = false;
-    fiber.waits_at = nullptr;
-    fiber.stack = b.stacks + i * kStackBytes;
-    b.order[i] = i;
-    fiber.context = context::make_fcontext(fiber.stack + kStackBytes, kStackBytes, enter_fiber);
-#if EMULATOR_TSAN
-    if (fiber.tsan) __tsan_destroy_fiber(fiber.tsan);
-    fiber.tsan = __tsan_create_fiber(0);
-    __tsan_release(&b);
-#endif
-  }
-}
-
-UNSEEN void run_block(const LaunchShape& shape, dim3 index, const std::function<void()>& body, uint64_t seed) {
-  const Quiet quiet;
-  Block& b = block();
-  b.threads = shape.block.x * shape.block.y * shape.block.z;
-  b.live = b.threads;
-  b.at_barrier = 0;
-  b.body = &body;
-  make_stacks(b);
-  b.warps.assign((b.threads + kWarp - 1) / kWarp, {});
-  b.shared.assign((shape.shared + 15) / 16 * 2, ~uint64_t{0});
-  b.view = {shape.grid, shape.block, index, reinterpret_cast<std::byte*>(b.shared.data())};
-#if EMULATOR_TSAN
-  b.tsan_main = __tsan_get_current_fiber();
-#endif
-  make_fibers(b);
+EMULATOR_UNSEEN void order_threads(Block& b) {
+  const dim3 at = b.view.index;
+  uint64_t seed = seed_of_schedule();
+  if (seed) seed = seed * 0x9E3779B97F4A7C15ull + at.x + (uint64_t{at.y} << 31) + (uint64_t{at.z} << 47) + 1;
+  for (unsigned i = 0; i < b.threads; ++i) b.order[i] = i;
   if (seed)
     for (unsigned i = b.threads; i > 1; --i) std::swap(b.order[i - 1], b.order[next_random(seed) % i]);
-  while (b.live) {
-    const uint64_t before = b.progress;
-    for (unsigned i : b.order)
-      if (!b.fibers[i].done) resume(b.fibers[i]);
-    if (b.progress == before && b.live) die("a barrier or warp collective that not all of its threads reach");
-  }
-#if EMULATOR_TSAN
-  __tsan_acquire(&b.live);
-#endif
+}
+
+EMULATOR_UNSEEN void make_members(Block& b) {
+  const dim3 size = b.view.block;
+  b.members.resize(b.threads);
+  b.order.resize(b.threads);
+  b.warps.resize(std::max<size_t>(b.warps.size(), (b.threads + kWarp - 1) / kWarp));
+  for (Warp& warp : b.warps) warp.count = 0;
+  for (unsigned i = 0; i < b.threads; ++i)
+    b.members[i] = {.view = {dim3(i % size.x, i / size.x % size.y, i / (size.x * size.y)), i, i % kWarp}};
+}
+
+// Exactly as large as asked for, so that AddressSanitizer sees what is beyond it.
+EMULATOR_UNSEEN void make_shared(Block& b) {
+  const size_t bytes = b.kernel->shape.shared;
+  if (bytes != b.shared_bytes) b.shared.reset(bytes ? new std::byte[bytes] : nullptr);
+  b.shared_bytes = bytes;
+  if (bytes) std::memset(b.shared.get(), 0xFF, bytes);
+}
+
+EMULATOR_UNSEEN Collective& collective_of(Warp& warp, uint32_t mask) {
+  for (unsigned i = 0; i < warp.count; ++i)
+    if (warp.collectives[i].mask == mask) return warp.collectives[i];
+  if (warp.count == kMostMasks) die("more than 64 masks in one warp");
+  Collective& added = warp.collectives[warp.count++];
+  added.mask = mask;
+  added.arrived = 0;
+  added.generation = 0;
+  return added;
 }
 
 }  // namespace
 
-UNSEEN const ThreadView& this_thread() { return block().current->view; }
-UNSEEN const BlockView& this_block() { return block().view; }
-
-UNSEEN void sync_threads() {
+EMULATOR_UNSEEN void sync_threads() {
   const Quiet quiet;
   Block& b = block();
   const uint64_t generation = b.generation;
-  Fiber* self = b.current;
-  self->waits_at = "__syncthreads";
-#if EMULATOR_TSAN
-  __tsan_release(&b.barrier_sync[generation & 1]);
-#endif
-  ++b.progress;
+  release(&b.barrier[generation & 1]);
   if (++b.at_barrier == b.threads) {
     b.at_barrier = 0;
     ++b.generation;
   } else {
-    while (b.generation == generation) switch_to_main(false);
+    wait(b, b.generation, generation, "__syncthreads");
   }
-#if EMULATOR_TSAN
-  __tsan_acquire(&b.barrier_sync[generation & 1]);
-#endif
-  self->waits_at = nullptr;
+  acquire(&b.barrier[generation & 1]);
 }
 
-UNSEEN const uint64_t* warp_exchange(uint32_t mask, uint64_t value) {
+EMULATOR_UNSEEN const uint64_t* warp_exchange(uint32_t mask, uint64_t value) {
   const Quiet quiet;
   Block& b = block();
-  Fiber* self = b.current;
-  Warp& warp = b.warps[self->view.linear / kWarp];
-  const unsigned lane = self->view.lane, lanes = std::min(kWarp, b.threads - self->view.linear / kWarp * kWarp);
+  const ThreadView& self = b.current->view;
+  const unsigned lanes = std::min(kWarp, b.threads - self.linear / kWarp * kWarp);
   mask &= lanes == kWarp ? ~0u : (1u << lanes) - 1;
-  if (!(mask >> lane & 1)) die("a lane that its own mask does not name");
-  if (warp.collectives.capacity() == 0) warp.collectives.reserve(64);
-  auto found = std::find_if(warp.collectives.begin(), warp.collectives.end(), [&](const Collective& c) { return c.mask == mask; });
-  if (found == warp.collectives.end()) {
-    if (warp.collectives.size() == warp.collectives.capacity()) die("more than 64 masks in one warp");
-    warp.collectives.emplace_back();
-    found = warp.collectives.end() - 1;
-    found->mask = mask;
-  }
-  Collective& c = *found;
-  self->waits_at = "a warp collective";
+  if (!(mask >> self.lane & 1)) die("a lane that its own mask does not name");
+  Collective& c = collective_of(b.warps[self.linear / kWarp], mask);
   const uint64_t generation = c.generation;
-  c.in[lane] = value;
-  c.arrived |= 1u << lane;
-  ++b.progress;
-#if EMULATOR_TSAN
-  __tsan_release(&c.out[generation & 1]);
-#endif
+  uint64_t* out = c.out[generation & 1];
+  c.in[self.lane] = value;
+  c.arrived |= 1u << self.lane;
+  release(out);
   if (c.arrived == mask) {
-    std::memcpy(c.out[generation & 1], c.in, sizeof c.in);
+    std::memcpy(out, c.in, sizeof c.in);
     c.arrived = 0;
     ++c.generation;
   } else {
-    while (c.generation == generation) switch_to_main(false);
+    wait(b, c.generation, generation, "a warp collective");
   }
-#if EMULATOR_TSAN
-  __tsan_acquire(&c.out[generation & 1]);
-#endif
-  self->waits_at = nullptr;
-  return c.out[generation & 1];
+  acquire(out);
+  return out;
 }
 
-void run_grid(const LaunchShape& shape, const std::function<void()>& body) {
-  const auto blocks = static_cast<int64_t>(shape.grid.x) * shape.grid.y * shape.grid.z;
-  const uint64_t seed = schedule_seed();
-#pragma omp parallel for schedule(dynamic, 1) if (blocks > 1)
-  for (int64_t i = 0; i < blocks; ++i) {
-    const dim3 index(static_cast<unsigned>(i % shape.grid.x), static_cast<unsigned>(i / shape.grid.x % shape.grid.y),
-                     static_cast<unsigned>(i / (static_cast<int64_t>(shape.grid.x) * shape.grid.y)));
-    run_block(shape, index, body, seed ? seed * 0x9E3779B97F4A7C15ull + static_cast<uint64_t>(i) + 1 : 0);
+EMULATOR_UNSEEN void run_block(const Kernel& kernel, dim3 index) {
+  const Quiet quiet;
+  Block& b = block();
+  b.kernel = &kernel;
+  b.threads = kernel.shape.block.x * kernel.shape.block.y * kernel.shape.block.z;
+  b.at_barrier = 0;
+  make_shared(b);
+  b.view = {kernel.shape.grid, kernel.shape.block, index, b.shared.get()};
+  running_block = &b.view;
+  make_members(b);
+  order_threads(b);
+  b.main.mark.adopt();
+  release(&b.start);
+  b.cursor = 0;
+  switch_to(b, b.main, fiber_for(b, b.members[b.order[0]]));
+  acquire(&b.end);
+  if (kThreadSanitizer) {
+    b.idle.clear();
+    for (const auto& fiber : b.fibers) b.idle.push_back(fiber.get());
   }
 }
 
-void set_schedule_seed(uint64_t seed) { schedule_seed() = seed; }
+void set_schedule_seed(uint64_t seed) { seed_of_schedule() = seed; }
+
+bool describe_overflow(const void* address, char* text, size_t bytes) {
+  const Block& b = block();
+  for (char* stack : b.stacks) {
+    if (address < stack || address >= stack + kGuardBytes) continue;
+    std::snprintf(text, bytes, "thread %u of %.*s uses more than the %zu KiB of stack that a thread has here",
+                  b.current ? b.current->view.linear : 0, static_cast<int>(b.kernel->name.size()), b.kernel->name.data(), kStackBytes / 1024);
+    return true;
+  }
+  return false;
+}
 
 }  // namespace tandem::emulator

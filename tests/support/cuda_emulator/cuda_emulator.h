@@ -9,6 +9,7 @@
 #include <functional>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "block.h"
 
@@ -36,8 +37,27 @@
 
 namespace tandem::emulator {
 
-// Puts a kernel on a stream (kernel_launch.cpp).
-void launch(const LaunchShape& shape, cudaStream_t stream, std::string_view kernel, std::function<void()> body);
+// Whether a kernel may be given this pointer: null, or to device or pinned memory, of which it may be the end (kernel_launch.cpp).
+bool device_can_reach(const volatile void* pointer);
+// Puts a kernel on a stream (kernel_launch.cpp). `foreign_argument`: the first that is a pointer which the device cannot reach, or -1; the
+// launch then ends as with an illegal address.
+void enqueue_kernel(Kernel kernel, cudaStream_t stream, int foreign_argument);
+
+template <class T>
+bool is_foreign(const T& argument) {
+  if constexpr (std::is_pointer_v<T> && !std::is_function_v<std::remove_pointer_t<T>>)
+    return !device_can_reach(argument);
+  else
+    return false;
+}
+
+// `body` is one thread's work with these arguments.
+template <class Body, class... Arguments>
+void launch(const LaunchShape& shape, cudaStream_t stream, std::string_view name, Body body, const Arguments&... arguments) {
+  int foreign = -1, index = 0;
+  ((foreign = foreign < 0 && is_foreign(arguments) ? index : foreign, ++index), ...);
+  enqueue_kernel({shape, name, std::move(body)}, stream, foreign);
+}
 
 template <class T>
 uint64_t to_word(T value) {

@@ -1,4 +1,6 @@
 // Kernels on the streams of the emulated CUDA runtime. What a launch is refused for is found by cudaGetLastError, as with <<<>>>.
+#include <cstdio>
+
 #include "cuda_emulator.h"
 #include "machine.h"
 
@@ -16,13 +18,24 @@ bool possible(const LaunchShape& shape) {
 
 }  // namespace
 
-void launch(const LaunchShape& shape, cudaStream_t handle, std::string_view, std::function<void()> body) {
+bool device_can_reach(const volatile void* pointer) {
+  Machine& m = machine();
+  const std::lock_guard lock(m.mutex);
+  return pointer == nullptr || holder(m, const_cast<const void*>(pointer), 0) != nullptr;
+}
+
+void enqueue_kernel(Kernel kernel, cudaStream_t handle, int foreign_argument) {
   static_cast<void>(call([&](Machine& m) {
     CUstream_st* stream = find_stream(m, handle);
     if (!stream) return cudaErrorInvalidResourceHandle;
-    if (!possible(shape)) return cudaErrorInvalidConfiguration;
-    return enqueue(m, *stream, [&m, shape, body = std::move(body)] {
-      if (!kernel_faults(m)) run_grid(shape, body);
+    if (!possible(kernel.shape)) return cudaErrorInvalidConfiguration;
+    if (foreign_argument >= 0) {
+      std::fprintf(stderr, "cuda emulator: argument %d of %.*s points to memory of the host\n", foreign_argument,
+                   static_cast<int>(kernel.name.size()), kernel.name.data());
+      return m.sticky = cudaErrorIllegalAddress;
+    }
+    return enqueue(m, *stream, [&m, kernel = std::move(kernel)] {
+      if (!kernel_faults(m)) run_grid(kernel);
     });
   }));
 }

@@ -149,6 +149,9 @@ cudaError_t refuse_if_captured(CUstream_st& stream);
 // Counts a kernel as it runs. Whether it faults, as scripted.
 bool kernel_faults(Machine& m);
 
+// The allocation that holds all of these bytes, or null. Its end holds 0 bytes.
+const Allocation* holder(const Machine& m, const void* memory, size_t bytes);
+
 // Device memory may be touched while one of these lives.
 class OpenMemory {
  public:

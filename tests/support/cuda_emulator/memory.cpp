@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "block.h"
 #include "machine.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -62,15 +63,6 @@ size_t used(const Machine& m, int device) {
   for (const auto& [address, one] : m.memory)
     if (!one.pinned && one.device == device) bytes += one.bytes;
   return bytes;
-}
-
-// The allocation that holds all of these bytes, or null.
-const Allocation* holder(const Machine& m, const void* memory, size_t bytes) {
-  const auto address = reinterpret_cast<uintptr_t>(memory);
-  auto found = m.memory.upper_bound(address);
-  if (found == m.memory.begin()) return nullptr;
-  --found;
-  return address - found->first <= found->second.bytes && bytes <= found->second.bytes - (address - found->first) ? &found->second : nullptr;
 }
 
 cudaError_t release(Machine& m, void* memory, bool pinned) {
@@ -149,6 +141,14 @@ cudaError_t fill(Machine& m, cudaStream_t handle, void* to, int value, size_t by
 
 namespace tandem::emulator {
 
+const Allocation* holder(const Machine& m, const void* memory, size_t bytes) {
+  const auto address = reinterpret_cast<uintptr_t>(memory);
+  auto found = m.memory.upper_bound(address);
+  if (found == m.memory.begin()) return nullptr;
+  --found;
+  return address - found->first <= found->second.bytes && bytes <= found->second.bytes - (address - found->first) ? &found->second : nullptr;
+}
+
 OpenMemory::OpenMemory(Machine& m) : machine_(m) {
   if (machine_.open++ == 0)
     for (const auto& [address, one] : m.memory)
@@ -170,6 +170,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
     *memory = nullptr;
     if (const cudaError_t refused = refuse_in_capture(m); refused != cudaSuccess) return refused;
     if (bytes == 0) return cudaSuccess;
+    watch_faults();
     const int device = host().device;
     if (bytes > m.memory_limit || used(m, device) > m.memory_limit - bytes) return cudaErrorMemoryAllocation;
     Allocation one{.bytes = bytes, .device = device};

@@ -1,7 +1,6 @@
 // Streams of the emulated CUDA runtime: queues of work, done when somebody waits for it, and then only as much as the wait is for.
 #include <algorithm>
 
-#include "block.h"
 #include "machine.h"
 
 namespace tandem::emulator {
