@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace tandem {
 
@@ -17,7 +18,11 @@ KeyIndex::KeyIndex(ConstTensorView keys) : holds_text_(keys.dtype == DType::kStr
   visit_number(keys.dtype, [&]<class T>() {
     const auto numbers = keys.as<T>();
     by_number_.reserve(numbers.size());
-    for (size_t i = 0; i < numbers.size(); ++i) by_number_.emplace(pattern(numbers[i]), static_cast<int64_t>(i));
+    patterns_.reserve(numbers.size());
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      patterns_.push_back(key_pattern(numbers[i]));
+      by_number_.emplace(patterns_.back(), static_cast<int64_t>(i));
+    }
   });
 }
 

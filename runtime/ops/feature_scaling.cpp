@@ -62,20 +62,23 @@ void infer_binarizer(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 
+template <auto kernel>
 BoundKernel bind_scaler(const BindContext& node) {
   return {.run = [offset = factors(node, "offset", 0), scale = factors(node, "scale", 1)](const KernelContext& context, Inputs in,
                                                                                           Outputs out) {
-    cpu::scale_features(context, in[0], out[0], offset, scale);
+    kernel(context, in[0], out[0], offset, scale);
   }};
 }
+template <auto kernel>
 BoundKernel bind_normalizer(const BindContext& node) {
   return {.run = [norm = norm_of(node)](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::normalize_features(context, in[0], out[0], norm);
+    kernel(context, in[0], out[0], norm);
   }};
 }
+template <auto kernel>
 BoundKernel bind_binarizer(const BindContext& node) {
   return {.run = [threshold = node.get_float("threshold", 0)](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::binarize(context, in[0], out[0], threshold);
+    kernel(context, in[0], out[0], threshold);
   }};
 }
 
@@ -83,20 +86,26 @@ BoundKernel bind_binarizer(const BindContext& node) {
 
 extern const OpDef scaler_op, normalizer_op, binarizer_op;
 
-constinit const OpDef scaler_op = {
-    .name = "Scaler", .domain = "ai.onnx.ml", .attributes = kScalerAttributes, .infer = infer_scaler, .cpu = bind_scaler};
+constinit const OpDef scaler_op = {.name = "Scaler",
+                                   .domain = "ai.onnx.ml",
+                                   .attributes = kScalerAttributes,
+                                   .infer = infer_scaler,
+                                   .cpu = bind_scaler<cpu::scale_features>,
+                                   .cuda = on_cuda(bind_scaler<cuda::scale_features>)};
 
 constinit const OpDef normalizer_op = {.name = "Normalizer",
                                        .domain = "ai.onnx.ml",
                                        .attributes = kNormalizerAttributes,
                                        .infer = infer_normalizer,
-                                       .cpu = bind_normalizer};
+                                       .cpu = bind_normalizer<cpu::normalize_features>,
+                                       .cuda = on_cuda(bind_normalizer<cuda::normalize_features>)};
 
 constinit const OpDef binarizer_op = {.name = "Binarizer",
                                       .domain = "ai.onnx.ml",
                                       .attributes = kBinarizerAttributes,
                                       .infer = infer_binarizer,
-                                      .cpu = bind_binarizer,
+                                      .cpu = bind_binarizer<cpu::binarize>,
+                                      .cuda = on_cuda(bind_binarizer<cuda::binarize>),
                                       .aliases = kInPlace};
 
 }  // namespace tandem

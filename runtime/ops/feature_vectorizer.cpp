@@ -41,6 +41,7 @@ void infer_vectorizer(InferenceContext& node) {
   node.set_output(0, DType::kF32, Dims{rows, total >= 0 ? Dim(total) : Dim()});
 }
 
+template <auto kernel>
 BoundKernel bind_vectorizer(const BindContext& node) {
   auto widths = widths_of(node);
   for (int i = 0; i < node.inputs() && static_cast<int>(widths.size()) < node.inputs(); ++i) {
@@ -48,7 +49,7 @@ BoundKernel bind_vectorizer(const BindContext& node) {
     widths.push_back(x.rank() == 1 ? x[0] : x.product(1, x.rank()));
   }
   return {.run = [widths](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::vectorize_features(context, in, out[0], widths);
+    kernel(context, in, out[0], widths);
   }};
 }
 
@@ -64,9 +65,10 @@ void infer_extractor(InferenceContext& node) {
   node.set_output(0, node.dtype(0), std::move(y));
 }
 
+template <auto kernel>
 BoundKernel bind_extractor(const BindContext&) {
   return {
-      .run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::extract_features(context, in[0], in[1], out[0]); }};
+      .run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[1], out[0]); }};
 }
 
 }  // namespace
@@ -79,7 +81,8 @@ constinit const OpDef feature_vectorizer_op = {
     .max_inputs = kVariadic,
     .attributes = kVectorizerAttributes,
     .infer = infer_vectorizer,
-    .cpu = bind_vectorizer,
+    .cpu = bind_vectorizer<cpu::vectorize_features>,
+    .cuda = on_cuda(bind_vectorizer<cuda::vectorize_features>),
 };
 
 constinit const OpDef array_feature_extractor_op = {
@@ -88,7 +91,8 @@ constinit const OpDef array_feature_extractor_op = {
     .min_inputs = 2,
     .max_inputs = 2,
     .infer = infer_extractor,
-    .cpu = bind_extractor,
+    .cpu = bind_extractor<cpu::extract_features>,
+    .cuda = on_cuda(bind_extractor<cuda::extract_features>),
 };
 
 }  // namespace tandem

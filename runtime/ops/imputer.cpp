@@ -47,9 +47,10 @@ void infer(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   return {.run = [values = values_of(node, node.dtype(0))](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::impute(context, in[0], out[0], values.replaced.view(), values.imputed.view());
+    kernel(context, in[0], out[0], values.replaced.view(), values.imputed.view());
   }};
 }
 
@@ -61,7 +62,8 @@ constinit const OpDef imputer_op = {
     .domain = "ai.onnx.ml",
     .attributes = kAttributes,
     .infer = infer,
-    .cpu = bind,
+    .cpu = bind<cpu::impute>,
+    .cuda = on_cuda(bind<cuda::impute>),
     .aliases = kInPlace,
 };
 

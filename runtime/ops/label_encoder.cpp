@@ -98,13 +98,13 @@ void infer(InferenceContext& node) {
   node.set_output(0, table.values.dtype(), node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
 }
 
-template <MakeTable make>
+template <MakeTable make, auto kernel>
 BoundKernel bind(const BindContext& node) {
   const Table table = make(node, node.dtype(0));
   const auto keys = std::make_shared<const KeyIndex>(table.keys.view());
   return {.run =
               [keys, table](const KernelContext& context, Inputs in, Outputs out) {
-                cpu::encode_labels(context, in[0], out[0], *keys, table.values.view(), table.fallback.view());
+                kernel(context, in[0], out[0], *keys, table.values.view(), table.fallback.view());
               },
           .constant_bytes = table.keys.bytes() + table.values.bytes()};
 }
@@ -119,24 +119,28 @@ constinit const OpDef label_encoder_op_1 = {.name = "LabelEncoder",
                                             .until = 2,
                                             .attributes = kAttributes1,
                                             .infer = infer<table_1>,
-                                            .cpu = bind<table_1>};
+                                            .cpu = bind<table_1, cpu::encode_labels>,
+                                            .cuda = on_cuda(bind<table_1, cuda::encode_labels>)};
 constinit const OpDef label_encoder_op_2 = {.name = "LabelEncoder",
                                             .domain = "ai.onnx.ml",
                                             .since = 2,
                                             .until = 4,
                                             .attributes = kAttributes2,
                                             .infer = infer<table_2>,
-                                            .cpu = bind<table_2>};
+                                            .cpu = bind<table_2, cpu::encode_labels>,
+                                            .cuda = on_cuda(bind<table_2, cuda::encode_labels>)};
 constinit const OpDef label_encoder_op_4 = {.name = "LabelEncoder",
                                             .domain = "ai.onnx.ml",
                                             .since = 4,
                                             .attributes = kAttributes4,
                                             .infer = infer<table_2>,
-                                            .cpu = bind<table_2>};
+                                            .cpu = bind<table_2, cpu::encode_labels>,
+                                            .cuda = on_cuda(bind<table_2, cuda::encode_labels>)};
 constinit const OpDef category_mapper_op = {.name = "CategoryMapper",
                                             .domain = "ai.onnx.ml",
                                             .attributes = kMapperAttributes,
                                             .infer = infer<mapper_table>,
-                                            .cpu = bind<mapper_table>};
+                                            .cpu = bind<mapper_table, cpu::encode_labels>,
+                                            .cuda = on_cuda(bind<mapper_table, cuda::encode_labels>)};
 
 }  // namespace tandem

@@ -1,5 +1,5 @@
 // ai.onnx.ml OneHotEncoder (1): a category, text or integer, becomes a row of zeros with a one at its place in the list. What is
-// not in the list becomes all zeros (zeros = 1, the default) or an error that names it (zeros = 0).
+// not in the list becomes all zeros (zeros = 1, the default) or an error that names it (zeros = 0; on a GPU a row of NaN).
 #include <memory>
 
 #include "kernels/api/encoders.h"
@@ -37,10 +37,11 @@ void infer(InferenceContext& node) {
   node.set_output(0, DType::kF32, std::move(y));
 }
 
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   const auto index = std::make_shared<const KeyIndex>(categories_of(node).view());
   return {.run = [index, refuse = node.get_int("zeros", 1) == 0](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::one_hot_encode(context, in[0], out[0], *index, refuse);
+    kernel(context, in[0], out[0], *index, refuse);
   }};
 }
 
@@ -52,7 +53,8 @@ constinit const OpDef one_hot_encoder_op = {
     .domain = "ai.onnx.ml",
     .attributes = kAttributes,
     .infer = infer,
-    .cpu = bind,
+    .cpu = bind<cpu::one_hot_encode>,
+    .cuda = on_cuda(bind<cuda::one_hot_encode>),
 };
 
 }  // namespace tandem

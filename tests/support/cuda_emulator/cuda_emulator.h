@@ -20,6 +20,7 @@
 #undef __launch_bounds__
 #undef __shared__
 #undef __constant__
+#undef __grid_constant__
 #define __global__
 #define __device__
 #define __host__
@@ -28,6 +29,7 @@
 #define __restrict__ __restrict
 #define __shared__ static thread_local
 #define __constant__ static
+#define __grid_constant__
 
 #define threadIdx (::tandem::emulator::this_thread().thread)
 #define blockIdx (::tandem::emulator::this_block().index)
