@@ -35,4 +35,16 @@ void batch_norm_grad(const KernelContext& context, const BatchNormGradViews& vie
 size_t batch_norm_workspace(const Shape& x, DType dtype, int threads);
 
 }  // namespace cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16. The training functions (batch_norm_grad
+// with given statistics too) want a workspace of batch_norm_workspace bytes, batch_norm none.
+namespace cuda {
+
+void batch_norm(const KernelContext& context, const BatchNormViews& views, TensorView y, double epsilon);
+void batch_norm_train(const KernelContext& context, const BatchNormViews& views, TensorView y, TensorView new_mean,
+                      TensorView new_var, double epsilon, double momentum);
+void batch_norm_grad(const KernelContext& context, const BatchNormGradViews& views, double epsilon);
+size_t batch_norm_workspace(const Shape& x);
+
+}  // namespace cuda
 }  // namespace tandem

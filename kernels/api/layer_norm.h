@@ -30,4 +30,15 @@ void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& vie
 size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype, int threads);
 
 }  // namespace cpu
+
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16.
+namespace cuda {
+
+void layer_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon);
+
+// REQUIRES: a workspace of layer_norm_grad_workspace bytes.
+void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon);
+size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype);
+
+}  // namespace cuda
 }  // namespace tandem

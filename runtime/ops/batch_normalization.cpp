@@ -68,6 +68,13 @@ void gradient(GradientContext& node) {
 
 TensorView output_or_null(Outputs out, size_t i) { return out.size() > i ? out[i] : TensorView{}; }
 
+// Binders of both twins: `workspace` says what the kernels want for an x of this shape.
+using Workspace = size_t (*)(const BindContext&, int x);
+
+size_t cpu_workspace(const BindContext& node, int x) { return cpu::batch_norm_workspace(node.shape(x), node.dtype(x), node.threads()); }
+size_t cuda_workspace(const BindContext& node, int x) { return cuda::batch_norm_workspace(node.shape(x)); }
+
+template <auto infer_kernel, auto train_kernel, Workspace workspace>
 BoundKernel bind(const BindContext& node) {
   const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
   const double momentum = static_cast<double>(node.get_float("momentum", kMomentum));
@@ -76,15 +83,15 @@ BoundKernel bind(const BindContext& node) {
               [=](const KernelContext& context, Inputs in, Outputs out) {
                 const BatchNormViews views = {.x = in[0], .scale = in[1], .bias = in[2], .mean = in[3], .var = in[4]};
                 if (training) {
-                  cpu::batch_norm_train(context, views, out[0], output_or_null(out, 1), output_or_null(out, 2), epsilon,
-                                        momentum);
+                  train_kernel(context, views, out[0], output_or_null(out, 1), output_or_null(out, 2), epsilon, momentum);
                 } else {
-                  cpu::batch_norm(context, views, out[0], epsilon);
+                  infer_kernel(context, views, out[0], epsilon);
                 }
               },
-          .workspace = cpu::batch_norm_workspace(node.shape(0), node.dtype(0), node.threads())};
+          .workspace = workspace(node, 0)};
 }
 
+template <auto kernel, Workspace workspace>
 BoundKernel bind_grad(const BindContext& node) {
   const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
   return {.run =
@@ -101,9 +108,9 @@ BoundKernel bind_grad(const BindContext& node) {
                   views.mean = in[3];
                   views.var = in[4];
                 }
-                cpu::batch_norm_grad(context, views, epsilon);
+                kernel(context, views, epsilon);
               },
-          .workspace = cpu::batch_norm_workspace(node.shape(1), node.dtype(1), node.threads())};
+          .workspace = workspace(node, 1)};
 }
 
 }  // namespace
@@ -119,7 +126,8 @@ constinit const OpDef batch_normalization_op = {
     .attributes = kAttributes,
     .infer = infer,
     .gradient = gradient,
-    .cpu = bind,
+    .cpu = bind<cpu::batch_norm, cpu::batch_norm_train, cpu_workspace>,
+    .cuda = on_cuda(bind<cuda::batch_norm, cuda::batch_norm_train, cuda_workspace>),
     .aliases = kInPlace,
 };
 
@@ -132,7 +140,8 @@ constinit const OpDef batch_normalization_grad_op = {
     .max_outputs = 3,
     .attributes = kGradAttributes,
     .infer = infer_grad,
-    .cpu = bind_grad,
+    .cpu = bind_grad<cpu::batch_norm_grad, cpu_workspace>,
+    .cuda = on_cuda(bind_grad<cuda::batch_norm_grad, cuda_workspace>),
     .aliases = kGradInPlace,
 };
 

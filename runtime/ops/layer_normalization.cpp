@@ -69,6 +69,7 @@ void gradient(GradientContext& node) {
 
 TensorView output_or_null(Outputs out, size_t i) { return out.size() > i ? out[i] : TensorView{}; }
 
+template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   const int axis = axis_of(node, node.rank(0));
   const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
@@ -80,10 +81,21 @@ BoundKernel bind(const BindContext& node) {
                                   .y = out[0],
                                   .mean = output_or_null(out, 1),
                                   .inverse = output_or_null(out, 2)};
-    cpu::layer_norm(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
+    kernel(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
   }};
 }
 
+// Bytes that a twin's gradient wants.
+using Workspace = size_t (*)(const BindContext&, int64_t rows, int64_t length);
+
+size_t cpu_workspace(const BindContext& node, int64_t rows, int64_t length) {
+  return cpu::layer_norm_grad_workspace(rows, length, node.dtype(1), node.threads());
+}
+size_t cuda_workspace(const BindContext& node, int64_t rows, int64_t length) {
+  return cuda::layer_norm_grad_workspace(rows, length, node.dtype(1));
+}
+
+template <auto kernel, Workspace workspace>
 BoundKernel bind_grad(const BindContext& node) {
   const int axis = axis_of(node, node.rank(1));
   const double epsilon = static_cast<double>(node.get_float("epsilon", kEpsilon));
@@ -97,10 +109,9 @@ BoundKernel bind_grad(const BindContext& node) {
                                                   .dx = out[0],
                                                   .dscale = output_or_null(out, 1),
                                                   .dbias = output_or_null(out, 2)};
-                cpu::layer_norm_grad(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
+                kernel(context, views, x.product(0, axis), x.product(axis, x.rank()), epsilon);
               },
-          .workspace = cpu::layer_norm_grad_workspace(largest.product(0, axis), largest.product(axis, largest.rank()),
-                                                      node.dtype(1), node.threads())};
+          .workspace = workspace(node, largest.product(0, axis), largest.product(axis, largest.rank()))};
 }
 
 }  // namespace
@@ -116,7 +127,8 @@ constinit const OpDef layer_normalization_op = {
     .attributes = kAttributes,
     .infer = infer,
     .gradient = gradient,
-    .cpu = bind,
+    .cpu = bind<cpu::layer_norm>,
+    .cuda = on_cuda(bind<cuda::layer_norm>),
     .aliases = kInPlace,
 };
 
@@ -129,7 +141,8 @@ constinit const OpDef layer_normalization_grad_op = {
     .max_outputs = 3,
     .attributes = kGradAttributes,
     .infer = infer_grad,
-    .cpu = bind_grad,
+    .cpu = bind_grad<cpu::layer_norm_grad, cpu_workspace>,
+    .cuda = on_cuda(bind_grad<cuda::layer_norm_grad, cuda_workspace>),
     .aliases = kGradInPlace,
 };
 
