@@ -27,6 +27,11 @@ struct Vector {
   T at[kWidth];
 };
 
+template <class T>
+__host__ __device__ inline bool is_aligned(const T* pointer, int width) {
+  return reinterpret_cast<uintptr_t>(pointer) % (static_cast<size_t>(width) * sizeof(T)) == 0;
+}
+
 // REQUIRES: `from` is aligned to kWidth * sizeof(T) bytes.
 template <int kWidth, class T>
 __device__ inline Vector<T, kWidth> load_vector(const T* from) {
@@ -36,6 +41,7 @@ __device__ inline Vector<T, kWidth> load_vector(const T* from) {
   const Word word = *reinterpret_cast<const Word*>(from);
   memcpy(vector.at, &word, sizeof word);
 #else
+  if (!is_aligned(from, kWidth)) __builtin_trap();  // as on the device
   std::memcpy(vector.at, from, sizeof vector.at);
 #endif
   return vector;
@@ -50,13 +56,9 @@ __device__ inline void store_vector(T* to, const Vector<T, kWidth>& vector) {
   memcpy(&word, vector.at, sizeof word);
   *reinterpret_cast<Word*>(to) = word;
 #else
+  if (!is_aligned(to, kWidth)) __builtin_trap();
   std::memcpy(to, vector.at, sizeof vector.at);
 #endif
-}
-
-template <class T>
-bool is_aligned(const T* pointer, int width) {
-  return reinterpret_cast<uintptr_t>(pointer) % (static_cast<size_t>(width) * sizeof(T)) == 0;
 }
 
 }  // namespace tandem::cuda
