@@ -11,9 +11,10 @@ set(TANDEM_CUDA AUTO CACHE STRING "CUDA backend: AUTO, ON, EMULATED or OFF")
 set(TANDEM_CUDA_ARCHITECTURES 90 CACHE STRING "GPU architectures to compile for, e.g. 80;86;89;90;100")
 option(TANDEM_TEST_ON_DEVICE "Link tests with the real CUDA backend" OFF)
 
-if(NOT TANDEM_CUDA STREQUAL "OFF")
-  find_program(TANDEM_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
-  find_path(TANDEM_CUDA_INCLUDE cuda_runtime_api.h HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include)
+if(NOT TANDEM_CUDA STREQUAL "OFF")  # .cuda is what scripts/setup --cuda makes
+  set(toolkits /usr/local/cuda ${PROJECT_SOURCE_DIR}/.cuda/toolkit)
+  find_program(TANDEM_NVCC nvcc HINTS ENV CUDA_HOME PATHS ${toolkits} PATH_SUFFIXES bin)
+  find_path(TANDEM_CUDA_INCLUDE cuda_runtime_api.h HINTS ENV CUDA_HOME PATHS ${toolkits} PATH_SUFFIXES include)
 endif()
 set(TANDEM_CUDA_KIND ${TANDEM_CUDA})
 if(TANDEM_CUDA STREQUAL "AUTO")
