@@ -2,6 +2,7 @@
 // they are then; a launch of the graph does the nodes in an order that keeps nothing but their dependencies.
 #include <algorithm>
 #include <queue>
+#include <utility>
 
 #include "machine.h"
 
@@ -104,8 +105,11 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  *graph = nullptr;
-  return call([=](Machine& m) { return end(m, stream, graph); });
+  cudaGraph_t made = nullptr;
+  const cudaError_t status = call(Entry::kRelease, [&](Machine& m) { return end(m, stream, &made); });  // a capture that fails ends, too
+  if (status != cudaSuccess && made) static_cast<void>(cudaGraphDestroy(std::exchange(made, nullptr)));
+  *graph = made;
+  return status;
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
