@@ -1,6 +1,6 @@
-// NumPy-broadcast operands as a few axes. Axes that all operands walk alike are merged, so that what is left is an inner row in which
-// each operand either stands still (stride 0) or advances by one: the four common cases (same shape, scalar, row, inner) are one row
-// or a few long ones.
+// NumPy-broadcast operands as a few axes. Axes that all operands walk alike are merged, so that what is left is an inner row in
+// which each operand either stands still (stride 0) or advances by one: the four common cases (same shape, scalar, row, inner)
+// are one row or a few long ones.
 #pragma once
 
 #include <array>

@@ -58,8 +58,8 @@ struct UnaryParameters {
   float alpha = 0, beta = 0;
 };
 
-// min and max propagate NaN. Integer division truncates, and gives 0 for a divisor of 0 (it does not trap); all but pow wrap as two's
-// complement does.
+// min and max propagate NaN. Integer division truncates, and gives 0 for a divisor of 0 (it does not trap); all but pow wrap as
+// two's complement does.
 enum class BinaryOp : uint8_t {
   kAdd,
   kSub,
@@ -92,8 +92,8 @@ void clip_backward(const KernelContext&, ConstTensorView x, ConstTensorView dy, 
 
 // Numbers; all three of one type.
 void binary(const KernelContext&, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y);
-// y = a ^ b in the type of `a`. a, b: f32, f64, i32, i64 in any mixture. An integer to a whole power is exact, and the nearest limit
-// where it does not fit; else it is computed in double unless both are f32.
+// y = a ^ b in the type of `a`. a, b: f32, f64, i32, i64 in any mixture. An integer to a whole power is exact, and the nearest
+// limit where it does not fit; else it is computed in double unless both are f32.
 void pow(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y);
 // y is bool. Equal takes numbers, bool and strings; the orders take numbers.
 void compare(const KernelContext&, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y);
@@ -105,8 +105,8 @@ void is_inf(const KernelContext&, ConstTensorView x, TensorView y, bool positive
 // y = condition ? a : b, any element type; `condition` is bool.
 void where(const KernelContext&, ConstTensorView condition, ConstTensorView a, ConstTensorView b, TensorView y);
 
-// Numbers, bool, f16 and bf16 to any of them. A float goes to an integer toward zero; NaN gives 0 and what does not fit the nearest
-// limit (ONNX leaves both open). To bool: whether it is not 0.
+// Numbers, bool, f16 and bf16 to any of them. A float goes to an integer toward zero; NaN gives 0 and what does not fit the
+// nearest limit (ONNX leaves both open). To bool: whether it is not 0.
 void cast(const KernelContext&, ConstTensorView x, TensorView y);
 
 // y = x * factor. Floats.
@@ -114,8 +114,8 @@ void scale(const KernelContext&, ConstTensorView x, TensorView y, double factor)
 
 }  // namespace tandem::cpu
 
-// The twins: the same contracts, in device memory, on the session's stream; no strings. Floats are f16 and bf16 too, computed in f32 and
-// rounded once. A clip's bounds are read on the device.
+// The twins: the same contracts, in device memory, on the session's stream; no strings. Floats are f16 and bf16 too, computed in
+// f32 and rounded once. A clip's bounds are read on the device.
 namespace tandem::cuda {
 
 void unary(const KernelContext&, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters parameters = {});

@@ -1,5 +1,5 @@
-// Two operands with broadcasting, and where with three: each operand is read once (what is repeated comes from the cache) and the output
-// written once (device/map.cuh).
+// Two operands with broadcasting, and where with three: each operand is read once (what is repeated comes from the cache) and the
+// output written once (device/map.cuh).
 #include <cmath>
 #include <limits>
 
@@ -157,8 +157,8 @@ void logic(const KernelContext& context, LogicOp op, ConstTensorView a, ConstTen
 
 void where(const KernelContext& context, ConstTensorView condition, ConstTensorView a, ConstTensorView b, TensorView y) {
   cuda::visit_size(y.dtype, [&]<class T>() {
-    map_broadcast(context, Choose(), y.raw<T>().data(), y.shape, {&condition.shape, &a.shape, &b.shape}, condition.as<bool>().data(),
-                  a.raw<T>().data(), b.raw<T>().data());
+    map_broadcast(context, Choose(), y.raw<T>().data(), y.shape, {&condition.shape, &a.shape, &b.shape},
+                  condition.as<bool>().data(), a.raw<T>().data(), b.raw<T>().data());
   });
 }
 

@@ -20,9 +20,8 @@ struct Convert {
 void cast(const KernelContext& context, ConstTensorView x, TensorView y) {
   ensure(x.elements() == y.elements(), "cast changes the number of elements", to_string(x.shape), to_string(y.shape));
   cuda::visit_number_or_bool(x.dtype, [&]<class From>() {
-    cuda::visit_number_or_bool(y.dtype, [&]<class To>() {
-      map_flat(context, Convert<To>(), y.as<To>().data(), y.elements(), x.as<From>().data());
-    });
+    cuda::visit_number_or_bool(
+        y.dtype, [&]<class To>() { map_flat(context, Convert<To>(), y.as<To>().data(), y.elements(), x.as<From>().data()); });
   });
 }
 

@@ -1,5 +1,6 @@
-// y = a ^ b with broadcasting, for numbers of any two types: each operand is read once and the output written once (device/map.cuh). An
-// integer to a whole power is exact; otherwise it is computed in f64 unless both operands are f32 or 16-bit floats.
+// y = a ^ b with broadcasting, for numbers of any two types: each operand is read once and the output written once
+// (device/map.cuh). An integer to a whole power is exact; otherwise it is computed in f64 unless both operands are f32 or 16-bit
+// floats.
 #include <cmath>
 
 #include "kernels/api/convert.h"

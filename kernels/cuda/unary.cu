@@ -11,7 +11,8 @@ namespace tandem::cuda {
 namespace {
 
 void require_one_shape(const ConstTensorView& x, const TensorView& y) {
-  ensure(x.elements() == y.elements() && x.dtype == y.dtype, "elementwise operands differ", to_string(x.shape), to_string(y.shape));
+  ensure(x.elements() == y.elements() && x.dtype == y.dtype, "elementwise operands differ", to_string(x.shape),
+         to_string(y.shape));
 }
 
 template <class T, class R, class F>
@@ -122,8 +123,7 @@ Bound<T> bound_at(const ConstTensorView& view, double otherwise) {
 
 void unary(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters parameters) {
   require_one_shape(x, y);
-  if (is_float(x.dtype))
-    return cuda::visit_float(x.dtype, [&]<class T>() { unary_float<T>(context, op, x, y, parameters); });
+  if (is_float(x.dtype)) return cuda::visit_float(x.dtype, [&]<class T>() { unary_float<T>(context, op, x, y, parameters); });
   cuda::visit_number(x.dtype, [&]<class T>() {
     require(unary_number<T>(context, op, x, y), "no kernel of this function for integers", name(x.dtype));
   });

@@ -9,7 +9,8 @@
 
 namespace tandem::cuda {
 
-inline constexpr double kGeluScale = 0.79788456080286535588, kGeluCubic = 0.044715;  // sqrt(2 / pi), and the fit of Hendrycks and Gimpel
+inline constexpr double kGeluScale = 0.79788456080286535588,
+                        kGeluCubic = 0.044715;  // sqrt(2 / pi), and the fit of Hendrycks and Gimpel
 inline constexpr double kSqrtHalf = 0.70710678118654752440;
 inline constexpr double kTwoOverSqrtPi = 1.12837916709551257390, kOneOverSqrtTwoPi = 0.39894228040143267794;
 

@@ -1,4 +1,5 @@
-// Cast (ONNX 6 on; `saturate` of 19 concerns 8-bit floats only) between numbers, 16-bit floats too, and bool. Strings are refused.
+// Cast (ONNX 6 on; `saturate` of 19 concerns 8-bit floats only) between numbers, 16-bit floats too, and bool. Strings are
+// refused.
 #include "kernels/api/elementwise.h"
 #include "kernels/api/movement.h"
 #include "runtime/graph/contexts.h"

@@ -21,7 +21,8 @@ void infer_arithmetic(InferenceContext& node) {
 void infer_pow(InferenceContext& node) {
   for (int i = 0; i < 2; ++i) {
     const DType t = node.dtype(i);
-    node.require(is_float(t) || t == DType::kI32 || t == DType::kI64, "operands must be floats, i32 or i64 (input, type)", i, name(t));
+    node.require(is_float(t) || t == DType::kI32 || t == DType::kI64, "operands must be floats, i32 or i64 (input, type)", i,
+                 name(t));
   }
   node.set_output(0, node.dtype(0), node.broadcast_dims(0, 1));
 }
@@ -169,8 +170,7 @@ constinit const OpDef equal_op = comparison<CompareOp::kEqual>("Equal", 7, infer
 constinit const OpDef less_op = comparison<CompareOp::kLess>("Less", 7, infer_order);
 constinit const OpDef less_or_equal_op = comparison<CompareOp::kLessOrEqual>("LessOrEqual", 12, infer_order);
 constinit const OpDef greater_op = comparison<CompareOp::kGreater>("Greater", 7, infer_order);
-constinit const OpDef greater_or_equal_op =
-    comparison<CompareOp::kGreaterOrEqual>("GreaterOrEqual", 12, infer_order);
+constinit const OpDef greater_or_equal_op = comparison<CompareOp::kGreaterOrEqual>("GreaterOrEqual", 12, infer_order);
 constinit const OpDef and_op = logic<LogicOp::kAnd>("And");
 constinit const OpDef or_op = logic<LogicOp::kOr>("Or");
 constinit const OpDef xor_op = logic<LogicOp::kXor>("Xor");

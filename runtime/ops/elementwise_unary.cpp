@@ -53,10 +53,8 @@ BoundKernel bind(const BindContext& node) {
 
 template <auto kernel, UnaryGradOp op>
 BoundKernel bind_gradient(const BindContext& node) {
-  return {.run = [p = UnaryParameters{node.get_float("alpha", 0), node.get_float("beta", 0)}](const KernelContext& context,
-                                                                                              Inputs in, Outputs out) {
-    kernel(context, op, in[0], in[1], out[0], p);
-  }};
+  return {.run = [p = UnaryParameters{node.get_float("alpha", 0), node.get_float("beta", 0)}](
+                     const KernelContext& context, Inputs in, Outputs out) { kernel(context, op, in[0], in[1], out[0], p); }};
 }
 
 bool gelu_by_tanh(const NodeContext& node) {
@@ -74,8 +72,10 @@ void infer_gelu_gradient(InferenceContext& node) {
 }
 template <auto kernel>
 BoundKernel bind_gelu(const BindContext& node) {
-  return {.run = [op = gelu_by_tanh(node) ? UnaryOp::kGeluTanh : UnaryOp::kGelu](
-                     const KernelContext& context, Inputs in, Outputs out) { kernel(context, op, in[0], out[0], UnaryParameters()); }};
+  return {.run = [op = gelu_by_tanh(node) ? UnaryOp::kGeluTanh : UnaryOp::kGelu](const KernelContext& context, Inputs in,
+                                                                                 Outputs out) {
+    kernel(context, op, in[0], out[0], UnaryParameters());
+  }};
 }
 template <auto kernel>
 BoundKernel bind_gelu_gradient(const BindContext& node) {
@@ -91,7 +91,8 @@ BoundKernel bind_predicate(const BindContext&) {
 template <auto kernel>
 BoundKernel bind_is_inf(const BindContext& node) {
   const bool positive = node.get_int("detect_positive", 1) != 0, negative = node.get_int("detect_negative", 1) != 0;
-  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0], positive, negative); }};
+  return {
+      .run = [=](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0], positive, negative); }};
 }
 
 void abs_gradient(GradientContext& node) {

@@ -78,7 +78,8 @@ void extremum_gradient(GradientContext& node) {
 }
 
 using Bind = BoundKernel (*)(const BindContext&);
-constexpr OpDef variadic(std::string_view name, void (*rule)(InferenceContext&), void (*gradient)(GradientContext&), Bind cpu, Bind cuda) {
+constexpr OpDef variadic(std::string_view name, void (*rule)(InferenceContext&), void (*gradient)(GradientContext&), Bind cpu,
+                         Bind cuda) {
   return {.name = name,
           .since = 6,
           .max_inputs = kVariadic,

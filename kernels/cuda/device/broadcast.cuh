@@ -1,4 +1,5 @@
-// Where the operands of an element of a NumPy-broadcast output lie: BroadcastLayout on the device, by value in the kernel's arguments.
+// Where the operands of an element of a NumPy-broadcast output lie: BroadcastLayout on the device, by value in the kernel's
+// arguments.
 #pragma once
 
 #include "kernels/api/broadcast_layout.h"

@@ -1,5 +1,5 @@
-// Division by a number known before the launch: a multiplication and a shift while the dividend is below 2^31, which is nearly always.
-// After Granlund and Montgomery, "Division by Invariant Integers using Multiplication" (PLDI 1994), figure 4.1.
+// Division by a number known before the launch: a multiplication and a shift while the dividend is below 2^31, which is nearly
+// always. After Granlund and Montgomery, "Division by Invariant Integers using Multiplication" (PLDI 1994), figure 4.1.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // y[i] = f(x[i], ...): one function of one element of each operand, the engine of all elementwise kernels.
 //
-// Every operand is read once and the output written once, 16 bytes of the widest type at a time wherever rows and pointers are aligned;
-// the last elements, or all where they are not, go one by one. f gets 16-bit floats as f32 and what it returns is
+// Every operand is read once and the output written once, 16 bytes of the widest type at a time wherever rows and pointers are
+// aligned; the last elements, or all where they are not, go one by one. f gets 16-bit floats as f32 and what it returns is
 // rounded. The output may be the memory of an operand of its shape and element size: a thread reads before it writes.
 #pragma once
 
@@ -40,8 +40,8 @@ __device__ inline Vector<R, kWidth> map_vectors(F f, const Vector<T, kWidth>&...
 }
 
 template <class F, class Index, class R, class... T, size_t... K>
-__device__ inline void map_elements_of(std::index_sequence<K...>, const F& f, const Index& index, R* y, int64_t n, int64_t vectors,
-                                       const T*... x) {
+__device__ inline void map_elements_of(std::index_sequence<K...>, const F& f, const Index& index, R* y, int64_t n,
+                                       int64_t vectors, const T*... x) {
   constexpr int kWidth = kMapWidth<R, T...>;
   int64_t at[sizeof...(T)];
   if constexpr (kWidth > 1) {
@@ -77,7 +77,8 @@ template <class F, class Index, class R, class... T>
 void launch_map(const KernelContext& context, F f, const Index& index, R* y, int64_t n, bool aligned, const T*... x) {
   constexpr int kWidth = kMapWidth<R, T...>;
   const int64_t vectors = aligned && kWidth > 1 ? n / kWidth : 0;
-  launch<map_elements<F, Index, R, T...>>(context, grid_for(std::max(vectors, n - vectors * kWidth)), f, index, y, n, vectors, x...);
+  launch<map_elements<F, Index, R, T...>>(context, grid_for(std::max(vectors, n - vectors * kWidth)), f, index, y, n, vectors,
+                                          x...);
 }
 
 // y and all x hold n elements.
@@ -89,8 +90,8 @@ void map_flat(const KernelContext& context, F f, R* y, int64_t n, const T*... x)
 
 // y has the shape that the shapes of x broadcast to. Throws Internal if it has not.
 template <class R, class F, class... T>
-void map_broadcast(const KernelContext& context, F f, R* y, const Shape& shape, const std::array<const Shape*, sizeof...(T)>& shapes,
-                   const T*... x) {
+void map_broadcast(const KernelContext& context, F f, R* y, const Shape& shape,
+                   const std::array<const Shape*, sizeof...(T)>& shapes, const T*... x) {
   constexpr int kWidth = kMapWidth<R, T...>;
   const BroadcastLayout<sizeof...(T)> layout(shape, shapes);
   bool aligned = is_aligned(y, kWidth) && (layout.rank <= 1 || layout.inner_size() % kWidth == 0);

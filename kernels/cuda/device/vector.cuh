@@ -11,15 +11,25 @@ namespace tandem::cuda {
 template <int kBytes>
 struct WordOf;
 template <>
-struct WordOf<1> { using type = uint8_t; };
+struct WordOf<1> {
+  using type = uint8_t;
+};
 template <>
-struct WordOf<2> { using type = uint16_t; };
+struct WordOf<2> {
+  using type = uint16_t;
+};
 template <>
-struct WordOf<4> { using type = uint32_t; };
+struct WordOf<4> {
+  using type = uint32_t;
+};
 template <>
-struct WordOf<8> { using type = uint2; };
+struct WordOf<8> {
+  using type = uint2;
+};
 template <>
-struct WordOf<16> { using type = uint4; };
+struct WordOf<16> {
+  using type = uint4;
+};
 
 // kWidth elements, a power of two, kWidth * sizeof(T) <= 16.
 template <class T, int kWidth>

@@ -12,11 +12,23 @@ struct Pair {
   Shape a, b;
 };
 // The same shape, scalars, rows and columns, inner axes; rows that are whole vectors and rows that are not; general, and nothing.
-const Pair kPairs[] = {{{7, 33}, {7, 33}},     {{1027}, {}},         {{}, {1027}},          {{1, 1}, {1}},       {{50, 64}, {64}},
-                       {{50, 10}, {10}},       {{10}, {50, 10}},     {{50, 64}, {50, 1}},   {{50, 1}, {64}},     {{3, 5, 7, 16}, {5, 1, 1}},
-                       {{3, 5, 7, 9}, {5, 1, 1}}, {{3, 1, 5, 1, 8}, {2, 1, 4, 1}}, {{2, 1, 3, 1, 2, 1, 2}, {1, 3, 1, 2, 1, 2, 1}}, {{0, 4}, {4}}, {{3, 0}, {3, 1}}};
+const Pair kPairs[] = {{{7, 33}, {7, 33}},
+                       {{1027}, {}},
+                       {{}, {1027}},
+                       {{1, 1}, {1}},
+                       {{50, 64}, {64}},
+                       {{50, 10}, {10}},
+                       {{10}, {50, 10}},
+                       {{50, 64}, {50, 1}},
+                       {{50, 1}, {64}},
+                       {{3, 5, 7, 16}, {5, 1, 1}},
+                       {{3, 5, 7, 9}, {5, 1, 1}},
+                       {{3, 1, 5, 1, 8}, {2, 1, 4, 1}},
+                       {{2, 1, 3, 1, 2, 1, 2}, {1, 3, 1, 2, 1, 2, 1}},
+                       {{0, 4}, {4}},
+                       {{3, 0}, {3, 1}}};
 
-constexpr BinaryOp kOps[] = {BinaryOp::kAdd, BinaryOp::kSub, BinaryOp::kMul, BinaryOp::kDiv,
+constexpr BinaryOp kOps[] = {BinaryOp::kAdd, BinaryOp::kSub, BinaryOp::kMul,  BinaryOp::kDiv,
                              BinaryOp::kMin, BinaryOp::kMax, BinaryOp::kFmod, BinaryOp::kMod};
 
 // Small numbers, zeros and limits for integers; NaN for floats.
@@ -132,9 +144,15 @@ TEST(CudaPow, EqualsItsTwin) {
 TEST(CudaPow, IsExactOnIntegersAndStaysInRange) {
   const Values<int64_t> a({9}, {3, -3, 7, 2, -2, -2, 10, 0, -1});
   const Values<double> b({9}, {39, 39, 22, 62, 63, 64, 19, 0, -3});
-  const std::vector<int64_t> expected = {4052555153018976267, -4052555153018976267, 3909821048582988049, int64_t{1} << 62,
-                                         std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(),
-                                         std::numeric_limits<int64_t>::max(), 1, -1};
+  const std::vector<int64_t> expected = {4052555153018976267,
+                                         -4052555153018976267,
+                                         3909821048582988049,
+                                         int64_t{1} << 62,
+                                         std::numeric_limits<int64_t>::min(),
+                                         std::numeric_limits<int64_t>::max(),
+                                         std::numeric_limits<int64_t>::max(),
+                                         1,
+                                         -1};
   Values<int64_t> on_cpu({9});
   cpu::pow({}, a.view(), b.view(), on_cpu.view());
   EXPECT_EQ(on_cpu.data, expected);
@@ -151,7 +169,8 @@ void expect_comparisons(bool orders) {
     Values<uint8_t> expected(broadcast(shapes.a, shapes.b));
     const DeviceTensor da(a), db(b);
     DeviceTensor y(as_bool(expected));
-    for (CompareOp op : {CompareOp::kEqual, CompareOp::kLess, CompareOp::kLessOrEqual, CompareOp::kGreater, CompareOp::kGreaterOrEqual}) {
+    for (CompareOp op :
+         {CompareOp::kEqual, CompareOp::kLess, CompareOp::kLessOrEqual, CompareOp::kGreater, CompareOp::kGreaterOrEqual}) {
       if (!orders && op != CompareOp::kEqual) continue;
       cpu::compare({}, op, a.view(), b.view(), as_bool(expected));
       cuda::compare({}, op, da.view(), db.view(), y.view());

@@ -8,7 +8,8 @@
 namespace tandem::test {
 namespace {
 
-constexpr DType kTypes[] = {DType::kF32, DType::kF64, DType::kI32, DType::kI64, DType::kU8, DType::kI8, DType::kBool, DType::kF16, DType::kBF16};
+constexpr DType kTypes[] = {DType::kF32, DType::kF64,  DType::kI32, DType::kI64, DType::kU8,
+                            DType::kI8,  DType::kBool, DType::kF16, DType::kBF16};
 
 // The bytes of `from` after a cast to `to`.
 std::vector<std::byte> on_cpu(ConstTensorView from, DType to) {
@@ -25,8 +26,29 @@ std::vector<std::byte> on_gpu(ConstTensorView from, DType to) {
 
 Values<double> numbers(int64_t n, unsigned seed) {
   auto x = Values<double>::random({n}, seed, 50);
-  const double edges[] = {0, -0.0, 0.5, -0.5, 1, 127.5, 128, -129, 255.9, 256, 65519.9, 65520, 1e5, 2147483647.5, -2147483649.0, 1e19, -1e19, 1e39, 1e-7, 3e-8,
-                          std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
+  const double edges[] = {0,
+                          -0.0,
+                          0.5,
+                          -0.5,
+                          1,
+                          127.5,
+                          128,
+                          -129,
+                          255.9,
+                          256,
+                          65519.9,
+                          65520,
+                          1e5,
+                          2147483647.5,
+                          -2147483649.0,
+                          1e19,
+                          -1e19,
+                          1e39,
+                          1e-7,
+                          3e-8,
+                          std::numeric_limits<double>::infinity(),
+                          -std::numeric_limits<double>::infinity(),
+                          std::numeric_limits<double>::quiet_NaN()};
   for (int64_t i = 0; i < std::ssize(edges) && i < n; ++i) x[i] = edges[i];
   return x;
 }
@@ -54,10 +76,12 @@ TEST(CudaCast, EqualsItsTwin) {
 
 TEST(Cast, RoundsToHalvesAndBack) {
   const Values<float> x({7}, {1, -2.5f, 65504, 65520, 1e-8f, 0.1f, -0.0f});
-  const std::vector<std::byte> halves = on_cpu(x.view(), DType::kF16), back = on_cpu({halves.data(), DType::kF16, {7}}, DType::kF32);
+  const std::vector<std::byte> halves = on_cpu(x.view(), DType::kF16),
+                               back = on_cpu({halves.data(), DType::kF16, {7}}, DType::kF32);
   const float expected[] = {1, -2.5f, 65504, std::numeric_limits<float>::infinity(), 0, 0.0999755859375f, -0.0f};
   for (size_t i = 0; i < 7; ++i) EXPECT_EQ(reinterpret_cast<const float*>(back.data())[i], expected[i]);
-  const std::vector<std::byte> brains = on_cpu(x.view(), DType::kBF16), whole = on_cpu({brains.data(), DType::kBF16, {7}}, DType::kI32);
+  const std::vector<std::byte> brains = on_cpu(x.view(), DType::kBF16),
+                               whole = on_cpu({brains.data(), DType::kBF16, {7}}, DType::kI32);
   const int32_t wholes[] = {1, -2, 65536, 65536, 0, 0, 0};
   for (size_t i = 0; i < 7; ++i) EXPECT_EQ(reinterpret_cast<const int32_t*>(whole.data())[i], wholes[i]);
 }

@@ -7,13 +7,14 @@
 namespace tandem::test {
 namespace {
 
-constexpr UnaryOp kOps[] = {UnaryOp::kAbs,      UnaryOp::kNeg,   UnaryOp::kExp,  UnaryOp::kLog,       UnaryOp::kSqrt, UnaryOp::kReciprocal,
-                            UnaryOp::kRelu,     UnaryOp::kSigmoid, UnaryOp::kTanh, UnaryOp::kErf,     UnaryOp::kSoftplus, UnaryOp::kFloor,
-                            UnaryOp::kCeil,     UnaryOp::kSign,  UnaryOp::kSin,  UnaryOp::kCos,       UnaryOp::kRound, UnaryOp::kLeakyRelu,
-                            UnaryOp::kElu,      UnaryOp::kHardSigmoid, UnaryOp::kGelu, UnaryOp::kGeluTanh};
-constexpr UnaryGradOp kGradOps[] = {UnaryGradOp::kRelu, UnaryGradOp::kSigmoid, UnaryGradOp::kTanh, UnaryGradOp::kHardSigmoid,
-                                    UnaryGradOp::kLeakyRelu, UnaryGradOp::kElu, UnaryGradOp::kErf, UnaryGradOp::kGelu,
-                                    UnaryGradOp::kGeluTanh, UnaryGradOp::kSoftplus};
+constexpr UnaryOp kOps[] = {UnaryOp::kAbs,        UnaryOp::kNeg,     UnaryOp::kExp,       UnaryOp::kLog,  UnaryOp::kSqrt,
+                            UnaryOp::kReciprocal, UnaryOp::kRelu,    UnaryOp::kSigmoid,   UnaryOp::kTanh, UnaryOp::kErf,
+                            UnaryOp::kSoftplus,   UnaryOp::kFloor,   UnaryOp::kCeil,      UnaryOp::kSign, UnaryOp::kSin,
+                            UnaryOp::kCos,        UnaryOp::kRound,   UnaryOp::kLeakyRelu, UnaryOp::kElu,  UnaryOp::kHardSigmoid,
+                            UnaryOp::kGelu,       UnaryOp::kGeluTanh};
+constexpr UnaryGradOp kGradOps[] = {UnaryGradOp::kRelu,      UnaryGradOp::kSigmoid, UnaryGradOp::kTanh, UnaryGradOp::kHardSigmoid,
+                                    UnaryGradOp::kLeakyRelu, UnaryGradOp::kElu,     UnaryGradOp::kErf,  UnaryGradOp::kGelu,
+                                    UnaryGradOp::kGeluTanh,  UnaryGradOp::kSoftplus};
 constexpr UnaryParameters kParameters = {.alpha = 0.3f, .beta = 0.4f};
 // Lengths around a vector, a block and a whole number of both.
 constexpr int64_t kLengths[] = {0, 1, 3, 4, 5, 8, 17, 1024, 2051};
@@ -25,7 +26,8 @@ template <class T>
 Values<T> numbers_with_edges(int64_t n, unsigned seed) {
   auto x = Values<T>::random({n}, seed, 3);
   if constexpr (std::is_floating_point_v<T>) {
-    const T edges[] = {0, -T{0}, kNan<T>, std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity(), 100, -100, T(0.5), T(2.5)};
+    const T edges[] = {0,    -T{0},  kNan<T>, std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity(), 100,
+                       -100, T(0.5), T(2.5)};
     for (int64_t i = 0; i < std::ssize(edges) && i * 2 < n; ++i) x[i * 2] = edges[i];
   } else if (n > 1) {
     x[0] = std::numeric_limits<T>::min();
