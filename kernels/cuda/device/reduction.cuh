@@ -87,7 +87,7 @@ class Walk {
 template <class T>
 using Wide = std::conditional_t<std::is_same_v<T, int64_t>, int64_t, std::conditional_t<std::is_integral_v<T>, int32_t, double>>;
 
-inline constexpr int kRun = 32;  // as many are added in the narrow type
+inline constexpr int kRun = 8;  // as many are added in the narrow type
 
 // Folds value(offset) of a thread's elements into runs of kRun, and those into `neutral`.
 template <class W, class C, class Value, class Join>

@@ -1,6 +1,7 @@
 // The CUDA twins of the losses and their gradients against the CPU's.
 #include "kernels/api/cross_entropy.h"
 
+#include <limits>
 #include <random>
 
 #include "tests/kernels/cuda/twins.h"
@@ -116,6 +117,15 @@ TEST(CudaLikelihood, EqualsItsTwin) {
 }
 TEST(CudaSoftmaxCrossEntropy, SumsManySamples) {
   for (const Loss& loss : {kSoftmax, kLikelihood}) random_case<float, int64_t>({3000, 3}, LossReduction::kMean, true, true, 1).expect_equal(loss, 1e-5);
+}
+
+TEST(CudaSoftmaxCrossEntropy, LetsAnIgnoredSampleBeNan) {
+  for (const Loss& loss : {kSoftmax, kLikelihood}) {
+    auto one = random_case<float, int64_t>({4, 10}, LossReduction::kMean, false, true, 2);
+    ASSERT_EQ(one.labels[0], *one.options.ignore_index);
+    one.scores[3] = one.cpu_scores[3] = std::numeric_limits<float>::quiet_NaN();
+    one.expect_equal(loss, 1e-5);
+  }
 }
 
 template <class T>
