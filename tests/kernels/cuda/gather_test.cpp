@@ -50,6 +50,7 @@ void expect_gather(const Shape& x, const Shape& indices, int axis) {
 TEST(CudaGather, AndItsGradientEqualTheirTwins) {
   expect_gather<float, int64_t>({10, 16}, {7}, 0);        // fewer indices than rows
   expect_gather<float, int32_t>({5, 16}, {300}, 0);       // more
+  expect_gather<float, int64_t>({300, 2}, {310}, 0);      // rows and indices beyond one tile
   expect_gather<double, int64_t>({5, 300}, {2, 3}, 0);    // several blocks a row
   expect_gather<float, int64_t>({4, 600, 3}, {520}, 1);   // several tiles of indices, of which few are the first
   expect_gather<float, int32_t>({40, 9}, {9}, 1);

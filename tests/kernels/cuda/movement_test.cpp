@@ -85,6 +85,7 @@ TEST(CudaSlice, AndItsGradientEqualTheirTwins) {
   expect({10}, {9}, {-4}, {3});
   expect({6, 64}, {1, 0}, {1, 1}, {4, 64});
   expect({6, 64}, {0, 16}, {1, 1}, {6, 32});
+  expect({6, 64}, {0, 17}, {1, 1}, {6, 32});  // rows fill words, but begin inside of one
   expect({6, 65}, {5, 3}, {-2, 2}, {3, 20});
   expect({3, 4, 5}, {1, 0, 2}, {1, 2, 1}, {1, 2, 3});
   expect({3, 4}, {0, 0}, {1, 1}, {0, 4});
