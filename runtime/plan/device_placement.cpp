@@ -135,6 +135,17 @@ class Placer {
     return known->second;
   }
 
+  // What leaves the graph keeps its name: users ask for it by that.
+  void output_on_host(ValueId& id) {
+    const ValueId on_host = in_space(id, Space::kHost);
+    Value &inside = graph_.value(id), &outside = graph_.value(on_host);
+    if (inside.kind == ValueKind::kResult && outside.name == inside.name + ".on_host") {  // an output may be named twice
+      outside.name = inside.name;
+      inside.name += ".on_device";
+    }
+    id = on_host;
+  }
+
   void insert_copies() {
     std::vector<Node> old = std::exchange(graph_.nodes, {});
     for (size_t n = 0; n < old.size(); ++n) {
@@ -148,7 +159,7 @@ class Placer {
       new_spaces_.push_back(spaces_[n]);
       graph_.nodes.push_back(std::move(node));
     }
-    for (ValueId& id : graph_.outputs) id = in_space(id, Space::kHost);
+    for (ValueId& id : graph_.outputs) output_on_host(id);
     spaces_ = std::move(new_spaces_);
   }
 

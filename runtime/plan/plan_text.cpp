@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "runtime/plan/plan.h"
+#include "runtime/plan/traffic.h"
 
 namespace tandem {
 namespace {
@@ -27,33 +28,12 @@ std::string memory_text(const MemoryPlan& memory, std::string_view where) {
   return text + fmt::format("peak bytes{} {:>14}\n", where, memory.total());
 }
 
-// What crosses between the memories in one run.
 std::string traffic_text(const Plan& plan) {
-  int64_t to_device = 0, to_host = 0, steps[2] = {0, 0};
-  for (const Step& step : plan.steps) {
-    const Node& node = plan.graph.nodes[static_cast<size_t>(step.node)];
-    const int64_t bytes = node.outputs.empty() || node.outputs[0] == kNoValue ? 0 : plan.buffers[static_cast<size_t>(node.outputs[0])].bytes;
-    if (step.kind == StepKind::kFeed || step.kind == StepKind::kCopyToDevice) to_device += bytes;
-    if (step.kind == StepKind::kCopyToHost) to_host += bytes;
-    if (step.kind == StepKind::kHost) ++steps[0];
-    if (step.kind == StepKind::kDevice) ++steps[1];
-  }
-  std::string text = fmt::format("{} steps on the GPU, {} on the CPU; copied in one run: {} bytes to the GPU, {} bytes back\n", steps[1],
-                                 steps[0], to_device, to_host);
+  const Traffic traffic = traffic_of(plan);
+  std::string text = fmt::format("{} steps on the GPU, {} on the CPU; copied in one run: {} bytes to the GPU, {} bytes back\n",
+                                 traffic.device_steps, traffic.host_steps, traffic.to_device, traffic.to_host);
   for (const std::string& name : plan.placement.without_twin) text += fmt::format("on the CPU for want of a CUDA kernel: {}\n", name);
   return text;
-}
-
-std::string_view side_name(StepKind kind) {
-  switch (kind) {
-    case StepKind::kView: return "view";
-    case StepKind::kHost: return "cpu";
-    case StepKind::kDevice: return "cuda";
-    case StepKind::kFeed:
-    case StepKind::kCopyToDevice: return "to gpu";
-    case StepKind::kCopyToHost: return "to cpu";
-  }
-  return "-";
 }
 
 }  // namespace
