@@ -1,0 +1,29 @@
+// All that is to be said of CUDA here: GPUs, versions, what this build has code for, the libraries that make it fast.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/device/device.h"
+
+namespace tandem {
+
+// A library that is looked for when it is first used, and done without where it is missing.
+struct CudaLibrary {
+  std::string name;     // "cuBLASLt"
+  std::string path;     // where it was found; "" if it was not
+  std::string version;  // "13.0.2", "" if it was not found or does not say
+  std::string problem;  // why it is not used: missing, too old, a symbol that is not there
+  std::string without;  // what is done without it, and what that costs
+};
+
+struct CudaReport {
+  CudaProbe probe;
+  std::string architectures;  // compute capabilities that this build has code for: "8.0, 9.0"; "" without CUDA
+  std::vector<CudaLibrary> libraries;
+};
+
+// Changes nothing and never throws.
+CudaReport cuda_report();
+
+}  // namespace tandem
