@@ -1,9 +1,9 @@
 #include "serving/core/model.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "kernels/base/error.h"
+#include "runtime/device/device_text.h"
 
 namespace tandem {
 namespace {
@@ -19,33 +19,68 @@ void share_batch_symbol(Graph& graph) {
   for (ValueId id : graph.inputs) graph.value(id).type.dims->front().symbol = "batch";
 }
 
-// Calls visit(symbol, size) for every symbolic dimension.
-template <class F>
-void visit_symbols(const Signature& signature, std::span<const ConstTensorView> inputs, F&& visit) {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Dims& dims = signature.inputs[i].dims;
-    for (size_t axis = 0; axis < dims.size(); ++axis)
-      if (!dims[axis].symbol.empty()) visit(dims[axis].symbol, inputs[i].shape[static_cast<int>(axis)]);
-  }
-}
-
 }  // namespace
 
 Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions& options)
-    : name_(std::move(name)), version_(version), options_(options), executors_(static_cast<size_t>(options.lanes)) {
+    : name_(std::move(name)), version_(version), options_(options) {
   share_batch_symbol(graph);
-  PlanOptions plan;
-  plan.threads = options.threads;
-  plan.default_bound = std::min(options.batch, options.max_batch);
-  plan.memory_limit = options.memory_limit;
-  plan_ = make_plan(std::move(graph), plan);
-  signature_ = signature_of(plan_->graph);
-  categories_ = Categories::of(plan_->graph);
+  host_ = std::make_unique<LanePlans>(std::move(graph), signature_, lane_options());
+  const std::shared_ptr<const Plan> plan = host_->plan();
+  signature_ = signature_of(plan->graph);
+  categories_ = Categories::of(plan->graph);
+  if (options_.device.device)
+    plan_for_device(plan->graph);
+  else if (!options_.device.problem.empty())
+    fall_back("cannot be served from a GPU", Error(ErrorCode::kUnavailable, options_.device.problem));
 }
 
-int64_t Model::peak_bytes() const {
+LanePlansOptions Model::lane_options() {
+  LanePlansOptions options;
+  options.plan.threads = options_.threads;
+  options.plan.default_bound = std::min(options_.batch, options_.max_batch);
+  options.plan.memory_limit = options_.memory_limit;
+  options.lanes = options_.lanes;
+  options.limit = [this](std::string_view symbol) { return limit_of(symbol); };
+  return options;
+}
+
+void Model::plan_for_device(const Graph& graph) {
+  LanePlansOptions options = lane_options();
+  options.device = options_.device.device;
+  options.fast_math = options_.device.fast_math;
+  options.plan.target = Space::kDevice;
+  options.plan.strict_device = options_.device.strict;
+  try {
+    options.plan.device_memory_limit = options.device->free_bytes();
+    device_ = std::make_unique<LanePlans>(graph, signature_, std::move(options));
+  } catch (const Error& error) {
+    if (options_.device.strict) throw;
+    if (error.code() == ErrorCode::kDevice) ++device_errors_;
+    fall_back("cannot be served from the GPU", error);
+  }
+}
+
+// Told once, however many lanes meet the failure.
+void Model::fall_back(std::string_view what, const Error& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (fallen_back_) return;
+    problem_ = error.what();
+    fallen_back_ = true;
+  }
+  if (!options_.device.log) return;
+  options_.device.log("model '" + name_ + "', version " + std::to_string(version_) + ", " + std::string(what) + ": " + error.what() +
+                      (options_.device.strict ? "; it is not served any more (--strict-device)" : "; the CPU answers from now on"));
+}
+
+ModelDevice Model::device() const {
+  ModelDevice device;
+  if (options_.device.device) device.asked = device_text(options_.device.device.get());
+  device.on_device = device_ && !fallen_back_;
+  device.errors = device_errors_;
   const std::lock_guard lock(mutex_);
-  return plan_->peak_bytes();
+  device.problem = problem_;
+  return device;
 }
 
 int64_t Model::limit_of(std::string_view symbol) const {
@@ -64,41 +99,21 @@ void Model::check_limits(std::span<const ConstTensorView> inputs) const {
   });
 }
 
-Model::Sizes Model::sizes_of(std::span<const ConstTensorView> inputs) const {
-  Sizes sizes;
-  visit_symbols(signature_, inputs, [&](const std::string& symbol, int64_t size) {
-    int64_t& largest = sizes[symbol];
-    largest = std::max(largest, size);
-  });
-  return sizes;
-}
-
-bool Model::covers(const Plan& plan, std::span<const ConstTensorView> inputs) const {
-  bool covered = true;
-  visit_symbols(signature_, inputs, [&](const std::string& symbol, int64_t size) {
-    const auto bound = plan.bounds.find(symbol);
-    covered = covered && (bound == plan.bounds.end() || size <= bound->second);
-  });
-  return covered;
-}
-
-std::shared_ptr<const Plan> Model::plan_covering(std::span<const ConstTensorView> inputs) {
-  const std::lock_guard lock(mutex_);
-  if (covers(*plan_, inputs)) return plan_;
-  check_limits(inputs);
-  PlanOptions options = plan_->options;
-  options.bounds = plan_->bounds;
-  for (const auto& [symbol, size] : sizes_of(inputs)) {
-    int64_t& bound = options.bounds[symbol];
-    if (size > bound) bound = std::min(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size))), limit_of(symbol));
-  }
-  return plan_ = make_plan(plan_->graph, options);
-}
-
 std::span<const ConstTensorView> Model::run(int lane, std::span<const ConstTensorView> inputs) {
-  std::unique_ptr<Executor>& executor = executors_[static_cast<size_t>(lane)];
-  if (!executor || !covers(executor->plan(), inputs)) executor = std::make_unique<Executor>(plan_covering(inputs));
-  return executor->run(inputs);
+  check_limits(inputs);
+  if (device_ && !fallen_back_) {
+    try {
+      return device_->run(lane, inputs);
+    } catch (const Error& error) {
+      // Anything else is the request's own fault, and the CPU would say the same.
+      if (error.code() != ErrorCode::kDevice && error.code() != ErrorCode::kOutOfMemory) throw;
+      ++device_errors_;
+      fall_back("failed on the GPU", error);
+    }
+  }
+  check(usable(), ErrorCode::kUnavailable, "model '" + name_ + "' is not ready: the GPU failed, and --strict-device forbids the CPU");
+  if (device_) device_->drop(lane);
+  return host_->run(lane, inputs);
 }
 
 }  // namespace tandem

@@ -1,19 +1,20 @@
-// One version of one model, ready to run: its signature, the Plan that all lanes share and one Executor a lane.
+// One version of one model, ready to run: its signature, and its plans for the lanes: on the CPU, and on a GPU if it is served from one.
 //
+// A GPU that fails costs no answer: the request that meets the failure is answered by the CPU, and so are all after it.
 // Handles are shared pointers: a request in flight keeps its model alive whatever the repository does meanwhile.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "runtime/exec/executor.h"
-#include "runtime/plan/plan.h"
 #include "serving/core/categories.h"
+#include "serving/core/lane_plans.h"
+#include "serving/core/serving_device.h"
 #include "serving/core/signature.h"
 
 namespace tandem {
@@ -25,11 +26,12 @@ struct ModelOptions {
   int64_t max_batch = 1024;          // rows of one request at most (--max-batch)
   int64_t max_dimension = 65'536;    // any other symbolic dimension at most
   int64_t memory_limit = INT64_MAX;  // bytes of one plan
+  ServingDevice device = {};         // the CPU, unless told otherwise
 };
 
 class Model {
  public:
-  // `graph` as imported, after the passes. Throws what make_plan throws.
+  // `graph` as imported, after the passes. Throws what make_plan throws; with a strict device also what the device does.
   Model(std::string name, int64_t version, Graph graph, const ModelOptions& options);
 
   const std::string& name() const { return name_; }
@@ -39,32 +41,36 @@ class Model {
   const ModelOptions& options() const { return options_; }
   // Rows of one request at most; 0 for a model without a batch dimension.
   int64_t max_batch() const { return signature_.batched ? options_.max_batch : 0; }
-  int64_t peak_bytes() const;
+  int64_t peak_bytes() const { return host_->plan()->peak_bytes(); }
+  // Any thread.
+  ModelDevice device() const;
+  // False once a strict device has failed. Any thread.
+  bool usable() const { return !options_.device.strict || !fallen_back_; }
 
   // Throws InvalidArgument unless every symbolic dimension of `inputs` (in the order of the signature, ranks right) is within its
   // limit. Any thread.
   void check_limits(std::span<const ConstTensorView> inputs) const;
 
   // Runs on the calling thread, which must be the owner of `lane`. Rows beyond the planned ones make a larger plan first.
-  // The outputs, in the order of the signature, stand until the lane's next run of this model.
+  // The outputs, in the order of the signature, stand until the lane's next run of this model. Throws Unavailable if a strict device failed.
   std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
 
  private:
-  using Sizes = std::map<std::string, int64_t, std::less<>>;  // symbol -> size
-
-  Sizes sizes_of(std::span<const ConstTensorView> inputs) const;
+  LanePlansOptions lane_options();
+  void plan_for_device(const Graph& graph);
+  void fall_back(std::string_view what, const Error& error);
   int64_t limit_of(std::string_view symbol) const;
-  bool covers(const Plan& plan, std::span<const ConstTensorView> inputs) const;
-  std::shared_ptr<const Plan> plan_covering(std::span<const ConstTensorView> inputs);
 
   std::string name_;
   int64_t version_;
   ModelOptions options_;
   Signature signature_;
   Categories categories_;
-  mutable std::mutex mutex_;                          // of plan_
-  std::shared_ptr<const Plan> plan_;                  // the largest made so far
-  std::vector<std::unique_ptr<Executor>> executors_;  // by lane; each touched by its lane alone
+  std::unique_ptr<LanePlans> host_, device_;  // device_: null if none was asked for, or if it could not be had
+  std::atomic<bool> fallen_back_{false};
+  std::atomic<int64_t> device_errors_{0};
+  mutable std::mutex mutex_;  // of problem_
+  std::string problem_;
 };
 
 }  // namespace tandem

@@ -1,6 +1,7 @@
 // What a model takes and gives, as a client sees it.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,15 @@ struct Signature {
 };
 
 Signature signature_of(const Graph& graph);
+
+// Calls visit(symbol, size) for every symbolic dimension of `inputs`, which are in the order of the signature and of its ranks.
+template <class Visit>
+void visit_symbols(const Signature& signature, std::span<const ConstTensorView> inputs, Visit&& visit) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Dims& dims = signature.inputs[i].dims;
+    for (size_t axis = 0; axis < dims.size(); ++axis)
+      if (!dims[axis].symbol.empty()) visit(dims[axis].symbol, inputs[i].shape[static_cast<int>(axis)]);
+  }
+}
 
 }  // namespace tandem

@@ -23,11 +23,19 @@ LaneSetOptions lane_options(const InferenceServerOptions& options) {
   return lanes;
 }
 
+ServingDevice open_device_of(const InferenceServerOptions& options) {
+  ServingDevice device = open_serving_device(options.device, options.strict_device);
+  device.fast_math = options.fast_math;
+  device.log = options.log;
+  return device;
+}
+
 ModelOptions model_options(const InferenceServerOptions& options, int lanes) {
   ModelOptions model;
   model.lanes = lanes;
   model.threads = options.threads;
   model.max_batch = options.max_batch;
+  model.device = open_device_of(options);
   return model;
 }
 

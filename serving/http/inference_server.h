@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,10 @@ struct InferenceServerOptions {
   int threads = 1;         // of each lane
   int64_t max_batch = 1024;
   std::string version;  // of the program
+  std::string device = "cpu";  // as open_device takes it
+  bool strict_device = false;  // no device, no server; a model that does not fit the device is not ready
+  bool fast_math = false;
+  std::function<void(const std::string& line)> log = {};  // called from any thread
 };
 
 class InferenceServer {

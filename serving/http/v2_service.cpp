@@ -46,6 +46,14 @@ void refuse_packed_body(const HttpRequest& request) {
     throw HttpFault{415, "Content-Encoding is not supported; send the body as it is, uncompressed"};
 }
 
+// Where a ready model is served from, if that is to be told.
+std::string device_note(const ModelListing& listing) {
+  if (!listing.model) return "";
+  const ModelDevice device = listing.model->device();
+  if (device.on_device) return "  (on " + device.asked + ")";
+  return device.problem.empty() ? "" : "  (on the CPU, not on a GPU: " + device.problem + ")";
+}
+
 std::optional<int64_t> version_of(const Route& route) {
   return route.version > 0 ? std::optional<int64_t>(route.version) : std::nullopt;
 }
@@ -125,16 +133,20 @@ void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
 HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) const {
   switch (route.endpoint) {
     case Endpoint::kIndexPage: return index_page();
-    case Endpoint::kMetrics: return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_.text()};
+    case Endpoint::kMetrics: return metrics_text();
     case Endpoint::kServerMetadata:
       return {200, "application/json", server_metadata_json(options_.server_name, options_.version)};
     case Endpoint::kLive: return {};
     case Endpoint::kServerReady: return server_ready();
-    case Endpoint::kModelReady: repository_.find(route.model, version_of(route)); return {};
+    case Endpoint::kModelReady:
+      check(repository_.find(route.model, version_of(route))->usable(), ErrorCode::kUnavailable,
+            "model '" + route.model + "' is not ready: the GPU failed");
+      return {};
     case Endpoint::kModelMetadata: return model_metadata(route);
     case Endpoint::kModelConfig: {
       const std::shared_ptr<Model> model = repository_.find(route.model, version_of(route));
-      return {200, "application/json", model_config_json(model->name(), model->signature(), model->max_batch(), options_.lanes)};
+      return {200, "application/json", model_config_json(model->name(), model->signature(), model->max_batch(), options_.lanes,
+                                                         model->device().on_device)};
     }
     case Endpoint::kRepositoryIndex:
       return {200, "application/json", repository_index_json(repository_.listings(), parse_ready_filter(request.body()))};
@@ -146,15 +158,25 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
 HttpResponse V2Service::server_ready() const {
   if (draining_) return failure(400, "the server is shutting down");
   for (const ModelListing& listing : repository_.listings())
-    if (!listing.ready) return failure(400, "model '" + listing.name + "' is not ready: " + listing.reason);
+    if (!listing.ready || !listing.model->usable())
+      return failure(400, "model '" + listing.name + "' is not ready: " + (listing.ready ? "the GPU failed" : listing.reason));
   return {};
+}
+
+HttpResponse V2Service::metrics_text() const {
+  for (const ModelListing& listing : repository_.listings()) {
+    if (!listing.ready) continue;
+    const ModelDevice device = listing.model->device();
+    metrics_.set_device(listing.name, listing.version, device.on_device, !device.problem.empty(), device.errors);
+  }
+  return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_.text()};
 }
 
 HttpResponse V2Service::model_metadata(const Route& route) const {
   const std::shared_ptr<Model> model = repository_.find(route.model, version_of(route));
   const std::vector<int64_t> versions =
       route.version > 0 ? std::vector<int64_t>{route.version} : repository_.ready_versions(route.model);
-  return {200, "application/json", model_metadata_json(model->name(), versions, model->signature())};
+  return {200, "application/json", model_metadata_json(model->name(), versions, model->signature(), model->device())};
 }
 
 // For a person with a browser or curl: what is here.
@@ -163,7 +185,7 @@ HttpResponse V2Service::index_page() const {
   for (const ModelListing& listing : repository_.listings()) {
     text += (listing.ready ? "ready        /v2/models/" : "UNAVAILABLE  /v2/models/") + listing.name;
     if (listing.version > 0) text += "/versions/" + std::to_string(listing.version);
-    text += (listing.reason.empty() ? "" : "  (" + listing.reason + ")") + "\n";
+    text += (listing.reason.empty() ? device_note(listing) : "  (" + listing.reason + ")") + "\n";
   }
   return {200, "text/plain; charset=utf-8", text + "\nPOST .../infer runs a model. See also /v2, /v2/health/ready, /metrics.\n"};
 }

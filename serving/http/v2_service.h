@@ -44,6 +44,7 @@ class V2Service {
   HttpResponse answer(const Route& route, const HttpRequest& request) const;
   HttpResponse index_page() const;
   HttpResponse server_ready() const;
+  HttpResponse metrics_text() const;
   HttpResponse model_metadata(const Route& route) const;
   void infer(const Route& route, const HttpRequest& request, const HttpRespond& respond);
   void run(Call& call, int lane, Clock::TimePoint begun) const;

@@ -51,6 +51,12 @@ struct ServerMetrics::Families {
       family(registry, prometheus::BuildGauge(), "tandem_inference_in_flight", "Requests taken and not yet answered");
   prometheus::Family<prometheus::Gauge>& ready =
       family(registry, prometheus::BuildGauge(), "tandem_model_ready", "1 if it answers");
+  prometheus::Family<prometheus::Gauge>& on_device =
+      family(registry, prometheus::BuildGauge(), "tandem_model_on_device", "1 while a GPU answers");
+  prometheus::Family<prometheus::Gauge>& fallen_back = family(
+      registry, prometheus::BuildGauge(), "tandem_model_fallen_back", "1 if the CPU answers although a GPU was asked for");
+  prometheus::Family<prometheus::Counter>& device_errors =
+      family(registry, prometheus::BuildCounter(), "tandem_device_errors_total", "Failures of the GPU that the model met");
   prometheus::Family<prometheus::Counter>& http =
       family(registry, prometheus::BuildCounter(), "tandem_http_requests_total", "HTTP answers, by status class");
   prometheus::Family<prometheus::Gauge>& build = family(registry, prometheus::BuildGauge(), "tandem_build_info", "Always 1");
@@ -66,7 +72,7 @@ struct ServerMetrics::Families {
   std::array<prometheus::Counter*, 6> http_classes{};  // "1xx" to "5xx" by first digit
 
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-  std::mutex mutex;  // of models
+  std::mutex mutex;  // of models, and of counters that follow one kept elsewhere
   std::map<std::pair<std::string, int64_t>, std::unique_ptr<Model>> models;
 };
 
@@ -133,6 +139,15 @@ ModelMetrics& ServerMetrics::add_model(const std::string& model, int64_t version
 
 void ServerMetrics::set_ready(const std::string& model, int64_t version, bool ready) {
   families_->ready.Add({{"model", model}, {"version", std::to_string(version)}}).Set(ready ? 1 : 0);
+}
+
+void ServerMetrics::set_device(const std::string& model, int64_t version, bool on_device, bool fallen_back, int64_t errors) {
+  const Labels labels{{"model", model}, {"version", std::to_string(version)}};
+  const std::lock_guard lock(families_->mutex);
+  families_->on_device.Add(labels).Set(on_device ? 1 : 0);
+  families_->fallen_back.Add(labels).Set(fallen_back ? 1 : 0);
+  prometheus::Counter& counter = families_->device_errors.Add(labels);
+  counter.Increment(static_cast<double>(errors) - counter.Value());
 }
 
 void ServerMetrics::count_http(int status) {

@@ -9,6 +9,9 @@
 //   tandem_inference_in_flight{model,version}                   taken and not yet answered
 //   tandem_unknown_categories_total{model,version,input}        texts that the model's encoders do not know
 //   tandem_http_requests_total{code}                            every answer, by status class
+//   tandem_model_on_device{model,version}                       1 while a GPU answers, 0 while the CPU does
+//   tandem_model_fallen_back{model,version}                     1 if the CPU answers although a GPU was asked for
+//   tandem_device_errors_total{model,version}                   failures of the GPU that the model met
 //   tandem_model_ready{model,version}, tandem_build_info{version}, process_*
 #pragma once
 
@@ -40,6 +43,8 @@ class ServerMetrics {
   // The same object for the same model and version. `text_inputs`: those with known categories.
   ModelMetrics& add_model(const std::string& model, int64_t version, std::span<const std::string> text_inputs);
   void set_ready(const std::string& model, int64_t version, bool ready);
+  // `errors`: all that the model has met so far.
+  void set_device(const std::string& model, int64_t version, bool on_device, bool fallen_back, int64_t errors);
   void count_http(int status);
   // The text exposition format, version 0.0.4.
   std::string text();

@@ -50,7 +50,8 @@ std::string server_metadata_json(std::string_view name, std::string_view version
   return text;
 }
 
-std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature) {
+std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature,
+                                const ModelDevice& device) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).key("versions").begin_array();
@@ -58,11 +59,16 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
   json.end_array().member("platform", "tandem_onnx");
   write_tensors(json, "inputs", signature.inputs);
   write_tensors(json, "outputs", signature.outputs);
+  if (!device.asked.empty() || !device.problem.empty()) {
+    json.key("parameters").begin_object().member("device", device.on_device ? device.asked : "cpu");
+    if (!device.on_device) json.member("fallback", device.problem);
+    json.end_object();
+  }
   json.end_object();
   return text;
 }
 
-std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes) {
+std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes, bool on_device) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).member("platform", "tandem_onnx").member("backend", "tandem");
@@ -71,7 +77,7 @@ std::string model_config_json(std::string_view name, const Signature& signature,
   write_config_tensors(json, "input", signature.inputs, max_batch > 0);
   write_config_tensors(json, "output", signature.outputs, max_batch > 0);
   json.key("instance_group").begin_array().begin_object();
-  json.member("name", name).member("kind", "KIND_CPU").member("count", lanes).end_object().end_array();
+  json.member("name", name).member("kind", on_device ? "KIND_GPU" : "KIND_CPU").member("count", lanes).end_object().end_array();
   json.member("default_model_filename", "model.onnx");
   json.key("model_transaction_policy").begin_object().member("decoupled", false).end_object();
   json.key("response_cache").begin_object().member("enable", false).end_object();
@@ -88,7 +94,8 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
     json.begin_object().member("name", listing.name);
     if (listing.version > 0) json.member("version", std::to_string(listing.version));
     json.member("state", listing.ready ? "READY" : "UNAVAILABLE");
-    if (!listing.reason.empty()) json.member("reason", listing.reason);
+    const std::string reason = listing.model && listing.reason.empty() ? listing.model->device().problem : listing.reason;
+    if (!reason.empty()) json.member("reason", reason);
     json.end_object();
   }
   json.end_array();

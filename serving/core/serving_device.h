@@ -1,0 +1,34 @@
+// What a server was told of GPUs, and what became of it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "runtime/device/device.h"
+
+namespace tandem {
+
+// Where models are to be served from.
+struct ServingDevice {
+  std::shared_ptr<Device> device = {};  // null: the CPU
+  std::string problem = {};             // why there is none though one was asked for: models then begin as fallen back
+  bool strict = false;                  // a model that cannot be served from the device is refused
+  bool fast_math = false;
+  std::function<void(const std::string& line)> log = {};  // called from any thread
+};
+
+// `text` as for --device. What cannot be opened becomes `problem`; with `strict` it is thrown: Unavailable or NotFound. Throws
+// InvalidArgument for a text that names no device.
+ServingDevice open_serving_device(const std::string& text, bool strict);
+
+// Where one model is served from now.
+struct ModelDevice {
+  std::string asked;    // "cuda:0 (NVIDIA H200)", "" if no GPU was asked for
+  bool on_device = false;
+  std::string problem;  // why the CPU answers though a GPU was asked for
+  int64_t errors = 0;   // of the device, met by this model
+};
+
+}  // namespace tandem

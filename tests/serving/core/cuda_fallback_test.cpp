@@ -1,0 +1,214 @@
+// A model served from a GPU that fails: every call of CUDA is made to fail in turn, and no request may notice.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <mutex>
+#include <thread>
+
+#include "serving/core/model.h"
+#include "tests/support/cuda_emulator/script.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+using emulator::Failure;
+using testing::add;
+using testing::constant;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// Text becomes a number on the CPU; two layers on the GPU.
+Graph classifier() {
+  Graph graph;
+  graph.opsets = {{"", kOnnxOpset}, {"ai.onnx.ml", kOnnxMlOpset}};
+  const ValueId size = graph.add_input("size", DType::kF32, {"batch", 2});
+  const ValueId color = graph.add_input("color", DType::kString, {"batch", 2});
+  const ValueId code = add(graph, "LabelEncoder", {color},
+                           {{"keys_strings", std::vector<std::string>{"red", "green"}},
+                            {"values_floats", std::vector<float>{1, 2}},
+                            {"default_float", -1.0f}},
+                           "ai.onnx.ml");
+  const ValueId w = constant(graph, "w", {2, 3}, {1, 2, -3, -1, 0.5f, 1});
+  const ValueId b = constant(graph, "b", {3}, {0.5f, -0.5f, 0});
+  const ValueId h = add(graph, "Gemm", {add(graph, "Add", {code, size}), w, b});
+  graph.outputs = {add(graph, "Softmax", {add(graph, "Relu", {h})}, {{"axis", int64_t{1}}})};
+  return graph;
+}
+
+struct Request {
+  Tensor size, color;
+  std::vector<ConstTensorView> views() const { return {size.view(), color.view()}; }
+};
+
+Request request(int64_t rows, int64_t number) {
+  Request made{Tensor(DType::kF32, {rows, 2}), {}};
+  std::vector<std::string> colors;
+  for (int64_t i = 0; i < rows * 2; ++i) {
+    made.size.as<float>()[static_cast<size_t>(i)] = std::sin(static_cast<float>(i + number));
+    colors.push_back((i + number) % 3 == 0 ? "red" : (i + number) % 3 == 1 ? "green" : "blue");
+  }
+  made.color = Tensor::strings({rows, 2}, std::span<const std::string>(colors));
+  return made;
+}
+
+class CudaFallback : public ::testing::Test {
+ protected:
+  void SetUp() override { emulator::reset(); }
+  void TearDown() override { emulator::reset(); }
+
+  std::unique_ptr<Model> load(bool strict = false, int lanes = 1) {
+    ModelOptions options{.lanes = lanes, .batch = 8};
+    options.device = open_serving_device("cuda", strict);
+    options.device.log = [this](const std::string& line) {
+      const std::lock_guard lock(mutex_);
+      log_.push_back(line);
+    };
+    return std::make_unique<Model>("m", 1, classifier(), options);
+  }
+
+  // The second size is beyond what was planned at first.
+  void ask(Model& model, int lane = 0, int64_t rounds = 2) {
+    for (int64_t round = 0; round < rounds; ++round)
+      for (const int64_t rows : {3, 3, 3, 20, 3}) expect_answer(model, lane, request(rows, round + rows));
+  }
+
+  void expect_answer(Model& model, int lane, const Request& asked) {
+    const ConstTensorView got = model.run(lane, asked.views())[0];
+    Model& cpu = *reference_.at(static_cast<size_t>(lane));
+    const ConstTensorView wanted = cpu.run(0, asked.views())[0];
+    ASSERT_EQ(got.shape, wanted.shape);
+    for (int64_t i = 0; i < wanted.elements(); ++i)
+      ASSERT_NEAR(got.as<float>()[static_cast<size_t>(i)], wanted.as<float>()[static_cast<size_t>(i)], 1e-5f);
+  }
+
+  // Loads and asks while the nth call fails. Returns whether there was an nth call.
+  bool survives(int64_t n, cudaError_t error, Failure failure) {
+    emulator::reset();
+    log_.clear();
+    emulator::fail_call(n, error, failure);
+    const std::unique_ptr<Model> model = load();
+    ask(*model);
+    const bool failed = emulator::calls() >= n;
+    const ModelDevice device = model->device();
+    EXPECT_NE(device.on_device, !device.problem.empty()) << "call " << n << ": " << device.problem;
+    EXPECT_THAT(log_, SizeIs(device.on_device ? 0 : 1)) << "call " << n;
+    // An error that stays is always noticed; one that goes away may have been met where CUDA only gives something back.
+    if (!failed || failure == Failure::kSticky) {
+      EXPECT_NE(device.on_device, failed) << "call " << n << ": " << device.problem;
+    }
+    return failed;
+  }
+
+  std::mutex mutex_;
+  std::vector<std::string> log_;
+  std::vector<std::unique_ptr<Model>> reference_ = [] {
+    std::vector<std::unique_ptr<Model>> models;
+    for (int i = 0; i < 4; ++i) models.push_back(std::make_unique<Model>("cpu", 1, classifier(), ModelOptions{}));
+    return models;
+  }();
+};
+
+TEST_F(CudaFallback, AHealthyDeviceAnswers) {
+  const std::unique_ptr<Model> model = load();
+  ask(*model);
+  EXPECT_TRUE(model->device().on_device);
+  EXPECT_THAT(model->device().asked, HasSubstr("cuda:0"));
+  EXPECT_EQ(model->device().errors, 0);
+  EXPECT_THAT(log_, IsEmpty());
+}
+
+TEST_F(CudaFallback, AnyCallMayFailOnce) {
+  int64_t n = 1;
+  while (survives(n, cudaErrorUnknown, Failure::kOnce)) ++n;
+  EXPECT_GT(n, 40);
+}
+
+TEST_F(CudaFallback, AnyCallMayFailForGood) {
+  int64_t n = 1;
+  while (survives(n, cudaErrorIllegalAddress, Failure::kSticky)) ++n;
+  EXPECT_GT(n, 40);
+}
+
+TEST_F(CudaFallback, AnyCallMayRunOutOfMemory) {
+  int64_t n = 1;
+  while (survives(n, cudaErrorMemoryAllocation, Failure::kOnce)) ++n;
+  EXPECT_GT(n, 40);
+}
+
+TEST_F(CudaFallback, AKernelThatFaultsIsToldOnceAndCounted) {
+  const std::unique_ptr<Model> model = load();
+  ask(*model);
+  emulator::fault_kernel(3, cudaErrorIllegalAddress);
+  ask(*model);
+  EXPECT_FALSE(model->device().on_device);
+  EXPECT_EQ(model->device().errors, 1);
+  ASSERT_THAT(log_, SizeIs(1));
+  EXPECT_THAT(log_[0], HasSubstr("model 'm', version 1, failed on the GPU"));
+  EXPECT_THAT(log_[0], HasSubstr("cudaErrorIllegalAddress"));
+  EXPECT_THAT(log_[0], HasSubstr("the CPU answers from now on"));
+}
+
+TEST_F(CudaFallback, AllLanesGoOn) {
+  const std::unique_ptr<Model> model = load(false, 4);
+  emulator::fault_kernel(100, cudaErrorLaunchFailure);
+  std::vector<std::thread> lanes;
+  for (int lane = 0; lane < 4; ++lane) lanes.emplace_back([&, lane] { ask(*model, lane, 6); });
+  for (std::thread& lane : lanes) lane.join();
+  EXPECT_FALSE(model->device().on_device);
+  EXPECT_THAT(log_, SizeIs(1));
+}
+
+TEST_F(CudaFallback, WhatDoesNotFitIsServedByTheCpu) {
+  emulator::set_memory_limit(1024);
+  const std::unique_ptr<Model> model = load();
+  ask(*model);
+  EXPECT_FALSE(model->device().on_device);
+  EXPECT_THAT(model->device().problem, HasSubstr("memory"));
+  EXPECT_THROW(load(true), Error);
+}
+
+TEST_F(CudaFallback, WithoutADriverTheReasonIsTold) {
+  emulator::set_driver(0);
+  const std::unique_ptr<Model> model = load();
+  ask(*model);
+  EXPECT_FALSE(model->device().on_device);
+  EXPECT_THAT(model->device().problem, HasSubstr("no NVIDIA driver is installed"));
+  EXPECT_THROW(load(true), Error);
+  EXPECT_EQ(open_serving_device("auto", true).device, nullptr);
+  EXPECT_EQ(open_serving_device("auto", false).problem, "");
+}
+
+TEST_F(CudaFallback, AStrictDeviceRefusesOpsThatItLacks) {
+  try {
+    load(true);
+    ADD_FAILURE() << "a LabelEncoder of texts was placed on a GPU";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("LabelEncoder"));
+  }
+}
+
+TEST_F(CudaFallback, AStrictDeviceThatFailsMakesTheModelNotReady) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 2});
+  graph.outputs = {add(graph, "Relu", {x})};
+  ModelOptions options;
+  options.device = open_serving_device("cuda", true);
+  Model model("m", 1, graph, options);
+  const Tensor rows(DType::kF32, {2, 2});
+  const std::vector<ConstTensorView> inputs{rows.view()};
+  EXPECT_NO_THROW(model.run(0, inputs));
+  EXPECT_TRUE(model.usable());
+  emulator::fault_kernel(1, cudaErrorIllegalAddress);
+  for (int i = 0; i < 2; ++i) try {
+      model.run(0, inputs);
+      ADD_FAILURE() << "a request was answered";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+    }
+  EXPECT_FALSE(model.usable());
+}
+
+}  // namespace
+}  // namespace tandem

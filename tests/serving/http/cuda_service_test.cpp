@@ -1,0 +1,110 @@
+// What clients and operators see of a GPU, before and after it fails.
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "serving/http/v2_service.h"
+#include "tests/support/cuda_emulator/script.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class CallingWorkers final : public Workers {
+ public:
+  void submit(std::function<void(int lane)> task, std::function<void(const Error&)>) override { task(0); }
+};
+
+struct PlainRequest final : HttpRequest {
+  std::string method_, target_, body_;
+  PlainRequest(std::string_view method, std::string_view target, std::string_view body) : method_(method), target_(target), body_(body) {}
+  std::string_view method() const override { return method_; }
+  std::string_view target() const override { return target_; }
+  std::string_view body() const override { return body_; }
+  std::optional<std::string_view> header(std::string_view) const override { return std::nullopt; }
+};
+
+class CudaService : public ::testing::Test {
+ protected:
+  CudaService() {
+    emulator::reset();
+    fs::create_directories(root_ / "m/1");
+    std::ofstream(root_ / "m/1/model.onnx") << "x";
+    repository_.emplace(
+        root_, VersionPolicy{},
+        [](const std::string& name, int64_t version, std::string_view, const fs::path&) {
+          Graph graph;
+          const ValueId x = graph.add_input("x", DType::kF32, {"n", 2});
+          graph.outputs = {testing::add(graph, "Softmax", {x}, {{"axis", int64_t{1}}})};
+          ModelOptions options;
+          options.device = open_serving_device("cuda", false);
+          return std::make_shared<Model>(name, version, std::move(graph), options);
+        },
+        Limits{});
+    service_.emplace(*repository_, metrics_, workers_, clock_, V2Options{.version = "1", .limits = {}});
+  }
+  ~CudaService() override {
+    fs::remove_all(root_);
+    emulator::reset();
+  }
+
+  HttpResponse ask(std::string_view method, std::string_view target, std::string_view body = "") {
+    std::vector<HttpResponse> answers;
+    service_->handle(PlainRequest(method, target, body), [&](HttpResponse response) { answers.push_back(std::move(response)); });
+    EXPECT_EQ(answers.size(), 1u) << "an answer was lost or doubled";
+    return answers.at(0);
+  }
+  void infer() {
+    const HttpResponse answer =
+        ask("POST", "/v2/models/m/infer", R"({"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[0,0]}]})");
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(json::parse(answer.body)["outputs"][0]["data"], json({0.5, 0.5}));
+  }
+
+  fs::path root_ = fs::temp_directory_path() / ("cuda_service_" + std::to_string(getpid()));
+  ServerMetrics metrics_{"1"};
+  CallingWorkers workers_;
+  SteadyClock clock_;
+  std::optional<ModelRepository> repository_;
+  std::optional<V2Service> service_;
+};
+
+TEST_F(CudaService, TellsWhereAModelRuns) {
+  infer();
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("tandem_model_on_device{model=\"m\",version=\"1\"} 1"));
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("tandem_model_fallen_back{model=\"m\",version=\"1\"} 0"));
+  EXPECT_THAT(json::parse(ask("GET", "/v2/models/m").body)["parameters"]["device"], HasSubstr("cuda:0"));
+  EXPECT_EQ(json::parse(ask("GET", "/v2/models/m/config").body)["instance_group"][0]["kind"], "KIND_GPU");
+  EXPECT_THAT(ask("GET", "/").body, HasSubstr("(on cuda:0"));
+}
+
+TEST_F(CudaService, TellsThatItFellBackAndAnswersOn) {
+  infer();
+  emulator::fault_kernel(1, cudaErrorIllegalAddress);
+  for (int i = 0; i < 3; ++i) infer();
+  const std::string metrics = ask("GET", "/metrics").body;
+  EXPECT_EQ(ask("GET", "/metrics").body.find("tandem_device_errors_total{model=\"m\",version=\"1\"} 2"), std::string::npos);
+  for (const char* line : {"tandem_model_on_device{model=\"m\",version=\"1\"} 0", "tandem_model_fallen_back{model=\"m\",version=\"1\"} 1",
+                           "tandem_device_errors_total{model=\"m\",version=\"1\"} 1",
+                           "tandem_inference_requests_total{model=\"m\",version=\"1\"} 4", "tandem_model_ready{model=\"m\",version=\"1\"} 1"})
+    EXPECT_THAT(metrics, HasSubstr(line));
+  const json parameters = json::parse(ask("GET", "/v2/models/m").body)["parameters"];
+  EXPECT_EQ(parameters["device"], "cpu");
+  EXPECT_THAT(parameters["fallback"], HasSubstr("cudaErrorIllegalAddress"));
+  EXPECT_EQ(json::parse(ask("GET", "/v2/models/m/config").body)["instance_group"][0]["kind"], "KIND_CPU");
+  const json index = json::parse(ask("POST", "/v2/repository/index").body);
+  EXPECT_EQ(index[0]["state"], "READY");
+  EXPECT_THAT(index[0]["reason"], HasSubstr("cudaErrorIllegalAddress"));
+  EXPECT_EQ(ask("GET", "/v2/health/ready").status, 200);
+  EXPECT_EQ(ask("GET", "/v2/models/m/ready").status, 200);
+}
+
+}  // namespace
+}  // namespace tandem
