@@ -28,6 +28,8 @@ struct Command {
   int (*run)(int argc, char** argv);  // argv[0] is the subcommand's name; throws Error
 };
 
+int bench_command(int argc, char** argv);
+int devices_command(int argc, char** argv);
 int eval_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
 int run_command(int argc, char** argv);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/device_options.h"
 #include "cli/json_line.h"
 #include "cli/metrics_table.h"
 #include "cli/options.h"
@@ -29,7 +30,8 @@ const Usage kUsageText = {
     "  tandem eval runs/adult                                  the test rows of the run\n"
     "  tandem eval runs/adult --split validation\n"
     "  tandem eval runs/adult --data new_people.csv            all rows of another file\n"
-    "  tandem eval model.onnx --config models/configs/adult.ini\n",
+    "  tandem eval model.onnx --config models/configs/adult.ini\n"
+    "  tandem eval runs/adult --device auto                    on a GPU if there is one\n",
 };
 constexpr int64_t kBatch = 256;
 
@@ -60,17 +62,20 @@ int eval_command(int argc, char** argv) {
   po::options_description options("options");
   std::string what, data_path, config_path, split;
   int64_t resamples = 0, threads = 0;
+  DeviceFlags flags;
   options.add_options()("model", po::value(&what), "a run folder or a model (also as a plain word)")(
       "data", po::value(&data_path), "another data file; all its rows count")(
       "config", po::value(&config_path), "the config that describes the data, for a model outside a run folder")(
       "split", po::value(&split), "test (default), validation, train or all")(
       "resamples", po::value(&resamples)->default_value(1000), "of the bootstrap")(
       "threads", po::value(&threads)->default_value(0), "0: the allowed processors");
+  add_device_flags(options, flags);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "model", values)) return kOk;
   require(!what.empty(), "no run folder or model given; usage: " + kUsageText.line);
   require(resamples >= 1 && resamples <= 1'000'000, "--resamples must lie in [1, 1000000]", resamples);
   require(threads >= 0 && threads <= kMostThreads, fmt::format("--threads must lie in [0, {}]", kMostThreads), threads);
+  const ChosenDevice device(flags);
   const bool is_run = std::filesystem::is_directory(what);
   const RunFolder folder(is_run ? std::filesystem::path(what) : std::filesystem::path(what).parent_path());
   if (config_path.empty()) config_path = folder.config().string();
@@ -86,7 +91,7 @@ int eval_command(int argc, char** argv) {
   const int used = threads > 0 ? static_cast<int>(threads) : allowed_cpus().threads;
   Graph graph = load_onnx(is_run ? folder.model() : std::filesystem::path(what));
   run_passes(graph);
-  Executor executor(make_plan(graph, {.threads = used, .default_bound = kBatch}));
+  Executor executor(make_plan(graph, device.plan({.threads = used, .bounds = {}, .default_bound = kBatch})), device.executor());
   // The model's own classes: these rows may lack some.
   const std::vector<std::string> class_names = read_class_names(folder.manifest());
   if (!class_names.empty()) config.class_names = class_names;
@@ -96,7 +101,7 @@ int eval_command(int argc, char** argv) {
       evaluate_model(executor, *chosen.data, chosen.rows, kBatch,
                      {.resamples = static_cast<int>(resamples), .seed = static_cast<uint64_t>(config.seed), .threads = used});
   if (values.contains("json"))
-    std::cout << json_line(nlohmann::json{{"rows", evaluation.rows}, {"metrics", metrics_json(evaluation.metrics)}}) << "\n";
+    std::cout << json_line(nlohmann::json{{"rows", evaluation.rows}, {"device", device.text()}, {"metrics", metrics_json(evaluation.metrics)}}) << "\n";
   else
     fmt::print("{} rows, 95% intervals\n{}", evaluation.rows, metrics_table({{what, evaluation.metrics}}));
   return kOk;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/device_options.h"
 #include "cli/json_line.h"
 #include "cli/options.h"
 #include "runtime/graph/contexts.h"
@@ -14,6 +15,7 @@
 #include "runtime/onnx/onnx.h"
 #include "runtime/passes/pass_manager.h"
 #include "runtime/plan/plan.h"
+#include "runtime/plan/traffic.h"
 
 namespace po = boost::program_options;
 
@@ -27,6 +29,7 @@ const Usage kUsageText = {
     "  tandem inspect model.onnx --plan --batch 32    the schedule with every buffer, and the peak bytes\n"
     "  tandem inspect model.onnx --passes             what each pass changed, and how long it took\n"
     "  tandem inspect model.onnx --text               the graph, a line a node\n"
+    "  tandem inspect model.onnx --device cuda        which side each step runs on, what is copied, bytes on both; needs no GPU\n"
     "  tandem inspect model.onnx --dot model.dot      a drawing for Graphviz: dot -Tsvg model.dot -o model.svg\n",
 };
 
@@ -78,6 +81,34 @@ nlohmann::json signature(const Graph& graph, const std::vector<ValueId>& ids) {
   return list;
 }
 
+nlohmann::json memory_json(const MemoryPlan& memory) {
+  return {{"arena_bytes", memory.arena},       {"lower_bound_bytes", memory.lower_bound}, {"workspace_bytes", memory.workspace},
+          {"constant_bytes", memory.constants}, {"state_bytes", memory.states},            {"feed_bytes", memory.feeds},
+          {"peak_bytes", memory.total()}};
+}
+
+// Where each step runs, and what that costs in memory and copies.
+nlohmann::json device_json(const Plan& plan) {
+  const Traffic traffic = traffic_of(plan);
+  nlohmann::json steps = nlohmann::json::array();
+  for (const Step& step : plan.steps) {
+    const Node& node = plan.graph.nodes[static_cast<size_t>(step.node)];
+    const ValueId output = node.outputs.empty() ? kNoValue : node.outputs[0];
+    steps.push_back({{"op", node.def->name},
+                     {"on", side_name(step.kind)},
+                     {"output", output == kNoValue ? "" : plan.graph.value(output).name},
+                     {"bytes", output == kNoValue ? 0 : plan.buffers[static_cast<size_t>(output)].bytes}});
+  }
+  return {{"gpu", memory_json(plan.device)},
+          {"host", memory_json(plan.host)},
+          {"steps_on_gpu", traffic.device_steps},
+          {"steps_on_cpu", traffic.host_steps},
+          {"copied_to_gpu_bytes", traffic.to_device},
+          {"copied_to_host_bytes", traffic.to_host},
+          {"without_kernel", plan.placement.without_twin},
+          {"steps", steps}};
+}
+
 void print_json(const Graph& graph, const Plan& plan, const Summary& summary, const std::vector<PassReport>& passes) {
   nlohmann::json out{{"name", graph.name},
                      {"inputs", signature(graph, graph.inputs)},
@@ -93,10 +124,23 @@ void print_json(const Graph& graph, const Plan& plan, const Summary& summary, co
                      {"workspace_bytes", plan.host.workspace},
                      {"constant_bytes", plan.host.constants},
                      {"peak_bytes", plan.peak_bytes()}};
+  if (plan.on_device()) out["device"] = device_json(plan);
   for (const PassReport& pass : passes)
     out["passes"].push_back(
         {{"name", pass.name}, {"changes", pass.changes}, {"nodes_after", pass.nodes_after}, {"microseconds", pass.microseconds}});
   std::cout << json_line(out) << "\n";
+}
+
+// A GPU need not be there for this: what this build has kernels for decides.
+bool plans_for_gpu(const DeviceFlags& flags) {
+  is_fast_math(flags.math);
+  if (flags.device == "cpu") return false;
+  const CudaProbe probe = probe_cuda();
+  if (flags.device == "auto") return !probe.devices.empty();
+  require(flags.device == "cuda" || flags.device.starts_with("cuda:"), "no such kind of device (given, there are)", flags.device,
+          "cpu, cuda, cuda:0, cuda:1, ..., auto");
+  check(TANDEM_HAS_CUDA, ErrorCode::kUnavailable, "CUDA cannot be used here", probe.problem);
+  return true;
 }
 
 }  // namespace
@@ -106,6 +150,7 @@ int inspect_command(int argc, char** argv) {
   std::string file, dot;
   std::vector<std::string> disabled;
   PlanOptions plan_options;
+  DeviceFlags flags;
   options.add_options()("file", po::value(&file), "the model (also as a plain word)")(
       "plan", "the schedule with each buffer's offset and lifetime")("passes", "the passes, what each changed and its time")(
       "text", "the graph after the passes, a line a node")("dot", po::value(&dot),
@@ -113,12 +158,15 @@ int inspect_command(int argc, char** argv) {
       "batch", po::value(&plan_options.default_bound)->default_value(1), "largest size of the symbolic dimensions")(
       "threads", po::value(&plan_options.threads)->default_value(1), "threads of a run")("disable-pass", po::value(&disabled),
                                                                                          "leave a pass out");
+  add_device_flags(options, flags);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
   require(plan_options.default_bound >= 1, "--batch takes a whole number above 0", plan_options.default_bound);
   require(plan_options.threads >= 1 && plan_options.threads <= kMostThreads,
           fmt::format("--threads must lie in [1, {}]", kMostThreads), plan_options.threads);
+  if (plans_for_gpu(flags)) plan_options.target = Space::kDevice;
+  plan_options.strict_device = flags.strict;
   Graph graph = load_onnx(file);
   const auto passes = run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
   const auto plan = make_plan(graph, plan_options);
@@ -132,7 +180,7 @@ int inspect_command(int argc, char** argv) {
     print_summary(graph, *plan, summarize(*plan));
     if (values.contains("passes")) std::cout << "\n" << to_text(passes);
     if (values.contains("text")) std::cout << "\n" << to_text(graph);
-    if (values.contains("plan")) std::cout << "\n" << to_text(*plan);
+    if (values.contains("plan") || plan->on_device()) std::cout << "\n" << to_text(*plan);
   }
   return kOk;
 }

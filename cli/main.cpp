@@ -14,6 +14,8 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"train", "train a model on real data: config in, run folder out", train_command},
+    {"bench", "what a plan would cost on a GPU, launch by launch", bench_command},
+    {"devices", "the GPUs and CUDA libraries of this machine", devices_command},
     {"eval", "measure a trained model on data", eval_command},
     {"inspect", "what is in a model: signature, ops, parameters, memory plan", inspect_command},
     {"run", "run a model on rows of data", run_command},

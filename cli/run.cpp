@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/device_options.h"
 #include "cli/json_line.h"
 #include "cli/options.h"
 #include "models/data/npy.h"
@@ -82,22 +83,25 @@ int run_command(int argc, char** argv) {
   std::string file, output, profile;
   std::vector<std::string> inputs, disabled;
   int threads = 1;
+  DeviceFlags flags;
   options.add_options()("file", po::value(&file), "the model (also as a plain word)")("input,i", po::value(&inputs)->composing(),
                                                                                       "data; may be repeated")(
       "output,o", po::value(&output), "write the outputs to this .npz file")("profile", po::value(&profile),
                                                                              "write a Chrome trace of the run to this file")(
       "threads", po::value(&threads)->default_value(1), "threads of the run")("disable-pass", po::value(&disabled),
                                                                               "leave a pass out");
+  add_device_flags(options, flags);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
   require(threads >= 1 && threads <= kMostThreads, fmt::format("--threads must lie in [1, {}]", kMostThreads), threads);
+  const ChosenDevice device(flags);
   Graph graph = load_onnx(file);
   run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
   const Feed feed = read_inputs(graph, inputs);
   Profiler profiler;
-  Executor executor(make_plan(graph, {.threads = threads, .bounds = bounds_of(graph, feed)}),
-                    {.profiler = profile.empty() ? nullptr : &profiler});
+  Executor executor(make_plan(graph, device.plan({.threads = threads, .bounds = bounds_of(graph, feed)})),
+                    device.executor({.profiler = profile.empty() ? nullptr : &profiler}));
   const auto results = run_feed(executor, feed);
   if (!profile.empty()) {
     profiler.write_trace(profile);

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/device_options.h"
 #include "cli/options.h"
 #include "serving/http/inference_server.h"
 
@@ -33,6 +34,7 @@ const Usage kUsageText = {
     "  curl localhost:8000/v2/models/mlp/infer -d '{\"inputs\": [{\"name\": \"x\", \"shape\": [1, 2], \"datatype\": \"FP32\", "
     "\"data\": [1, 2]}]}'\n"
     "  tandem serve --repository models --http-port 0 --json   any free port, told as JSON\n"
+    "  tandem serve --repository models --device auto         from a GPU if there is one; the CPU takes over should it fail\n"
     "  tandem serve --repository models --lanes 4 --threads 2   4 requests at once, 2 threads each\n",
 };
 
@@ -83,6 +85,11 @@ void print_limits(const InferenceServerOptions& options, bool json) {
   for (const auto& [name, value] : rows) fmt::print("{:<22} {}\n", name, value);
 }
 
+void add_device(nlohmann::ordered_json& model, const ModelDevice& device) {
+  model["device"] = device.on_device ? device.asked : "cpu";
+  if (!device.problem.empty()) model["fallback"] = device.problem;
+}
+
 void print_ready(const InferenceServer& server, const std::string& host, bool json) {
   const std::string url = fmt::format("http://{}:{}", host, server.port());
   std::string names;
@@ -93,6 +100,7 @@ void print_ready(const InferenceServer& server, const std::string& host, bool js
                       {"version", std::to_string(listing.version)},
                       {"ready", listing.ready},
                       {"reason", listing.reason}});
+    if (listing.ready) add_device(models.back(), listing.model->device());
     if (listing.ready)
       names += (names.empty() ? "" : ", ") + name;
     else
@@ -138,6 +146,7 @@ int serve_command(int argc, char** argv) {
   HttpServerOptions& http = server_options.http;
   std::string repository, versions;
   int exit_timeout = 30;
+  DeviceFlags flags;
   po::options_description options("options");
   options.add_options()("repository,r", po::value(&repository), "folder of models (also as a plain word)")(
       "http-port", po::value(&http.port)->default_value(8000), "port; 0 takes a free one and prints it")(
@@ -154,6 +163,7 @@ int serve_command(int argc, char** argv) {
       "connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
       "exit-timeout", po::value(&exit_timeout)->default_value(exit_timeout), "seconds that a stop may take")(
       "limits", "print what a request may be at most, and leave");
+  add_device_flags(options, flags);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "repository", values)) return kOk;
   const bool json = values.contains("json");
@@ -167,6 +177,10 @@ int serve_command(int argc, char** argv) {
   server_options.repository = repository;
   server_options.versions = parse_version_policy(versions);
   server_options.version = TANDEM_VERSION;
+  server_options.device = flags.device;
+  server_options.strict_device = flags.strict;
+  server_options.fast_math = is_fast_math(flags.math);
+  server_options.log = [](const std::string& line) { fmt::print(stderr, "tandem serve: {}\n", line); };
 
   const StopSignals signals;
   const std::unique_ptr<InferenceServer> server = start(server_options, signals);

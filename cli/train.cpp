@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/device_options.h"
 #include "cli/json_line.h"
 #include "cli/metrics_table.h"
 #include "cli/options.h"
@@ -33,6 +34,7 @@ const Usage kUsageText = {
     "  tandem train --config models/configs/adult.ini --out runs/adult --resume\n"
     "  tandem train --config models/configs/digits.ini --out runs/digits --seed 7 --train.epochs 10\n"
     "  tandem train --config models/configs/mnist.ini --out runs/mnist --nproc 2     two ranks, gradients summed\n"
+    "  tandem train --config models/configs/mnist.ini --out runs/mnist --device cuda    on a GPU\n"
     "  tandem train --data.path people.csv --data.label churned --out runs/churn     your own table\n",
 };
 
@@ -45,6 +47,7 @@ struct TrainArguments {
   double deadline = 30;
   std::vector<std::string> settings;
   bool resume = false, json = false;
+  DeviceFlags device;
 };
 
 // Prints what happens: JSON lines, a bar on a terminal, plain lines elsewhere.
@@ -120,6 +123,7 @@ void add_flags(po::options_description& options, TrainArguments& arguments, RunC
                                                                               "go on with the run in --out")(
       "deadline", po::value(&arguments.deadline)->default_value(30), "seconds a rank waits for another")(
       "set", po::value(&arguments.settings)->composing(), "key=value: any key of the config; may be repeated");
+  add_device_flags(options, arguments.device);
   po::options_description keys("config keys (sections and keys of the file)");
   for (const ConfigKey& key : defaults.keys())
     keys.add_options()(key.name.c_str(), po::value<std::string>(), fmt::format("{} [{}]", key.help, key.get()).c_str());
@@ -135,11 +139,15 @@ void apply_flags(const TrainArguments& arguments, const po::variables_map& value
     require(equals != std::string::npos, "--set takes key=value", setting);
     set_key(keys, setting.substr(0, equals), setting.substr(equals + 1));
   }
+  // Short for the keys of the same names.
+  if (!values["device"].defaulted()) set_key(keys, "train.device", arguments.device.device);
+  if (!values["math"].defaulted()) set_key(keys, "train.math", arguments.device.math);
+  if (arguments.device.strict) config.strict_device = true;
   if (arguments.seed >= 0) config.seed = arguments.seed;
   config.resolve_paths(std::filesystem::current_path());
 }
 
-// A run goes on with the configuration it began with; one given again must be the same.
+// A run goes on with the configuration it began with; one given again must be the same, but for the device.
 void resumed_config(const TrainArguments& arguments, const po::variables_map& values, RunConfig& config) {
   const RunFolder folder(arguments.out);
   check(std::filesystem::exists(folder.config()), ErrorCode::kNotFound, "there is no run to resume in this folder",
@@ -154,7 +162,7 @@ void resumed_config(const TrainArguments& arguments, const po::variables_map& va
   const auto before = begun.keys(), now = config.keys();
   for (size_t i = 0; i < now.size(); ++i)
     require(
-        before[i].get() == now[i].get(),
+        now[i].name == "train.device" || before[i].get() == now[i].get(),
         "this run was begun with another value of " + now[i].name + "; `--out DIR --resume` alone goes on with it (then, now)",
         before[i].get(), now[i].get());
 }
@@ -240,6 +248,8 @@ int train_command(int argc, char** argv) {
     if (!arguments.config.empty()) config.read_file(arguments.config);
     apply_flags(arguments, values, config);
   }
+  // What is not there is said once, not by each rank.
+  if (config.device != "cpu" && probe_cuda().devices.empty()) open_device(config.device);
   if (arguments.nproc > 1 && !is_launched_rank()) return launch(arguments, argc, argv);
 
   const std::atomic<bool>& stop = stop_flag();

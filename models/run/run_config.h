@@ -32,6 +32,8 @@ struct RunConfig {
   float learning_rate = 1e-3f, final_fraction = 0, gamma = 0.1f, momentum = 0.9f, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f,
         weight_decay = 0, clip_norm = 0;
   bool nesterov = false, baselines = true;
+  std::string device = "cpu", math = "strict", precision = "f32";  // where it is computed, and how exactly
+  bool strict_device = false;
   int64_t bucket_kib = 1024;
 
   // The keys bound to this object's members: it must outlive them and stay where it is.

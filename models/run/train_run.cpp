@@ -10,11 +10,14 @@
 #include "models/run/machine.h"
 #include "models/run/manifest.h"
 #include "models/run/run_folder.h"
+#include "models/run/rank_device.h"
 #include "models/run/run_page.h"
 #include "models/run/version.h"
 #include "runtime/comm/communicator.h"
+#include "runtime/device/device_text.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/onnx.h"
+#include "runtime/plan/traffic.h"
 
 namespace tandem {
 namespace {
@@ -25,6 +28,7 @@ constexpr int64_t kEvaluationBatch = 256;
 constexpr int kResamples = 1000;
 constexpr int64_t kGoldenRows = 4;
 constexpr int64_t kBaselineEpochs = 20;
+constexpr int kStepsToCapture = 4;  // two runs with each of the two feed buffers
 
 class TrainRun {
  public:
@@ -37,6 +41,7 @@ class TrainRun {
   TrainRunResult run() {
     const auto start = Clock::now();
     check_folder();
+    device_ = open_rank_device(config_.device, rank_, world_);
     load();
     check_config();
     const Network network = build_network(config_, config_.model, *data_.train, split_.train);
@@ -138,7 +143,10 @@ class TrainRun {
   Trainer::Options trainer_options() const {
     return {.micro_batch = std::max(micro_batch(), rank_ == 0 ? kEvaluationBatch : 1),
             .threads = options_.threads,
-            .communicator = options_.communicator};
+            .communicator = options_.communicator,
+            .device = device_,
+            .strict_device = config_.strict_device,
+            .fast_math = config_.math == "fast"};
   }
   FitOptions fit_options() const {
     FitOptions fit;
@@ -163,6 +171,9 @@ class TrainRun {
               {"seed", std::to_string(config_.seed)},
               {"ranks", std::to_string(world_)},
               {"threads_per_rank", std::to_string(options_.threads)},
+              {"device", device_text(device_.get())},
+              {"math", config_.math},
+              {"precision", config_.precision},
               {"train_rows", std::to_string(split_.train.size())},
               {"validation_rows", std::to_string(split_.validation.size())},
               {"test_rows", std::to_string(test_rows_.size())},
@@ -200,6 +211,7 @@ class TrainRun {
     note(fmt::format("training {}: {} parameters, {} nodes a step, {:.1f} MiB at the peak, {} rank{} x {} thread{}",
                      config_.model.kind, parameters, plan.graph.nodes.size(), static_cast<double>(plan.peak_bytes()) / (1 << 20),
                      world_, world_ > 1 ? "s" : "", options_.threads, options_.threads > 1 ? "s" : ""));
+    if (device_) note(device_note(plan));
     FitOptions fit_with = fit_options();
     fit_with.patience = config_.patience;
     fit_with.checkpoint_steps = config_.checkpoint_steps;
@@ -216,11 +228,30 @@ class TrainRun {
       folder_.write_epochs(epochs_);
       if (events_.epoch_done) events_.epoch_done(record);
     };
-    if (rank_ == 0) callbacks.progress = events_.progress;
+    if (rank_ == 0) callbacks.progress = progress_with_capture(trainer);
     FitResult fitted =
         fit(trainer, *data_.train, Sampler(split_.train, static_cast<uint64_t>(config_.seed)), fit_with, callbacks);
     if (first && rank_ == 0) epochs_ = folder_.read_epochs(fitted.resumed_epoch);
     return fitted;
+  }
+
+  // Where a step on a GPU runs.
+  std::string device_note(const Plan& plan) const {
+    const Traffic traffic = traffic_of(plan);
+    std::string text = fmt::format("on {}: {} steps there, {} on the CPU, {:.1f} MiB of its memory", device_text(device_.get()),
+                                   traffic.device_steps, traffic.host_steps, static_cast<double>(plan.device.total()) / (1 << 20));
+    if (!plan.placement.without_twin.empty())
+      text += fmt::format("; on the CPU for want of a CUDA kernel: {}", fmt::join(plan.placement.without_twin, ", "));
+    return text;
+  }
+
+  // On a GPU also tells, once, what was captured.
+  std::function<void(const FitProgress&)> progress_with_capture(const Trainer& trainer) const {
+    if (!device_) return events_.progress;
+    return [this, &trainer, steps = 0](const FitProgress& progress) mutable {
+      if (++steps == kStepsToCapture) note(fmt::format("the training step is {}", trainer.capture_report()));
+      if (events_.progress) events_.progress(progress);
+    };
   }
 
   Validation validate(Trainer& trainer) const {
@@ -269,6 +300,7 @@ class TrainRun {
   LoadedData data_;
   Split split_;
   std::vector<int64_t> test_rows_;
+  std::shared_ptr<Device> device_;  // null: the CPU
   Network baseline_;
   std::map<std::string, std::string> facts_;
   std::vector<EpochRecord> epochs_;

@@ -43,6 +43,7 @@ class Trainer {
   StateStore& states();
   const StepGraphs& graphs() const { return graphs_; }
   const Plan& update_plan() const { return update_->plan(); }
+  std::string capture_report() const { return update_->capture_report(); }  // of the optimizer step's plan
   // The network in inference form over the current parameters.
   Executor& evaluator() { return *evaluate_; }
   // The network with its parameters and statistics as they are now.

@@ -1,0 +1,40 @@
+#include "cli/device_options.h"
+
+#include "runtime/device/device_text.h"
+
+namespace po = boost::program_options;
+
+namespace tandem::cli {
+
+void add_device_flags(po::options_description& options, DeviceFlags& flags) {
+  options.add_options()("device", po::value(&flags.device)->default_value(flags.device),
+                        "cpu, cuda (the first GPU), cuda:N, or auto: a GPU if there is one")(
+      "strict-device", po::bool_switch(&flags.strict), "refuse what would leave the GPU for the CPU, naming the ops")(
+      "math", po::value(&flags.math)->default_value(flags.math),
+      "strict: f32 products are f32; fast: a GPU may use TF32 for them");
+}
+
+bool is_fast_math(const std::string& text) {
+  require(text == "strict" || text == "fast", "--math takes strict or fast", text);
+  return text == "fast";
+}
+
+ChosenDevice::ChosenDevice(const DeviceFlags& flags) : flags_(flags), fast_(is_fast_math(flags.math)), device_(open_device(flags.device)) {}
+
+PlanOptions ChosenDevice::plan(PlanOptions options) const {
+  if (!device_) return options;
+  options.target = Space::kDevice;
+  options.strict_device = flags_.strict;
+  options.device_memory_limit = device_->free_bytes();
+  return options;
+}
+
+ExecutorOptions ChosenDevice::executor(ExecutorOptions options) const {
+  options.device = device_;
+  options.fast_math = fast_;
+  return options;
+}
+
+std::string ChosenDevice::text() const { return device_text(device_.get()); }
+
+}  // namespace tandem::cli

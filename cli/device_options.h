@@ -1,0 +1,40 @@
+// --device, --strict-device and --math: where a command computes, said in the same way everywhere.
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <memory>
+#include <string>
+
+#include "runtime/exec/executor.h"
+#include "runtime/plan/plan.h"
+
+namespace tandem::cli {
+
+struct DeviceFlags {
+  std::string device = "cpu", math = "strict";
+  bool strict = false;
+};
+
+void add_device_flags(boost::program_options::options_description& options, DeviceFlags& flags);
+
+// --math as it was given: whether TF32 may be used for f32 products. Throws InvalidArgument.
+bool is_fast_math(const std::string& text);
+
+// The device that was asked for, and what plans and executors for it need.
+class ChosenDevice {
+ public:
+  // Throws InvalidArgument for flags that mean nothing, Unavailable or NotFound if the device is not there.
+  explicit ChosenDevice(const DeviceFlags& flags);
+
+  PlanOptions plan(PlanOptions options) const;
+  ExecutorOptions executor(ExecutorOptions options = {}) const;
+  // "cpu" or "cuda:0 (NVIDIA H200)".
+  std::string text() const;
+
+ private:
+  DeviceFlags flags_;
+  bool fast_;
+  std::shared_ptr<Device> device_;
+};
+
+}  // namespace tandem::cli
