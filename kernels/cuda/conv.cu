@@ -1,4 +1,5 @@
-// The public functions of convolution: views are checked, then handed to cuDNN where it is there, else to the kernel that fits the shape.
+// The public functions of convolution: views are checked, then handed to cuDNN where it is there, else to the kernel that fits
+// the shape.
 #include "kernels/api/conv.h"
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace {
 
 // y = activation(y + bias + residual): what the library leaves to do. y is read and written once more.
 template <class T>
-__global__ void __launch_bounds__(kBlock) finish_conv(PassTarget<T> target, Divisor by_plane, Divisor by_filters, int64_t elements) {
+__global__ void __launch_bounds__(kBlock)
+    finish_conv(PassTarget<T> target, Divisor by_plane, Divisor by_filters, int64_t elements) {
   for (int64_t i = first_index(); i < elements; i += index_stride()) {
     Compute<T> value = widen(target.data[i]);
     if (target.bias) {
@@ -29,7 +31,8 @@ __global__ void __launch_bounds__(kBlock) finish_conv(PassTarget<T> target, Divi
 
 // Adds into y where the residual is there already.
 template <class T>
-bool conv_by_library(const KernelContext& context, const ConvGeometry& g, int64_t batch, const T* x, const T* w, PassTarget<T> target) {
+bool conv_by_library(const KernelContext& context, const ConvGeometry& g, int64_t batch, const T* x, const T* w,
+                     PassTarget<T> target) {
   const bool in_place = target.residual == target.data;
   if (!dnn_convolve(context, {.direction = ConvDirection::kForward,
                               .geometry = g,
@@ -65,7 +68,8 @@ void conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x
                                   .bias = epilogue.bias ? epilogue.bias.as<T>().data() : nullptr,
                                   .residual = epilogue.residual ? epilogue.residual.as<T>().data() : nullptr,
                                   .activation = epilogue.activation};
-    if (!conv_by_library<T>(context, g, batch, in, filters, target)) run_pass<T>(context, ConvPass(g, batch, false), in, filters, target);
+    if (!conv_by_library<T>(context, g, batch, in, filters, target))
+      run_pass<T>(context, ConvPass(g, batch, false), in, filters, target);
   });
 }
 

@@ -1,9 +1,10 @@
-// cuDNN through its older interface: descriptors of shapes, and one call a product. It pads both sides of an axis alike, so that a
-// convolution is left to it where the pads of the begin give the size that ours has (what the end pads beyond that is never read).
+// cuDNN through its older interface: descriptors of shapes, and one call a product. It pads both sides of an axis alike, so that
+// a convolution is left to it where the pads of the begin give the size that ours has (what the end pads beyond that is never
+// read).
 //
-// Of its algorithms those are asked, in a fixed order, that are deterministic and sum plain products (no FFT, no Winograd). Depthwise ones
-// stay with our own kernel, which has no product to make. Descriptors are kept in the session: in the steady state a convolution is one call
-// that allocates nothing.
+// Of its algorithms those are asked, in a fixed order, that are deterministic and sum plain products (no FFT, no Winograd).
+// Depthwise ones stay with our own kernel, which has no product to make. Descriptors are kept in the session: in the steady state
+// a convolution is one call that allocates nothing.
 #include "kernels/cuda/conv_dnn.h"
 
 #include <algorithm>
@@ -85,8 +86,9 @@ struct Descriptors {
     keep(cudnn()->set_filter(w.get(), type_of(c.dtype), Cudnn::kChannelsFirst, filter.axes, filter.at.data()));
     const auto spatial = [&](const Window::Sizes& values) { return sizes_of(0, 0, values, deep); };
     const Sizes pads = spatial(window.pad_begin), strides = spatial(window.stride), dilations = spatial(window.dilation);
-    keep(cudnn()->set_convolution(convolution.get(), pads.axes - 2, pads.at.data() + 2, strides.at.data() + 2, dilations.at.data() + 2,
-                                  Cudnn::kCrossCorrelation, c.dtype == DType::kF64 ? Cudnn::kF64 : Cudnn::kF32));
+    keep(cudnn()->set_convolution(convolution.get(), pads.axes - 2, pads.at.data() + 2, strides.at.data() + 2,
+                                  dilations.at.data() + 2, Cudnn::kCrossCorrelation,
+                                  c.dtype == DType::kF64 ? Cudnn::kF64 : Cudnn::kF32));
     keep(cudnn()->set_groups(convolution.get(), static_cast<int>(g.groups)));
     keep(cudnn()->set_math(convolution.get(), math_of(c.dtype, math)));
   }
@@ -114,7 +116,8 @@ struct Choice {
   Choice(void* handle, const DnnConvolution& c, Math math, size_t available) : descriptors(c, math) {
     if (descriptors.status != Cudnn::kSuccess) return;
     constexpr int kForward[] = {Cudnn::kImplicitPrecomputedGemm, Cudnn::kImplicitGemm}, kBackward[] = {Cudnn::kDeterministic};
-    for (int candidate : c.direction == ConvDirection::kForward ? std::span<const int>(kForward) : std::span<const int>(kBackward)) {
+    for (int candidate :
+         c.direction == ConvDirection::kForward ? std::span<const int>(kForward) : std::span<const int>(kBackward)) {
       size_t bytes = 0;
       const int status = ask(handle, c.direction, candidate, &bytes);
       if (!refused(status)) must(status, "the size of cuDNN's workspace");
@@ -128,7 +131,8 @@ struct Choice {
   int ask(void* handle, ConvDirection direction, int candidate, size_t* bytes) const {
     const auto& [x, w, y, convolution, status] = descriptors;
     switch (direction) {
-      case ConvDirection::kForward: return cudnn()->forward_workspace(handle, x.get(), w.get(), convolution.get(), y.get(), candidate, bytes);
+      case ConvDirection::kForward:
+        return cudnn()->forward_workspace(handle, x.get(), w.get(), convolution.get(), y.get(), candidate, bytes);
       case ConvDirection::kInputGrad:
         return cudnn()->input_grad_workspace(handle, w.get(), y.get(), convolution.get(), x.get(), candidate, bytes);
       case ConvDirection::kWeightGrad:
@@ -142,8 +146,14 @@ struct Choice {
 using Key = std::array<int64_t, 26>;
 Key key_of(const DnnConvolution& c, Math math, size_t available) {
   const ConvGeometry& g = c.geometry;
-  Key key = {static_cast<int64_t>(c.direction), static_cast<int64_t>(c.dtype), static_cast<int64_t>(math), static_cast<int64_t>(available),
-             c.batch, g.channels, g.filters, g.groups};
+  Key key = {static_cast<int64_t>(c.direction),
+             static_cast<int64_t>(c.dtype),
+             static_cast<int64_t>(math),
+             static_cast<int64_t>(available),
+             c.batch,
+             g.channels,
+             g.filters,
+             g.groups};
   size_t next = 8;
   const Window& w = g.window;
   for (const Window::Sizes* sizes : {&w.input, &w.output, &w.kernel, &w.stride, &w.dilation, &w.pad_begin})
@@ -169,11 +179,13 @@ bool representable(const DnnConvolution& c) {
   if (c.batch == 0 || is_depthwise(g.groups, g.filters / g.groups, g.channels / g.groups)) return false;
   for (size_t i = 0; i < 3; ++i) {
     const int64_t reach = (w.kernel[i] - 1) * w.dilation[i] + 1, room = w.input[i] + 2 * w.pad_begin[i] - reach;
-    if (room < 0 || room / w.stride[i] + 1 != w.output[i] || std::max({reach, w.stride[i], w.pad_begin[i]}) > INT32_MAX) return false;
+    if (room < 0 || room / w.stride[i] + 1 != w.output[i] || std::max({reach, w.stride[i], w.pad_begin[i]}) > INT32_MAX)
+      return false;
   }
   for (const void* tensor : {c.x, c.w, c.y})
     if (reinterpret_cast<uintptr_t>(tensor) % kTensorAlignment != 0) return false;
-  return std::max({g.input_shape(c.batch).elements(), g.output_shape(c.batch).elements(), g.weight_shape().elements()}) <= INT32_MAX;
+  return std::max({g.input_shape(c.batch).elements(), g.output_shape(c.batch).elements(), g.weight_shape().elements()}) <=
+         INT32_MAX;
 }
 
 std::string_view call_of(ConvDirection direction) {
@@ -192,14 +204,14 @@ int convolve(void* handle, const Choice& choice, const DnnConvolution& c, std::s
   void* const scratch = choice.workspace > 0 ? workspace.data() : nullptr;
   switch (c.direction) {
     case ConvDirection::kForward:
-      return cudnn()->forward(handle, &alpha, x.get(), c.x, w.get(), c.w, convolution.get(), choice.algorithm, scratch, choice.workspace, &beta,
-                              y.get(), const_cast<void*>(c.y));
+      return cudnn()->forward(handle, &alpha, x.get(), c.x, w.get(), c.w, convolution.get(), choice.algorithm, scratch,
+                              choice.workspace, &beta, y.get(), const_cast<void*>(c.y));
     case ConvDirection::kInputGrad:
-      return cudnn()->input_grad(handle, &alpha, w.get(), c.w, y.get(), c.y, convolution.get(), choice.algorithm, scratch, choice.workspace,
-                                 &beta, x.get(), const_cast<void*>(c.x));
+      return cudnn()->input_grad(handle, &alpha, w.get(), c.w, y.get(), c.y, convolution.get(), choice.algorithm, scratch,
+                                 choice.workspace, &beta, x.get(), const_cast<void*>(c.x));
     case ConvDirection::kWeightGrad:
-      return cudnn()->weight_grad(handle, &alpha, x.get(), c.x, y.get(), c.y, convolution.get(), choice.algorithm, scratch, choice.workspace,
-                                  &beta, w.get(), const_cast<void*>(c.w));
+      return cudnn()->weight_grad(handle, &alpha, x.get(), c.x, y.get(), c.y, convolution.get(), choice.algorithm, scratch,
+                                  choice.workspace, &beta, w.get(), const_cast<void*>(c.w));
   }
   return Cudnn::kBadParameter;
 }
@@ -221,7 +233,8 @@ bool dnn_convolve(const KernelContext& context, const DnnConvolution& c) {
   if (at == choices.end()) at = choices.try_emplace(key, handle, c, session.math(), workspace.size()).first;
   Choice& choice = at->second;
   if (!choice.usable) return false;
-  const int status = c.dtype == DType::kF64 ? convolve<double>(handle, choice, c, workspace) : convolve<float>(handle, choice, c, workspace);
+  const int status =
+      c.dtype == DType::kF64 ? convolve<double>(handle, choice, c, workspace) : convolve<float>(handle, choice, c, workspace);
   if (!refused(status)) must(status, call_of(c.direction));
   return choice.usable = status == Cudnn::kSuccess;
 }

@@ -1,8 +1,10 @@
-// Implicit GEMM: a block makes kRows channels by 128 pixels of the target, while channels and taps run through shared memory 16 at a time.
+// Implicit GEMM: a block makes kRows channels by 128 pixels of the target, while channels and taps run through shared memory 16
+// at a time.
 //
-// Weights and source are read once per tile row or column of the other (neighbouring blocks share pixels, so the source is in L2), the
-// target is written once, by whole lines. The next 16 are on their way while 16 are multiplied. A thread sums an element over all its
-// channels and taps in order: the bits depend on nothing but the geometry. Depthwise: a thread a pixel, straight from L1.
+// Weights and source are read once per tile row or column of the other (neighbouring blocks share pixels, so the source is in
+// L2), the target is written once, by whole lines. The next 16 are on their way while 16 are multiplied. A thread sums an element
+// over all its channels and taps in order: the bits depend on nothing but the geometry. Depthwise: a thread a pixel, straight
+// from L1.
 #include "kernels/cuda/conv_pass.cuh"
 
 #include <algorithm>
@@ -25,8 +27,8 @@ struct PassBlock {
   int64_t column0;
 };
 
-// Blocks are numbered with rows fastest, then columns, groups, phases: those that run together read the same pixels. Threads 0 to 2 fill
-// one axis each; the caller's barrier follows.
+// Blocks are numbered with rows fastest, then columns, groups, phases: those that run together read the same pixels. Threads 0 to
+// 2 fill one axis each; the caller's barrier follows.
 template <int kRows, int kWidth>
 __device__ void place_block(const ConvPass& p, uint32_t column_tiles, PassBlock& block) {
   const uint32_t row_tiles = (p.rows + kRows - 1) / kRows;
@@ -61,7 +63,9 @@ __device__ Column locate(const ConvPass& p, const PassAxis (&axes)[3], int64_t c
   const bool small = column <= 0xffffffff && pixels <= 0xffffffff;
   const int64_t image = small ? static_cast<uint32_t>(column) / static_cast<uint32_t>(pixels) : column / pixels;
   const uint32_t pixel = static_cast<uint32_t>(column - image * pixels), line = pixel / axes[2].count;
-  return {image, {static_cast<int>(line / axes[1].count), static_cast<int>(line % axes[1].count), static_cast<int>(pixel % axes[2].count)}};
+  return {
+      image,
+      {static_cast<int>(line / axes[1].count), static_cast<int>(line % axes[1].count), static_cast<int>(pixel % axes[2].count)}};
 }
 
 // The element of channel 0 of the group's target that a column makes.
@@ -202,7 +206,8 @@ __global__ void __launch_bounds__(kThreads, 2)
     if (more) fill_table(k + 2 * kDepth);
     __syncthreads();
   }
-  // Finished sums go through shared memory, four rows a warp at once: one thread then finishes one column, neighbours neighbouring ones.
+  // Finished sums go through shared memory, four rows a warp at once: one thread then finishes one column, neighbours
+  // neighbouring ones.
   const Column column = locate(p, block.axes, block.column0 + threadIdx.x % kColumns);
   const int64_t first = target_index(p, block, column);
 #pragma unroll
@@ -216,7 +221,8 @@ __global__ void __launch_bounds__(kThreads, 2)
     for (int i = threadIdx.x / kColumns; i < kThreads / 32 * 4; i += kThreads / kColumns) {
       const int channel = block.row0 + i / 4 * kEach + slab + i % 4;
       if (column.image >= 0 && channel < p.rows)
-        finish(target, block.group * p.rows + channel, first + channel * p.target_size(), b[i * kColumns + threadIdx.x % kColumns]);
+        finish(target, block.group * p.rows + channel, first + channel * p.target_size(),
+               b[i * kColumns + threadIdx.x % kColumns]);
     }
     __syncthreads();
   }
@@ -232,7 +238,8 @@ __global__ void __launch_bounds__(kThreads, 2)
   if (column.image < 0) return;  // no barrier follows
   const SourcePixel<T> pixel(p, block, source, column);
   const PassAxis(&axes)[3] = block.axes;
-  const T* filter = weights + static_cast<int64_t>(block.group) * p.rows * p.channels * p.kernel_size() + block.row0 * p.weight_row;
+  const T* filter =
+      weights + static_cast<int64_t>(block.group) * p.rows * p.channels * p.kernel_size() + block.row0 * p.weight_row;
   Compute<T> sum = 0;
   for (int channel = 0; channel < p.channels; ++channel)
     for (int d = 0; d < axes[0].taps; ++d)
@@ -241,17 +248,21 @@ __global__ void __launch_bounds__(kThreads, 2)
           TapEntry entry = {0, 0, {d * axes[0].tap_distance, l * axes[1].tap_distance, c * axes[2].tap_distance}};
           const int line = (axes[0].tap_first + d * axes[0].tap_step) * p.kernel[1] + axes[1].tap_first + l * axes[1].tap_step;
           const int64_t tap = static_cast<int64_t>(line) * p.kernel[2] + axes[2].tap_first + c * axes[2].tap_step;
-          entry.source = channel * p.source_size() + (static_cast<int64_t>(entry.at[0]) * p.source[1] + entry.at[1]) * p.source[2] + entry.at[2];
+          entry.source = channel * p.source_size() +
+                         (static_cast<int64_t>(entry.at[0]) * p.source[1] + entry.at[1]) * p.source[2] + entry.at[2];
           sum += widen(filter[channel * p.weight_channel + tap]) * pixel.tap(p, entry);
         }
   finish(target, block.group * p.rows + block.row0, target_index(p, block, column) + block.row0 * p.target_size(), sum);
 }
 
 template <auto kernel, int kRows, int kWidth, class T>
-void launch_pass(const KernelContext& context, const ConvPass& p, const T* source, const T* weights, const PassTarget<T>& target) {
+void launch_pass(const KernelContext& context, const ConvPass& p, const T* source, const T* weights,
+                 const PassTarget<T>& target) {
   const int64_t column_tiles = ceil_div(p.columns(), int64_t{kWidth});
-  const int64_t blocks = checked_mul(ceil_div(p.rows, int64_t{kRows}) * p.groups * p.phase_count(), column_tiles, "blocks of a convolution");
-  launch<kernel>(context, {.blocks = blocks, .threads = kThreads}, p, static_cast<uint32_t>(column_tiles), source, weights, target);
+  const int64_t blocks =
+      checked_mul(ceil_div(p.rows, int64_t{kRows}) * p.groups * p.phase_count(), column_tiles, "blocks of a convolution");
+  launch<kernel>(context, {.blocks = blocks, .threads = kThreads}, p, static_cast<uint32_t>(column_tiles), source, weights,
+                 target);
 }
 
 }  // namespace
@@ -262,8 +273,11 @@ int conv_size(int64_t size) {
 }
 
 ConvPass::ConvPass(const ConvGeometry& g, int64_t images, bool backwards)
-    : transposed(backwards), groups(conv_size(g.groups)), rows(conv_size((backwards ? g.channels : g.filters) / g.groups)),
-      channels(conv_size((backwards ? g.filters : g.channels) / g.groups)), batch(images) {
+    : transposed(backwards),
+      groups(conv_size(g.groups)),
+      rows(conv_size((backwards ? g.channels : g.filters) / g.groups)),
+      channels(conv_size((backwards ? g.filters : g.channels) / g.groups)),
+      batch(images) {
   const Window& w = g.window;
   for (size_t i = 0; i < 3; ++i) {
     source[i] = conv_size(backwards ? w.output[i] : w.input[i]);
@@ -278,7 +292,8 @@ ConvPass::ConvPass(const ConvGeometry& g, int64_t images, bool backwards)
   for (int64_t size : {w.input_size(), w.output_size()})
     require(size < int64_t{1} << 31, "a convolution on a GPU takes planes of less than 2^31 pixels", size);
   const int64_t taps = w.kernel_size(), filter = g.channels / g.groups * taps;
-  require(g.filters / g.groups * filter < int64_t{1} << 31, "a group of filters on a GPU has less than 2^31 weights", g.filters, filter);
+  require(g.filters / g.groups * filter < int64_t{1} << 31, "a group of filters on a GPU has less than 2^31 weights", g.filters,
+          filter);
   weight_row = backwards ? taps : filter;
   weight_channel = backwards ? filter : taps;
 }
@@ -293,11 +308,15 @@ int64_t ConvPass::columns() const {
 template <class T>
 void run_pass(const KernelContext& context, const ConvPass& p, const T* source, const T* weights, const PassTarget<T>& target) {
   if (p.batch == 0) return;
-  const auto tiles_of = [&](int64_t rows) { return ceil_div(p.rows, rows) * p.groups * ceil_div(p.columns(), int64_t{kColumns}); };
+  const auto tiles_of = [&](int64_t rows) {
+    return ceil_div(p.rows, rows) * p.groups * ceil_div(p.columns(), int64_t{kColumns});
+  };
   constexpr int64_t kFew = 132;  // of the larger tiles: not one for each multiprocessor
-  if (is_depthwise(p.groups, p.rows, p.channels)) return launch_pass<conv_depthwise<T>, 1, kThreads>(context, p, source, weights, target);
+  if (is_depthwise(p.groups, p.rows, p.channels))
+    return launch_pass<conv_depthwise<T>, 1, kThreads>(context, p, source, weights, target);
   if constexpr (!std::is_same_v<T, double>)
-    if (p.rows > 32 && tiles_of(64) >= kFew) return launch_pass<conv_tiles<T, 8>, 64, kColumns>(context, p, source, weights, target);
+    if (p.rows > 32 && tiles_of(64) >= kFew)
+      return launch_pass<conv_tiles<T, 8>, 64, kColumns>(context, p, source, weights, target);
   launch_pass<conv_tiles<T, 4>, 32, kColumns>(context, p, source, weights, target);
 }
 

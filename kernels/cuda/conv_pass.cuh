@@ -1,8 +1,9 @@
-// Forward convolution and its input gradient as one thing: a pass in which every pixel of the target gathers taps from the source.
+// Forward convolution and its input gradient as one thing: a pass in which every pixel of the target gathers taps from the
+// source.
 //
-// Forward, the target is y and the source x. Backwards the target is dx and the source dy; a stride then cuts the target into phases, the
-// pixels of one remainder, each of which meets every (stride / gcd(stride, dilation))-th tap, at neighbouring pixels of dy. So a phase is
-// a pass without stride, no tap is looked at in vain, and no thread adds to what another one wrote.
+// Forward, the target is y and the source x. Backwards the target is dx and the source dy; a stride then cuts the target into
+// phases, the pixels of one remainder, each of which meets every (stride / gcd(stride, dilation))-th tap, at neighbouring pixels
+// of dy. So a phase is a pass without stride, no tap is looked at in vain, and no thread adds to what another one wrote.
 #pragma once
 
 #include "kernels/api/conv.h"
@@ -21,7 +22,7 @@ struct PassAxis {
 struct ConvPass {
   bool transposed;
   int source[3], target[3], kernel[3], stride[3], dilation[3], pad[3];
-  int phases[3];  // 1 unless transposed
+  int phases[3];               // 1 unless transposed
   int groups, rows, channels;  // rows: channels of the target in one group; channels: those of the source
   int64_t batch;
   int64_t weight_row, weight_channel;  // elements between rows and between channels in the weights; a group is together

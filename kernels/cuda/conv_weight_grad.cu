@@ -1,8 +1,10 @@
-// Gradient to the weights: a product over batch and pixels of dy [filters, pixels] with the patches of x [pixels, channels * taps].
+// Gradient to the weights: a product over batch and pixels of dy [filters, pixels] with the patches of x [pixels, channels *
+// taps].
 //
-// A block makes 64 filters by 64 weights of each, over one part of the pixels; parts go to the workspace and are added in order by a second
-// kernel, so that a few small filters still fill a GPU and the bits depend on nothing but the shapes. dy is read once per 64 weights, x once
-// per 64 filters and tap (taps meet in L1 and L2). Depthwise: a block a weight, sums folded in a fixed tree.
+// A block makes 64 filters by 64 weights of each, over one part of the pixels; parts go to the workspace and are added in order
+// by a second kernel, so that a few small filters still fill a GPU and the bits depend on nothing but the shapes. dy is read once
+// per 64 weights, x once per 64 filters and tap (taps meet in L1 and L2). Depthwise: a block a weight, sums folded in a fixed
+// tree.
 #include <algorithm>
 
 #include "kernels/base/checked.h"
@@ -22,8 +24,8 @@ struct WeightGrad {
   int groups, filters, channels;  // of one group
   int weights;                    // of one filter: channels * taps
   int input_size, output_size;
-  int64_t pixels;                 // batch * output_size: what is summed over
-  int64_t part;                   // pixels of a part, a multiple of every step
+  int64_t pixels;  // batch * output_size: what is summed over
+  int64_t part;    // pixels of a part, a multiple of every step
   int parts;
 
   WeightGrad(const ConvGeometry&, int64_t batch);
@@ -37,7 +39,8 @@ struct DyPixel {
   int64_t image;
   int pixel;
 
-  __device__ DyPixel(const WeightGrad& g, int64_t at) : image(at / g.output_size), pixel(static_cast<int>(at - image * g.output_size)) {}
+  __device__ DyPixel(const WeightGrad& g, int64_t at)
+      : image(at / g.output_size), pixel(static_cast<int>(at - image * g.output_size)) {}
   __device__ void advance(const WeightGrad& g, int step) {
     pixel += step;
     while (pixel >= g.output_size) pixel -= g.output_size, ++image;
@@ -55,8 +58,8 @@ __device__ PatchEntry patch_entry(const WeightGrad& g, int weight) {
   const int column = weight % g.kernel[2], lines = weight / g.kernel[2], line = lines % g.kernel[1], depths = lines / g.kernel[1];
   const int depth = depths % g.kernel[0], channel = depths / g.kernel[0];
   PatchEntry entry = {0, {depth * g.dilation[0], line * g.dilation[1], column * g.dilation[2]}};
-  entry.offset = static_cast<int64_t>(channel) * g.input_size + (static_cast<int64_t>(entry.at[0]) * g.input[1] + entry.at[1]) * g.input[2] +
-                 entry.at[2];
+  entry.offset = static_cast<int64_t>(channel) * g.input_size +
+                 (static_cast<int64_t>(entry.at[0]) * g.input[1] + entry.at[1]) * g.input[2] + entry.at[2];
   return entry;
 }
 
@@ -71,7 +74,8 @@ struct Patch {
     at[2] = (from.pixel - line * g.output[2]) * g.stride[2] - g.pad[2];
     at[1] = line % g.output[1] * g.stride[1] - g.pad[1];
     at[0] = line / g.output[1] * g.stride[0] - g.pad[0];
-    data = x + (from.image * g.groups + group) * g.channels * g.input_size + (static_cast<int64_t>(at[0]) * g.input[1] + at[1]) * g.input[2] + at[2];
+    data = x + (from.image * g.groups + group) * g.channels * g.input_size +
+           (static_cast<int64_t>(at[0]) * g.input[1] + at[1]) * g.input[2] + at[2];
   }
   __device__ Compute<T> tap(const WeightGrad& g, const PatchEntry& entry) const {
     const bool inside = static_cast<unsigned>(at[0] + entry.at[0]) < static_cast<unsigned>(g.input[0]) &&
@@ -84,7 +88,8 @@ struct Patch {
 template <class T>
 constexpr int kDepth = 128 / sizeof(Compute<T>);  // pixels of a step
 
-// kDepth pixels on their way to shared memory: of 64 filters and of 64 weights' taps. A thread has one pixel, all warps the same ones.
+// kDepth pixels on their way to shared memory: of 64 filters and of 64 weights' taps. A thread has one pixel, all warps the same
+// ones.
 template <class T>
 struct Step {
   static constexpr int kLines = kThreads / kDepth<T>, kEach = kTile / kLines;
@@ -115,7 +120,8 @@ struct Step {
 
 // Blocks in x: tiles, groups; in y: parts.
 template <class T>
-__global__ void __launch_bounds__(kThreads, 2) weight_grad_tiles(WeightGrad g, const T* x, const T* dy, T* dw, Compute<T>* sums_of_parts) {
+__global__ void __launch_bounds__(kThreads, 2)
+    weight_grad_tiles(WeightGrad g, const T* x, const T* dy, T* dw, Compute<T>* sums_of_parts) {
   using Scalar = Compute<T>;
   using S = Step<T>;
   constexpr int kEach = 4, kAcross = kTile / kEach;
@@ -148,7 +154,8 @@ __global__ void __launch_bounds__(kThreads, 2) weight_grad_tiles(WeightGrad g, c
     for (int i = 0; i < kDepth<T>; ++i) {
       Scalar left[kEach], right[kEach];
 #pragma unroll
-      for (int r = 0; r < kEach; ++r) left[r] = a[now][i * S::kStride + down0 + r], right[r] = b[now][i * S::kStride + across0 + r];
+      for (int r = 0; r < kEach; ++r)
+        left[r] = a[now][i * S::kStride + down0 + r], right[r] = b[now][i * S::kStride + across0 + r];
 #pragma unroll
       for (int r = 0; r < kEach; ++r)
 #pragma unroll
@@ -165,8 +172,10 @@ __global__ void __launch_bounds__(kThreads, 2) weight_grad_tiles(WeightGrad g, c
       const int filter = filter0 + down0 + r, weight = weight0 + across0 + c;
       if (filter >= g.filters || weight >= g.weights) continue;
       const int64_t to = (static_cast<int64_t>(group) * g.filters + filter) * g.weights + weight;
-      if (g.parts > 1) part[to] = sums[r][c];
-      else dw[to] = narrow<T>(sums[r][c]);
+      if (g.parts > 1)
+        part[to] = sums[r][c];
+      else
+        dw[to] = narrow<T>(sums[r][c]);
     }
 }
 
@@ -241,8 +250,8 @@ void weight_grad(const KernelContext& context, const ConvGeometry& geometry, int
          "workspace of a convolution is too small", context.workspace.size());
   launch<weight_grad_tiles<T>>(context, {.blocks = g.tiles(), .blocks_y = g.parts, .threads = kThreads}, g, x, dy, dw, parts);
   if (g.parts > 1)
-    launch<add_parts<T>>(context, {.blocks = ceil_div(g.total(), int64_t{32}), .threads = kThreads}, static_cast<const Compute<T>*>(parts), dw,
-                         g.parts, g.total());
+    launch<add_parts<T>>(context, {.blocks = ceil_div(g.total(), int64_t{32}), .threads = kThreads},
+                         static_cast<const Compute<T>*>(parts), dw, g.parts, g.total());
 }
 
 template void weight_grad(const KernelContext&, const ConvGeometry&, int64_t, const float*, const float*, float*);

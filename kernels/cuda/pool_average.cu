@@ -1,5 +1,5 @@
-// Average pooling, a thread an output pixel, its gradient, a thread an input pixel that gathers from the windows over it, and the global
-// ones, a warp or a block a plane. Each tensor is read or written once from memory; overlapping windows meet in L1.
+// Average pooling, a thread an output pixel, its gradient, a thread an input pixel that gathers from the windows over it, and the
+// global ones, a warp or a block a plane. Each tensor is read or written once from memory; overlapping windows meet in L1.
 #include "kernels/api/pool.h"
 #include "kernels/cuda/device/grid.cuh"
 #include "kernels/cuda/device/number.cuh"
@@ -17,13 +17,14 @@ __device__ int counted_taps(const WindowAxis& axis, int o, bool with_pads) {
 // 1 / (elements that count) for the window at `o`; 0 where none does.
 template <class T>
 __device__ T scale_of(const DeviceWindow& w, Pixel o, bool with_pads) {
-  const int64_t count = static_cast<int64_t>(counted_taps(w.depth, o.depth, with_pads)) * counted_taps(w.line, o.line, with_pads) *
-                        counted_taps(w.column, o.column, with_pads);
+  const int64_t count = static_cast<int64_t>(counted_taps(w.depth, o.depth, with_pads)) *
+                        counted_taps(w.line, o.line, with_pads) * counted_taps(w.column, o.column, with_pads);
   return count > 0 ? T(1) / static_cast<T>(count) : T(0);
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock, 4) average_pool_windows(const T* x, T* y, DeviceWindow w, int64_t outputs, bool with_pads) {
+__global__ void __launch_bounds__(kBlock, 4)
+    average_pool_windows(const T* x, T* y, DeviceWindow w, int64_t outputs, bool with_pads) {
   for (int64_t i = first_index(); i < outputs; i += index_stride()) {
     int64_t plane = i;
     const Pixel output = w.output_pixel(plane);
@@ -35,15 +36,14 @@ __global__ void __launch_bounds__(kBlock, 4) average_pool_windows(const T* x, T*
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock, 4) average_pool_grad_pixels(const T* dy, T* dx, DeviceWindow w, int64_t inputs, bool with_pads) {
+__global__ void __launch_bounds__(kBlock, 4)
+    average_pool_grad_pixels(const T* dy, T* dx, DeviceWindow w, int64_t inputs, bool with_pads) {
   for (int64_t i = first_index(); i < inputs; i += index_stride()) {
     int64_t plane = i;
     const Pixel input = w.input_pixel(plane);
     const T* grads = dy + plane * w.output_size;
     Compute<T> sum = 0;
-    for_each_window(w, input, [&](Pixel o) {
-      sum += widen(grads[w.output_index(o)]) * scale_of<Compute<T>>(w, o, with_pads);
-    });
+    for_each_window(w, input, [&](Pixel o) { sum += widen(grads[w.output_index(o)]) * scale_of<Compute<T>>(w, o, with_pads); });
     dx[i] = narrow<T>(sum);
   }
 }
@@ -78,11 +78,12 @@ void average_pool(const KernelContext& context, const Window& window, ConstTenso
   });
 }
 
-void average_pool_grad(const KernelContext& context, const Window& window, ConstTensorView dy, TensorView dx, bool count_include_pad) {
+void average_pool_grad(const KernelContext& context, const Window& window, ConstTensorView dy, TensorView dx,
+                       bool count_include_pad) {
   check_pool(window, dx.shape, dy.shape);
   cuda::visit_float(dy.dtype, [&]<class T>() {
-    launch<average_pool_grad_pixels<T>>(context, grid_for(dx.elements()), dy.as<T>().data(), dx.as<T>().data(), DeviceWindow(window),
-                                        dx.elements(), count_include_pad);
+    launch<average_pool_grad_pixels<T>>(context, grid_for(dx.elements()), dy.as<T>().data(), dx.as<T>().data(),
+                                        DeviceWindow(window), dx.elements(), count_include_pad);
   });
 }
 

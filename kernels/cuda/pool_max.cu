@@ -1,7 +1,9 @@
-// Max pooling, a thread an output pixel: x is read once from memory (overlapping windows meet in L1), y and the indices written once.
+// Max pooling, a thread an output pixel: x is read once from memory (overlapping windows meet in L1), y and the indices written
+// once.
 //
-// The gradient is gathered: a thread an input pixel finds the first maximum of every window that covers it again and adds dy, in scan order,
-// where that is itself. Nothing is added by two threads. A window that covers its plane is a reduction, a block a plane.
+// The gradient is gathered: a thread an input pixel finds the first maximum of every window that covers it again and adds dy, in
+// scan order, where that is itself. Nothing is added by two threads. A window that covers its plane is a reduction, a block a
+// plane.
 #include <limits>
 #include <type_traits>
 
@@ -64,7 +66,8 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock, 4) max_pool_grad_pixels(const T* x, const T* dy, T* dx, DeviceWindow w, int64_t inputs) {
+__global__ void __launch_bounds__(kBlock, 4)
+    max_pool_grad_pixels(const T* x, const T* dy, T* dx, DeviceWindow w, int64_t inputs) {
   for (int64_t i = first_index(); i < inputs; i += index_stride()) {
     int64_t plane = i;
     const Pixel input = w.input_pixel(plane);
@@ -115,7 +118,8 @@ bool covers_plane(const Window& w) {
 
 }  // namespace
 
-void max_pool(const KernelContext& context, const Window& window, ConstTensorView x, TensorView y, TensorView indices, bool by_column) {
+void max_pool(const KernelContext& context, const Window& window, ConstTensorView x, TensorView y, TensorView indices,
+              bool by_column) {
   check_pool(window, x.shape, y.shape);
   const DeviceWindow w(window);
   int64_t* positions = indices ? indices.as<int64_t>().data() : nullptr;

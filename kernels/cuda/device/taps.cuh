@@ -1,4 +1,5 @@
-// Windows on the device: which taps of one fall into the input, and which windows an input pixel falls into. One thread asks for one axis.
+// Windows on the device: which taps of one fall into the input, and which windows an input pixel falls into. One thread asks for
+// one axis.
 #pragma once
 
 #include "kernels/api/window.h"

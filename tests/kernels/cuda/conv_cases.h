@@ -57,16 +57,18 @@ struct Numbers {
   }
 };
 
-// All three directions, forward with and without an epilogue, apart and over the residual. The session says whether a library may be used.
+// All three directions, forward with and without an epilogue, apart and over the residual. The session says whether a library may
+// be used.
 template <class T>
 void check_case(const ConvCase& c, unsigned seed, cuda::Session* session = nullptr) {
   SCOPED_TRACE(c.what);
   const ConvGeometry g = geometry_of(c);
   const Shape ys = g.output_shape(c.x[0]);
   // So that all sums are about 1.
-  const double scale = 1 / std::sqrt(static_cast<double>(c.w.product(1, c.w.rank()))), dw_scale = 1 / std::sqrt(c.x[0] * g.window.output_size() + 1.0);
-  const Numbers<T> x(c.x, seed, 1), w(c.w, seed + 10, scale), dy(ys, seed + 20, 1), bias({g.filters}, seed + 30, 1), residual(ys, seed + 40, 1),
-      small_dy(ys, seed + 50, dw_scale);
+  const double scale = 1 / std::sqrt(static_cast<double>(c.w.product(1, c.w.rank()))),
+               dw_scale = 1 / std::sqrt(c.x[0] * g.window.output_size() + 1.0);
+  const Numbers<T> x(c.x, seed, 1), w(c.w, seed + 10, scale), dy(ys, seed + 20, 1), bias({g.filters}, seed + 30, 1),
+      residual(ys, seed + 40, 1), small_dy(ys, seed + 50, dw_scale);
   const DType host_type = x.host.view().dtype;
   const ConvWorkspace host = cpu::conv_workspace_bytes(g, host_type, 1);
   const ConvWorkspace device = cuda::conv_workspace_bytes(g, dtype_of<T>);
@@ -77,10 +79,10 @@ void check_case(const ConvCase& c, unsigned seed, cuda::Session* session = nullp
     return one;
   };
   // A library takes less than it is offered here.
-  const DeviceContext forward(std::min<size_t>(device.forward, 16 << 10)), input_grad(std::min<size_t>(device.input_grad, 16 << 10)),
-      weight_grad(std::min<size_t>(device.weight_grad, 4 << 20));
-  DeviceTensor device_x(x.device), device_w(w.device), device_dy(dy.device), device_bias(bias.device), device_residual(residual.device),
-      device_small_dy(small_dy.device);
+  const DeviceContext forward(std::min<size_t>(device.forward, 16 << 10)),
+      input_grad(std::min<size_t>(device.input_grad, 16 << 10)), weight_grad(std::min<size_t>(device.weight_grad, 4 << 20));
+  DeviceTensor device_x(x.device), device_w(w.device), device_dy(dy.device), device_bias(bias.device),
+      device_residual(residual.device), device_small_dy(small_dy.device);
   auto y = dy.host, dx = x.host, dw = w.host;
   DeviceTensor device_y(dy.device), device_dx(x.device), device_dw(w.device);
 
@@ -88,7 +90,8 @@ void check_case(const ConvCase& c, unsigned seed, cuda::Session* session = nullp
   cuda::conv(context(forward), g, device_x.view(), device_w.view(), device_y.view());
   expect_twins(device_y.values<T>(), y, tolerance);
   const auto activation = static_cast<Activation>(seed % 6);
-  cpu::conv(Context(host.forward), g, x.host.view(), w.host.view(), y.view(), {bias.host.view(), residual.host.view(), activation});
+  cpu::conv(Context(host.forward), g, x.host.view(), w.host.view(), y.view(),
+            {bias.host.view(), residual.host.view(), activation});
   cuda::conv(context(forward), g, device_x.view(), device_w.view(), device_y.view(),
              {device_bias.view(), device_residual.view(), activation});
   // What a library computes without the epilogue is rounded once more.
@@ -104,7 +107,8 @@ void check_case(const ConvCase& c, unsigned seed, cuda::Session* session = nullp
   cpu::conv_weight_grad(Context(host.weight_grad), g, x.host.view(), small_dy.host.view(), dw.view());
   cuda::conv_weight_grad(context(weight_grad), g, device_x.view(), device_small_dy.view(), device_dw.view());
   expect_twins(device_dw.values<T>(), dw, tolerance);
-  for (const DeviceContext* memory : {&forward, &input_grad, &weight_grad}) static_cast<void>(memory->memory.read());  // their fences
+  for (const DeviceContext* memory : {&forward, &input_grad, &weight_grad})
+    static_cast<void>(memory->memory.read());  // their fences
 }
 
 }  // namespace tandem::test

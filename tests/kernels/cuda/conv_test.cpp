@@ -24,7 +24,8 @@ void check_large(double tolerance) {
   const ConvGeometry g = make_conv_geometry({2, 2, 4300}, {70, 2, 3}, 1, {});
   const Numbers<T> x(g.input_shape(2), 1, 1), w(g.weight_shape(), 2, 0.5), bias({70}, 3, 1);
   decltype(x.host) y(g.output_shape(2));
-  cpu::conv(Context(cpu::conv_workspace_bytes(g, y.view().dtype, 1).forward), g, x.host.view(), w.host.view(), y.view(), {bias.host.view()});
+  cpu::conv(Context(cpu::conv_workspace_bytes(g, y.view().dtype, 1).forward), g, x.host.view(), w.host.view(), y.view(),
+            {bias.host.view()});
   DeviceTensor device_x(x.device), device_w(w.device), device_bias(bias.device), device_y(Values<T>{y.shape});
   cuda::conv({}, g, device_x.view(), device_w.view(), device_y.view(), {device_bias.view()});
   expect_twins(device_y.values<T>(), y, tolerance);

@@ -1,4 +1,5 @@
-// Convolutions through cuDNN against the CPU's: on the emulator by a stand-in that follows its documentation, on a device by itself.
+// Convolutions through cuDNN against the CPU's: on the emulator by a stand-in that follows its documentation, on a device by
+// itself.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
@@ -38,7 +39,6 @@ TEST_F(CudaDnnConv, EqualsTheCpu) {
     EXPECT_GT(products(), before + 100);
   }
 }
-
 
 TEST_F(CudaDnnConv, LeavesToUsWhatItCannotSay) {
   if (!calls) GTEST_SKIP() << "the real library does not count";
@@ -102,7 +102,8 @@ TEST_F(CudaDnnConv, KeepsItsDescriptorsUntilTheSessionEnds) {
 TEST_F(CudaDnnConv, TakesWhatFitsTheWorkspace) {
   if (!calls) GTEST_SKIP() << "the real library does not say which";
   const ConvGeometry g = make_conv_geometry({1, 4, 6, 6}, {5, 4, 3, 3}, 1, {});
-  DeviceTensor x(Values<float>::random(g.input_shape(1), 1)), w(Values<float>::random(g.weight_shape(), 2)), y(Values<float>(g.output_shape(1)));
+  DeviceTensor x(Values<float>::random(g.input_shape(1), 1)), w(Values<float>::random(g.weight_shape(), 2)),
+      y(Values<float>(g.output_shape(1)));
   const auto algorithm = [&](size_t workspace) {
     const DeviceContext memory(workspace);
     KernelContext context = memory;

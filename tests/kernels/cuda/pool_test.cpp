@@ -29,7 +29,8 @@ const Case kCases[] = {
 };
 
 Window window_of(const Case& c) {
-  return make_window(c.x, {.kernel = c.kernel, .strides = c.strides, .dilations = c.dilations, .pads = c.pads, .ceil_mode = c.ceil_mode});
+  return make_window(
+      c.x, {.kernel = c.kernel, .strides = c.strides, .dilations = c.dilations, .pads = c.pads, .ceil_mode = c.ceil_mode});
 }
 
 template <class Body>
@@ -145,7 +146,8 @@ TEST(CudaAveragePool, AndItsGradientEqualTheirTwins) {
 
 template <class T>
 void expect_global(double tolerance) {
-  for (const Shape& shape : {Shape{3, 5, 7, 7}, Shape{2, 9, 1}, Shape{1, 4, 33, 41}, Shape{0, 3, 4}, Shape{2, 5}, Shape{2, 3, 2, 3, 4}})
+  for (const Shape& shape :
+       {Shape{3, 5, 7, 7}, Shape{2, 9, 1}, Shape{1, 4, 33, 41}, Shape{0, 3, 4}, Shape{2, 5}, Shape{2, 3, 2, 3, 4}})
     for (unsigned seed : kSeeds) {
       SCOPED_TRACE(to_string(shape));
       const Shape ys{shape[0], shape[1]};

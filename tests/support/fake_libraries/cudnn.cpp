@@ -1,9 +1,10 @@
-// A stand-in for libcudnn, by its documentation: handles, descriptors of tensors, filters and convolutions in 4 or 5 axes, and the three
-// products with their algorithms. What the documentation forbids is refused as documented. It convolves by loops in the emulator's stream, so
-// that device memory, captured graphs and missing synchronisation are as with the real one. Built with NVIDIA's header: our own declarations
-// take no part.
+// A stand-in for libcudnn, by its documentation: handles, descriptors of tensors, filters and convolutions in 4 or 5 axes, and
+// the three products with their algorithms. What the documentation forbids is refused as documented. It convolves by loops in the
+// emulator's stream, so that device memory, captured graphs and missing synchronisation are as with the real one. Built with
+// NVIDIA's header: our own declarations take no part.
 //
-// An algorithm uses all of the workspace it asks for (writing junk there). Not supported, as a test of what happens then: groups of f64.
+// An algorithm uses all of the workspace it asks for (writing junk there). Not supported, as a test of what happens then: groups
+// of f64.
 #include "tests/support/fake_libraries/cudnn.h"
 
 #include <cudnn.h>
@@ -95,8 +96,11 @@ struct Problem {
 
   bool sizes_fit() const {
     const size_t axes = x.sizes.size();
-    if ((axes != 4 && axes != 5) || y.sizes.size() != axes || w.sizes.size() != axes || conv.pads.size() != axes - 2) return false;
-    if (y.sizes[0] != x.sizes[0] || y.sizes[1] != w.sizes[0] || w.sizes[1] * conv.groups != x.sizes[1] || w.sizes[0] % conv.groups) return false;
+    if ((axes != 4 && axes != 5) || y.sizes.size() != axes || w.sizes.size() != axes || conv.pads.size() != axes - 2)
+      return false;
+    if (y.sizes[0] != x.sizes[0] || y.sizes[1] != w.sizes[0] || w.sizes[1] * conv.groups != x.sizes[1] ||
+        w.sizes[0] % conv.groups)
+      return false;
     for (size_t i = 0; i + 2 < axes; ++i) {  // the documented formula of cudnnGetConvolutionNdForwardOutputDim
       const int reach = (w.sizes[i + 2] - 1) * conv.dilations[i] + 1;
       if (y.sizes[i + 2] != 1 + (x.sizes[i + 2] + 2 * conv.pads[i] - reach) / conv.strides[i]) return false;
@@ -104,7 +108,8 @@ struct Problem {
     return true;
   }
   cudnnStatus_t status(int algorithm) const {
-    if (x.type != y.type || x.type != w.type || conv.mode != CUDNN_CROSS_CORRELATION || !sizes_fit()) return CUDNN_STATUS_BAD_PARAM;
+    if (x.type != y.type || x.type != w.type || conv.mode != CUDNN_CROSS_CORRELATION || !sizes_fit())
+      return CUDNN_STATUS_BAD_PARAM;
     const bool f64 = x.type == CUDNN_DATA_DOUBLE;
     if (conv.compute != (f64 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT)) return CUDNN_STATUS_NOT_SUPPORTED;
     if (f64 && conv.groups > 1) return CUDNN_STATUS_NOT_SUPPORTED;
@@ -112,9 +117,7 @@ struct Problem {
     return known ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_NOT_SUPPORTED;
   }
   size_t workspace(int algorithm) const { return algorithm == 0 ? 0 : 512 * (1 + static_cast<size_t>(product)); }
-  bool tf32() const {
-    return x.type == CUDNN_DATA_FLOAT && conv.math != CUDNN_FMA_MATH;
-  }
+  bool tf32() const { return x.type == CUDNN_DATA_FLOAT && conv.math != CUDNN_FMA_MATH; }
 };
 
 int64_t count(const std::vector<int>& sizes, size_t from) {
@@ -157,7 +160,9 @@ struct Operands {
 };
 
 void make_product(const Problem& p, const Operands& o) {
-  const std::vector<int>& sizes = p.product == Product::kForward ? p.y.sizes : p.product == Product::kInputGrad ? p.x.sizes : p.w.sizes;
+  const std::vector<int>& sizes = p.product == Product::kForward     ? p.y.sizes
+                                  : p.product == Product::kInputGrad ? p.x.sizes
+                                                                     : p.w.sizes;
   std::vector<double> sums(static_cast<size_t>(count(sizes, 0)));
   const auto read = [&](const void* data, int64_t i) {
     const double value = load(p.x.type, data, i);
@@ -182,8 +187,8 @@ cudnnStatus_t ask(const Problem& problem, int algorithm, size_t* bytes) {
   return status;
 }
 
-cudnnStatus_t start(cudnnHandle_t handle, const Problem& problem, int algorithm, Operands operands, const void* alpha, const void* beta,
-                    size_t workspace_bytes, const char* name) {
+cudnnStatus_t start(cudnnHandle_t handle, const Problem& problem, int algorithm, Operands operands, const void* alpha,
+                    const void* beta, size_t workspace_bytes, const char* name) {
   if (!handle || !alpha || !beta) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   if (const cudnnStatus_t status = problem.status(algorithm); status != CUDNN_STATUS_SUCCESS) return status;
   const size_t used = problem.workspace(algorithm);
@@ -191,10 +196,13 @@ cudnnStatus_t start(cudnnHandle_t handle, const Problem& problem, int algorithm,
   const cudnnDataType_t scalar = problem.x.type == CUDNN_DATA_DOUBLE ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
   operands.alpha = load(scalar, alpha, 0), operands.beta = load(scalar, beta, 0);
   calls().algorithm = algorithm, calls().math = problem.conv.math, calls().groups = problem.conv.groups, calls().workspace = used;
-  tandem::emulator::launch({dim3(1), dim3(1)}, handle->stream, name, [problem, operands, used] {
-    if (used) std::memset(operands.workspace, 0xA5, used);
-    make_product(problem, operands);
-  }, operands.a, operands.b, operands.out, operands.workspace);
+  tandem::emulator::launch(
+      {dim3(1), dim3(1)}, handle->stream, name,
+      [problem, operands, used] {
+        if (used) std::memset(operands.workspace, 0xA5, used);
+        make_product(problem, operands);
+      },
+      operands.a, operands.b, operands.out, operands.workspace);
   return CUDNN_STATUS_SUCCESS;
 }
 
@@ -231,7 +239,8 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
 
 cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t* tensor) { return make(tensor); }
 cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t tensor) { return destroy(tensor); }
-cudnnStatus_t cudnnSetTensorNdDescriptor(cudnnTensorDescriptor_t tensor, cudnnDataType_t type, int axes, const int sizes[], const int strides[]) {
+cudnnStatus_t cudnnSetTensorNdDescriptor(cudnnTensorDescriptor_t tensor, cudnnDataType_t type, int axes, const int sizes[],
+                                         const int strides[]) {
   if (axes < 4 || axes > CUDNN_DIM_MAX || !positive(axes, sizes, 1)) return CUDNN_STATUS_BAD_PARAM;
   tensor->type = type;
   tensor->sizes.assign(sizes, sizes + axes);
@@ -242,8 +251,8 @@ cudnnStatus_t cudnnSetTensorNdDescriptor(cudnnTensorDescriptor_t tensor, cudnnDa
 
 cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t* filter) { return make(filter); }
 cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t filter) { return destroy(filter); }
-cudnnStatus_t cudnnSetFilterNdDescriptor(cudnnFilterDescriptor_t filter, cudnnDataType_t type, cudnnTensorFormat_t format, int axes,
-                                         const int sizes[]) {
+cudnnStatus_t cudnnSetFilterNdDescriptor(cudnnFilterDescriptor_t filter, cudnnDataType_t type, cudnnTensorFormat_t format,
+                                         int axes, const int sizes[]) {
   if (axes > CUDNN_DIM_MAX || !positive(axes, sizes, 1)) return CUDNN_STATUS_BAD_PARAM;
   if (format != CUDNN_TENSOR_NCHW) return CUDNN_STATUS_NOT_SUPPORTED;
   filter->type = type;
@@ -253,8 +262,9 @@ cudnnStatus_t cudnnSetFilterNdDescriptor(cudnnFilterDescriptor_t filter, cudnnDa
 
 cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t* convolution) { return make(convolution); }
 cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t convolution) { return destroy(convolution); }
-cudnnStatus_t cudnnSetConvolutionNdDescriptor(cudnnConvolutionDescriptor_t convolution, int axes, const int pads[], const int strides[],
-                                              const int dilations[], cudnnConvolutionMode_t mode, cudnnDataType_t compute) {
+cudnnStatus_t cudnnSetConvolutionNdDescriptor(cudnnConvolutionDescriptor_t convolution, int axes, const int pads[],
+                                              const int strides[], const int dilations[], cudnnConvolutionMode_t mode,
+                                              cudnnDataType_t compute) {
   if (axes < 0 || axes > CUDNN_DIM_MAX - 2) return CUDNN_STATUS_BAD_PARAM;
   if (!positive(axes, pads, 0) || !positive(axes, strides, 1) || !positive(axes, dilations, 1)) return CUDNN_STATUS_BAD_PARAM;
   convolution->pads.assign(pads, pads + axes);
@@ -283,8 +293,8 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha, c
                                       cudnnConvolutionFwdAlgo_t algorithm, void* workspace, size_t bytes, const void* beta,
                                       cudnnTensorDescriptor_t y, void* y_data) {
   ++calls().forward;
-  return start(handle, {Product::kForward, *x, *y, *w, *conv}, algorithm, {x_data, w_data, y_data, workspace, 0, 0}, alpha, beta, bytes,
-               "cudnnConvolutionForward");
+  return start(handle, {Product::kForward, *x, *y, *w, *conv}, algorithm, {x_data, w_data, y_data, workspace, 0, 0}, alpha, beta,
+               bytes, "cudnnConvolutionForward");
 }
 
 cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t, cudnnFilterDescriptor_t w, cudnnTensorDescriptor_t dy,
@@ -294,11 +304,11 @@ cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(cudnnHandle_t, cudnnF
 }
 cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void* alpha, cudnnFilterDescriptor_t w, const void* w_data,
                                            cudnnTensorDescriptor_t dy, const void* dy_data, cudnnConvolutionDescriptor_t conv,
-                                           cudnnConvolutionBwdDataAlgo_t algorithm, void* workspace, size_t bytes, const void* beta,
-                                           cudnnTensorDescriptor_t dx, void* dx_data) {
+                                           cudnnConvolutionBwdDataAlgo_t algorithm, void* workspace, size_t bytes,
+                                           const void* beta, cudnnTensorDescriptor_t dx, void* dx_data) {
   ++calls().input_grads;
-  return start(handle, {Product::kInputGrad, *dx, *dy, *w, *conv}, algorithm, {w_data, dy_data, dx_data, workspace, 0, 0}, alpha, beta, bytes,
-               "cudnnConvolutionBackwardData");
+  return start(handle, {Product::kInputGrad, *dx, *dy, *w, *conv}, algorithm, {w_data, dy_data, dx_data, workspace, 0, 0}, alpha,
+               beta, bytes, "cudnnConvolutionBackwardData");
 }
 
 cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t, cudnnTensorDescriptor_t x, cudnnTensorDescriptor_t dy,
@@ -306,13 +316,14 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(cudnnHandle_t, cudn
                                                              cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes) {
   return ask({Product::kWeightGrad, *x, *dy, *dw, *conv}, algorithm, bytes);
 }
-cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* alpha, cudnnTensorDescriptor_t x, const void* x_data,
-                                             cudnnTensorDescriptor_t dy, const void* dy_data, cudnnConvolutionDescriptor_t conv,
-                                             cudnnConvolutionBwdFilterAlgo_t algorithm, void* workspace, size_t bytes, const void* beta,
-                                             cudnnFilterDescriptor_t dw, void* dw_data) {
+cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void* alpha, cudnnTensorDescriptor_t x,
+                                             const void* x_data, cudnnTensorDescriptor_t dy, const void* dy_data,
+                                             cudnnConvolutionDescriptor_t conv, cudnnConvolutionBwdFilterAlgo_t algorithm,
+                                             void* workspace, size_t bytes, const void* beta, cudnnFilterDescriptor_t dw,
+                                             void* dw_data) {
   ++calls().weight_grads;
-  return start(handle, {Product::kWeightGrad, *x, *dy, *dw, *conv}, algorithm, {x_data, dy_data, dw_data, workspace, 0, 0}, alpha, beta, bytes,
-               "cudnnConvolutionBackwardFilter");
+  return start(handle, {Product::kWeightGrad, *x, *dy, *dw, *conv}, algorithm, {x_data, dy_data, dw_data, workspace, 0, 0}, alpha,
+               beta, bytes, "cudnnConvolutionBackwardFilter");
 }
 
 }  // extern "C"

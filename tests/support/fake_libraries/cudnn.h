@@ -4,8 +4,8 @@
 #include <cstddef>
 
 struct FakeCudnnCalls {
-  int handles = 0, objects = 0;                         // alive
-  int forward = 0, input_grads = 0, weight_grads = 0;   // so far
-  int algorithm = 0, math = 0, groups = 0;              // of the last product
+  int handles = 0, objects = 0;                        // alive
+  int forward = 0, input_grads = 0, weight_grads = 0;  // so far
+  int algorithm = 0, math = 0, groups = 0;             // of the last product
   size_t workspace = 0;
 };
