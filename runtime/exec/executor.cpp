@@ -193,7 +193,19 @@ void Executor::run_steps(Binding& binding, const Segment& segment) {
   }
 }
 
+// What a kernel says of its views becomes a message of the node.
 void Executor::run_step(Binding& binding, size_t s) {
+  try {
+    launch_step(binding, s);
+  } catch (const Error& error) {
+    const Node& node = plan_->graph.nodes[static_cast<size_t>(plan_->steps[s].node)];
+    const std::string_view text = error.what();
+    if (text.starts_with('[')) throw;
+    throw Error(error.code(), "[" + std::string(node.def->name) + "] " + std::string(text) + " (node '" + node.name + "')");
+  }
+}
+
+void Executor::launch_step(Binding& binding, size_t s) {
   const Step& step = plan_->steps[s];
   const Inputs inputs = binding.step_inputs(s);
   const Outputs outputs = binding.step_outputs(s);

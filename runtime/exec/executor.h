@@ -68,6 +68,7 @@ class Executor {
   void run_segment(Binding& binding, size_t segment);
   void run_steps(Binding& binding, const Segment& segment);
   void run_step(Binding& binding, size_t s);
+  void launch_step(Binding& binding, size_t s);
   void launch_captured(Binding& binding, size_t segment);
   void bring_states();
 

@@ -8,6 +8,7 @@
 
 #include "runtime/graph/rewrite.h"
 #include "runtime/graph/contexts.h"
+#include "runtime/ops/cpu_types.h"
 #include "runtime/passes/pass.h"
 
 namespace tandem {
@@ -58,6 +59,7 @@ class Folder {
 
   // Constant inputs, shapes that are numbers, bounded growth. Fills in shapes_.
   bool can_run(const Node& node) {
+    if (!cpu_computes(graph_, node)) return false;
     size_t bytes_in = 0, bytes_out = 0;
     bool has_input = node.def->name == "Constant";  // others without inputs make random numbers
     for (ValueId id : node.inputs) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/graph/contexts.h"
+#include "runtime/ops/cpu_types.h"
 #include "runtime/plan/offsets.h"
 #include "runtime/plan/shapes.h"
 #include "runtime/plan/storage.h"
@@ -90,7 +91,7 @@ class StorageOffsets {
 };
 
 void plan_memory(Plan& plan) {
-  const StorageMap map = assign_storage(plan.graph, plan.shapes);
+  const StorageMap map = assign_storage(plan.graph, plan.shapes, plan.on_device());
   const StorageOffsets offsets(plan, map);
   plan.buffers.resize(plan.graph.values.size());
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
@@ -121,15 +122,15 @@ StepKind kind_of(const Plan& plan, size_t n) {
   return plan.placement.nodes[n] == Space::kHost ? StepKind::kHost : StepKind::kDevice;
 }
 
-// The CPU converts 16-bit floats; it does not compute with them.
-void refuse_halves(const Graph& graph, const Node& node) {
-  const auto is_half = [&](ValueId id) {
-    const DType dtype = id == kNoValue ? DType::kUndefined : graph.value(id).type.dtype;
-    return dtype == DType::kF16 || dtype == DType::kBF16;
-  };
-  if (node.def->name == "Cast" || is_copy_to_device(node) || is_copy_to_host(node)) return;
-  require(std::ranges::none_of(node.inputs, is_half) && std::ranges::none_of(node.outputs, is_half),
-          "the CPU does not compute in f16 or bf16: run this graph on a GPU, or in f32 (op, node)", node.def->name, node.name);
+// What a kernel says of its shapes and types becomes a message of the node.
+BoundKernel bind(BoundKernel (*binder)(const BindContext&), const BindContext& context) {
+  try {
+    return binder(context);
+  } catch (const Error& error) {
+    const std::string_view text = error.what();
+    if (text.starts_with('[')) throw;
+    throw Error(error.code(), fmt::format("[{}] {} (node '{}')", context.node().def->name, text, context.node().name));
+  }
 }
 
 void bind_kernels(Plan& plan) {
@@ -139,10 +140,11 @@ void bind_kernels(Plan& plan) {
     const BindContext context(plan.graph, node, plan.shapes, plan.options.threads);
     if (step.kind == StepKind::kHost) {
       require(node.def->cpu != nullptr, "an op has no CPU kernel (op, node)", node.def->name, node.name);
-      refuse_halves(plan.graph, node);
-      step.kernel = node.def->cpu(context);
+      require(cpu_computes(plan.graph, node), "the CPU does not compute in f16 or bf16: run this graph on a GPU, or in f32 (op, node)",
+              node.def->name, node.name);
+      step.kernel = bind(node.def->cpu, context);
     } else if (step.kind == StepKind::kDevice) {
-      step.kernel = node.def->cuda(context);
+      step.kernel = bind(node.def->cuda, context);
     }
     MemoryPlan& memory = step.kind == StepKind::kDevice ? plan.device : plan.host;
     memory.workspace = std::max(memory.workspace, static_cast<int64_t>(step.kernel.workspace));

@@ -8,8 +8,8 @@ namespace {
 
 class StorageAssignment {
  public:
-  StorageAssignment(const Graph& graph, std::span<const Shape> shapes)
-      : graph_(graph), shapes_(shapes), producers_(graph.producers()), last_use_(graph.values.size(), -1) {
+  StorageAssignment(const Graph& graph, std::span<const Shape> shapes, bool has_feeds)
+      : graph_(graph), shapes_(shapes), has_feeds_(has_feeds), producers_(graph.producers()), last_use_(graph.values.size(), -1) {
     map_.places.resize(graph.values.size());
   }
 
@@ -68,7 +68,7 @@ class StorageAssignment {
         const int maker = producers_[static_cast<size_t>(id)];
         if (maker < 0 || graph_.nodes[static_cast<size_t>(maker)].def->cpu == nullptr) continue;
         const Node& made_by = graph_.nodes[static_cast<size_t>(maker)];
-        if (is_feed(graph_, made_by)) continue;
+        if (has_feeds_ && is_feed(graph_, made_by)) continue;
         const auto output = static_cast<int>(std::ranges::find(made_by.outputs, id) - made_by.outputs.begin());
         if (alias_of(made_by, output, AliasKind::kMust) || alias_of(made_by, output, AliasKind::kView)) continue;
         const int64_t offset = node.def->placement_offset_bytes(graph_, node, static_cast<int>(i));
@@ -104,7 +104,7 @@ class StorageAssignment {
     if (const Alias* must = alias_of(node, output, AliasKind::kMust)) return share_input(node, id, must->input, 0);
     if (const Alias* view = alias_of(node, output, AliasKind::kView))
       return share_input(node, id, view->input, node.def->view_offset_bytes ? node.def->view_offset_bytes(graph_, node) : 0);
-    if (is_feed(graph_, node)) {
+    if (has_feeds_ && is_feed(graph_, node)) {
       place(id) = {new_storage(id, Placement::kFeed, n), 0};
       return;
     }
@@ -146,6 +146,7 @@ class StorageAssignment {
   };
   const Graph& graph_;
   std::span<const Shape> shapes_;
+  bool has_feeds_;
   std::vector<int> producers_;
   std::vector<int> last_use_;
   std::map<ValueId, Placed> placements_;
@@ -154,6 +155,8 @@ class StorageAssignment {
 
 }  // namespace
 
-StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes) { return StorageAssignment(graph, shapes).run(); }
+StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes, bool has_feeds) {
+  return StorageAssignment(graph, shapes, has_feeds).run();
+}
 
 }  // namespace tandem

@@ -29,12 +29,12 @@ class StepBuilder {
 
   Graph training(Position position) && {
     to_training_form();
-    if (config_.precision != DType::kF32) lower_precision(graph_, config_.precision);
     const ValueId loss = append_loss();
+    graph_.outputs = {loss};
+    if (config_.precision != DType::kF32) lower_precision(graph_, config_.precision);
     if (config_.precision == DType::kF16) scaling_.emplace(graph_);
     const ValueId scaled = scaling_ ? Emitter(graph_, "loss_scale").op("Mul", {loss, scaling_->scale()}) : loss;
     const std::vector<ValueId> gradients = append_bucket_gradients(scaled);
-    graph_.outputs = {loss};
     std::vector<BucketUpdate> updates;
     for (size_t b = 0; b < layout_.buckets.size(); ++b)
       updates.push_back({layout_.buckets[b].name, arenas_[b], accumulated(b, gradients[b], position), layout_.buckets[b].decays});

@@ -59,14 +59,15 @@ Executor& Trainer::executor_of(int64_t micro_batch) {
 void Trainer::prefetch(const std::function<const Feed&(int64_t)>& feed, int64_t micro_batch) {
   Executor& executor = executor_of(micro_batch);
   const Graph& graph = executor.plan().graph;
-  micro_batch_.as<int64_t>()[0] = micro_batch;
+  const Feed& feed_of_graph = feed(micro_batch);
   const bool counts = std::ranges::any_of(graph.inputs, [&](ValueId id) { return graph.value(id).name == "micro_batch"; });
-  if (counts) {
-    Feed counted = feed(micro_batch);
-    counted["micro_batch"] = micro_batch_;
-    executor.prefetch(inputs_of(graph, counted));
+  if (!on_device_ && !counts) {
+    executor.prefetch(inputs_of(graph, feed_of_graph));
   } else {
-    executor.prefetch(inputs_of(graph, feed(micro_batch)));
+    fed_ = feed_of_graph;
+    micro_batch_.as<int64_t>()[0] = micro_batch;
+    fed_["micro_batch"] = micro_batch_;
+    executor.prefetch(inputs_of(graph, fed_));
   }
   prefetched_ = micro_batch;
 }

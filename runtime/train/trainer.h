@@ -62,6 +62,7 @@ class Trainer {
   bool on_device_ = false;
   int64_t prefetched_ = -1;       // the micro-batch that has been fed already
   int64_t steps_done_ = -1;       // -1: to be read from the states
+  Feed fed_;                      // its tensors: what the host reads of them is read when it starts
   Tensor micro_batch_ = Tensor::scalar<int64_t>(0);
 };
 
