@@ -159,6 +159,25 @@ TEST_F(CudaBlas, OneSearchAShapeAndOnlyFixedOrdersOfSums) {
   EXPECT_EQ(calls().searches, before + 2);
 }
 
+// An algorithm found for aligned matrices is no good for others of the same shape.
+TEST_F(CudaBlas, LessAlignedMatricesHaveTheirOwnAlgorithm) {
+  const auto a = Values<float>::random({65}, 1), b = Values<float>::random({65}, 2);
+  DeviceTensor da(a), db(b), dc(Values<float>(Shape{65}));
+  const DeviceMemory workspace(8192);
+  const KernelContext context{.cuda = &session, .workspace = {workspace.data(), 8192}};
+  for (int which : {0, 1, 2, 3}) {  // all aligned, then all but one
+    const int64_t at_a = which == 1, at_b = which == 2, at_c = which == 3;
+    cuda::gemm<float>(context, {8, 8, 8}, {.a = da.view().as<float>().data() + at_a, .lda = 8, .b = db.view().as<float>().data() + at_b, .ldb = 8,
+                                           .c = dc.view().as<float>().data() + at_c, .ldc = 8});
+    const Values<float> c = dc.values<float>();
+    for (int64_t i = 0; i < 64; ++i) {
+      double sum = 0;
+      for (int64_t k = 0; k < 8; ++k) sum += double{a[at_a + i / 8 * 8 + k]} * b[at_b + k * 8 + i % 8];
+      ASSERT_NEAR(c[at_c + i], sum, 1e-5);
+    }
+  }
+}
+
 TEST_F(CudaBlas, SameBitsEveryTime) {
   const Wish wish{.shape = {33, 65, 700}, .addend = true, .bias = true, .activation = Activation::kRelu};
   const std::vector<float> one = check_product<float>(wish, 1, &session), other = check_product<float>(wish, 1, &session, std::byte{0});
