@@ -132,13 +132,30 @@ TEST(CudaTraining, HalvesFollowTheCurveOfF32) {
   const auto full = losses(*trainer_of(job, kBatch, nullptr), job, kBatch, kSteps);
   for (DType precision : {DType::kBF16, DType::kF16}) {
     const auto trainer = trainer_of(job, kBatch, open_cuda(0), precision);
+    const bool scales = precision == DType::kF16;
+    if (scales) trainer->states().find("loss_scale")->as<float>()[0] = 1024;  // so that no step is skipped
     const auto half = losses(*trainer, job, kBatch, kSteps);
     for (size_t s = 0; s < full.size(); ++s) EXPECT_NEAR(half[s], full[s], 0.05 * full[s] + 0.01) << name(precision) << " step " << s + 1;
     EXPECT_LT(half.back(), 0.9 * half.front());
-    if (precision == DType::kF16) {
-      EXPECT_EQ(trainer->states().read("applied_steps")->as<int64_t>()[0], kSteps);
-    }
+    EXPECT_EQ(scales ? trainer->states().read("applied_steps")->as<int64_t>()[0] : kSteps, kSteps);
   }
+}
+
+TEST(CudaTraining, AStepWhoseGradientsOverflowIsSkipped) {
+  const Job job = load("digits", 32);
+  const auto trainer = trainer_of(job, 16, open_cuda(0), DType::kF16);
+  trainer->states().find("loss_scale")->as<float>()[0] = 1e30f;
+  const Tensor before = trainer->states().read("parameters.0")->clone();
+  losses(*trainer, job, 16, 1);
+  EXPECT_TRUE(identical(*trainer->states().read("parameters.0"), before));
+  EXPECT_EQ(trainer->states().read("loss_scale")->as<float>()[0], 0.5e30f);
+  EXPECT_EQ(trainer->states().read("applied_steps")->as<int64_t>()[0], 0);
+  EXPECT_EQ(trainer->steps_done(), 1) << "the data goes on";
+  trainer->states().find("loss_scale")->as<float>()[0] = 1024;
+  trainer->states().find("loss_scale.good_steps")->as<int64_t>()[0] = 1999;
+  losses(*trainer, job, 16, 1);
+  EXPECT_FALSE(identical(*trainer->states().read("parameters.0"), before));
+  EXPECT_EQ(trainer->states().read("loss_scale")->as<float>()[0], 2048) << "2000 good steps in a row double it";
 }
 
 }  // namespace
