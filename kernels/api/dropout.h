@@ -16,14 +16,16 @@ namespace cpu {
 
 // y = x / (1 - ratio) where the element's number in [0, 1) is at least `ratio`, else 0. REQUIRES 0 <= ratio < 1. `y` may be `x`'s
 // memory. Element i uses word i % 4 of philox(key, i / 4, counter); `counter` is one i64, read when the kernel runs.
-void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key, ConstTensorView counter);
+void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key,
+                    ConstTensorView counter);
 
 }  // namespace cpu
 
 // The twin: the same mask, in device memory, on the session's stream; also f16 and bf16.
 namespace cuda {
 
-void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key, ConstTensorView counter);
+void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key,
+                    ConstTensorView counter);
 
 }  // namespace cuda
 }  // namespace tandem

@@ -50,10 +50,10 @@ void extract_features(const KernelContext& context, ConstTensorView x, ConstTens
 
 }  // namespace cpu
 
-// The twins: the same contracts for numbers, in device memory, on the session's stream; text stays on the CPU. Tables (`replaced`, `imputed`,
-// `offset`, `scale`, `categories`, `keys`, `values`, `fallback`) are in host memory, as on the CPU, and travel in the launches: one launch
-// for 384 features or categories, or for 192 labels. A kernel on a GPU cannot throw: where the CPU refuses, an unknown category gives a row
-// of NaN and an index outside gives zeros.
+// The twins: the same contracts for numbers, in device memory, on the session's stream; text stays on the CPU. Tables
+// (`replaced`, `imputed`, `offset`, `scale`, `categories`, `keys`, `values`, `fallback`) are in host memory, as on the CPU, and
+// travel in the launches: one launch for 384 features or categories, or for 192 labels. A kernel on a GPU cannot throw: where the
+// CPU refuses, an unknown category gives a row of NaN and an index outside gives zeros.
 namespace cuda {
 
 void impute(const KernelContext& context, ConstTensorView x, TensorView y, ConstTensorView replaced, ConstTensorView imputed);
@@ -61,7 +61,8 @@ void scale_features(const KernelContext& context, ConstTensorView x, TensorView 
                     std::span<const float> scale);
 void normalize_features(const KernelContext& context, ConstTensorView x, TensorView y, FeatureNorm norm);
 void binarize(const KernelContext& context, ConstTensorView x, TensorView y, float threshold);
-void one_hot_encode(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& categories, bool refuse_unknown);
+void one_hot_encode(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& categories,
+                    bool refuse_unknown);
 void encode_labels(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& keys, ConstTensorView values,
                    ConstTensorView fallback);
 void vectorize_features(const KernelContext& context, std::span<const ConstTensorView> inputs, TensorView y,

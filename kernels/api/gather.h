@@ -21,8 +21,8 @@ void gather_elements_backward(const KernelContext&, ConstTensorView dy, ConstTen
 
 }  // namespace tandem::cpu
 
-// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16, no strings. The gradients add in the
-// same order. A kernel on a GPU cannot throw: an index outside [-n, n) reads zeros, and adds nothing to the gradient.
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16, no strings. The gradients add in
+// the same order. A kernel on a GPU cannot throw: an index outside [-n, n) reads zeros, and adds nothing to the gradient.
 namespace tandem::cuda {
 
 void gather(const KernelContext&, ConstTensorView x, ConstTensorView indices, int axis, TensorView y);

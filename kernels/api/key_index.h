@@ -26,7 +26,8 @@ constexpr uint64_t key_pattern(T key) {
   }
 }
 
-// Owns its keys. Safe to read from many threads. Numbers are equal by value, with NaN equal to NaN; of equal keys the first counts.
+// Owns its keys. Safe to read from many threads. Numbers are equal by value, with NaN equal to NaN; of equal keys the first
+// counts.
 class KeyIndex {
  public:
   static constexpr int64_t kAbsent = -1;
@@ -46,10 +47,8 @@ class KeyIndex {
     return entry == by_text_.end() ? kAbsent : entry->second;
   }
   template <class T>
-    requires std::is_arithmetic_v<T>
-  int64_t find(T key) const {
-    return find_pattern(key_pattern(key));
-  }
+  requires std::is_arithmetic_v<T> int64_t find(T key)
+  const { return find_pattern(key_pattern(key)); }
   int64_t find_pattern(uint64_t pattern) const {
     const auto entry = by_number_.find(pattern);
     return entry == by_number_.end() ? kAbsent : entry->second;

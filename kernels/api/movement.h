@@ -54,19 +54,21 @@ void one_hot(const KernelContext&, ConstTensorView indices, ConstTensorView valu
 
 }  // namespace tandem::cpu
 
-// The twins: the same contracts, in device memory, on the session's stream; no strings, but f16 and bf16 where there is arithmetic.
-// The sums of tile_backward and pad_backward are taken in a tree where many elements meet in one.
+// The twins: the same contracts, in device memory, on the session's stream; no strings, but f16 and bf16 where there is
+// arithmetic. The sums of tile_backward and pad_backward are taken in a tree where many elements meet in one.
 namespace tandem::cuda {
 
 void transpose(const KernelContext&, ConstTensorView x, std::span<const int64_t> permutation, TensorView y);
 void expand(const KernelContext&, ConstTensorView x, TensorView y);
 void tile(const KernelContext&, ConstTensorView x, TensorView y);
-void slice(const KernelContext&, ConstTensorView x, std::span<const int64_t> starts, std::span<const int64_t> steps, TensorView y);
+void slice(const KernelContext&, ConstTensorView x, std::span<const int64_t> starts, std::span<const int64_t> steps,
+           TensorView y);
 void slice_backward(const KernelContext&, ConstTensorView dy, std::span<const int64_t> starts, std::span<const int64_t> steps,
                     TensorView dx);
 void concat(const KernelContext&, std::span<const ConstTensorView> inputs, int axis, TensorView y);
 void split(const KernelContext&, ConstTensorView x, int axis, std::span<const TensorView> outputs);
-void pad(const KernelContext&, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value, TensorView y);
+void pad(const KernelContext&, ConstTensorView x, std::span<const int64_t> before, PadMode mode, ConstTensorView value,
+         TensorView y);
 void trilu(const KernelContext&, ConstTensorView x, int64_t k, bool upper, TensorView y);
 void fill(const KernelContext&, ConstTensorView value, TensorView y);
 // As fill, but the one element is in host memory and travels in the launch.

@@ -58,8 +58,8 @@ size_t sum_of_squares_workspace(int64_t elements, int64_t inputs);
 
 }  // namespace cpu
 
-// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16. A step below 1 gives NaN. The sum of
-// squares adds in a tree of its own, always the same for the same sizes.
+// The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16. A step below 1 gives NaN. The sum
+// of squares adds in a tree of its own, always the same for the same sizes.
 namespace cuda {
 
 void sgd(const KernelContext& context, const SgdViews& views, const SgdOptions& options);

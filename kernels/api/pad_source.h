@@ -7,8 +7,8 @@ namespace tandem {
 
 inline constexpr int64_t kPadOutside = -1;
 
-// The element of an axis of `size` that position i (0 is the first element of the unpadded axis) is taken from, or kPadOutside: the
-// constant. REQUIRES size > 0 unless the mode is kConstant.
+// The element of an axis of `size` that position i (0 is the first element of the unpadded axis) is taken from, or kPadOutside:
+// the constant. REQUIRES size > 0 unless the mode is kConstant.
 constexpr int64_t pad_source(int64_t i, int64_t size, PadMode mode) {
   if (i >= 0 && i < size) return i;
   switch (mode) {

@@ -1,5 +1,5 @@
-// A box of elements seen in two strided layouts: what transpose, expand, tile, slice, concat, split and padding come down to on every
-// device. Axes that continue each other on both sides are merged, so most boxes have one or two.
+// A box of elements seen in two strided layouts: what transpose, expand, tile, slice, concat, split and padding come down to on
+// every device. Axes that continue each other on both sides are merged, so most boxes have one or two.
 #pragma once
 
 #include <array>
@@ -26,7 +26,8 @@ struct StridedBox {
 
   const Axis& axis(int i) const { return axes[static_cast<size_t>(i)]; }
   Axis inner() const { return rank ? axis(rank - 1) : Axis{1, 1, 1}; }
-  // The axis, not the innermost, along which the source is dense, as in a transpose; -1 if there is none or the innermost is dense.
+  // The axis, not the innermost, along which the source is dense, as in a transpose; -1 if there is none or the innermost is
+  // dense.
   int dense_source_axis() const;
 };
 

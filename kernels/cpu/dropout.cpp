@@ -85,7 +85,8 @@ namespace tandem::cpu {
 
 HWY_EXPORT(dropout_any);
 
-void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key, ConstTensorView counter) {
+void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key,
+                    ConstTensorView counter) {
   simd::choose_targets();
   HWY_DYNAMIC_DISPATCH(dropout_any)(context, x, y, ratio, key, static_cast<uint64_t>(counter.as<int64_t>()[0]));
 }

@@ -47,7 +47,8 @@ void sgd_of(const KernelContext& context, const SgdViews& views, const SgdOption
   const T* m = views.momentum ? views.momentum.as<T>().data() : nullptr;
   T* new_p = views.new_parameter.as<T>().data();
   T* new_m = views.new_momentum ? views.new_momentum.as<T>().data() : nullptr;
-  const T rate = static_cast<T>(number_or_one(views.lr)), factor = static_cast<T>(number_or_one(views.scale)), decay = static_cast<T>(options.weight_decay);
+  const T rate = static_cast<T>(number_or_one(views.lr)), factor = static_cast<T>(number_or_one(views.scale)),
+          decay = static_cast<T>(options.weight_decay);
   const T momentum = static_cast<T>(options.momentum);
   for_each_vector<T>(context, views.parameter.elements(), [&](int64_t i, int64_t count) HWY_ATTR {
     const auto parameter = load_lanes(d, p + i, count);

@@ -66,7 +66,8 @@ void copy_blocks(const KernelContext& context, const StridedBox& box, int dense_
 
 }  // namespace
 
-void copy_box(const KernelContext& context, const StridedBox& box, const std::byte* source, std::byte* target, size_t element_size) {
+void copy_box(const KernelContext& context, const StridedBox& box, const std::byte* source, std::byte* target,
+              size_t element_size) {
   if (box.elements == 0) return;
   const int dense_axis = box.dense_source_axis();
   const auto as = [&]<class T>() {

@@ -9,6 +9,7 @@
 namespace tandem::cpu {
 
 // Copies the elements of a box between two tensors that start at `source` and `target`; `element_size` is 1, 2, 4, 8 or 16.
-void copy_box(const KernelContext& context, const StridedBox& box, const std::byte* source, std::byte* target, size_t element_size);
+void copy_box(const KernelContext& context, const StridedBox& box, const std::byte* source, std::byte* target,
+              size_t element_size);
 
 }  // namespace tandem::cpu

@@ -12,7 +12,8 @@ namespace {
 constexpr int kWords = 4;
 
 template <class T>
-__device__ Vector<T, kWords> dropped(Vector<T, kWords> x, float ratio, Compute<T> scale, uint64_t key, int64_t group, uint64_t counter) {
+__device__ Vector<T, kWords> dropped(Vector<T, kWords> x, float ratio, Compute<T> scale, uint64_t key, int64_t group,
+                                     uint64_t counter) {
   const std::array<uint32_t, kWords> words = philox(key, static_cast<uint64_t>(group), counter);
 #pragma unroll
   for (int j = 0; j < kWords; ++j)
@@ -22,8 +23,8 @@ __device__ Vector<T, kWords> dropped(Vector<T, kWords> x, float ratio, Compute<T
 
 // Groups of four elements; `vectors` of them are read and written whole.
 template <class T>
-__global__ void __launch_bounds__(kBlock)
-    dropout_groups(const T* x, T* y, int64_t n, int64_t vectors, float ratio, Compute<T> scale, uint64_t key, const int64_t* step) {
+__global__ void __launch_bounds__(kBlock) dropout_groups(const T* x, T* y, int64_t n, int64_t vectors, float ratio,
+                                                         Compute<T> scale, uint64_t key, const int64_t* step) {
   constexpr int kWidth = sizeof(T) == 8 ? 2 : kWords;  // elements of an access
   const uint64_t counter = static_cast<uint64_t>(*step);
   const int64_t groups = (n + kWords - 1) / kWords;
@@ -59,13 +60,15 @@ __global__ void __launch_bounds__(kBlock)
 
 }  // namespace
 
-void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key, ConstTensorView counter) {
+void random_dropout(const KernelContext& context, ConstTensorView x, TensorView y, float ratio, uint64_t key,
+                    ConstTensorView counter) {
   cuda::visit_float(x.dtype, [&]<class T>() {
     const T* in = x.as<T>().data();
     T* out = y.as<T>().data();
     const int64_t n = x.elements(), vectors = is_aligned(in, kWords) && is_aligned(out, kWords) ? n / kWords : 0;
     const auto scale = static_cast<Compute<T>>(1 / (1 - static_cast<double>(ratio)));
-    launch<dropout_groups<T>>(context, grid_for(ceil_div(n, kWords)), in, out, n, vectors, ratio, scale, key, counter.as<int64_t>().data());
+    launch<dropout_groups<T>>(context, grid_for(ceil_div(n, kWords)), in, out, n, vectors, ratio, scale, key,
+                              counter.as<int64_t>().data());
   });
 }
 

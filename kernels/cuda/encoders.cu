@@ -1,6 +1,6 @@
-// Raw columns are a handful wide: each kernel goes over its output once, in order. Tables come by value in the kernel's arguments and, where
-// threads of a warp look at different entries, are copied to shared memory first; a table that does not fit is cut, one launch a piece.
-// Labels are found by looking through the keys: as many comparisons an element as there are keys.
+// Raw columns are a handful wide: each kernel goes over its output once, in order. Tables come by value in the kernel's arguments
+// and, where threads of a warp look at different entries, are copied to shared memory first; a table that does not fit is cut,
+// one launch a piece. Labels are found by looking through the keys: as many comparisons an element as there are keys.
 #include "kernels/api/encoders.h"
 
 #include "kernels/cuda/device/divide.cuh"
@@ -30,8 +30,8 @@ struct FeatureRange {
   }
 };
 
-// Calls run(range, first, count, elements) for pieces of at most kTableSize features; if the tables have one value for all, for one
-// piece with one feature.
+// Calls run(range, first, count, elements) for pieces of at most kTableSize features; if the tables have one value for all, for
+// one piece with one feature.
 template <class Run>
 void for_each_piece(const Shape& shape, bool one_value, Run run) {
   const int64_t n = shape.elements();
@@ -40,14 +40,15 @@ void for_each_piece(const Shape& shape, bool one_value, Run run) {
   const AxisView view = feature_view(shape);
   for (int64_t first = 0; first < view.length; first += kTableSize) {
     const int64_t count = std::min(kTableSize, view.length - first);
-    run(FeatureRange{view.length, first, view.inner, Divisor(count), Divisor(view.inner)}, first, count, view.outer * count * view.inner);
+    run(FeatureRange{view.length, first, view.inner, Divisor(count), Divisor(view.inner)}, first, count,
+        view.outer * count * view.inner);
   }
 }
 
 void check_values(size_t values, const Shape& shape) {
   const int64_t features = feature_view(shape).length;
-  require(values == 1 || static_cast<int64_t>(values) == features, "one value or one a feature is needed (values, features)", values,
-          features);
+  require(values == 1 || static_cast<int64_t>(values) == features, "one value or one a feature is needed (values, features)",
+          values, features);
 }
 
 // `count` values from `first` on, or the only one as often.
@@ -64,8 +65,8 @@ __device__ void copy_table(const Table<T>& from, T* to, int64_t count) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock)
-    impute_features(const __grid_constant__ Table<T> imputed, T replaced, FeatureRange range, const T* x, T* y, int64_t count, int64_t n) {
+__global__ void __launch_bounds__(kBlock) impute_features(const __grid_constant__ Table<T> imputed, T replaced,
+                                                          FeatureRange range, const T* x, T* y, int64_t count, int64_t n) {
   __shared__ T values[kTableSize];
   copy_table(imputed, values, count);
   __syncthreads();
@@ -80,8 +81,9 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) scale_range(const __grid_constant__ Table<float> offset, const __grid_constant__ Table<float> scale,
-                                                      FeatureRange range, const T* x, float* y, int64_t count, int64_t n) {
+__global__ void __launch_bounds__(kBlock)
+    scale_range(const __grid_constant__ Table<float> offset, const __grid_constant__ Table<float> scale, FeatureRange range,
+                const T* x, float* y, int64_t count, int64_t n) {
   __shared__ float offsets[kTableSize], scales[kTableSize];
   copy_table(offset, offsets, count);
   copy_table(scale, scales, count);
@@ -99,7 +101,8 @@ __global__ void __launch_bounds__(kBlock)
     normalize_rows(const T* x, float* y, int64_t rows, int64_t length, int64_t inner, FeatureNorm norm) {
   constexpr int kWarps = kBlock / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  for (int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32; row < rows; row += static_cast<int64_t>(gridDim.x) * kWarps) {
+  for (int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32; row < rows;
+       row += static_cast<int64_t>(gridDim.x) * kWarps) {
     const int64_t first = row / inner * length * inner + row % inner;
     double sum = 0, peak = -INFINITY;
     for (int64_t i = lane; i < length; i += 32) {
@@ -140,8 +143,8 @@ struct Categories {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) mark_categories(const __grid_constant__ Categories categories, const T* x, float* y, Divisor count,
-                                                          int64_t first, int64_t width, int64_t n) {
+__global__ void __launch_bounds__(kBlock) mark_categories(const __grid_constant__ Categories categories, const T* x, float* y,
+                                                          Divisor count, int64_t first, int64_t width, int64_t n) {
   for (int64_t i = first_index(); i < n; i += index_stride()) {
     int64_t element = i, whole = 0;
     const int64_t category = count.divide(element);
@@ -154,7 +157,8 @@ __global__ void __launch_bounds__(kBlock) mark_categories(const __grid_constant_
 __global__ void __launch_bounds__(kBlock) show_unknown(float* y, int64_t rows, int64_t width) {
   constexpr int kWarps = kBlock / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  for (int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32; row < rows; row += static_cast<int64_t>(gridDim.x) * kWarps) {
+  for (int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32; row < rows;
+       row += static_cast<int64_t>(gridDim.x) * kWarps) {
     int known = 0;
     for (int64_t i = lane; i < width; i += 32) known = known || y[row * width + i] != 0;
     if (warp_reduce(known, Max())) continue;
@@ -172,7 +176,8 @@ struct Labels {
 
 // The first piece of the table gives the fallback, too; later ones leave what they do not know.
 template <class Key, class Value>
-__global__ void __launch_bounds__(kBlock) find_labels(const __grid_constant__ Labels<Value> labels, const Key* x, Value* y, bool first, int64_t n) {
+__global__ void __launch_bounds__(kBlock)
+    find_labels(const __grid_constant__ Labels<Value> labels, const Key* x, Value* y, bool first, int64_t n) {
   for (int64_t i = first_index(); i < n; i += index_stride()) {
     const uint64_t key = key_pattern(widen(x[i]));
     int k = 0;
@@ -246,8 +251,8 @@ void impute(const KernelContext& context, ConstTensorView x, TensorView y, Const
   cuda::visit_number(x.dtype, [&]<class T>() {
     const std::span<const T> values = imputed.as<T>();
     for_each_piece(x.shape, values.size() == 1, [&](const FeatureRange& range, int64_t first, int64_t count, int64_t n) {
-      launch<impute_features<T>>(context, grid_for(n), table_of(values, first, count), replaced.as<T>()[0], range, x.as<T>().data(),
-                                 y.as<T>().data(), count, n);
+      launch<impute_features<T>>(context, grid_for(n), table_of(values, first, count), replaced.as<T>()[0], range,
+                                 x.as<T>().data(), y.as<T>().data(), count, n);
     });
   });
 }
@@ -257,10 +262,11 @@ void scale_features(const KernelContext& context, ConstTensorView x, TensorView 
   check_values(offset.size(), x.shape);
   check_values(scale.size(), x.shape);
   cuda::visit_number(x.dtype, [&]<class T>() {
-    for_each_piece(x.shape, offset.size() == 1 && scale.size() == 1, [&](const FeatureRange& range, int64_t first, int64_t count, int64_t n) {
-      launch<scale_range<T>>(context, grid_for(n), table_of(offset, first, count), table_of(scale, first, count), range, x.as<T>().data(),
-                             y.as<float>().data(), count, n);
-    });
+    for_each_piece(x.shape, offset.size() == 1 && scale.size() == 1,
+                   [&](const FeatureRange& range, int64_t first, int64_t count, int64_t n) {
+                     launch<scale_range<T>>(context, grid_for(n), table_of(offset, first, count), table_of(scale, first, count),
+                                            range, x.as<T>().data(), y.as<float>().data(), count, n);
+                   });
   });
 }
 
@@ -269,7 +275,8 @@ void normalize_features(const KernelContext& context, ConstTensorView x, TensorV
   if (x.elements() == 0) return;
   const int64_t rows = view.outer * view.inner;
   cuda::visit_number(x.dtype, [&]<class T>() {
-    launch<normalize_rows<T>>(context, warp_grid(rows), x.as<T>().data(), y.as<float>().data(), rows, view.length, view.inner, norm);
+    launch<normalize_rows<T>>(context, warp_grid(rows), x.as<T>().data(), y.as<float>().data(), rows, view.length, view.inner,
+                              norm);
   });
 }
 
@@ -279,7 +286,8 @@ void binarize(const KernelContext& context, ConstTensorView x, TensorView y, flo
   });
 }
 
-void one_hot_encode(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& categories, bool refuse_unknown) {
+void one_hot_encode(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& categories,
+                    bool refuse_unknown) {
   const auto patterns = categories.patterns();
   const int64_t width = categories.size(), elements = x.elements();
   float* out = y.as<float>().data();

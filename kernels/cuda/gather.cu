@@ -1,9 +1,10 @@
 // Gathers read every element once, as words of up to 16 bytes where rows allow, and write it once in order.
 //
-// Their gradients add without atomics: whoever owns a row of the gradient, or an element, looks through the indices for those that name
-// it and adds what belongs to them in ascending order, as the CPU does. For n indices into an axis of length L, gather_backward compares
-// n * min(n, L) indices (L: a block each row; n, if there are fewer of them: a block each index that is the first of its value, after the
-// gradient was set to zero); gather_elements_backward as many for each element of dx as indices lie on its line along the axis.
+// Their gradients add without atomics: whoever owns a row of the gradient, or an element, looks through the indices for those
+// that name it and adds what belongs to them in ascending order, as the CPU does. For n indices into an axis of length L,
+// gather_backward compares n * min(n, L) indices (L: a block each row; n, if there are fewer of them: a block each index that is
+// the first of its value, after the gradient was set to zero); gather_elements_backward as many for each element of dx as indices
+// lie on its line along the axis.
 #include "kernels/api/gather.h"
 
 #include "kernels/api/element_walk.h"
@@ -30,8 +31,8 @@ void visit_index(ConstTensorView indices, F&& f) {
 }
 
 template <class I, class Word>
-__global__ void __launch_bounds__(kBlock)
-    gather_rows(const Word* x, const I* indices, Word* y, int64_t n, Divisor inner, Divisor count, int64_t width, int64_t length) {
+__global__ void __launch_bounds__(kBlock) gather_rows(const Word* x, const I* indices, Word* y, int64_t n, Divisor inner,
+                                                      Divisor count, int64_t width, int64_t length) {
   for (int64_t i = first_index(); i < n; i += index_stride()) {
     int64_t outer = i;
     const int64_t column = inner.divide(outer), at = position(indices[count.divide(outer)], length);
@@ -40,7 +41,8 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 template <class I, class T>
-__global__ void __launch_bounds__(kBlock) gather_each(ElementWalk walk, const T* x, const I* indices, T* y, int64_t n, int64_t length) {
+__global__ void __launch_bounds__(kBlock)
+    gather_each(ElementWalk walk, const T* x, const I* indices, T* y, int64_t n, int64_t length) {
   for (int64_t i = first_index(); i < n; i += index_stride()) {
     const int64_t at = position(indices[i], length);
     y[i] = at < 0 ? T{} : x[walk.offset(i) + at * walk.axis_stride()];
@@ -96,12 +98,13 @@ __global__ void __launch_bounds__(kBlock) add_rows(const T* dy, const I* indices
 // The lines of dx along the axis; those of the indices are no longer, and may be fewer.
 struct LineLayout {
   int rank, axis;
-  Divisor sizes[Shape::kMaxRank];                                   // of dx
-  int64_t extents[Shape::kMaxRank], strides[Shape::kMaxRank];       // of the indices
+  Divisor sizes[Shape::kMaxRank];                              // of dx
+  int64_t extents[Shape::kMaxRank], strides[Shape::kMaxRank];  // of the indices
 };
 
 template <class I, class T>
-__global__ void __launch_bounds__(kBlock) add_elements(LineLayout layout, const T* dy, const I* indices, T* dx, int64_t n, int64_t length) {
+__global__ void __launch_bounds__(kBlock)
+    add_elements(LineLayout layout, const T* dy, const I* indices, T* dx, int64_t n, int64_t length) {
   for (int64_t i = first_index(); i < n; i += index_stride()) {
     int64_t rest = i, first = 0, here = 0;
     bool inside = true;
@@ -149,7 +152,8 @@ void gather(const KernelContext& context, ConstTensorView x, ConstTensorView ind
     visit_word(word_size(row_bytes, x.data, y.data), [&]<class Word>() {
       const int64_t width = row_bytes / static_cast<int64_t>(sizeof(Word)), n = y.elements() / view.inner * width;
       launch<gather_rows<I, Word>>(context, grid_for(n), reinterpret_cast<const Word*>(x.data), indices.as<I>().data(),
-                                   reinterpret_cast<Word*>(y.data), n, Divisor(width), Divisor(indices.elements()), width, view.length);
+                                   reinterpret_cast<Word*>(y.data), n, Divisor(width), Divisor(indices.elements()), width,
+                                   view.length);
     });
   });
 }
@@ -163,8 +167,8 @@ void gather_backward(const KernelContext& context, ConstTensorView dy, ConstTens
     visit_index(indices, [&]<class I>() {
       T* out = dx.as<T>().data();
       if (!layout.by_row) launch<set_to_zero<T>>(context, grid_for(dx.elements()), out, dx.elements());
-      launch<add_rows<I, T>>(context, {.blocks = std::min(view.length, count) * layout.chunks, .threads = kBlock}, dy.as<T>().data(),
-                             indices.as<I>().data(), out, layout);
+      launch<add_rows<I, T>>(context, {.blocks = std::min(view.length, count) * layout.chunks, .threads = kBlock},
+                             dy.as<T>().data(), indices.as<I>().data(), out, layout);
     });
   });
 }
@@ -173,13 +177,14 @@ void gather_elements(const KernelContext& context, ConstTensorView x, ConstTenso
   const ElementWalk walk(x.shape, indices.shape, axis);
   visit_index(indices, [&]<class I>() {
     cuda::visit_size(x.dtype, [&]<class T>() {
-      launch<gather_each<I, T>>(context, grid_for(y.elements()), walk, x.raw<T>().data(), indices.as<I>().data(), y.raw<T>().data(),
-                                y.elements(), x.shape[axis]);
+      launch<gather_each<I, T>>(context, grid_for(y.elements()), walk, x.raw<T>().data(), indices.as<I>().data(),
+                                y.raw<T>().data(), y.elements(), x.shape[axis]);
     });
   });
 }
 
-void gather_elements_backward(const KernelContext& context, ConstTensorView dy, ConstTensorView indices, int axis, TensorView dx) {
+void gather_elements_backward(const KernelContext& context, ConstTensorView dy, ConstTensorView indices, int axis,
+                              TensorView dx) {
   if (dx.elements() == 0) return;
   LineLayout layout = {.rank = dx.shape.rank(), .axis = axis, .sizes = {}, .extents = {}, .strides = {}};
   const auto strides = dense_strides(indices.shape);
@@ -190,8 +195,8 @@ void gather_elements_backward(const KernelContext& context, ConstTensorView dy, 
   }
   cuda::visit_float(dx.dtype, [&]<class T>() {
     visit_index(indices, [&]<class I>() {
-      launch<add_elements<I, T>>(context, grid_for(dx.elements()), layout, dy.as<T>().data(), indices.as<I>().data(), dx.as<T>().data(),
-                                 dx.elements(), dx.shape[axis]);
+      launch<add_elements<I, T>>(context, grid_for(dx.elements()), layout, dy.as<T>().data(), indices.as<I>().data(),
+                                 dx.as<T>().data(), dx.elements(), dx.shape[axis]);
     });
   });
 }

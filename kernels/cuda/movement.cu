@@ -1,4 +1,5 @@
-// Moves that strided copies do not cover, each in one launch: what is read is read once, what is written is written once and in order.
+// Moves that strided copies do not cover, each in one launch: what is read is read once, what is written is written once and in
+// order.
 #include "kernels/api/movement.h"
 
 #include "kernels/cuda/device/divide.cuh"
@@ -146,13 +147,14 @@ void trilu(const KernelContext& context, ConstTensorView x, int64_t k, bool uppe
   const int rank = x.shape.rank();
   const Divisor columns(x.shape[rank - 1]), height(x.shape[rank - 2]);
   cuda::visit_size(x.dtype, [&]<class T>() {
-    launch<keep_triangle<T>>(context, grid_for(x.elements()), x.raw<T>().data(), y.raw<T>().data(), x.elements(), columns, height, k,
-                             upper);
+    launch<keep_triangle<T>>(context, grid_for(x.elements()), x.raw<T>().data(), y.raw<T>().data(), x.elements(), columns, height,
+                             k, upper);
   });
 }
 
 void fill_with(const KernelContext& context, ConstTensorView value, TensorView y) {
-  ensure(value.elements() == 1 && value.dtype == y.dtype, "fill value is not one element of the output's type", name(value.dtype));
+  ensure(value.elements() == 1 && value.dtype == y.dtype, "fill value is not one element of the output's type",
+         name(value.dtype));
   cuda::visit_size(y.dtype, [&]<class T>() {
     launch<fill_elements<T>>(context, grid_for(y.elements()), y.raw<T>().data(), y.elements(), value.raw<T>()[0]);
   });
@@ -160,7 +162,8 @@ void fill_with(const KernelContext& context, ConstTensorView value, TensorView y
 
 void range(const KernelContext& context, ConstTensorView start, ConstTensorView delta, TensorView y) {
   cuda::visit_number(y.dtype, [&]<class T>() {
-    launch<count_up<T>>(context, grid_for(y.elements()), y.as<T>().data(), y.elements(), start.as<T>().data(), delta.as<T>().data());
+    launch<count_up<T>>(context, grid_for(y.elements()), y.as<T>().data(), y.elements(), start.as<T>().data(),
+                        delta.as<T>().data());
   });
 }
 

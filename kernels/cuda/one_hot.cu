@@ -30,12 +30,13 @@ __global__ void __launch_bounds__(kBlock)
 
 void one_hot(const KernelContext& context, ConstTensorView indices, ConstTensorView values, int axis, TensorView y) {
   const AxisView view(y.shape, axis);
-  ensure(values.elements() == 2 && values.dtype == y.dtype, "[OneHot] values must be [off, on] of the output's type", name(values.dtype));
+  ensure(values.elements() == 2 && values.dtype == y.dtype, "[OneHot] values must be [off, on] of the output's type",
+         name(values.dtype));
   if (y.elements() == 0) return;
   const auto run = [&]<class I>() {
     cuda::visit_size(y.dtype, [&]<class T>() {
-      launch<set_hot<I, T>>(context, grid_for(y.elements()), indices.as<I>().data(), values.raw<T>().data(), y.raw<T>().data(), y.elements(),
-                            Divisor(view.inner), Divisor(view.length), view.inner, view.length);
+      launch<set_hot<I, T>>(context, grid_for(y.elements()), indices.as<I>().data(), values.raw<T>().data(), y.raw<T>().data(),
+                            y.elements(), Divisor(view.inner), Divisor(view.length), view.inner, view.length);
     });
   };
   switch (indices.dtype) {

@@ -1,6 +1,6 @@
-// One pass over memory, 16 bytes an access where the ranges are aligned: every range is read once and every output written once (28 bytes
-// an element for Adam in f32, 12 or 20 for SGD). Rate, scale and step are read on the device; the factors that follow from them are
-// computed once a block, in f64, as on the CPU. A skipped step writes back what it read.
+// One pass over memory, 16 bytes an access where the ranges are aligned: every range is read once and every output written once
+// (28 bytes an element for Adam in f32, 12 or 20 for SGD). Rate, scale and step are read on the device; the factors that follow
+// from them are computed once a block, in f64, as on the CPU. A skipped step writes back what it read.
 //
 // sum_of_squares reads every input once: a partial sum for each 16 Ki elements, then one block adds those in a fixed tree.
 #include "kernels/api/optimizer.h"
@@ -36,7 +36,8 @@ StepScalars scalars_of(const Views& views) {
 template <class T>
 inline constexpr int kWidth = 16 / static_cast<int>(sizeof(T));
 
-// Calls body.operator()<width>(i) for the elements i, i + 1, ... of [0, n): first `vectors` of the widest, then the rest one by one.
+// Calls body.operator()<width>(i) for the elements i, i + 1, ... of [0, n): first `vectors` of the widest, then the rest one by
+// one.
 template <class T, class Body>
 __device__ void for_each_vector(int64_t n, int64_t vectors, Body body) {
   for (int64_t i = first_index(); i < vectors; i += index_stride()) body.template operator()<kWidth<T>>(i * kWidth<T>);
@@ -56,7 +57,8 @@ struct SgdRanges {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) sgd_step(SgdRanges<T> ranges, StepScalars scalars, SgdOptions options, int64_t n, int64_t vectors) {
+__global__ void __launch_bounds__(kBlock)
+    sgd_step(SgdRanges<T> ranges, StepScalars scalars, SgdOptions options, int64_t n, int64_t vectors) {
   using C = Compute<T>;
   const C rate = static_cast<C>(scalars.rate()), factor = static_cast<C>(scalars.factor());
   const C decay = static_cast<C>(options.weight_decay), momentum = static_cast<C>(options.momentum);
@@ -113,7 +115,8 @@ __global__ void __launch_bounds__(kBlock)
   const C beta2 = static_cast<C>(options.beta2), rest2 = static_cast<C>(1 - options.beta2);
   const bool applies = scalars.applies();
   for_each_vector<T>(n, vectors, [&]<int width>(int64_t i) {
-    Vector<T, width> p = load_vector<width>(ranges.p + i), m = load_vector<width>(ranges.m + i), v = load_vector<width>(ranges.v + i);
+    Vector<T, width> p = load_vector<width>(ranges.p + i), m = load_vector<width>(ranges.m + i),
+                     v = load_vector<width>(ranges.v + i);
     const Vector<T, width> g = load_vector<width>(ranges.g + i);
 #pragma unroll
     for (int j = 0; j < width; ++j) {
@@ -187,7 +190,8 @@ __global__ void __launch_bounds__(kBlock) add_partial_sums(const double* partial
 }
 
 // The partial sums of the inputs from `first` on that have its type and fit a table; returns the input after them.
-size_t launch_squares(const KernelContext& context, std::span<const ConstTensorView> inputs, size_t first, double* partial, int64_t& chunks) {
+size_t launch_squares(const KernelContext& context, std::span<const ConstTensorView> inputs, size_t first, double* partial,
+                      int64_t& chunks) {
   return cuda::visit_float(inputs[first].dtype, [&]<class T>() {
     SquaresTable<T> table = {};
     size_t next = first;
@@ -208,8 +212,10 @@ void sgd(const KernelContext& context, const SgdViews& views, const SgdOptions& 
                                  .g = views.gradient.as<T>().data(),
                                  .new_p = views.new_parameter.as<T>().data(),
                                  .new_m = views.new_momentum ? views.new_momentum.as<T>().data() : nullptr};
-    const int64_t n = views.parameter.elements(), vectors = vectors_of<T>(n, ranges.p, ranges.m, ranges.g, ranges.new_p, ranges.new_m);
-    launch<sgd_step<T>>(context, grid_for(std::max(vectors, n - vectors * kWidth<T>)), ranges, scalars_of(views), options, n, vectors);
+    const int64_t n = views.parameter.elements(),
+                  vectors = vectors_of<T>(n, ranges.p, ranges.m, ranges.g, ranges.new_p, ranges.new_m);
+    launch<sgd_step<T>>(context, grid_for(std::max(vectors, n - vectors * kWidth<T>)), ranges, scalars_of(views), options, n,
+                        vectors);
   });
 }
 
@@ -223,10 +229,9 @@ void adam(const KernelContext& context, const AdamViews& views, const AdamOption
                                   .new_m = views.new_m.as<T>().data(),
                                   .new_v = views.new_v.as<T>().data()};
     const int64_t n = views.parameter.elements();
-    const int64_t vectors =
-        vectors_of<T>(n, ranges.p, ranges.m, ranges.v, ranges.g, ranges.new_p, ranges.new_m, ranges.new_v);
-    launch<adam_step<T>>(context, grid_for(std::max(vectors, n - vectors * kWidth<T>)), ranges, scalars_of(views), one<int64_t>(views.step),
-                         options, n, vectors);
+    const int64_t vectors = vectors_of<T>(n, ranges.p, ranges.m, ranges.v, ranges.g, ranges.new_p, ranges.new_m, ranges.new_v);
+    launch<adam_step<T>>(context, grid_for(std::max(vectors, n - vectors * kWidth<T>)), ranges, scalars_of(views),
+                         one<int64_t>(views.step), options, n, vectors);
   });
 }
 

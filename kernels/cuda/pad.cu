@@ -1,9 +1,9 @@
-// Padding, and its and its relatives' gradients. The output is written once, in order; what is read is read once, but for elements that a
-// mode repeats.
+// Padding, and its and its relatives' gradients. The output is written once, in order; what is read is read once, but for
+// elements that a mode repeats.
 //
-// A constant pad, its gradient and the gradient of slice are one kernel: a box inside the output gets what is read, the rest a constant.
-// The sums of the other modes and of tile take one thread an element, which goes through its terms in row-major order; where there are many
-// terms to an element, one block, with a fixed tree.
+// A constant pad, its gradient and the gradient of slice are one kernel: a box inside the output gets what is read, the rest a
+// constant. The sums of the other modes and of tile take one thread an element, which goes through its terms in row-major order;
+// where there are many terms to an element, one block, with a fixed tree.
 #include "kernels/api/pad_source.h"
 
 #include <cstring>
@@ -88,7 +88,8 @@ __global__ void __launch_bounds__(kBlock) place_inlay(DeviceInlay inlay, const W
 }
 
 template <class Word>
-void place_words(const KernelContext& context, const Inlay& inlay, const std::byte* part, std::byte* whole, const std::byte* outside) {
+void place_words(const KernelContext& context, const Inlay& inlay, const std::byte* part, std::byte* whole,
+                 const std::byte* outside) {
   Word value;
   std::memcpy(&value, outside, sizeof value);
   launch<place_inlay<Word>>(context, grid_for(inlay.elements), DeviceInlay(inlay), reinterpret_cast<const Word*>(part),
@@ -113,8 +114,8 @@ void place(const KernelContext& context, Inlay inlay, ConstTensorView part, Tens
 }
 
 Inlay inlay_of(const Shape& whole, std::span<const int64_t> starts, std::span<const int64_t> steps, const Shape& part) {
-  ensure(static_cast<int>(starts.size()) == whole.rank() && part.rank() == whole.rank(), "one value an axis is needed; values, shape",
-         starts.size(), to_string(whole));
+  ensure(static_cast<int>(starts.size()) == whole.rank() && part.rank() == whole.rank(),
+         "one value an axis is needed; values, shape", starts.size(), to_string(whole));
   Inlay inlay;
   for (int a = 0; a < whole.rank(); ++a) {
     const size_t i = static_cast<size_t>(a);
@@ -130,7 +131,8 @@ struct PadAxes {
   Divisor sizes[kMaxRank];  // of the axes that the kernel walks
   int64_t source[kMaxRank], padded[kMaxRank], before[kMaxRank];
 
-  PadAxes(const Shape& walked, const Shape& x, const Shape& y, std::span<const int64_t> pads, PadMode m) : rank(x.rank()), mode(m) {
+  PadAxes(const Shape& walked, const Shape& x, const Shape& y, std::span<const int64_t> pads, PadMode m)
+      : rank(x.rank()), mode(m) {
     for (int a = 0; a < rank; ++a) {
       sizes[a] = Divisor(walked[a]);
       source[a] = x[a];
@@ -232,7 +234,8 @@ __global__ void __launch_bounds__(kBlock) sum_many_copies(PadAxes axes, const T*
 
 constexpr int64_t kManyCopies = 64;  // from here on a block has something to do
 
-void sum_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> before, PadMode mode, TensorView dx) {
+void sum_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> before, PadMode mode,
+                  TensorView dx) {
   const int64_t n = dx.elements();
   if (n == 0) return;
   const PadAxes axes(dx.shape, dx.shape, dy.shape, before, mode);
@@ -247,9 +250,11 @@ void sum_backward(const KernelContext& context, ConstTensorView dy, std::span<co
 }
 
 void check_source(const Shape& source, const Shape& padded, std::span<const int64_t> before, PadMode mode) {
-  ensure(static_cast<int>(before.size()) == source.rank() && padded.rank() == source.rank(), "pads do not fit the rank", before.size());
+  ensure(static_cast<int>(before.size()) == source.rank() && padded.rank() == source.rank(), "pads do not fit the rank",
+         before.size());
   for (int a = 0; a < source.rank(); ++a)
-    require(mode == PadMode::kConstant || source[a] > 0 || padded[a] == 0, "[Pad] this mode needs a source; shape", to_string(source));
+    require(mode == PadMode::kConstant || source[a] > 0 || padded[a] == 0, "[Pad] this mode needs a source; shape",
+            to_string(source));
 }
 
 }  // namespace
@@ -264,11 +269,13 @@ void pad(const KernelContext& context, ConstTensorView x, std::span<const int64_
   const int64_t n = y.elements();
   if (n == 0) return;
   cuda::visit_size(x.dtype, [&]<class T>() {
-    launch<pad_copies<T>>(context, grid_for(n), PadAxes(y.shape, x.shape, y.shape, before, mode), x.raw<T>().data(), y.raw<T>().data(), n);
+    launch<pad_copies<T>>(context, grid_for(n), PadAxes(y.shape, x.shape, y.shape, before, mode), x.raw<T>().data(),
+                          y.raw<T>().data(), n);
   });
 }
 
-void pad_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> before, PadMode mode, TensorView dx) {
+void pad_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> before, PadMode mode,
+                  TensorView dx) {
   check_source(dx.shape, dy.shape, before, mode);
   if (mode != PadMode::kConstant) return sum_backward(context, dy, before, mode, dx);
   int64_t back[kMaxRank] = {};
@@ -280,8 +287,8 @@ void tile_backward(const KernelContext& context, ConstTensorView dy, TensorView 
   sum_backward(context, dy, {}, PadMode::kWrap, dx);
 }
 
-void slice_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> starts, std::span<const int64_t> steps,
-                    TensorView dx) {
+void slice_backward(const KernelContext& context, ConstTensorView dy, std::span<const int64_t> starts,
+                    std::span<const int64_t> steps, TensorView dx) {
   place(context, inlay_of(dx.shape, starts, steps, dy.shape), dy, dx, nullptr);
 }
 

@@ -1,6 +1,6 @@
-// Every element is read once and written once. Where both sides are dense along the innermost axis, elements are moved as words of up to
-// 16 bytes; where the source is dense along another axis, a transpose, 32 x 32 tiles go through shared memory, so that both sides are
-// touched in rows. Otherwise the target is written in order and the source is read as it lies.
+// Every element is read once and written once. Where both sides are dense along the innermost axis, elements are moved as words
+// of up to 16 bytes; where the source is dense along another axis, a transpose, 32 x 32 tiles go through shared memory, so that
+// both sides are touched in rows. Otherwise the target is written in order and the source is read as it lies.
 #include "kernels/cuda/strided_copy.h"
 
 #include "kernels/base/dtype.h"
@@ -94,7 +94,8 @@ bool widen(StridedBox& box, const std::byte* source, const std::byte* target, si
   const auto is_odd = [](int64_t n) { return n % 2 != 0; };
   if (size == 16 || box.rank == 0 || box.inner().source != 1 || box.inner().target != 1 || is_odd(box.inner().size)) return false;
   if (is_odd(box.source_offset) || is_odd(box.target_offset)) return false;
-  if (reinterpret_cast<uintptr_t>(source) % (2 * size) != 0 || reinterpret_cast<uintptr_t>(target) % (2 * size) != 0) return false;
+  if (reinterpret_cast<uintptr_t>(source) % (2 * size) != 0 || reinterpret_cast<uintptr_t>(target) % (2 * size) != 0)
+    return false;
   for (int a = 0; a < box.rank - 1; ++a)
     if (is_odd(box.axis(a).source) || is_odd(box.axis(a).target)) return false;
   for (int a = 0; a < box.rank - 1; ++a) {
@@ -116,7 +117,8 @@ void copy_box(const KernelContext& context, StridedBox box, const std::byte* sou
   while (widen(box, source, target, element_size)) {
   }
   const auto as = [&]<class Word>() {
-    copy_words(context, box, reinterpret_cast<const Word*>(source) + box.source_offset, reinterpret_cast<Word*>(target) + box.target_offset);
+    copy_words(context, box, reinterpret_cast<const Word*>(source) + box.source_offset,
+               reinterpret_cast<Word*>(target) + box.target_offset);
   };
   switch (element_size) {
     case 1: return as.operator()<uint8_t>();

@@ -8,7 +8,8 @@
 
 namespace tandem::cuda {
 
-// Copies the elements of a box between two tensors in device memory that start at `source` and `target`; `element_size` is 1, 2, 4 or 8.
+// Copies the elements of a box between two tensors in device memory that start at `source` and `target`; `element_size` is 1, 2,
+// 4 or 8.
 void copy_box(const KernelContext& context, StridedBox box, const std::byte* source, std::byte* target, size_t element_size);
 
 }  // namespace tandem::cuda

@@ -1,5 +1,5 @@
-// Values out of nothing: Constant, ConstantOfShape (ONNX 9) and Range (11). Constant has no CUDA twin: it is folded into the graph's constants
-// before a plan is made.
+// Values out of nothing: Constant, ConstantOfShape (ONNX 9) and Range (11). Constant has no CUDA twin: it is folded into the
+// graph's constants before a plan is made.
 #include <cmath>
 
 #include "kernels/api/movement.h"

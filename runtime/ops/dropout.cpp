@@ -39,7 +39,8 @@ BoundKernel bind(const BindContext& node) {
   const Tensor* training = node.constant(2);
   node.require(training == nullptr || !training->as<bool>()[0],
                "training_mode is true: a graph runs for inference; export it with training_mode false");
-  return {.run = [one = node.has_output(1) ? one_of(node.output_dtype(1)) : Tensor()](const KernelContext& context, Inputs in, Outputs out) {
+  return {.run = [one = node.has_output(1) ? one_of(node.output_dtype(1)) : Tensor()](const KernelContext& context, Inputs in,
+                                                                                      Outputs out) {
     copy(context, in[0], out[0]);  // only when folded: in a plan it is the same memory
     if (out.size() > 1 && out[1]) fill(context, one.view(), out[1]);
   }};

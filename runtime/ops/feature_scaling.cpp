@@ -64,10 +64,8 @@ void infer_binarizer(InferenceContext& node) {
 
 template <auto kernel>
 BoundKernel bind_scaler(const BindContext& node) {
-  return {.run = [offset = factors(node, "offset", 0), scale = factors(node, "scale", 1)](const KernelContext& context, Inputs in,
-                                                                                          Outputs out) {
-    kernel(context, in[0], out[0], offset, scale);
-  }};
+  return {.run = [offset = factors(node, "offset", 0), scale = factors(node, "scale", 1)](
+                     const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0], offset, scale); }};
 }
 template <auto kernel>
 BoundKernel bind_normalizer(const BindContext& node) {

@@ -48,9 +48,7 @@ BoundKernel bind_vectorizer(const BindContext& node) {
     const Shape& x = node.shape(i);
     widths.push_back(x.rank() == 1 ? x[0] : x.product(1, x.rank()));
   }
-  return {.run = [widths](const KernelContext& context, Inputs in, Outputs out) {
-    kernel(context, in, out[0], widths);
-  }};
+  return {.run = [widths](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in, out[0], widths); }};
 }
 
 void infer_extractor(InferenceContext& node) {
@@ -67,8 +65,7 @@ void infer_extractor(InferenceContext& node) {
 
 template <auto kernel>
 BoundKernel bind_extractor(const BindContext&) {
-  return {
-      .run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[1], out[0]); }};
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[1], out[0]); }};
 }
 
 }  // namespace

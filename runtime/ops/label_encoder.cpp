@@ -102,11 +102,10 @@ template <MakeTable make, auto kernel>
 BoundKernel bind(const BindContext& node) {
   const Table table = make(node, node.dtype(0));
   const auto keys = std::make_shared<const KeyIndex>(table.keys.view());
-  return {.run =
-              [keys, table](const KernelContext& context, Inputs in, Outputs out) {
-                kernel(context, in[0], out[0], *keys, table.values.view(), table.fallback.view());
-              },
-          .constant_bytes = table.keys.bytes() + table.values.bytes()};
+  return {
+      .run = [keys, table](const KernelContext& context, Inputs in,
+                           Outputs out) { kernel(context, in[0], out[0], *keys, table.values.view(), table.fallback.view()); },
+      .constant_bytes = table.keys.bytes() + table.values.bytes()};
 }
 
 }  // namespace

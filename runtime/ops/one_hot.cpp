@@ -38,8 +38,7 @@ void infer(InferenceContext& node) {
 template <auto kernel>
 BoundKernel bind(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", -1), node.rank(0) + 1);
-  return {
-      .run = [axis](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[2], axis, out[0]); }};
+  return {.run = [axis](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[2], axis, out[0]); }};
 }
 
 }  // namespace

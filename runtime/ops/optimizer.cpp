@@ -6,7 +6,8 @@
 //   tandem.SumOfSquares(x...) -> f32 scalar
 //
 // lr and scale are f32 scalars, step an i64 scalar that counts from 1; the gradient is first multiplied by scale (1 if absent:
-// what averages and clips). apply is a bool scalar: false leaves everything as it is. Semantics: torch.optim.SGD, Adam and AdamW (decoupled = 1).
+// what averages and clips). apply is a bool scalar: false leaves everything as it is. Semantics: torch.optim.SGD, Adam and AdamW
+// (decoupled = 1).
 #include "kernels/api/optimizer.h"
 
 #include <charconv>

@@ -64,7 +64,8 @@ void expect_scaled() {
   for (const Shape& shape : kShapes)
     for (unsigned seed : kSeeds) {
       const int64_t features = feature_view(shape).length;
-      for (const auto& [offsets, scales] : {std::pair(features, features), std::pair(int64_t{1}, features), std::pair(int64_t{1}, int64_t{1})}) {
+      for (const auto& [offsets, scales] :
+           {std::pair(features, features), std::pair(int64_t{1}, features), std::pair(int64_t{1}, int64_t{1})}) {
         const auto offset = Values<float>::random({offsets}, seed + 1), scale = Values<float>::random({scales}, seed + 2);
         expect_equal<float>(
             Values<T>::random(shape, seed, 9), shape,
@@ -103,7 +104,8 @@ TEST(CudaNormalizeFeatures, EqualsItsTwin) {
 }
 TEST(CudaNormalizeFeatures, ANormOfZeroDividesNothing) {
   expect_equal<float>(
-      Values<float>(Shape{3, 4}), {3, 4}, [](ConstTensorView x, TensorView y) { cpu::normalize_features(Context(0), x, y, FeatureNorm::kL2); },
+      Values<float>(Shape{3, 4}), {3, 4},
+      [](ConstTensorView x, TensorView y) { cpu::normalize_features(Context(0), x, y, FeatureNorm::kL2); },
       [](ConstTensorView x, TensorView y) { cuda::normalize_features({}, x, y, FeatureNorm::kL2); });
 }
 
@@ -160,7 +162,8 @@ void expect_categories(int64_t categories) {
       x[2] = T(1.75);
     }
     expect_equal<float>(
-        x, {13, 2, categories}, [&](ConstTensorView in, TensorView out) { cpu::one_hot_encode(Context(0), in, out, index, false); },
+        x, {13, 2, categories},
+        [&](ConstTensorView in, TensorView out) { cpu::one_hot_encode(Context(0), in, out, index, false); },
         [&](ConstTensorView in, TensorView out) { cuda::one_hot_encode({}, in, out, index, false); });
   }
 }
@@ -218,8 +221,8 @@ TEST(CudaVectorizeFeatures, EqualsItsTwin) {
   std::vector<ConstTensorView> inputs;
   std::vector<int64_t> widths;
   for (int i = 0; i < 20; ++i)  // 120 columns: two launches
-    for (const auto& [view, width] : {std::pair(a.view(), 3), std::pair(b.view(), 1), std::pair(c.view(), 2), std::pair(d.view(), 4),
-                                      std::pair(e.view(), 0), std::pair(f.view(), 1)}) {
+    for (const auto& [view, width] : {std::pair(a.view(), 3), std::pair(b.view(), 1), std::pair(c.view(), 2),
+                                      std::pair(d.view(), 4), std::pair(e.view(), 0), std::pair(f.view(), 1)}) {
       inputs.push_back(view);
       widths.push_back(width);
     }

@@ -33,7 +33,8 @@ void expect_equal(Gather gpu, Gather cpu, const Values<T>& x, const Values<I>& i
   cpu({}, x.view(), indices.view(), axis, expected.view());
   DeviceTensor dx(x), device_indices(indices), dy(Values<T>::random(y, 99));
   gpu({}, dx.view(), device_indices.view(), axis, dy.view());
-  ASSERT_EQ(dy.template values<T>().data, expected.data) << to_string(x.shape) << " by " << to_string(indices.shape) << " along " << axis;
+  ASSERT_EQ(dy.template values<T>().data, expected.data)
+      << to_string(x.shape) << " by " << to_string(indices.shape) << " along " << axis;
 }
 
 template <class T, class I>
@@ -48,11 +49,11 @@ void expect_gather(const Shape& x, const Shape& indices, int axis) {
 }
 
 TEST(CudaGather, AndItsGradientEqualTheirTwins) {
-  expect_gather<float, int64_t>({10, 16}, {7}, 0);        // fewer indices than rows
-  expect_gather<float, int32_t>({5, 16}, {300}, 0);       // more
-  expect_gather<float, int64_t>({300, 2}, {310}, 0);      // rows and indices beyond one tile
-  expect_gather<double, int64_t>({5, 300}, {2, 3}, 0);    // several blocks a row
-  expect_gather<float, int64_t>({4, 600, 3}, {520}, 1);   // several tiles of indices, of which few are the first
+  expect_gather<float, int64_t>({10, 16}, {7}, 0);       // fewer indices than rows
+  expect_gather<float, int32_t>({5, 16}, {300}, 0);      // more
+  expect_gather<float, int64_t>({300, 2}, {310}, 0);     // rows and indices beyond one tile
+  expect_gather<double, int64_t>({5, 300}, {2, 3}, 0);   // several blocks a row
+  expect_gather<float, int64_t>({4, 600, 3}, {520}, 1);  // several tiles of indices, of which few are the first
   expect_gather<float, int32_t>({40, 9}, {9}, 1);
   expect_gather<float, int64_t>({3, 4, 5}, {}, 1);
   expect_gather<float, int64_t>({3, 4}, {0}, 0);
@@ -67,7 +68,8 @@ void expect_elements(const Shape& x, const Shape& indices, int axis) {
     const auto index = random_indices<I>(indices, x[axis], seed);
     expect_equal(cuda::gather_elements, cpu::gather_elements, Values<T>::random(x, seed, 40), index, axis, indices);
     if constexpr (std::is_floating_point_v<T>)
-      expect_equal(cuda::gather_elements_backward, cpu::gather_elements_backward, Values<T>::random(indices, seed), index, axis, x);
+      expect_equal(cuda::gather_elements_backward, cpu::gather_elements_backward, Values<T>::random(indices, seed), index, axis,
+                   x);
   }
 }
 

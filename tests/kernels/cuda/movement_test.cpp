@@ -1,5 +1,5 @@
-// The CUDA twins of the kernels that move elements against the CPU's: the same bits, on shapes that fill words and tiles and on ones that do
-// not.
+// The CUDA twins of the kernels that move elements against the CPU's: the same bits, on shapes that fill words and tiles and on
+// ones that do not.
 #include "kernels/api/movement.h"
 
 #include "tests/kernels/cuda/twins.h"
@@ -53,7 +53,8 @@ TEST(CudaTranspose, EqualsItsTwin) {
 
 TEST(CudaExpand, EqualsItsTwin) {
   const auto expect = [](const Shape& x, const Shape& y) {
-    expect_same_of_all<cpu::expand, cuda::expand>(x, y, [](auto kernel, ConstTensorView in, TensorView out) { kernel({}, in, out); });
+    expect_same_of_all<cpu::expand, cuda::expand>(x, y,
+                                                  [](auto kernel, ConstTensorView in, TensorView out) { kernel({}, in, out); });
   };
   expect({}, {5, 7});
   expect({1, 16}, {9, 16});
@@ -236,7 +237,8 @@ TEST(CudaTrilu, EqualsItsTwin) {
 
 template <class T>
 void expect_copied(const Shape& shape) {
-  expect_same<T, cpu::copy, cuda::copy>(shape, shape, 1, [](auto kernel, ConstTensorView in, TensorView out) { kernel({}, in, out); });
+  expect_same<T, cpu::copy, cuda::copy>(shape, shape, 1,
+                                        [](auto kernel, ConstTensorView in, TensorView out) { kernel({}, in, out); });
   const Values<T> value(Shape{}, std::vector<T>{T(5)});
   const DeviceTensor on_device(value);
   DeviceTensor y(Values<T>{shape}), z(Values<T>{shape});

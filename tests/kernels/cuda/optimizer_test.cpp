@@ -77,14 +77,17 @@ template <class T>
 void expect_adam(int64_t n, unsigned seed, const AdamOptions& options, Skip skip, bool scaled, bool misaligned) {
   const Shape shape{n};
   const auto g = Values<T>::random(shape, seed);
-  Values<T> p = Values<T>::random(shape, seed + 10), m = Values<T>::random(shape, seed + 20), v = random_moments<T>(shape, seed + 30);
+  Values<T> p = Values<T>::random(shape, seed + 10), m = Values<T>::random(shape, seed + 20),
+            v = random_moments<T>(shape, seed + 30);
   const Values<float> rate = scalar(0.05f), scale = scalar(0.25f);
   const Values<int64_t> step = scalar(int64_t{seed == 1 ? 1 : 100});
   const OneByte apply = {std::byte{skip != Skip::kYes}};
   DeviceTensor dp(p), dm(m), dv(v), dg(g), drate(rate), dscale(scale), dstep(step), dapply(apply.view());
   const auto run = [&](auto kernel, TensorView parameter, TensorView first, TensorView second, ConstTensorView gradient,
-                       ConstTensorView lr_view, ConstTensorView scale_view, ConstTensorView step_view, ConstTensorView apply_view) {
-    if (misaligned) parameter = shifted(parameter), first = shifted(first), second = shifted(second), gradient = shifted(gradient);
+                       ConstTensorView lr_view, ConstTensorView scale_view, ConstTensorView step_view,
+                       ConstTensorView apply_view) {
+    if (misaligned)
+      parameter = shifted(parameter), first = shifted(first), second = shifted(second), gradient = shifted(gradient);
     kernel({},
            AdamViews{.parameter = parameter,
                      .m = first,
