@@ -35,6 +35,7 @@ Cases all_cases(bool small) {
   Cases cases;
   add_product_cases(cases, small);
   add_memory_cases(cases, small);
+  add_layer_cases(cases, small);
   return cases;
 }
 

@@ -64,6 +64,10 @@ def peer_of(case):
         return lambda: torch.mm(a, b)
     if what.startswith("conv"):
         return conv_of(what, dtype, sizes)
+    if what == "gather":
+        table, width, picks = sizes
+        weight, indices = normal(table, width, dtype=dtype), torch.randint(table, (picks,), device="cuda")
+        return lambda: weight[indices]
     x = normal(*sizes, dtype=dtype)
     unary = {"relu": functional.relu, "gelu": functional.gelu, "softmax": lambda v: functional.softmax(v, 1),
              "cast_bf16": lambda v: v.to(torch.bfloat16), "sum_axis0": lambda v: v.sum(0), "sum_axis1": lambda v: v.sum(1),

@@ -45,6 +45,10 @@ struct Case {
 using Cases = std::vector<Case>;
 void add_product_cases(Cases& cases, bool small);  // cuda/products.cpp
 void add_memory_cases(Cases& cases, bool small);   // cuda/memory_bound.cpp
+void add_layer_cases(Cases& cases, bool small);    // cuda/layers.cpp: bound by memory too
+
+constexpr Operand output(Shape shape, DType dtype = DType::kF32) { return {dtype, shape, {}, true}; }
+constexpr Operand input(Shape shape, DType dtype = DType::kF32, Content content = {}) { return {dtype, shape, content}; }
 
 std::string sizes(const Shape& shape);  // "64x1000"
 

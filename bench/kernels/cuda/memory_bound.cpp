@@ -10,9 +10,6 @@
 namespace tandem::bench {
 namespace {
 
-constexpr Operand output(Shape shape, DType dtype = DType::kF32) { return {dtype, shape, {}, true}; }
-constexpr Operand input(Shape shape, DType dtype = DType::kF32, Content content = {}) { return {dtype, shape, content}; }
-
 void add_elementwise(Cases& cases, bool small) {
   const Shape line = {small ? 5003 : 1 << 26}, rows = small ? Shape{37, 65} : Shape{65536, 1024};
   for (const auto& [text, op] : {std::pair{"relu", UnaryOp::kRelu}, {"gelu", UnaryOp::kGelu}})
