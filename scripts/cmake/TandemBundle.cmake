@@ -22,7 +22,7 @@ function(tandem_add_bundle)
   set(files ${programs})
   list(TRANSFORM files REPLACE "(.+)" "$<TARGET_FILE:\\1>")
   add_custom_target(gpu_bundle
-    COMMAND python3 ${PROJECT_SOURCE_DIR}/scripts/gpu_bundle.py --out ${PROJECT_BINARY_DIR}/gpu_bundle --libraries ${CUDAToolkit_LIBRARY_DIR} ${files}
+    COMMAND python3 ${PROJECT_SOURCE_DIR}/scripts/gpu_bundle.py --out ${PROJECT_BINARY_DIR}/gpu_bundle --libraries $<TARGET_FILE_DIR:CUDA::cudart> ${files}
     DEPENDS ${programs}
     VERBATIM USES_TERMINAL)
 endfunction()

@@ -64,10 +64,10 @@ elseif(TANDEM_CUDA_KIND STREQUAL "EMULATED")
 endif()
 
 
-# In a bundle the kernels are one shared library, so that a dozen programs do not carry the device code a dozen times.
-set(TANDEM_CUDA_LIBRARY_KIND STATIC)
+# In a bundle our libraries are shared, so that two dozen programs do not carry the same code two dozen times.
+set(TANDEM_LIBRARY_KIND STATIC)
 set(TANDEM_CUDA_RUNTIME CUDA::cudart_static)
 if(TANDEM_TEST_ON_DEVICE)
-  set(TANDEM_CUDA_LIBRARY_KIND SHARED)
+  set(TANDEM_LIBRARY_KIND SHARED)
   set(TANDEM_CUDA_RUNTIME CUDA::cudart)
 endif()
