@@ -150,6 +150,13 @@ EMULATOR_UNSEEN Fiber& new_fiber(Block& b) {
   return fiber;
 }
 
+// A fiber made by a CUDA thread would come after what that has done, to ThreadSanitizer: there the OS thread makes all of them.
+EMULATOR_UNSEEN void make_fibers(Block& b) {
+  b.idle.clear();
+  while (b.fibers.size() < b.threads) new_fiber(b);
+  for (const auto& fiber : b.fibers) b.idle.push_back(fiber.get());
+}
+
 // Where a thread goes on, or begins.
 EMULATOR_UNSEEN Fiber& fiber_for(Block& b, CudaThread& thread) {
   if (thread.fiber) return *thread.fiber;
@@ -181,7 +188,7 @@ EMULATOR_UNSEEN void end_thread(Block& b, Fiber& self) {
     self.thread = next;
     return;
   }
-  if (!kThreadSanitizer) b.idle.push_back(&self);  // else at the end of the block: a fiber is one thread of it
+  if (!kThreadSanitizer) b.idle.push_back(&self);  // there a fiber is one thread of a block
   Fiber& to = !next ? b.main : next->fiber ? *next->fiber : fiber_for(b, *next);
   switch_to(b, self, to);
 }
@@ -318,14 +325,11 @@ EMULATOR_UNSEEN void run_block(const Kernel& kernel, dim3 index) {
   make_members(b);
   order_threads(b);
   b.main.mark.adopt();
+  if (kThreadSanitizer) make_fibers(b);
   release(&b.start);
   b.cursor = 0;
   switch_to(b, b.main, fiber_for(b, b.members[b.order[0]]));
   acquire(&b.end);
-  if (kThreadSanitizer) {
-    b.idle.clear();
-    for (const auto& fiber : b.fibers) b.idle.push_back(fiber.get());
-  }
 }
 
 void set_schedule_seed(uint64_t seed) { seed_of_schedule() = seed; }

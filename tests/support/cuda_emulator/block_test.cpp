@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
+#include <atomic>
 #include <numeric>
 #include <vector>
 
@@ -63,17 +63,20 @@ TEST_F(EmulatedBlock, BarrierSeparatesWritesFromReads) {
     std::vector<int> out(256);
     rotate(out, true);
     for (unsigned i = 0; i < 256; ++i) EXPECT_EQ(out[i], static_cast<int>((i + 1) % 256 * 3));
+#if !defined(__SANITIZE_THREAD__)  // it would report the race
     std::vector<int> without(256);
     rotate(without, false);
     EXPECT_NE(without, out) << "a missing barrier shows";
+#endif
   }
 }
 
 TEST_F(EmulatedBlock, SeedChangesTheOrderOfThreads) {
   const auto order = [](uint64_t seed) {
     set_schedule_seed(seed);
-    std::vector<unsigned> turns;
-    run(1, 64, [&] { turns.push_back(threadIdx.x); });
+    std::vector<unsigned> turns(64);
+    std::atomic<unsigned> turn = 0;
+    run(1, 64, [&] { turns[turn++] = threadIdx.x; });
     return turns;
   };
   std::vector<unsigned> ascending(64);
