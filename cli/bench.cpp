@@ -24,9 +24,11 @@ namespace {
 
 const Usage kUsageText = {
     "tandem bench roofline --device h200 --dry-run MODEL.onnx|CONFIG.ini|RUN",
-    "Lists every launch of a plan with its bytes, operations and occupancy, beside the best time that a GPU's memory bandwidth and\n"
+    "Lists every launch of a plan with its bytes, operations and occupancy, beside the best time that a GPU's memory bandwidth "
+    "and\n"
     "arithmetic allow: a bad kernel shows before a device does. Nothing is launched and no GPU is needed; times are limits, not\n"
-    "measurements. Marks: 'blocks' fewer blocks than multiprocessors, 'occupancy' below 25%, 'launch' less work than a launch costs (2 us).",
+    "measurements. Marks: 'blocks' fewer blocks than multiprocessors, 'occupancy' below 25%, 'launch' less work than a launch "
+    "costs (2 us).",
     "  tandem bench roofline --device h200 --dry-run runs/adult/model.onnx --batch 256\n"
     "  tandem bench roofline --device h200 --dry-run models/configs/mnist.ini --train    the training step of a config\n"
     "  tandem bench roofline --device l4 --dry-run runs/digits --math fast --json\n",
@@ -110,43 +112,50 @@ Totals total(const std::vector<Row>& rows) {
   return totals;
 }
 
+std::string launch_text(const cuda::LaunchRecord& launch, const LaunchEstimate& estimated, const std::string& time) {
+  const std::string kernel = short_kernel_name(launch.kernel).substr(0, 32);
+  if (estimated.of_library) return fmt::format("{:<32} {:>8} {:>8} {:>9} {:>7} {:>7}", kernel, "-", "-", time, "-", "-");
+  return fmt::format("{:<32} {:>8} {:>8} {:>9} {:>5.0f}%{} {:>7.2f}", kernel, launch.blocks, launch.threads, time,
+                     estimated.occupancy * 100, estimated.assumed ? "?" : " ", estimated.waves);
+}
+
 void print_table(const Plan& plan, const std::vector<Row>& rows, const DeviceSpec& spec) {
-  fmt::print("{:>5}  {:<20} {:>9} {:>9} {:>9} {:>8}  {:<32} {:>8} {:>8} {:>9} {:>6} {:>7}  {}\n", "step", "op", "KB read", "KB writ.", "MFLOP",
-             "FLOP/B", "kernel", "blocks", "threads", "at best", "occup.", "waves", "marks");
+  fmt::print("{:>5}  {:<20} {:>9} {:>9} {:>9} {:>8}  {:<32} {:>8} {:>8} {:>9} {:>6} {:>7}  {}\n", "step", "op", "KB read",
+             "KB writ.", "MFLOP", "FLOP/B", "kernel", "blocks", "threads", "at best", "occup.", "waves", "marks");
   for (const Row& row : rows) {
     const std::string step =
-        fmt::format("{:>5}  {:<20} {:>9.1f} {:>9.1f} {:>9.3f} {:>8.2f}", row.cost.step, row.cost.op, static_cast<double>(row.cost.bytes_read) / 1e3,
-                    static_cast<double>(row.cost.bytes_written) / 1e3, row.cost.flops / 1e6, row.step.intensity);
+        fmt::format("{:>5}  {:<20} {:>9.1f} {:>9.1f} {:>9.3f} {:>8.2f}", row.cost.step, row.cost.op,
+                    static_cast<double>(row.cost.bytes_read) / 1e3, static_cast<double>(row.cost.bytes_written) / 1e3,
+                    row.cost.flops / 1e6, row.step.intensity);
     if (row.launches.empty()) fmt::print("{}  (no launch)\n", step);
     for (size_t i = 0; i < row.launches.size(); ++i) {
-      const cuda::LaunchRecord& launch = row.cost.launches[i];
-      const LaunchEstimate& estimated = row.launches[i];
-      fmt::print("{:<66}  {:<32} {:>8} {:>8} {:>9} {:>5.0f}%{} {:>7.2f}  {}\n", i == 0 ? step : "", launch.kernel.substr(0, 32), launch.blocks,
-                 launch.threads, i == 0 ? fmt::format("{:.2f} us", row.step.seconds * 1e6) : "", estimated.occupancy * 100,
-                 estimated.assumed ? "?" : " ", estimated.waves, fmt::join(marks_of(row.step, estimated), " "));
+      const std::string time = i == 0 ? fmt::format("{:.2f} us", row.step.seconds * 1e6) : "";
+      fmt::print("{:<66}  {}  {}\n", i == 0 ? step : "", launch_text(row.cost.launches[i], row.launches[i], time),
+                 fmt::join(marks_of(row.step, row.launches[i]), " "));
     }
   }
   const Totals totals = total(rows);
   const Traffic traffic = traffic_of(plan);
   fmt::print(
-      "\n{} launches of {} steps, {} of them marked; {:.3f} MB moved, {:.3f} GFLOP; at best {:.1f} us on {} ({:.2f} TB/s, {:.1f} TFLOP/s in f32)\n"
+      "\n{} launches of {} steps, {} of them marked; {:.3f} MB moved, {:.3f} GFLOP; at best {:.1f} us on {} ({:.2f} TB/s, {:.1f} "
+      "TFLOP/s in f32)\n"
       "copied in one run: {} bytes to the GPU, {} bytes back; {} steps on the CPU\n",
       totals.launches, rows.size(), totals.marked, totals.bytes / 1e6, totals.flops / 1e9, totals.seconds * 1e6, spec.name,
       spec.bytes_per_second / 1e12, spec.f32 / 1e12, traffic.to_device, traffic.to_host, traffic.host_steps);
   if (totals.assumed > 0)
-    fmt::print("?: no row for the kernel on {} in the table of registers; {} registers and no static shared memory are assumed\n", spec.architecture,
-               kAssumedResources.registers);
+    fmt::print("?: no row for the kernel on {} in the table of registers; {} registers and no static shared memory are assumed\n",
+               spec.architecture, kAssumedResources.registers);
 }
 
 nlohmann::json step_json(const Row& row) {
   nlohmann::json launches = nlohmann::json::array();
   for (size_t i = 0; i < row.launches.size(); ++i) {
     const cuda::LaunchRecord& launch = row.cost.launches[i];
-    launches.push_back({{"kernel", launch.kernel},
+    launches.push_back({{"kernel", short_kernel_name(launch.kernel)},
                         {"blocks", launch.blocks},
                         {"threads", launch.threads},
                         {"shared_bytes", launch.shared},
-                        {"occupancy", row.launches[i].occupancy},
+                        {"occupancy", row.launches[i].of_library ? nlohmann::json() : nlohmann::json(row.launches[i].occupancy)},
                         {"waves", row.launches[i].waves},
                         {"resources_assumed", row.launches[i].assumed},
                         {"marks", marks_of(row.step, row.launches[i])}});
@@ -184,7 +193,8 @@ nlohmann::json json_of(const Plan& plan, const std::vector<Row>& rows, const Dev
 }
 
 void check_arguments(const BenchArguments& arguments) {
-  require(!arguments.words.empty() && arguments.words[0] == "roofline", "the one benchmark is 'roofline'; usage: " + kUsageText.line);
+  require(!arguments.words.empty() && arguments.words[0] == "roofline",
+          "the one benchmark is 'roofline'; usage: " + kUsageText.line);
   require(arguments.words.size() == 2, "give one model, config or run folder; usage: " + kUsageText.line);
   require(arguments.dry_run, "give --dry-run: a roofline is estimated, not measured; scripts/gpu_check measures on a GPU");
   require(arguments.batch >= 0, "--batch takes a whole number above 0", arguments.batch);
@@ -201,18 +211,20 @@ int bench_command(int argc, char** argv) {
       "batch", po::value(&arguments.batch)->default_value(0), "rows; 0: the config's batch size, or 64 for a model")(
       "train", po::bool_switch(&arguments.train), "the training step instead of the inference")(
       "math", po::value(&arguments.math)->default_value("strict"), "strict, or fast: TF32 for f32 products")(
-      "resources", po::value(&arguments.resources), "a table of registers and shared memory; default: the one this program was built with");
+      "resources", po::value(&arguments.resources),
+      "a table of registers and shared memory; default: the one this program was built with");
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "what", values)) return kOk;
   check_arguments(arguments);
   const cuda::Math math = is_fast_math(arguments.math) ? cuda::Math::kFast : cuda::Math::kStrict;
   const DeviceSpec& spec = find_device_spec(arguments.device);
-  const std::string table = arguments.resources.empty() ? std::string(built_in_resources()) : read_file(arguments.resources, Limits{}.text_file_bytes);
+  const std::string table =
+      arguments.resources.empty() ? std::string(built_in_resources()) : read_file(arguments.resources, Limits{}.text_file_bytes);
   const ResourceTable resources(table, spec.architecture);
   Graph graph = graph_of(arguments.words[1], arguments);
-  const auto plan = make_plan(std::move(graph), {.bounds = {},
-                                                 .default_bound = arguments.batch > 0 ? arguments.batch : kDefaultBatch,
-                                                 .target = Space::kDevice});
+  const auto plan =
+      make_plan(std::move(graph),
+                {.bounds = {}, .default_bound = arguments.batch > 0 ? arguments.batch : kDefaultBatch, .target = Space::kDevice});
   const std::vector<Row> rows = estimate_all(*plan, math, resources, spec);
   if (values.contains("json"))
     std::cout << json_line(json_of(*plan, rows, spec)) << "\n";

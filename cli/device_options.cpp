@@ -19,7 +19,8 @@ bool is_fast_math(const std::string& text) {
   return text == "fast";
 }
 
-ChosenDevice::ChosenDevice(const DeviceFlags& flags) : flags_(flags), fast_(is_fast_math(flags.math)), device_(open_device(flags.device)) {}
+ChosenDevice::ChosenDevice(const DeviceFlags& flags)
+    : flags_(flags), fast_(is_fast_math(flags.math)), device_(open_device(flags.device)) {}
 
 PlanOptions ChosenDevice::plan(PlanOptions options) const {
   if (!device_) return options;

@@ -31,8 +31,8 @@ void print_text(const CudaReport& report) {
   const CudaProbe& probe = report.probe;
   fmt::print("{:<8} {} threads, {}\n", "cpu", allowed_cpus().threads, name(cpu::chosen_isa()));
   for (const DeviceInfo& device : probe.devices)
-    fmt::print("{:<8} {}, compute capability {}.{}, {:.1f} GiB, {} multiprocessors\n", fmt::format("cuda:{}", device.ordinal), device.name,
-               device.major, device.minor, gib(device.memory_bytes), device.multiprocessors);
+    fmt::print("{:<8} {}, compute capability {}.{}, {:.1f} GiB, {} multiprocessors\n", fmt::format("cuda:{}", device.ordinal),
+               device.name, device.major, device.minor, gib(device.memory_bytes), device.multiprocessors);
   fmt::print("\n");
   if (probe.driver_version > 0) fmt::print("driver   knows CUDA {}\n", cuda_version_text(probe.driver_version));
   if (probe.runtime_version > 0)

@@ -101,7 +101,9 @@ int eval_command(int argc, char** argv) {
       evaluate_model(executor, *chosen.data, chosen.rows, kBatch,
                      {.resamples = static_cast<int>(resamples), .seed = static_cast<uint64_t>(config.seed), .threads = used});
   if (values.contains("json"))
-    std::cout << json_line(nlohmann::json{{"rows", evaluation.rows}, {"device", device.text()}, {"metrics", metrics_json(evaluation.metrics)}}) << "\n";
+    std::cout << json_line(nlohmann::json{
+                     {"rows", evaluation.rows}, {"device", device.text()}, {"metrics", metrics_json(evaluation.metrics)}})
+              << "\n";
   else
     fmt::print("{} rows, 95% intervals\n{}", evaluation.rows, metrics_table({{what, evaluation.metrics}}));
   return kOk;

@@ -82,8 +82,9 @@ nlohmann::json signature(const Graph& graph, const std::vector<ValueId>& ids) {
 }
 
 nlohmann::json memory_json(const MemoryPlan& memory) {
-  return {{"arena_bytes", memory.arena},       {"lower_bound_bytes", memory.lower_bound}, {"workspace_bytes", memory.workspace},
-          {"constant_bytes", memory.constants}, {"state_bytes", memory.states},            {"feed_bytes", memory.feeds},
+  return {{"arena_bytes", memory.arena},         {"lower_bound_bytes", memory.lower_bound},
+          {"workspace_bytes", memory.workspace}, {"constant_bytes", memory.constants},
+          {"state_bytes", memory.states},        {"feed_bytes", memory.feeds},
           {"peak_bytes", memory.total()}};
 }
 

@@ -9,8 +9,8 @@
 #include "models/run/build_network.h"
 #include "models/run/machine.h"
 #include "models/run/manifest.h"
-#include "models/run/run_folder.h"
 #include "models/run/rank_device.h"
+#include "models/run/run_folder.h"
 #include "models/run/run_page.h"
 #include "models/run/version.h"
 #include "runtime/comm/communicator.h"
@@ -238,8 +238,9 @@ class TrainRun {
   // Where a step on a GPU runs.
   std::string device_note(const Plan& plan) const {
     const Traffic traffic = traffic_of(plan);
-    std::string text = fmt::format("on {}: {} steps there, {} on the CPU, {:.1f} MiB of its memory", device_text(device_.get()),
-                                   traffic.device_steps, traffic.host_steps, static_cast<double>(plan.device.total()) / (1 << 20));
+    std::string text =
+        fmt::format("on {}: {} steps there, {} on the CPU, {:.1f} MiB of its memory", device_text(device_.get()),
+                    traffic.device_steps, traffic.host_steps, static_cast<double>(plan.device.total()) / (1 << 20));
     if (!plan.placement.without_twin.empty())
       text += fmt::format("; on the CPU for want of a CUDA kernel: {}", fmt::join(plan.placement.without_twin, ", "));
     return text;

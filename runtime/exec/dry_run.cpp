@@ -51,7 +51,8 @@ class DryRun {
   void run_on_host(size_t s) {
     const Node& node = node_of(s);
     const bool makes_shapes = std::ranges::all_of(node.outputs, [&](ValueId id) {
-      return id == kNoValue || (is_integer(plan_.graph.value(id).type.dtype) && plan_.shapes[static_cast<size_t>(id)].rank() <= 1);
+      return id == kNoValue ||
+             (is_integer(plan_.graph.value(id).type.dtype) && plan_.shapes[static_cast<size_t>(id)].rank() <= 1);
     });
     if (!makes_shapes || node.def->stateful) return;
     try {
@@ -69,8 +70,8 @@ class DryRun {
     cost.step = s;
     cost.op = node.def->name;
     session_.recorder = &cost.launches;
-    plan_.steps[s].kernel.run(
-        {.cuda = &session_, .workspace = {made_up(5), static_cast<size_t>(plan_.device.workspace)}}, inputs, outputs);
+    plan_.steps[s].kernel.run({.cuda = &session_, .workspace = {made_up(5), static_cast<size_t>(plan_.device.workspace)}}, inputs,
+                              outputs);
     std::set<const std::byte*> seen;
     for (size_t i = 0; i < inputs.size(); ++i) {
       const bool is_read = node.inputs[i] != kNoValue && !(node.def->shape_inputs >> i & 1);
@@ -79,11 +80,16 @@ class DryRun {
     for (size_t i = 0; i < outputs.size(); ++i)
       if (node.outputs[i] != kNoValue) cost.bytes_written += static_cast<int64_t>(outputs[i].bytes());
     describe(node, cost);
+    if (cost.launches.empty()) {  // its inputs were made where they are wanted
+      cost.bytes_read = cost.bytes_written = 0;
+      cost.flops = 0;
+    }
     return cost;
   }
 
   void describe(const Node& node, StepCost& cost) const {
-    cost.is_product = node.def->name.find("MatMul") != std::string_view::npos || node.def->name.find("Gemm") != std::string_view::npos ||
+    cost.is_product = node.def->name.find("MatMul") != std::string_view::npos ||
+                      node.def->name.find("Gemm") != std::string_view::npos ||
                       node.def->name.find("Conv") != std::string_view::npos;
     if (node.outputs.empty() || node.outputs[0] == kNoValue) return;
     const Value& output = plan_.graph.value(node.outputs[0]);

@@ -1,4 +1,5 @@
-// What a plan for a GPU would launch there, and how much each step moves and computes: found without a device, with made-up addresses.
+// What a plan for a GPU would launch there, and how much each step moves and computes: found without a device, with made-up
+// addresses.
 #pragma once
 
 #include <string>
@@ -18,10 +19,11 @@ struct StepCost {
   // Each tensor counts once, whole: an op that picks rows of a table reads less.
   int64_t bytes_read = 0, bytes_written = 0;
   double flops = 0;
-  std::vector<cuda::LaunchRecord> launches;
+  std::vector<cuda::LaunchRecord> launches;  // none: nothing is to be done, and nothing moves
 };
 
-// The steps of the GPU, in their order. Nothing is launched. Throws InvalidArgument for a plan for the CPU, Unavailable in a build without CUDA.
+// The steps of the GPU, in their order. Nothing is launched. Throws InvalidArgument for a plan for the CPU, Unavailable in a
+// build without CUDA.
 std::vector<StepCost> dry_run(const Plan& plan, cuda::Math math);
 
 }  // namespace tandem

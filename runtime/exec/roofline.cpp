@@ -8,9 +8,9 @@ namespace tandem {
 namespace {
 
 constexpr int64_t kWarp = 32;
-constexpr int64_t kRegisterUnit = 256;        // registers are given to warps in units of this
-constexpr int64_t kSystemShared = 1024;       // bytes of each block that CUDA keeps, since compute capability 8.0
-constexpr size_t kColumns = 4;                // kernel, arch, registers, shared; what follows is not needed here
+constexpr int64_t kRegisterUnit = 256;   // registers are given to warps in units of this
+constexpr int64_t kSystemShared = 1024;  // bytes of each block that CUDA keeps, since compute capability 8.0
+constexpr size_t kColumns = 4;           // kernel, arch, registers, shared; what follows is not needed here
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -25,7 +25,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 int64_t number(std::string_view text) {
   int64_t value = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  require(error == std::errc() && end == text.data() + text.size() && value >= 0, "not a number in the table of kernel resources", text);
+  require(error == std::errc() && end == text.data() + text.size() && value >= 0, "not a number in the table of kernel resources",
+          text);
   return value;
 }
 
@@ -55,7 +56,15 @@ ResourceTable::ResourceTable(std::string_view tsv, std::string_view architecture
   }
 }
 
-const KernelResources* ResourceTable::find(const std::string& kernel) const {
+std::string short_kernel_name(std::string_view kernel) {
+  std::string name(kernel);
+  for (const std::string_view scope : {"{anonymous}::", "(anonymous namespace)::", "<unnamed>::", "tandem::cuda::", "tandem::"})
+    for (size_t at = name.find(scope); at != std::string::npos; at = name.find(scope, at)) name.erase(at, scope.size());
+  return name;
+}
+
+const KernelResources* ResourceTable::find(const std::string& recorded) const {
+  const std::string kernel = short_kernel_name(recorded);
   if (const auto found = exact_.find(kernel); found != exact_.end()) return &found->second;
   const auto found = by_template_.find(std::string_view(kernel).substr(0, kernel.find('<')));
   return found == by_template_.end() ? nullptr : &found->second;
@@ -63,13 +72,16 @@ const KernelResources* ResourceTable::find(const std::string& kernel) const {
 
 LaunchEstimate estimate(const cuda::LaunchRecord& launch, const ResourceTable& resources, const DeviceSpec& spec) {
   LaunchEstimate result;
+  result.of_library = launch.kernel.starts_with("cublas") || launch.kernel.starts_with("cudnn");
+  if (result.of_library) return result;
   const KernelResources* known = resources.find(launch.kernel);
   result.assumed = known == nullptr;
   const KernelResources used = known ? *known : kAssumedResources;
   const int64_t warps = (launch.threads + kWarp - 1) / kWarp;
   const int64_t shared = used.shared + launch.shared;
   int64_t resident = std::min<int64_t>(spec.blocks, spec.threads / (warps * kWarp));
-  resident = std::min(resident, spec.registers / std::max<int64_t>(1, round_up_to(used.registers * kWarp, kRegisterUnit) * warps));
+  resident =
+      std::min(resident, spec.registers / std::max<int64_t>(1, round_up_to(used.registers * kWarp, kRegisterUnit) * warps));
   resident = std::min(resident, spec.shared_bytes / (shared + kSystemShared));
   if (shared > spec.block_shared_bytes) resident = 0;
   result.occupancy = static_cast<double>(resident * warps * kWarp) / spec.threads;

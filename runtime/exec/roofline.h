@@ -1,8 +1,8 @@
 // How long a step could take at best on a GPU, and how well a launch fills it.
 //
-// The time is that of the roofline model (Williams, Waterman, Patterson, 2009): the larger of bytes over memory bandwidth and operations over
-// the arithmetic rate that the step may use. Occupancy is counted as in the CUDA programming guide: the resident warps of a multiprocessor
-// that threads, blocks, registers and shared memory allow, over the most it can have.
+// The time is that of the roofline model (Williams, Waterman, Patterson, 2009): the larger of bytes over memory bandwidth and
+// operations over the arithmetic rate that the step may use. Occupancy is counted as in the CUDA programming guide: the resident
+// warps of a multiprocessor that threads, blocks, registers and shared memory allow, over the most it can have.
 #pragma once
 
 #include <map>
@@ -25,13 +25,18 @@ class ResourceTable {
  public:
   // Throws InvalidArgument for text of another form. An architecture without rows gives an empty table.
   ResourceTable(std::string_view tsv, std::string_view architecture);
-  // Of "softmax_rows<float>"; for template arguments that are spelled otherwise the largest of that kernel. Null: not in the table.
+  // Of "softmax_rows<float>", with or without the names of namespaces; for template arguments that are spelled otherwise the
+  // largest of that kernel. Null: not in the table.
   const KernelResources* find(const std::string& kernel) const;
   bool empty() const { return exact_.empty(); }
 
  private:
   std::map<std::string, KernelResources, std::less<>> exact_, by_template_;
 };
+
+// "map_elements<Add, float>" of "map_elements<{anonymous}::Add, float>": without the names of our namespaces, as the table has
+// it.
+std::string short_kernel_name(std::string_view kernel);
 
 // The table that this build was made with; "" if there was none.
 std::string_view built_in_resources();
@@ -41,12 +46,13 @@ struct LaunchEstimate {
   double waves = 0;      // blocks over those resident at once
   bool few_blocks = false;
   bool low_occupancy = false;
-  bool assumed = false;  // the kernel was not in the table
+  bool assumed = false;     // the kernel was not in the table
+  bool of_library = false;  // a call of cuBLASLt or cuDNN: its grid is its own affair, nothing else here is set
 };
 
 struct StepEstimate {
-  double seconds = 0;        // of the whole step
-  double intensity = 0;      // operations a byte
+  double seconds = 0;    // of the whole step
+  double intensity = 0;  // operations a byte
   bool memory_bound = true;
   bool launch_bound = false;  // a launch takes longer than its work
 };

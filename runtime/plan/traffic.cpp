@@ -6,7 +6,8 @@ Traffic traffic_of(const Plan& plan) {
   Traffic traffic;
   for (const Step& step : plan.steps) {
     const Node& node = plan.graph.nodes[static_cast<size_t>(step.node)];
-    const int64_t bytes = node.outputs.empty() || node.outputs[0] == kNoValue ? 0 : plan.buffers[static_cast<size_t>(node.outputs[0])].bytes;
+    const int64_t bytes =
+        node.outputs.empty() || node.outputs[0] == kNoValue ? 0 : plan.buffers[static_cast<size_t>(node.outputs[0])].bytes;
     if (step.kind == StepKind::kFeed || step.kind == StepKind::kCopyToDevice) traffic.to_device += bytes;
     if (step.kind == StepKind::kCopyToHost) traffic.to_host += bytes;
     if (step.kind == StepKind::kHost) ++traffic.host_steps;

@@ -6,8 +6,8 @@
 namespace tandem {
 
 struct Traffic {
-  int64_t to_device = 0, to_host = 0;           // bytes at the bounds of the plan
-  int64_t device_steps = 0, host_steps = 0;     // kernels on each side
+  int64_t to_device = 0, to_host = 0;        // bytes at the bounds of the plan
+  int64_t device_steps = 0, host_steps = 0;  // kernels on each side
 };
 
 Traffic traffic_of(const Plan& plan);

@@ -14,7 +14,10 @@ bool same_constants(const Plan& a, const Plan& b) {
 }  // namespace
 
 LanePlans::LanePlans(Graph graph, const Signature& signature, LanePlansOptions options)
-    : graph_(std::move(graph)), signature_(signature), options_(std::move(options)), executors_(static_cast<size_t>(options_.lanes)) {
+    : graph_(std::move(graph)),
+      signature_(signature),
+      options_(std::move(options)),
+      executors_(static_cast<size_t>(options_.lanes)) {
   use(make_plan(graph_, options_.plan));
   if (!options_.device) return;
   for (auto& executor : executors_) executor = make_executor();

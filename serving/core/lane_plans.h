@@ -24,12 +24,12 @@ struct LanePlansOptions {
 
 class LanePlans {
  public:
-  // `signature` is of this graph; it may be completed after this, and must outlive the object. On a GPU the constants and all executors are
-  // made now, so that what does not fit is known at once. Throws what make_plan and Executor throw.
+  // `signature` is of this graph; it may be completed after this, and must outlive the object. On a GPU the constants and all
+  // executors are made now, so that what does not fit is known at once. Throws what make_plan and Executor throw.
   LanePlans(Graph graph, const Signature& signature, LanePlansOptions options);
 
-  // Runs on the calling thread, the owner of `lane`. What is beyond the present plan makes a larger one first. The outputs stand until the
-  // lane's next run.
+  // Runs on the calling thread, the owner of `lane`. What is beyond the present plan makes a larger one first. The outputs stand
+  // until the lane's next run.
   std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
   // Gives back what the lane holds. On the lane's thread.
   void drop(int lane) { executors_[static_cast<size_t>(lane)].reset(); }

@@ -69,8 +69,9 @@ void Model::fall_back(std::string_view what, const Error& error) {
     fallen_back_ = true;
   }
   if (!options_.device.log) return;
-  options_.device.log("model '" + name_ + "', version " + std::to_string(version_) + ", " + std::string(what) + ": " + error.what() +
-                      (options_.device.strict ? "; it is not served any more (--strict-device)" : "; the CPU answers from now on"));
+  options_.device.log(
+      "model '" + name_ + "', version " + std::to_string(version_) + ", " + std::string(what) + ": " + error.what() +
+      (options_.device.strict ? "; it is not served any more (--strict-device)" : "; the CPU answers from now on"));
 }
 
 ModelDevice Model::device() const {
@@ -111,7 +112,8 @@ std::span<const ConstTensorView> Model::run(int lane, std::span<const ConstTenso
       fall_back("failed on the GPU", error);
     }
   }
-  check(usable(), ErrorCode::kUnavailable, "model '" + name_ + "' is not ready: the GPU failed, and --strict-device forbids the CPU");
+  check(usable(), ErrorCode::kUnavailable,
+        "model '" + name_ + "' is not ready: the GPU failed, and --strict-device forbids the CPU");
   if (device_) device_->drop(lane);
   return host_->run(lane, inputs);
 }

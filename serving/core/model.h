@@ -1,4 +1,5 @@
-// One version of one model, ready to run: its signature, and its plans for the lanes: on the CPU, and on a GPU if it is served from one.
+// One version of one model, ready to run: its signature, and its plans for the lanes: on the CPU, and on a GPU if it is served
+// from one.
 //
 // A GPU that fails costs no answer: the request that meets the failure is answered by the CPU, and so are all after it.
 // Handles are shared pointers: a request in flight keeps its model alive whatever the repository does meanwhile.
@@ -52,7 +53,8 @@ class Model {
   void check_limits(std::span<const ConstTensorView> inputs) const;
 
   // Runs on the calling thread, which must be the owner of `lane`. Rows beyond the planned ones make a larger plan first.
-  // The outputs, in the order of the signature, stand until the lane's next run of this model. Throws Unavailable if a strict device failed.
+  // The outputs, in the order of the signature, stand until the lane's next run of this model. Throws Unavailable if a strict
+  // device failed.
   std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
 
  private:

@@ -25,7 +25,7 @@ ServingDevice open_serving_device(const std::string& text, bool strict);
 
 // Where one model is served from now.
 struct ModelDevice {
-  std::string asked;    // "cuda:0 (NVIDIA H200)", "" if no GPU was asked for
+  std::string asked;  // "cuda:0 (NVIDIA H200)", "" if no GPU was asked for
   bool on_device = false;
   std::string problem;  // why the CPU answers though a GPU was asked for
   int64_t errors = 0;   // of the device, met by this model

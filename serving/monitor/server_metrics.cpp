@@ -53,8 +53,8 @@ struct ServerMetrics::Families {
       family(registry, prometheus::BuildGauge(), "tandem_model_ready", "1 if it answers");
   prometheus::Family<prometheus::Gauge>& on_device =
       family(registry, prometheus::BuildGauge(), "tandem_model_on_device", "1 while a GPU answers");
-  prometheus::Family<prometheus::Gauge>& fallen_back = family(
-      registry, prometheus::BuildGauge(), "tandem_model_fallen_back", "1 if the CPU answers although a GPU was asked for");
+  prometheus::Family<prometheus::Gauge>& fallen_back =
+      family(registry, prometheus::BuildGauge(), "tandem_model_fallen_back", "1 if the CPU answers although a GPU was asked for");
   prometheus::Family<prometheus::Counter>& device_errors =
       family(registry, prometheus::BuildCounter(), "tandem_device_errors_total", "Failures of the GPU that the model met");
   prometheus::Family<prometheus::Counter>& http =

@@ -20,7 +20,8 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
 
 // A model's configuration in the words of Triton's ModelConfig. With max_batch > 0 dimensions exclude the batch; a tensor that is
 // nothing but its batch has dims [1] and reshape [].
-std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes, bool on_device = false);
+std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes,
+                              bool on_device = false);
 
 // [{"name", "version", "state", "reason"}]; a version that fell back to the CPU is READY with a reason.
 std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only);

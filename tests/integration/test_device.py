@@ -178,7 +178,8 @@ def test_a_roofline_of_a_model_and_of_a_training_step(small_run):
     for step in shown["steps"]:
         assert step["seconds_at_best"] >= (step["bytes_read"] + step["bytes_written"]) / 4.8e12 * 0.999
         for launch in step["launches"]:
-            assert 0 < launch["occupancy"] <= 1 and launch["blocks"] >= 1 and "launch" in launch["marks"]  # so small a model is all overhead
+            assert "launch" in launch["marks"]  # so small a model is all overhead
+            assert launch["blocks"] >= 1 and (launch["occupancy"] is None or 0 < launch["occupancy"] <= 1)  # none of a library's
     assert shown["bytes"] < tandem(*arguments, model, "--batch", 64, "--json").json["bytes"]
     step = tandem(*arguments, small_run, "--train", "--json").json
     assert {"Adam", "SoftmaxCrossEntropyLoss"} <= {s["op"] for s in step["steps"]}, [s["op"] for s in step["steps"]]

@@ -30,6 +30,11 @@ TEST(ResourceTable, FindsKernelsOfItsArchitecture) {
   EXPECT_THROW(ResourceTable("k\tsm_90\tmany\t0\n", "sm_90"), Error);
 }
 
+TEST(ResourceTable, NamesOfNamespacesDoNotMatter) {
+  EXPECT_EQ(short_kernel_name("map<{anonymous}::Add, tandem::cuda::Rows<2>, tandem::f16>"), "map<Add, Rows<2>, f16>");
+  EXPECT_EQ(ResourceTable("a.cu: map<Add>\tsm_90\t17\t0\n", "sm_90").find("map<{anonymous}::Add>")->registers, 17);
+}
+
 TEST(ResourceTable, TheBuiltInOneIsOfTheFormRead) { EXPECT_NO_THROW(ResourceTable(built_in_resources(), "sm_90")); }
 
 LaunchEstimate on_h200(int64_t blocks, int threads, int registers, int64_t fixed_shared, int64_t dynamic_shared) {
@@ -40,10 +45,10 @@ LaunchEstimate on_h200(int64_t blocks, int threads, int registers, int64_t fixed
 
 // The cases of NVIDIA's occupancy calculator for compute capability 9.0: 64 warps, 32 blocks, 65536 registers, 228 KiB.
 TEST(Roofline, OccupancyIsWhatLimitsItFirst) {
-  EXPECT_DOUBLE_EQ(on_h200(1320, 256, 32, 0, 0).occupancy, 1.0);          // 8 blocks of 8 warps
-  EXPECT_DOUBLE_EQ(on_h200(1320, 256, 33, 0, 0).occupancy, 48.0 / 64);    // 33 registers: 1280 a warp, 6 blocks
-  EXPECT_DOUBLE_EQ(on_h200(1320, 256, 255, 0, 0).occupancy, 8.0 / 64);    // 1 block
-  EXPECT_DOUBLE_EQ(on_h200(1320, 32, 16, 0, 0).occupancy, 32.0 / 64);     // 32 blocks of one warp
+  EXPECT_DOUBLE_EQ(on_h200(1320, 256, 32, 0, 0).occupancy, 1.0);                // 8 blocks of 8 warps
+  EXPECT_DOUBLE_EQ(on_h200(1320, 256, 33, 0, 0).occupancy, 48.0 / 64);          // 33 registers: 1280 a warp, 6 blocks
+  EXPECT_DOUBLE_EQ(on_h200(1320, 256, 255, 0, 0).occupancy, 8.0 / 64);          // 1 block
+  EXPECT_DOUBLE_EQ(on_h200(1320, 32, 16, 0, 0).occupancy, 32.0 / 64);           // 32 blocks of one warp
   EXPECT_DOUBLE_EQ(on_h200(1320, 256, 32, 0, 100 << 10).occupancy, 16.0 / 64);  // 2 blocks of 101 KiB
   EXPECT_DOUBLE_EQ(on_h200(1320, 256, 32, 1024, 226 << 10).occupancy, 8.0 / 64);
   EXPECT_DOUBLE_EQ(on_h200(1320, 256, 32, 2048, 226 << 10).occupancy, 0);  // more than a block may have
@@ -56,6 +61,13 @@ TEST(Roofline, CountsWavesAndMarksWhatIsBad) {
   EXPECT_TRUE(on_h200(131, 256, 32, 0, 0).few_blocks);
   EXPECT_TRUE(on_h200(132, 256, 255, 0, 0).low_occupancy);
   EXPECT_TRUE(estimate(cuda::LaunchRecord{.kernel = "other"}, ResourceTable(kTable, "sm_90"), find_device_spec("h200")).assumed);
+}
+
+TEST(Roofline, SaysNothingOfTheGridsOfLibraries) {
+  const LaunchEstimate call =
+      estimate(cuda::LaunchRecord{.kernel = "cublasLtMatmul"}, ResourceTable(kTable, "sm_90"), find_device_spec("h200"));
+  EXPECT_TRUE(call.of_library);
+  EXPECT_FALSE(call.few_blocks || call.low_occupancy || call.assumed);
 }
 
 TEST(Roofline, TimeIsTheLargerOfMovingAndComputing) {

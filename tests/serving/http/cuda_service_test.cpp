@@ -24,7 +24,8 @@ class CallingWorkers final : public Workers {
 
 struct PlainRequest final : HttpRequest {
   std::string method_, target_, body_;
-  PlainRequest(std::string_view method, std::string_view target, std::string_view body) : method_(method), target_(target), body_(body) {}
+  PlainRequest(std::string_view method, std::string_view target, std::string_view body)
+      : method_(method), target_(target), body_(body) {}
   std::string_view method() const override { return method_; }
   std::string_view target() const override { return target_; }
   std::string_view body() const override { return body_; }
@@ -91,9 +92,10 @@ TEST_F(CudaService, TellsThatItFellBackAndAnswersOn) {
   for (int i = 0; i < 3; ++i) infer();
   const std::string metrics = ask("GET", "/metrics").body;
   EXPECT_EQ(ask("GET", "/metrics").body.find("tandem_device_errors_total{model=\"m\",version=\"1\"} 2"), std::string::npos);
-  for (const char* line : {"tandem_model_on_device{model=\"m\",version=\"1\"} 0", "tandem_model_fallen_back{model=\"m\",version=\"1\"} 1",
-                           "tandem_device_errors_total{model=\"m\",version=\"1\"} 1",
-                           "tandem_inference_requests_total{model=\"m\",version=\"1\"} 4", "tandem_model_ready{model=\"m\",version=\"1\"} 1"})
+  for (const char* line :
+       {"tandem_model_on_device{model=\"m\",version=\"1\"} 0", "tandem_model_fallen_back{model=\"m\",version=\"1\"} 1",
+        "tandem_device_errors_total{model=\"m\",version=\"1\"} 1", "tandem_inference_requests_total{model=\"m\",version=\"1\"} 4",
+        "tandem_model_ready{model=\"m\",version=\"1\"} 1"})
     EXPECT_THAT(metrics, HasSubstr(line));
   const json parameters = json::parse(ask("GET", "/v2/models/m").body)["parameters"];
   EXPECT_EQ(parameters["device"], "cpu");
