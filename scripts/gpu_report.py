@@ -52,13 +52,15 @@ def tests_table(tests):
 
 
 def bench_table(bench):
-    yield "| case | us | rate | share of the datasheet | torch us | torch / Tandem |"
-    yield "|---|---:|---:|---:|---:|---:|"
+    yield "| case | us | rate | share of the datasheet | torch us | torch graph us | torch / Tandem |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
     for row in bench:
         rate = f"{row['rate']:.1f} {row['unit']}" if "rate" in row else ""
         share = cell(100 * row["share"], "{:.0f}%") if "share" in row else ""
-        ratio = cell(row["torch_us"] / row["us"], "{:.2f}x") if row.get("torch_us") else ""
-        yield f"| {row['case']} | {row['us']:.2f} | {rate} | {share} | {cell(row.get('torch_us'), '{:.2f}')} | {ratio} |"
+        us = row["us"] if "us" in row else 1e3 * row["median_ms"]
+        peers = [row.get(key) for key in ("torch_us", "torch_graph_us")]
+        ratio = cell(min(filter(None, peers)) / us, "{:.2f}x") if any(peers) else ""
+        yield f"| {row['case']} | {us:.2f} | {rate} | {share} | {' | '.join(cell(peer, '{:.2f}') for peer in peers)} | {ratio} |"
 
 
 def markdown(results):

@@ -108,17 +108,22 @@ python_with_torch() {
 }
 
 bench() {
-  local python
+  local python step rc
   python=$(python_with_torch)
   : >"$out/bench.jsonl"
   if [[ -n $python ]]; then
     echo "torch: $("$python" -c 'import torch; print(torch.__version__)')" >>"$out/machine.txt"
     timeout "$(left)" "$python" "$here/peers/gpu_compare.py" --bin "$here/bin" --seconds "$(($(left) - 20))" >"$out/bench.jsonl" 2>>"$out/log.txt"
+    rc=$?
   else
     echo "no python3 with torch was found: no peer is measured" | tee -a "$out/log.txt"
     timeout "$(left)" "$here/bin/cuda_bench" >"$out/bench.jsonl" 2>>"$out/log.txt"
+    rc=$?
+    for step in train-mlp train-cnn; do
+      ((rc == 0)) || break
+      timeout "$(left)" "$here/bin/model_bench" "$step" 1 2 --device cuda:0 >>"$out/bench.jsonl" 2>>"$out/log.txt" || rc=$?
+    done
   fi
-  local rc=$?
   printf 'what\texit\tseconds\ttests\tfailures\tskipped\nbench\t%d\t%d\t\t\t\n' "$rc" $(($(now) - begun)) >"$out/tests.tsv"
   ((rc == 0)) || tail -n 20 "$out/log.txt"
 }

@@ -114,8 +114,20 @@ def median_us(run, seconds):
     return statistics.median(times)
 
 
+def wall_us(step, seconds):
+    """As model_bench does: the wall clock around steps whose loss is waited for."""
+    for _ in range(10):
+        step()
+    times, start = [], time.monotonic()
+    while len(times) < 10 or time.monotonic() - start < seconds:
+        before = time.perf_counter()
+        step()
+        times.append(1e6 * (time.perf_counter() - before))
+    return statistics.median(times)
+
+
 class TrainingStep:
-    """The networks of bench/models/model_bench.cpp."""
+    """The networks of bench/models/model_bench.cpp; like there the batch comes from the host, and the loss goes back."""
 
     def __init__(self, case):
         torch.manual_seed(0)
@@ -127,29 +139,45 @@ class TrainingStep:
             self.model = nn.Sequential(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
                                        nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 10))
             self.x, self.y = torch.rand(64, 1, 28, 28), torch.arange(64) % 10
+        self.host = self.x.pin_memory(), self.y.pin_memory()
         self.model, self.x, self.y = self.model.cuda(), self.x.cuda(), self.y.cuda()
         parameters = self.model.parameters()
         self.optimizer = (torch.optim.Adam(parameters, 1e-3, fused=True, capturable=True) if case == "train-mlp" else
                           torch.optim.SGD(parameters, 0.01, 0.9, fused=True))
 
-    def __call__(self):
+    def compute(self):
         self.optimizer.zero_grad(set_to_none=True)
         loss = functional.cross_entropy(self.model(self.x), self.y)
         loss.backward()
         self.optimizer.step()
         return loss
 
+    def feed(self):
+        self.x.copy_(self.host[0], non_blocking=True)
+        self.y.copy_(self.host[1], non_blocking=True)
+
+    def eager(self):
+        def step():
+            self.feed()
+            return self.compute().item()
+        return step
+
     def captured(self):
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                self()
+                self.compute()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self()
-        return graph.replay
+            loss = self.compute()
+
+        def step():
+            self.feed()
+            graph.replay()
+            return loss.item()
+        return step
 
 
 def lines_of(command, seconds):
@@ -171,9 +199,9 @@ class Rounds:
         self.rows[row["case"]] = row | more
         self.ours.setdefault(row["case"], []).append(row["us"])
 
-    def note_torch(self, case, key, make):
+    def note_torch(self, case, key, make, measure=median_us):
         try:
-            self.torch.setdefault((case, key), []).append(median_us(make(), 0.2))
+            self.torch.setdefault((case, key), []).append(measure(make(), 0.2 if measure is median_us else 1.0))
         except Exception as error:  # a peer that cannot run this case is no failure of ours
             print(f"torch, {case}: {error}", file=sys.stderr)
 
@@ -192,8 +220,8 @@ class Rounds:
             self.failed |= code
             for row in rows:
                 self.note({"us": row["median_ms"] * 1e3} | row)
-            self.note_torch(case, "torch_us", lambda: TrainingStep(case))
-            self.note_torch(case, "torch_graph_us", lambda: TrainingStep(case).captured())
+            self.note_torch(case, "torch_us", lambda: TrainingStep(case).eager(), wall_us)
+            self.note_torch(case, "torch_graph_us", lambda: TrainingStep(case).captured(), wall_us)
 
     def results(self):
         for case, row in self.rows.items():

@@ -87,4 +87,4 @@ def test_results_become_a_table(tmp_path):
     assert "## 2026-01-02: NVIDIA H200, 580.0" in text
     assert "| `cuda_a_test` | passed | 12 | 0 | 1 | 3 |" in text
     assert "| `memcheck:cuda_a_test` | errors found by the sanitizer |" in text
-    assert "| gemm | 10.00 | 60.0 TFLOP/s | 90% | 12.50 | 1.25x |" in text
+    assert "| gemm | 10.00 | 60.0 TFLOP/s | 90% | 12.50 |  | 1.25x |" in text
