@@ -21,8 +21,6 @@ namespace {
 constexpr size_t kPage = 4096, kAlignment = 256;
 constexpr int kFresh = 0xFF;
 
-size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
-
 #if defined(__SANITIZE_ADDRESS__)
 // The heap's own fences stay around it.
 void* map_closed(size_t bytes, Allocation& out) {
@@ -41,6 +39,8 @@ void set_open(void* memory, const Allocation& one, bool open) {
   (open ? __asan_unpoison_memory_region : __asan_poison_memory_region)(memory, one.bytes);
 }
 #else
+size_t round_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+
 // Ends just before a page that stays closed.
 void* map_closed(size_t bytes, Allocation& out) {
   const size_t open = round_up(bytes, kPage);
