@@ -18,7 +18,8 @@ Operands operands_of(const Shape& a, const Shape& b, bool transpose_a, bool tran
   require(a.rank() >= 1 && b.rank() >= 1, "matmul of a scalar", to_string(a), to_string(b));
   Operands o;
   o.a_is_vector = a.rank() == 1, o.b_is_vector = b.rank() == 1;
-  require(!(o.a_is_vector && transpose_a) && !(o.b_is_vector && transpose_b), "matmul cannot transpose a vector", to_string(a), to_string(b));
+  require(!(o.a_is_vector && transpose_a) && !(o.b_is_vector && transpose_b), "matmul cannot transpose a vector", to_string(a),
+          to_string(b));
   const int64_t a_rows = o.a_is_vector ? 1 : a[a.rank() - 2], a_cols = a[a.rank() - 1];
   const int64_t b_rows = o.b_is_vector ? b[0] : b[b.rank() - 2], b_cols = o.b_is_vector ? 1 : b[b.rank() - 1];
   o.m = transpose_a ? a_cols : a_rows;

@@ -10,8 +10,8 @@ namespace tandem::cuda {
 #if !defined(__CUDACC__)
 namespace detail {
 
-// Lane l holds of A the words (row l/4, columns l%4*2 ..+1), (row+8, same), (row, columns+8), (row+8, columns+8); of B the words (rows
-// l%4*2 ..+1, column l/4) and (rows+8, same). PTX ISA, "Matrix Fragments for mma.m16n8k16".
+// Lane l holds of A the words (row l/4, columns l%4*2 ..+1), (row+8, same), (row, columns+8), (row+8, columns+8); of B the words
+// (rows l%4*2 ..+1, column l/4) and (rows+8, same). PTX ISA, "Matrix Fragments for mma.m16n8k16".
 template <class T>
 void emulate_mma_16816(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   const uint64_t words[3] = {a[0] | uint64_t{a[1]} << 32, a[2] | uint64_t{a[3]} << 32, b[0] | uint64_t{b[1]} << 32};
@@ -32,7 +32,8 @@ void emulate_mma_16816(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b
 }  // namespace detail
 #endif
 
-// d += A * B; A is 16x16, B 16x8, d 16x8 in f32. Lane l holds of d (row l/4, columns l%4*2 ..+1) and (row+8, same). All lanes call.
+// d += A * B; A is 16x16, B 16x8, d 16x8 in f32. Lane l holds of d (row l/4, columns l%4*2 ..+1) and (row+8, same). All lanes
+// call.
 template <class T>
 __device__ __forceinline__ void mma_16816(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   static_assert(kIsHalf<T>);

@@ -1,8 +1,9 @@
-// cuBLASLt counts by columns: our row-major C is its C^T = op(B)^T * op(A)^T. So our B is its first operand and our A its second, both
-// with the transposes they have; rows and columns change places; one bias a column becomes one a row, which is the bias it knows.
+// cuBLASLt counts by columns: our row-major C is its C^T = op(B)^T * op(A)^T. So our B is its first operand and our A its second,
+// both with the transposes they have; rows and columns change places; one bias a column becomes one a row, which is the bias it
+// knows.
 //
-// Its GELU is the approximation by tanh and ours the exact one, so of the activations only ReLU is left to it. Descriptors and the chosen
-// algorithm are kept in the session: in the steady state a product is one call that allocates nothing.
+// Its GELU is the approximation by tanh and ours the exact one, so of the activations only ReLU is left to it. Descriptors and
+// the chosen algorithm are kept in the session: in the steady state a product is one call that allocates nothing.
 #include "kernels/cuda/gemm/blas.h"
 
 #include <algorithm>
@@ -83,7 +84,8 @@ Owned make_layout(DType dtype, int64_t rows, int64_t columns, int64_t ld, int64_
 Layouts make_layouts(const BlasProduct& p) {
   const auto& [m, n, k, ta, tb] = p.shape;
   const auto& [count, stride_a, stride_b, stride_c, stride_addend] = p.batch;
-  return {make_layout(p.in, tb ? k : n, tb ? n : k, p.ldb, count, stride_b), make_layout(p.in, ta ? m : k, ta ? k : m, p.lda, count, stride_a),
+  return {make_layout(p.in, tb ? k : n, tb ? n : k, p.ldb, count, stride_b),
+          make_layout(p.in, ta ? m : k, ta ? k : m, p.lda, count, stride_a),
           make_layout(p.out, n, m, p.addend ? p.ld_addend : p.ldc, count, p.addend ? stride_addend : stride_c),
           make_layout(p.out, n, m, p.ldc, count, stride_c)};
 }
@@ -91,8 +93,11 @@ Layouts make_layouts(const BlasProduct& p) {
 Owned make_descriptor(const BlasProduct& p, Math math) {
   const CublasLt& lt = *cublas_lt();
   const int scale = p.in == DType::kF64 ? CublasLt::kF64 : CublasLt::kF32;
-  Owned descriptor = make("cublasLtMatmulDescCreate", lt.destroy_descriptor, lt.create_descriptor, static_cast<int>(compute_of(p.in, math)), scale);
-  const auto attribute = [&](int name, auto value) { set("cublasLtMatmulDescSetAttribute", lt.set_descriptor, descriptor, name, value); };
+  Owned descriptor = make("cublasLtMatmulDescCreate", lt.destroy_descriptor, lt.create_descriptor,
+                          static_cast<int>(compute_of(p.in, math)), scale);
+  const auto attribute = [&](int name, auto value) {
+    set("cublasLtMatmulDescSetAttribute", lt.set_descriptor, descriptor, name, value);
+  };
   attribute(CublasLt::kTransposeA, static_cast<int32_t>(p.shape.transpose_b ? CublasLt::kTransposed : CublasLt::kAsIs));
   attribute(CublasLt::kTransposeB, static_cast<int32_t>(p.shape.transpose_a ? CublasLt::kTransposed : CublasLt::kAsIs));
   attribute(CublasLt::kEpilogue, static_cast<uint32_t>(epilogue_of(p)));
@@ -107,7 +112,9 @@ const void* addend_or_c(const BlasProduct& p) { return p.addend ? p.addend : p.c
 Owned make_preference(const BlasProduct& p, size_t workspace) {
   const CublasLt& lt = *cublas_lt();
   Owned preference = make("cublasLtMatmulPreferenceCreate", lt.destroy_preference, lt.create_preference);
-  const auto attribute = [&](int name, auto value) { set("cublasLtMatmulPreferenceSetAttribute", lt.set_preference, preference, name, value); };
+  const auto attribute = [&](int name, auto value) {
+    set("cublasLtMatmulPreferenceSetAttribute", lt.set_preference, preference, name, value);
+  };
   attribute(CublasLt::kMostWorkspace, static_cast<uint64_t>(workspace));
   attribute(CublasLt::kReductionSchemes, static_cast<uint32_t>(CublasLt::kInComputeType));
   attribute(CublasLt::kAlignmentA, static_cast<uint32_t>(alignment_of(p.b)));
@@ -128,8 +135,8 @@ struct Choice {
       : descriptor(make_descriptor(p, math)), layouts(make_layouts(p)) {
     const Owned preference = make_preference(p, workspace);
     int count = 0;
-    const int status = cublas_lt()->find_algorithms(handle, descriptor.get(), layouts.a.get(), layouts.b.get(), layouts.addend.get(),
-                                                    layouts.c.get(), preference.get(), 1, &found, &count);
+    const int status = cublas_lt()->find_algorithms(handle, descriptor.get(), layouts.a.get(), layouts.b.get(),
+                                                    layouts.addend.get(), layouts.c.get(), preference.get(), 1, &found, &count);
     if (status != CublasLt::kNotSupported) must(status, "cublasLtMatmulAlgoGetHeuristic");
     usable = status == CublasLt::kSuccess && count == 1 && found.state == CublasLt::kSuccess && found.workspace <= workspace;
   }
@@ -138,10 +145,30 @@ struct Choice {
 // All that a choice depends on.
 using Key = std::array<int64_t, 24>;
 Key key_of(const BlasProduct& p, Math math, size_t workspace) {
-  return {p.shape.m, p.shape.n, p.shape.k, p.shape.transpose_a, p.shape.transpose_b, static_cast<int64_t>(p.in), static_cast<int64_t>(p.out),
-          p.lda, p.ldb, p.ldc, p.addend ? p.ld_addend : -1, epilogue_of(p), p.batch.count, p.batch.stride_a, p.batch.stride_b,
-          p.batch.stride_c, p.batch.stride_addend, alignment_of(p.a), alignment_of(p.b), alignment_of(p.c), alignment_of(addend_or_c(p)),
-          alignment_of(p.bias), static_cast<int64_t>(math), static_cast<int64_t>(workspace)};
+  return {p.shape.m,
+          p.shape.n,
+          p.shape.k,
+          p.shape.transpose_a,
+          p.shape.transpose_b,
+          static_cast<int64_t>(p.in),
+          static_cast<int64_t>(p.out),
+          p.lda,
+          p.ldb,
+          p.ldc,
+          p.addend ? p.ld_addend : -1,
+          epilogue_of(p),
+          p.batch.count,
+          p.batch.stride_a,
+          p.batch.stride_b,
+          p.batch.stride_c,
+          p.batch.stride_addend,
+          alignment_of(p.a),
+          alignment_of(p.b),
+          alignment_of(p.c),
+          alignment_of(addend_or_c(p)),
+          alignment_of(p.bias),
+          static_cast<int64_t>(math),
+          static_cast<int64_t>(workspace)};
 }
 
 struct Choices {
@@ -159,8 +186,9 @@ template <class Scalar>
 int multiply(void* handle, const Choice& choice, const BlasProduct& p, std::span<std::byte> workspace, void* stream) {
   const Scalar alpha = static_cast<Scalar>(p.alpha), beta = p.addend ? static_cast<Scalar>(p.beta) : Scalar(0);
   const Layouts& l = choice.layouts;
-  return cublas_lt()->multiply(handle, choice.descriptor.get(), &alpha, p.b, l.a.get(), p.a, l.b.get(), &beta, addend_or_c(p), l.addend.get(),
-                               p.c, l.c.get(), &choice.found.algorithm, workspace.data(), workspace.size(), stream);
+  return cublas_lt()->multiply(handle, choice.descriptor.get(), &alpha, p.b, l.a.get(), p.a, l.b.get(), &beta, addend_or_c(p),
+                               l.addend.get(), p.c, l.c.get(), &choice.found.algorithm, workspace.data(), workspace.size(),
+                               stream);
 }
 
 // The library's layouts have no k of 0 and count matrices with 32 bits.

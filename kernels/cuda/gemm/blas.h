@@ -19,9 +19,9 @@ struct BlasProduct {
   GemmBatch batch;
 };
 
-// Makes the products if the library is there and has an algorithm for them; else returns false and does nothing. Algorithms are chosen once
-// for a session, shape, types and epilogue, and only ones whose bits do not depend on timing. While launches are only noted, the library
-// is taken to have an algorithm for everything.
+// Makes the products if the library is there and has an algorithm for them; else returns false and does nothing. Algorithms are
+// chosen once for a session, shape, types and epilogue, and only ones whose bits do not depend on timing. While launches are only
+// noted, the library is taken to have an algorithm for everything.
 bool blas_multiply(const KernelContext& context, const BlasProduct& product);
 
 // What blas_multiply can make use of; 0 without the library.

@@ -1,7 +1,7 @@
 // Which kernel makes a product: cuBLASLt's where it is there, with what it cannot fuse done in place afterwards; else our own.
 //
-// Our own fill the GPU with the largest tile that gives every multiprocessor a block; where even the smallest does not, k is cut in parts
-// whose sums are added afterwards in order. All of it is a function of the shape alone.
+// Our own fill the GPU with the largest tile that gives every multiprocessor a block; where even the smallest does not, k is cut
+// in parts whose sums are added afterwards in order. All of it is a function of the shape alone.
 #include <algorithm>
 
 #include "kernels/cuda/gemm/blas.h"
@@ -10,11 +10,11 @@
 namespace tandem::cuda {
 namespace {
 
-constexpr int64_t kProcessors = 132;             // of an H100 or H200; fixed, or bits would depend on the GPU
-constexpr int64_t kMostParts = 32;               // of k
-constexpr int64_t kLeastSteps = 128;             // of k in a part
-constexpr int64_t kStepMultiple = 32;            // the depth of every tile divides it
-constexpr int64_t kSmallestTile = 64 * 64;       // the largest of the smallest tiles: bounds the workspace
+constexpr int64_t kProcessors = 132;        // of an H100 or H200; fixed, or bits would depend on the GPU
+constexpr int64_t kMostParts = 32;          // of k
+constexpr int64_t kLeastSteps = 128;        // of k in a part
+constexpr int64_t kStepMultiple = 32;       // the depth of every tile divides it
+constexpr int64_t kSmallestTile = 64 * 64;  // the largest of the smallest tiles: bounds the workspace
 
 // C from its parts: reads each once, writes C once.
 template <class T, class Out>
@@ -69,7 +69,8 @@ Products kernel_argument(const ProductSet& set) {
 
 // Only sets of at most one axis: those are the strided batches that the library knows.
 template <class T, class Out>
-bool multiply_by_library(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args, const ProductSet& set) {
+bool multiply_by_library(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args,
+                         const ProductSet& set) {
   if (!context.cuda || set.rank > 1) return false;
   const bool fuses_addend = args.addend && args.addend_step == 1 && args.ld_addend >= shape.n;
   const bool fuses_bias = args.bias && args.bias_axis == BiasAxis::kColumn;
@@ -94,7 +95,8 @@ bool multiply_by_library(const KernelContext& context, const GemmShape& shape, c
   if (!blas_multiply(context, product)) return false;
   if (rest.addend || rest.bias || rest.activation != Activation::kNone) {
     const int64_t elements = shape.m * shape.n * set.count;
-    launch<finish_in_place<T, Out>>(context, grid_for(elements), Problem<T, Out>{shape, rest, kernel_argument(set), {}}, elements);
+    launch<finish_in_place<T, Out>>(context, grid_for(elements), Problem<T, Out>{shape, rest, kernel_argument(set), {}},
+                                    elements);
   }
   return true;
 }
@@ -115,7 +117,8 @@ size_t gemm_workspace_bytes(const GemmShape& shape) {
 }
 
 template <class T, class Out>
-void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args, const ProductSet& whole_set) {
+void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args,
+                  const ProductSet& whole_set) {
   if (shape.m == 0 || shape.n == 0 || whole_set.count == 0) return;
   const ProductSet set = with_merged_axes(whole_set);
   if (multiply_by_library(context, shape, args, set)) return;

@@ -11,7 +11,8 @@ size_t matmul_workspace_bytes(DType dtype, const Shape& a, const Shape& b, bool 
 void matmul(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y, const MatmulOptions& options) {
   const MatmulProducts p = matmul_products(a.shape, b.shape, options.transpose_a, options.transpose_b);
   ensure(y.elements() == p.set.count * p.m * p.n, "output of matmul has the wrong shape", to_string(y.shape));
-  require(!options.bias || options.bias.elements() == p.n, "bias of matmul needs one value a column", to_string(options.bias.shape), p.n);
+  require(!options.bias || options.bias.elements() == p.n, "bias of matmul needs one value a column",
+          to_string(options.bias.shape), p.n);
   cuda::visit_float(a.dtype, [&]<class T>() {
     GemmArgs<T> args;
     args.a = a.as<T>().data(), args.lda = options.transpose_a ? p.m : p.k;

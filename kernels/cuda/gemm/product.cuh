@@ -15,8 +15,8 @@ struct Products {
   int rank;
 };
 
-// k cut in `parts` of `steps` each (a multiple of every tile's depth); their sums go to `sums` as [parts, m, n] and are added later, in
-// order. One part: the tile is finished at once and `sums` is not used.
+// k cut in `parts` of `steps` each (a multiple of every tile's depth); their sums go to `sums` as [parts, m, n] and are added
+// later, in order. One part: the tile is finished at once and `sums` is not used.
 template <class Scalar>
 struct Split {
   int64_t parts = 1, steps = 0;
@@ -36,7 +36,8 @@ struct Tile {
   int64_t row, col, k_begin, k_end;
 };
 
-// Blocks in x: products, rows of tiles, columns of tiles (fastest); in y: parts of k. Moves the pointers of `args` to the block's product.
+// Blocks in x: products, rows of tiles, columns of tiles (fastest); in y: parts of k. Moves the pointers of `args` to the block's
+// product.
 template <int kRows, int kCols, class T, class Out>
 __device__ Tile tile_of_block(const Problem<T, Out>& problem, GemmArgs<T, Out>& args) {
   const GemmShape& shape = problem.shape;
@@ -71,7 +72,10 @@ struct Source {
   bool aligned;               // every line begins at a multiple of 16 bytes
 
   __device__ Source(const E* elements, int64_t stride, int64_t line_count, int64_t line_length)
-      : data(elements), ld(stride), lines(line_count), length(line_length),
+      : data(elements),
+        ld(stride),
+        lines(line_count),
+        length(line_length),
         aligned(reinterpret_cast<uintptr_t>(elements) % 16 == 0 && stride % Chunk<E>::kElements == 0) {}
   // REQUIRES: `at` is a multiple of the chunk.
   __device__ Chunk<E> chunk(int64_t line, int64_t at) const {
@@ -94,10 +98,11 @@ __device__ Out finished(const GemmArgs<T, Out>& args, int64_t row, int64_t col, 
   return narrow<Out>(activate(args.activation, value));
 }
 
-// Sums of `rows` x kCols elements, row-major in shared memory `stride` apart, to C or to the block's part; neighbours go to neighbours.
+// Sums of `rows` x kCols elements, row-major in shared memory `stride` apart, to C or to the block's part; neighbours go to
+// neighbours.
 template <int kCols, int kThreads, class T, class Out>
-__device__ void store_sums(const Problem<T, Out>& problem, const GemmArgs<T, Out>& args, const Compute<T>* sums, int stride, int rows,
-                           int64_t row0, int64_t col0) {
+__device__ void store_sums(const Problem<T, Out>& problem, const GemmArgs<T, Out>& args, const Compute<T>* sums, int stride,
+                           int rows, int64_t row0, int64_t col0) {
   const GemmShape& shape = problem.shape;
   Compute<T>* part = problem.split.parts == 1 ? nullptr : problem.split.sums + blockIdx.y * shape.m * shape.n;
 #pragma unroll 1
@@ -105,8 +110,10 @@ __device__ void store_sums(const Problem<T, Out>& problem, const GemmArgs<T, Out
     const int64_t row = row0 + i / kCols, col = col0 + i % kCols;
     if (row >= shape.m || col >= shape.n) continue;
     const Compute<T> sum = sums[i / kCols * stride + i % kCols];
-    if (part) part[row * shape.n + col] = sum;
-    else args.c[row * args.ldc + col] = finished(args, row, col, sum);
+    if (part)
+      part[row * shape.n + col] = sum;
+    else
+      args.c[row * args.ldc + col] = finished(args, row, col, sum);
   }
 }
 

@@ -1,8 +1,10 @@
-// Products of f32 and f64 on the ordinary cores: each thread sums a small rectangle of C in registers while k runs through shared memory.
-// A tile of kM x kN reads each operand once per tile row or column of the other; the next step of k is on its way while one is multiplied.
+// Products of f32 and f64 on the ordinary cores: each thread sums a small rectangle of C in registers while k runs through shared
+// memory. A tile of kM x kN reads each operand once per tile row or column of the other; the next step of k is on its way while
+// one is multiplied.
 //
-// One thread sums an element over all its k, in order: the bits depend neither on the tile nor on the neighbours. Shared memory holds both
-// operands as [k, row], so that a step reads vectors. Finished sums go through shared memory once more, to be stored by rows.
+// One thread sums an element over all its k, in order: the bits depend neither on the tile nor on the neighbours. Shared memory
+// holds both operands as [k, row], so that a step reads vectors. Finished sums go through shared memory once more, to be stored
+// by rows.
 #pragma once
 
 #include "kernels/cuda/gemm/product.cuh"
@@ -16,11 +18,13 @@ struct SimtTile {
   static constexpr int kEach = kEach_;  // rows and columns of a thread
   static constexpr int kVector = Chunk<T>::kElements;
   static constexpr int kAcross = kN / kEach, kDown = kM / kEach, kThreads = kAcross * kDown;
-  static constexpr int kPad = kVector;  // spreads the transposing stores over the banks
+  static constexpr int kStepsAtOnce = kEach == 8 ? 1 : 2;  // more would spill
+  static constexpr int kPad = kVector;                     // spreads the transposing stores over the banks
   static constexpr int kStrideA = kM + kPad, kStrideB = kN + kPad;
   static constexpr int kBuffer = kDepth * (kStrideA + kStrideB);
   static constexpr int kSlabRows = kDown * kVector;  // rows of C that pass through shared memory at once
-  static_assert(kSlabRows * kN <= 2 * kBuffer && kM * kDepth % (kVector * kThreads) == 0 && kN * kDepth % (kVector * kThreads) == 0);
+  static_assert(kSlabRows * kN <= 2 * kBuffer && kM * kDepth % (kVector * kThreads) == 0 &&
+                kN * kDepth % (kVector * kThreads) == 0);
 };
 
 // A kRows x kDepth piece of an operand on its way from global memory to shared memory.
@@ -35,8 +39,10 @@ struct SimtPiece {
 #pragma unroll
     for (int i = 0; i < kChunks; ++i) {
       const int c = threadIdx.x + i * kThreads;
-      if (along_k) chunks[i] = source.chunk(row0 + c / (kDepth / kVector), k0 + c % (kDepth / kVector) * kVector);
-      else chunks[i] = source.chunk(k0 + c / (kRows / kVector), row0 + c % (kRows / kVector) * kVector);
+      if (along_k)
+        chunks[i] = source.chunk(row0 + c / (kDepth / kVector), k0 + c % (kDepth / kVector) * kVector);
+      else
+        chunks[i] = source.chunk(k0 + c / (kRows / kVector), row0 + c % (kRows / kVector) * kVector);
     }
   }
   __device__ void store(T* shared, bool along_k) const {
@@ -67,9 +73,10 @@ __device__ __forceinline__ void read_vectors(T (&values)[kEach], const T* shared
 }
 
 template <class S>
-__device__ __forceinline__ void multiply_step(typename S::T (&sums)[S::kEach][S::kEach], const typename S::T* buffer, int x, int y) {
+__device__ __forceinline__ void multiply_step(typename S::T (&sums)[S::kEach][S::kEach], const typename S::T* buffer, int x,
+                                              int y) {
   typename S::T a[S::kEach], b[S::kEach];
-#pragma unroll 2
+#pragma unroll S::kStepsAtOnce
   for (int k = 0; k < S::kDepth; ++k) {
     read_vectors<S::kEach, S::kDown>(a, buffer + k * S::kStrideA, y);
     read_vectors<S::kEach, S::kAcross>(b, buffer + S::kDepth * S::kStrideA + k * S::kStrideB, x);

@@ -19,12 +19,20 @@ constexpr TileSize<T, Out> kSizes[] = {kSize<TensorTile<T, Out, 128, 128, 2, 4>>
 }  // namespace
 
 template <>
-std::span<const TileSize<F16, F16>> tile_sizes() { return kSizes<F16, F16>; }
+std::span<const TileSize<F16, F16>> tile_sizes() {
+  return kSizes<F16, F16>;
+}
 template <>
-std::span<const TileSize<F16, float>> tile_sizes() { return kSizes<F16, float>; }
+std::span<const TileSize<F16, float>> tile_sizes() {
+  return kSizes<F16, float>;
+}
 template <>
-std::span<const TileSize<BF16, BF16>> tile_sizes() { return kSizes<BF16, BF16>; }
+std::span<const TileSize<BF16, BF16>> tile_sizes() {
+  return kSizes<BF16, BF16>;
+}
 template <>
-std::span<const TileSize<BF16, float>> tile_sizes() { return kSizes<BF16, float>; }
+std::span<const TileSize<BF16, float>> tile_sizes() {
+  return kSizes<BF16, float>;
+}
 
 }  // namespace tandem::cuda

@@ -1,8 +1,9 @@
-// Products of f16 and bf16 on the tensor cores (mma.m16n8k16, f32 sums). The scheme is that of simt.cuh: tiles of kM x kN, steps of 32 of k
-// through shared memory, the next step on its way while one is multiplied.
+// Products of f16 and bf16 on the tensor cores (mma.m16n8k16, f32 sums). The scheme is that of simt.cuh: tiles of kM x kN, steps
+// of 32 of k through shared memory, the next step on its way while one is multiplied.
 //
-// Shared memory holds both operands as [row, k / 2]: words of two neighbouring k, 20 words a row, so that the fragments of a warp lie in
-// different banks. Warps interleave their 16 rows and 8 columns over the tile: finished sums go out by slabs of whole rows.
+// Shared memory holds both operands as [row, k / 2]: words of two neighbouring k, 20 words a row, so that the fragments of a warp
+// lie in different banks. Warps interleave their 16 rows and 8 columns over the tile: finished sums go out by slabs of whole
+// rows.
 #pragma once
 
 #include "kernels/cuda/device/mma.cuh"
@@ -51,7 +52,8 @@ struct TensorPiece {
       uint32_t* to = shared + row_of(c, along_k) * kStride + k_of(c, along_k) / 2;
       const uint16_t *low = chunks[i][0].values, *high = chunks[i][1].values;
       if (along_k) {
-        *reinterpret_cast<Chunk<uint32_t>*>(to) = {{word(low[0], low[1]), word(low[2], low[3]), word(low[4], low[5]), word(low[6], low[7])}};
+        *reinterpret_cast<Chunk<uint32_t>*>(to) = {
+            {word(low[0], low[1]), word(low[2], low[3]), word(low[4], low[5]), word(low[6], low[7])}};
         *reinterpret_cast<Chunk<uint32_t>*>(to + 4) = {
             {word(high[0], high[1]), word(high[2], high[3]), word(high[4], high[5]), word(high[6], high[7])}};
       } else {
@@ -64,7 +66,8 @@ struct TensorPiece {
 };
 
 template <class S>
-__device__ __forceinline__ void multiply_step(float (&sums)[S::kDown][S::kAcross][4], const uint32_t* buffer, int down, int across) {
+__device__ __forceinline__ void multiply_step(float (&sums)[S::kDown][S::kAcross][4], const uint32_t* buffer, int down,
+                                              int across) {
   const int group = threadIdx.x % 32 / 4, quad = threadIdx.x % 4;
 #pragma unroll
   for (int k = 0; k < S::kDepth / 2; k += 8) {  // words

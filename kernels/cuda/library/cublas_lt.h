@@ -1,4 +1,5 @@
-// The part of cuBLASLt's C interface that is used, after cublasLt.h and cublas_api.h of CUDA 13.0 (unchanged since 11.4); enums are ints.
+// The part of cuBLASLt's C interface that is used, after cublasLt.h and cublas_api.h of CUDA 13.0 (unchanged since 11.4); enums
+// are ints.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,14 @@ struct CublasLt {
   enum Transpose { kAsIs = 0, kTransposed = 1 };
   enum DescriptorAttribute { kTransposeA = 3, kTransposeB = 4, kEpilogue = 7, kBiasPointer = 8, kBiasType = 26 };
   enum LayoutAttribute { kBatchCount = 5, kBatchStride = 6 };
-  enum PreferenceAttribute { kMostWorkspace = 1, kReductionSchemes = 3, kAlignmentA = 5, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8 };
+  enum PreferenceAttribute {
+    kMostWorkspace = 1,
+    kReductionSchemes = 3,
+    kAlignmentA = 5,
+    kAlignmentB = 6,
+    kAlignmentC = 7,
+    kAlignmentD = 8
+  };
   enum ReductionScheme : uint32_t { kInComputeType = 2 };  // parts of k are added in a fixed order, in the workspace
   enum Epilogue { kPlain = 1, kRelu = 2, kBias = 4, kReluBias = 6 };
 
@@ -46,9 +54,11 @@ struct CublasLt {
   int (*create_preference)(Preference*);
   int (*destroy_preference)(Preference);
   int (*set_preference)(Preference, int attribute, const void* value, size_t bytes);
-  int (*find_algorithms)(Handle, Descriptor, Layout a, Layout b, Layout c, Layout d, Preference, int most, Heuristic*, int* found);
-  int (*multiply)(Handle, Descriptor, const void* alpha, const void* a, Layout, const void* b, Layout, const void* beta, const void* c, Layout,
-                  void* d, Layout, const Algorithm*, void* workspace, size_t workspace_bytes, void* stream);
+  int (*find_algorithms)(Handle, Descriptor, Layout a, Layout b, Layout c, Layout d, Preference, int most, Heuristic*,
+                         int* found);
+  int (*multiply)(Handle, Descriptor, const void* alpha, const void* a, Layout, const void* b, Layout, const void* beta,
+                  const void* c, Layout, void* d, Layout, const Algorithm*, void* workspace, size_t workspace_bytes,
+                  void* stream);
 };
 
 }  // namespace tandem::cuda

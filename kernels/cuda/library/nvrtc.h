@@ -9,7 +9,8 @@ struct Nvrtc {
   using Program = void*;
   int (*version)(int* major, int* minor);
   const char* (*status_text)(int);
-  int (*create)(Program*, const char* source, const char* name, int headers, const char* const* contents, const char* const* names);
+  int (*create)(Program*, const char* source, const char* name, int headers, const char* const* contents,
+                const char* const* names);
   int (*destroy)(Program*);
   int (*compile)(Program, int options, const char* const* texts);
   int (*log_bytes)(Program, size_t*);

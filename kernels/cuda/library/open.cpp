@@ -25,7 +25,8 @@ std::string bind(const LibraryEntry& entry, void* library, void* entry_points) {
 }
 
 LibraryStatus look_at(const LibraryEntry& entry, void* library, void* entry_points) {
-  LibraryStatus status{.name = entry.name, .path = path_of(library), .missing_symbol = {}, .problem = {}, .consequence = entry.consequence};
+  LibraryStatus status{
+      .name = entry.name, .path = path_of(library), .missing_symbol = {}, .problem = {}, .consequence = entry.consequence};
   void* const version = dlsym(library, entry.version_symbol);
   if (version) status.version = entry.read_version(version);
   if (version && status.version < entry.least_version) {
@@ -44,7 +45,8 @@ std::string version_text(int64_t version) {
 }
 
 LibraryStatus open_library(const LibraryEntry& entry, std::span<const std::string> folders, void* entry_points) {
-  LibraryStatus first{.name = entry.name, .path = {}, .missing_symbol = {}, .problem = "not found", .consequence = entry.consequence};
+  LibraryStatus first{
+      .name = entry.name, .path = {}, .missing_symbol = {}, .problem = "not found", .consequence = entry.consequence};
   for (const std::string& folder : folders)
     for (const std::string& soname : entry.sonames) {
       void* const library = dlopen((folder.empty() ? soname : folder + "/" + soname).c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -1,4 +1,5 @@
-// Where NVIDIA's libraries lie: in the linker's search path, in a CUDA toolkit, or in the Python packages of a virtual environment.
+// Where NVIDIA's libraries lie: in the linker's search path, in a CUDA toolkit, or in the Python packages of a virtual
+// environment.
 #include <glob.h>
 
 #include <cstdlib>
@@ -21,7 +22,8 @@ std::string environment(const char* name) {
 
 void append_matches(std::vector<std::string>& folders, const std::string& pattern) {
   glob_t found{};
-  if (glob(pattern.c_str(), 0, nullptr, &found) == 0) folders.insert(folders.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
+    folders.insert(folders.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
   globfree(&found);
 }
 

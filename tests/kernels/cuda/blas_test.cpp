@@ -1,4 +1,5 @@
-// Products through cuBLASLt against the CPU's: on the emulator by a stand-in that follows its documentation, on a device by itself.
+// Products through cuBLASLt against the CPU's: on the emulator by a stand-in that follows its documentation, on a device by
+// itself.
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 
@@ -59,7 +60,8 @@ TEST_F(CudaBlas, EqualsTheCpu) {
   unsigned which = 0;
   const int before = products();
   int made = 0;
-  for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {3, 40, 7}, {40, 3, 7}, {16, 24, 32}, {33, 17, 65}})
+  for (const auto& [m, n, k] :
+       {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {3, 40, 7}, {40, 3, 7}, {16, 24, 32}, {33, 17, 65}})
     for (int t = 0; t < 4; ++t)
       for (int64_t slack : {0, 1, 8}) {
         const Wish wish{.shape = {m, n, k, (t & 1) != 0, (t & 2) != 0}, .slack = slack};
@@ -78,13 +80,15 @@ TEST_F(CudaBlas, EqualsTheCpu) {
   }
 }
 
-// All activations with and without addend and bias, apart and in place. What the library cannot fuse follows on C, rounded once more.
+// All activations with and without addend and bias, apart and in place. What the library cannot fuse follows on C, rounded once
+// more.
 class CudaBlasEpilogues : public CudaBlas {
  protected:
   template <class T, class Out = T>
   void check_all() {
     unsigned which = 0;
-    for (Activation activation : {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kSigmoid, Activation::kTanh, Activation::kSilu})
+    for (Activation activation :
+         {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kSigmoid, Activation::kTanh, Activation::kSilu})
       for (int mask = 0; mask < 8; ++mask, ++which) {
         Wish wish{.shape = {19, 25, 30}, .alpha = 0.5, .beta = -1.5, .activation = activation, .slack = which % 2 * 3};
         wish.addend = mask & 1, wish.bias = mask & 2;
@@ -109,13 +113,25 @@ TEST_F(CudaBlas, AddendsOfOneRowOrColumn) {
   for (bool row : {false, true})
     for (bool column : {false, true})
       for (Activation activation : {Activation::kNone, Activation::kRelu})
-        check<float>({.shape = {9, 33, 12}, .beta = 0.5, .addend = true, .addend_row = row, .addend_column = column, .activation = activation, .slack = 1}, 1);
+        check<float>({.shape = {9, 33, 12},
+                      .beta = 0.5,
+                      .addend = true,
+                      .addend_row = row,
+                      .addend_column = column,
+                      .activation = activation,
+                      .slack = 1},
+                     1);
 }
 
 TEST_F(CudaBlas, Batches) {
   for (bool shared_b : {false, true})
     for (int t = 0; t < 4; ++t) {
-      Wish wish{.shape = {20, 30, 41, (t & 1) != 0, (t & 2) != 0}, .addend = true, .bias = true, .slack = t % 2, .products = 5, .shared_b = shared_b};
+      Wish wish{.shape = {20, 30, 41, (t & 1) != 0, (t & 2) != 0},
+                .addend = true,
+                .bias = true,
+                .slack = t % 2,
+                .products = 5,
+                .shared_b = shared_b};
       check<float>(wish, kSeeds[t % 3]);
       check<BF16>(wish, kSeeds[t % 3]);
       wish.activation = Activation::kGelu;
@@ -167,8 +183,13 @@ TEST_F(CudaBlas, LessAlignedMatricesHaveTheirOwnAlgorithm) {
   const KernelContext context{.cuda = &session, .workspace = {workspace.data(), 8192}};
   for (int which : {0, 1, 2, 3}) {  // all aligned, then all but one
     const int64_t at_a = which == 1, at_b = which == 2, at_c = which == 3;
-    cuda::gemm<float>(context, {8, 8, 8}, {.a = da.view().as<float>().data() + at_a, .lda = 8, .b = db.view().as<float>().data() + at_b, .ldb = 8,
-                                           .c = dc.view().as<float>().data() + at_c, .ldc = 8});
+    cuda::gemm<float>(context, {8, 8, 8},
+                      {.a = da.view().as<float>().data() + at_a,
+                       .lda = 8,
+                       .b = db.view().as<float>().data() + at_b,
+                       .ldb = 8,
+                       .c = dc.view().as<float>().data() + at_c,
+                       .ldc = 8});
     const Values<float> c = dc.values<float>();
     for (int64_t i = 0; i < 64; ++i) {
       double sum = 0;
@@ -180,7 +201,8 @@ TEST_F(CudaBlas, LessAlignedMatricesHaveTheirOwnAlgorithm) {
 
 TEST_F(CudaBlas, SameBitsEveryTime) {
   const Wish wish{.shape = {33, 65, 700}, .addend = true, .bias = true, .activation = Activation::kRelu};
-  const std::vector<float> one = check_product<float>(wish, 1, &session), other = check_product<float>(wish, 1, &session, std::byte{0});
+  const std::vector<float> one = check_product<float>(wish, 1, &session),
+                           other = check_product<float>(wish, 1, &session, std::byte{0});
   EXPECT_EQ(0, std::memcmp(one.data(), other.data(), one.size() * sizeof(float)));
 }
 
@@ -199,15 +221,21 @@ TEST_F(CudaBlas, MatmulIsStridedOrOurOwn) {
     Shape a, b;
     int by_library;
   };
-  for (const Case& one : {Case{{3, 4}, {4, 5}, 1}, {{2, 3, 4}, {4, 5}, 1}, {{2, 3, 4}, {2, 4, 5}, 1}, {{2, 6, 3, 4}, {2, 6, 4, 5}, 1}, {{2, 1, 3, 4}, {6, 4, 5}, 0}}) {
+  for (const Case& one : {Case{{3, 4}, {4, 5}, 1},
+                          {{2, 3, 4}, {4, 5}, 1},
+                          {{2, 3, 4}, {2, 4, 5}, 1},
+                          {{2, 6, 3, 4}, {2, 6, 4, 5}, 1},
+                          {{2, 1, 3, 4}, {6, 4, 5}, 0}}) {
     const Shape shape = matmul_shape(one.a, one.b);
     const auto a = Values<float>::random(one.a, 1), b = Values<float>::random(one.b, 2);
     Values<float> expected(shape);
-    cpu::matmul(Context(cpu::matmul_workspace_bytes(DType::kF32, one.a, one.b, false, false, 1)), a.view(), b.view(), expected.view());
+    cpu::matmul(Context(cpu::matmul_workspace_bytes(DType::kF32, one.a, one.b, false, false, 1)), a.view(), b.view(),
+                expected.view());
     DeviceTensor da(a), db(b), dy(Values<float>{shape});
     const DeviceMemory workspace(cuda::matmul_workspace_bytes(DType::kF32, one.a, one.b, false, false));
     const int before = products();
-    cuda::matmul({.cuda = &session, .workspace = {workspace.data(), cuda::matmul_workspace_bytes(DType::kF32, one.a, one.b, false, false)}},
+    cuda::matmul({.cuda = &session,
+                  .workspace = {workspace.data(), cuda::matmul_workspace_bytes(DType::kF32, one.a, one.b, false, false)}},
                  da.view(), db.view(), dy.view());
     expect_twins(dy.values<float>(), expected);
     if (calls) {
@@ -249,7 +277,8 @@ TEST_F(CudaBlas, FailureToStartIsAnErrorInTheLibrarysWords) {
     ADD_FAILURE();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::kDevice);
-    EXPECT_THAT(e.what(), testing::AllOf(testing::HasSubstr("cublasLtCreate"), testing::HasSubstr("the library was not initialized")));
+    EXPECT_THAT(e.what(),
+                testing::AllOf(testing::HasSubstr("cublasLtCreate"), testing::HasSubstr("the library was not initialized")));
   }
   unsetenv("FAKE_CUBLAS_LT_REFUSES");
   EXPECT_NE(refused.blas(), nullptr);

@@ -45,10 +45,12 @@ double tolerance() {
 
 // The bits of C by the CUDA kernel, after comparing them with the CPU's and finding the border around C as it was.
 template <class T, class Out = T>
-std::vector<Out> check_product(const Wish& w, unsigned seed, cuda::Session* session = nullptr, std::byte workspace_fill = std::byte{0xFF}) {
+std::vector<Out> check_product(const Wish& w, unsigned seed, cuda::Session* session = nullptr,
+                               std::byte workspace_fill = std::byte{0xFF}) {
   using W = Wide<T>;
   const GemmShape& s = w.shape;
-  const int64_t lda = (s.transpose_a ? s.m : s.k) + w.slack, ldb = (s.transpose_b ? s.k : s.n) + 2 * w.slack, ldc = s.n + 3 * w.slack;
+  const int64_t lda = (s.transpose_a ? s.m : s.k) + w.slack, ldb = (s.transpose_b ? s.k : s.n) + 2 * w.slack,
+                ldc = s.n + 3 * w.slack;
   const int64_t a_size = (s.transpose_a ? s.k : s.m) * lda, b_size = (s.transpose_b ? s.n : s.k) * ldb, c_size = s.m * ldc;
   const Operand<T> a(w.products * a_size, seed), b((w.shared_b ? 1 : w.products) * b_size, seed + 10);
   const Operand<Out> addend(w.products * c_size, seed + 20), bias(std::max(s.m, s.n), seed + 30);
@@ -59,7 +61,8 @@ std::vector<Out> check_product(const Wish& w, unsigned seed, cuda::Session* sess
 
   Values<W> expected(Shape{w.products * c_size});
   std::fill(expected.data.begin(), expected.data.end(), W(-77));
-  cpu::GemmArgs<W> cpu_args{.a = a.wide.data.data(), .lda = lda, .b = b.wide.data.data(), .ldb = ldb, .c = expected.data.data(), .ldc = ldc};
+  cpu::GemmArgs<W> cpu_args{
+      .a = a.wide.data.data(), .lda = lda, .b = b.wide.data.data(), .ldb = ldb, .c = expected.data.data(), .ldc = ldc};
   cpu_args.alpha = static_cast<W>(w.alpha), cpu_args.beta = static_cast<W>(w.beta);
   if (w.addend) cpu_args.addend = expanded.data.data(), cpu_args.ld_addend = w.addend_row ? 0 : ldc;
   if (w.bias) cpu_args.bias = bias.wide.data.data(), cpu_args.bias_axis = w.bias_axis;
@@ -74,8 +77,12 @@ std::vector<Out> check_product(const Wish& w, unsigned seed, cuda::Session* sess
   constexpr size_t kEnough = 64 * 1024;  // for a library, which takes what there is
   const size_t workspace_bytes = session ? kEnough : cuda::gemm_workspace_bytes<T>(s);
   const DeviceMemory workspace(workspace_bytes, workspace_fill);
-  cuda::GemmArgs<T, Out> args{.a = da.view().as<T>().data(), .lda = lda, .b = db.view().as<T>().data(), .ldb = ldb,
-                              .c = dc.view().template as<Out>().data(), .ldc = ldc};
+  cuda::GemmArgs<T, Out> args{.a = da.view().as<T>().data(),
+                              .lda = lda,
+                              .b = db.view().as<T>().data(),
+                              .ldb = ldb,
+                              .c = dc.view().template as<Out>().data(),
+                              .ldc = ldc};
   args.alpha = static_cast<W>(w.alpha), args.beta = static_cast<W>(w.beta);
   if (w.addend) {
     args.addend = w.in_place ? args.c : d_addend.view().template as<Out>().data();
@@ -85,8 +92,10 @@ std::vector<Out> check_product(const Wish& w, unsigned seed, cuda::Session* sess
   if (w.bias) args.bias = d_bias.view().template as<Out>().data(), args.bias_axis = w.bias_axis;
   args.activation = w.activation;
   KernelContext context{.cuda = session, .workspace = {workspace.data(), workspace_bytes}};
-  if (w.products == 1) cuda::gemm(context, s, args);
-  else cuda::batched_gemm(context, s, args, batch);
+  if (w.products == 1)
+    cuda::gemm(context, s, args);
+  else
+    cuda::batched_gemm(context, s, args, batch);
   const Values<Out> result = dc.values<Out>();
   static_cast<void>(workspace.read());  // its fences
   expect_twins(result, expected, w.tolerance ? w.tolerance : tolerance<T, Out>());

@@ -1,4 +1,5 @@
-// The CUDA products by our own kernels against the CPU's: ragged shapes, transposes, epilogues, batches, split sums, all float types.
+// The CUDA products by our own kernels against the CPU's: ragged shapes, transposes, epilogues, batches, split sums, all float
+// types.
 #include <cstring>
 
 #include "tests/kernels/cuda/gemm_cases.h"
@@ -9,7 +10,8 @@ namespace {
 // Every transpose of shapes that are less than a tile, a tile, a little more; aligned lines and others; one seed after the other.
 template <class T, class Out = T>
 void check_shapes() {
-  constexpr int64_t kShapes[][3] = {{1, 1, 1}, {1, 10, 64}, {33, 1, 17}, {7, 65, 5}, {32, 32, 16}, {64, 64, 64}, {31, 70, 40}, {65, 33, 100}, {70, 130, 33}};
+  constexpr int64_t kShapes[][3] = {{1, 1, 1},    {1, 10, 64},  {33, 1, 17},   {7, 65, 5},   {32, 32, 16},
+                                    {64, 64, 64}, {31, 70, 40}, {65, 33, 100}, {70, 130, 33}};
   unsigned which = 0;
   for (const auto& [m, n, k] : kShapes)
     for (int t = 0; t < 4; ++t, ++which)
@@ -44,13 +46,15 @@ TEST(CudaGemm, LargestTilesOfHalves) { check_large<BF16>(1400, 1420); }
 template <class T, class Out = T>
 void check_epilogues() {
   unsigned which = 0;
-  for (Activation activation : {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kSigmoid, Activation::kTanh, Activation::kSilu})
+  for (Activation activation :
+       {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kSigmoid, Activation::kTanh, Activation::kSilu})
     for (int64_t k : {0, 7, 40})
       for (int mask = 0; mask < 8; ++mask, ++which) {
         Wish wish{.shape = {29, 45, k}, .alpha = 0.5, .beta = -1.5, .activation = activation};
         wish.addend = mask & 1, wish.bias = mask & 2;
         if (mask & 4) wish.bias_axis = BiasAxis::kRow;
-        SCOPED_TRACE("activation " + std::to_string(int(activation)) + " k " + std::to_string(k) + " mask " + std::to_string(mask));
+        SCOPED_TRACE("activation " + std::to_string(int(activation)) + " k " + std::to_string(k) + " mask " +
+                     std::to_string(mask));
         const std::vector<Out> apart = check_product<T, Out>(wish, kSeeds[which % 3]);
         wish.in_place = wish.addend;
         const std::vector<Out> in_place = check_product<T, Out>(wish, kSeeds[which % 3]);
@@ -70,8 +74,10 @@ TEST(CudaGemm, AddendsOfOneRowOrColumn) {
   for (int64_t k : {12, 300})
     for (bool row : {false, true})
       for (bool column : {false, true}) {
-        check_product<float>({.shape = {9, 33, k}, .beta = 0.5, .addend = true, .addend_row = row, .addend_column = column, .slack = 1}, 1);
-        check_product<F16>({.shape = {9, 33, k}, .beta = 0.5, .addend = true, .addend_row = row, .addend_column = column, .slack = 1}, 2);
+        check_product<float>(
+            {.shape = {9, 33, k}, .beta = 0.5, .addend = true, .addend_row = row, .addend_column = column, .slack = 1}, 1);
+        check_product<F16>(
+            {.shape = {9, 33, k}, .beta = 0.5, .addend = true, .addend_row = row, .addend_column = column, .slack = 1}, 2);
       }
 }
 
@@ -80,9 +86,14 @@ template <class T, class Out = T>
 void check_split() {
   for (int64_t k : {256, 300, 1500})
     for (int t = 0; t < 4; ++t) {
-      const Wish wish{.shape = {20, 40, k, (t & 1) != 0, (t & 2) != 0}, .alpha = 0.125, .addend = true, .bias = true, .activation = Activation::kTanh};
+      const Wish wish{.shape = {20, 40, k, (t & 1) != 0, (t & 2) != 0},
+                      .alpha = 0.125,
+                      .addend = true,
+                      .bias = true,
+                      .activation = Activation::kTanh};
       ASSERT_GT(cuda::gemm_workspace_bytes<T>(wish.shape), 0u);
-      const auto one = check_product<T, Out>(wish, kSeeds[t % 3]), other = check_product<T, Out>(wish, kSeeds[t % 3], nullptr, std::byte{0});
+      const auto one = check_product<T, Out>(wish, kSeeds[t % 3]),
+                 other = check_product<T, Out>(wish, kSeeds[t % 3], nullptr, std::byte{0});
       EXPECT_EQ(0, std::memcmp(one.data(), other.data(), one.size() * sizeof(Out)));
     }
 }
@@ -97,7 +108,11 @@ TEST(CudaGemm, Batches) {
   for (int64_t products : {2, 5})
     for (bool shared_b : {false, true})
       for (int t = 0; t < 4; ++t) {
-        const Wish wish{.shape = {20, 30, 41, (t & 1) != 0, (t & 2) != 0}, .addend = true, .slack = t % 2, .products = products, .shared_b = shared_b};
+        const Wish wish{.shape = {20, 30, 41, (t & 1) != 0, (t & 2) != 0},
+                        .addend = true,
+                        .slack = t % 2,
+                        .products = products,
+                        .shared_b = shared_b};
         check_product<float>(wish, kSeeds[t % 3]);
         check_product<BF16>(wish, kSeeds[t % 3]);
       }
@@ -118,7 +133,8 @@ TEST(CudaGemm, WorkspaceGrowsWithTheShape) {
 TEST(CudaGemm, SmallWorkspaceIsAnError) {
   DeviceMemory memory(4 * 1000 * 8);
   float* data = reinterpret_cast<float*>(memory.data());
-  EXPECT_THROW(cuda::gemm<float>({}, {4, 4, 1000}, {.a = data, .lda = 1000, .b = data, .ldb = 4, .c = data + 4000, .ldc = 4}), Error);
+  EXPECT_THROW(cuda::gemm<float>({}, {4, 4, 1000}, {.a = data, .lda = 1000, .b = data, .ldb = 4, .c = data + 4000, .ldc = 4}),
+               Error);
 }
 
 TEST(CudaGemm, NanAndInfinityComeThrough) {
@@ -126,8 +142,14 @@ TEST(CudaGemm, NanAndInfinityComeThrough) {
   a[0] = std::numeric_limits<float>::quiet_NaN();
   a[7] = std::numeric_limits<float>::infinity();
   DeviceTensor da(a), db(b), dc(Values<float>(Shape{2, 20}));
-  cuda::gemm<float>({}, {2, 20, 4}, {.a = da.view().as<float>().data(), .lda = 4, .b = db.view().as<float>().data(), .ldb = 20,
-                                     .c = dc.view().as<float>().data(), .ldc = 20, .activation = Activation::kRelu});
+  cuda::gemm<float>({}, {2, 20, 4},
+                    {.a = da.view().as<float>().data(),
+                     .lda = 4,
+                     .b = db.view().as<float>().data(),
+                     .ldb = 20,
+                     .c = dc.view().as<float>().data(),
+                     .ldc = 20,
+                     .activation = Activation::kRelu});
   const Values<float> c = dc.values<float>();
   for (int64_t j = 0; j < 20; ++j) EXPECT_TRUE(std::isnan(c[j]));
   for (int64_t j = 20; j < 40; ++j) EXPECT_EQ(c[j], b[40 + j] > 0 ? std::numeric_limits<float>::infinity() : 0);
@@ -137,10 +159,20 @@ struct MatmulCase {
   Shape a, b;
   bool transpose_a = false, transpose_b = false;
 };
-const MatmulCase kMatmuls[] = {
-    {{3, 4}, {4, 5}}, {{4}, {4, 5}}, {{3, 4}, {4}}, {{4}, {4}}, {{2, 3, 4}, {4, 5}}, {{3, 4}, {2, 4, 5}}, {{2, 1, 3, 4}, {6, 4, 5}},
-    {{6, 4, 3}, {2, 1, 4, 5}, true}, {{6, 3, 4}, {6, 5, 4}, false, true}, {{0, 3, 4}, {4, 5}}, {{2, 3, 0}, {0, 5}}, {{7, 2}, {2, 7, 3}, true},
-    {{2, 3, 4, 5}, {2, 3, 5, 6}}, {{3, 400}, {400, 5}}};
+const MatmulCase kMatmuls[] = {{{3, 4}, {4, 5}},
+                               {{4}, {4, 5}},
+                               {{3, 4}, {4}},
+                               {{4}, {4}},
+                               {{2, 3, 4}, {4, 5}},
+                               {{3, 4}, {2, 4, 5}},
+                               {{2, 1, 3, 4}, {6, 4, 5}},
+                               {{6, 4, 3}, {2, 1, 4, 5}, true},
+                               {{6, 3, 4}, {6, 5, 4}, false, true},
+                               {{0, 3, 4}, {4, 5}},
+                               {{2, 3, 0}, {0, 5}},
+                               {{7, 2}, {2, 7, 3}, true},
+                               {{2, 3, 4, 5}, {2, 3, 5, 6}},
+                               {{3, 400}, {400, 5}}};
 
 template <class T>
 void check_matmul(const MatmulCase& one, bool epilogue, unsigned seed) {
@@ -157,8 +189,8 @@ void check_matmul(const MatmulCase& one, bool epilogue, unsigned seed) {
   MatmulOptions cpu_options = options;
   if (epilogue) cpu_options.bias = bias.wide.view();
   const auto as = [](const auto& values, const Shape& s) { return ConstTensorView{values.view().data, values.view().dtype, s}; };
-  cpu::matmul(Context(cpu::matmul_workspace_bytes(dtype_of<W>, one.a, one.b, one.transpose_a, one.transpose_b, 1)), as(a.wide, one.a),
-              as(b.wide, one.b), expected.view(), cpu_options);
+  cpu::matmul(Context(cpu::matmul_workspace_bytes(dtype_of<W>, one.a, one.b, one.transpose_a, one.transpose_b, 1)),
+              as(a.wide, one.a), as(b.wide, one.b), expected.view(), cpu_options);
   DeviceTensor da(as(a.values, one.a)), db(as(b.values, one.b)), d_bias(bias.values), dy(Values<T>{shape});
   if (epilogue) options.bias = d_bias.view();
   const DeviceContext context(cuda::matmul_workspace_bytes(dtype_of<T>, one.a, one.b, one.transpose_a, one.transpose_b));

@@ -28,15 +28,21 @@ namespace {
 // Enums travel as int, every pointer as a pointer.
 template <class Ours, class Theirs>
 constexpr bool fits() {
-  if constexpr (std::is_pointer_v<Ours>) return std::is_pointer_v<Theirs>;
-  else if constexpr (std::is_enum_v<Theirs>) return std::is_same_v<Ours, int> && sizeof(Theirs) == sizeof(int);
-  else if constexpr (std::is_class_v<Ours>) return std::is_class_v<Theirs> && sizeof(Ours) == sizeof(Theirs);
-  else return std::is_same_v<Ours, Theirs>;
+  if constexpr (std::is_pointer_v<Ours>)
+    return std::is_pointer_v<Theirs>;
+  else if constexpr (std::is_enum_v<Theirs>)
+    return std::is_same_v<Ours, int> && sizeof(Theirs) == sizeof(int);
+  else if constexpr (std::is_class_v<Ours>)
+    return std::is_class_v<Theirs> && sizeof(Ours) == sizeof(Theirs);
+  else
+    return std::is_same_v<Ours, Theirs>;
 }
 template <class Result, class... Ours, class TheirResult, class... Theirs>
 constexpr bool same_call(Result (*)(Ours...), TheirResult (*)(Theirs...)) {
-  if constexpr (sizeof...(Ours) != sizeof...(Theirs)) return false;
-  else return fits<Result, TheirResult>() && (fits<Ours, Theirs>() && ...);
+  if constexpr (sizeof...(Ours) != sizeof...(Theirs))
+    return false;
+  else
+    return fits<Result, TheirResult>() && (fits<Ours, Theirs>() && ...);
 }
 template <class Ours, class Theirs>
 constexpr bool kSameCall = same_call(Ours{}, std::decay_t<Theirs>{});

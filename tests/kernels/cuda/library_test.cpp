@@ -25,7 +25,8 @@ class CudaLibrary : public testing::Test {
     return cuda::open_library(cuda::library_entry(cuda::Library::kCublasLt), folders, &entry_points);
   }
 
-  const std::string good = fake_library_folder("cublas_lt"), old = fake_library_folder("old"), incomplete = fake_library_folder("incomplete");
+  const std::string good = fake_library_folder("cublas_lt"), old = fake_library_folder("old"),
+                    incomplete = fake_library_folder("incomplete");
   cuda::CublasLt entry_points{};
 };
 
@@ -90,7 +91,8 @@ TEST(CudaLibraryTable, SaysWhatEachIsFor) {
     const cuda::LibraryEntry& entry = cuda::library_entry(library);
     EXPECT_FALSE(entry.name.empty() || entry.sonames.empty() || entry.consequence.empty());
     EXPECT_GE(entry.least_version, 20000);
-    EXPECT_TRUE(std::ranges::any_of(entry.symbols, [&](const auto& s) { return std::string_view(s.name) == entry.version_symbol; }));
+    EXPECT_TRUE(
+        std::ranges::any_of(entry.symbols, [&](const auto& s) { return std::string_view(s.name) == entry.version_symbol; }));
     const cuda::LibraryStatus& status = cuda::library_status(library);
     EXPECT_EQ(status.name, entry.name);
     EXPECT_EQ(status.usable(), status.problem.empty());

@@ -1,9 +1,10 @@
-// A stand-in for libcublasLt, by its documentation: descriptors, layouts, orders, transposes, epilogues, types, alignments. What the
-// documentation forbids is refused as documented. It multiplies by three loops in the emulator's stream, so that device memory, captured
-// graphs and missing synchronisation are as with the real one. Built with NVIDIA's header: our own declarations take no part.
+// A stand-in for libcublasLt, by its documentation: descriptors, layouts, orders, transposes, epilogues, types, alignments. What
+// the documentation forbids is refused as documented. It multiplies by three loops in the emulator's stream, so that device
+// memory, captured graphs and missing synchronisation are as with the real one. Built with NVIDIA's header: our own declarations
+// take no part.
 //
-// An algorithm is good only for the problem it was found for, uses all of the workspace it asked for (writing junk there), and is refused
-// with anything else. Not supported, as a test of what happens then: an activation on f64.
+// An algorithm is good only for the problem it was found for, uses all of the workspace it asked for (writing junk there), and is
+// refused with anything else. Not supported, as a test of what happens then: an activation on f64.
 #include "tests/support/fake_libraries/cublas_lt.h"
 
 #include <cublasLt.h>
@@ -135,7 +136,8 @@ struct Problem {
     const bool ta = op.transpose_a != CUBLAS_OP_N, tb = op.transpose_b != CUBLAS_OP_N;
     return possible(a) && possible(b) && possible(c) && possible(d) && c.rows == d.rows && c.columns == d.columns &&
            c.count == d.count && a.count == d.count && b.count == d.count && (ta ? a.columns : a.rows) == d.rows &&
-           (tb ? b.rows : b.columns) == d.columns && (tb ? b.columns : b.rows) == static_cast<uint64_t>(k()) && c.order == d.order;
+           (tb ? b.rows : b.columns) == d.columns && (tb ? b.columns : b.rows) == static_cast<uint64_t>(k()) &&
+           c.order == d.order;
   }
   cublasStatus_t status() const {
     if (!sizes_fit()) return CUBLAS_STATUS_INVALID_VALUE;
@@ -145,7 +147,9 @@ struct Problem {
     return has_relu() && a.type == CUDA_R_64F ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_SUCCESS;
   }
   bool same_kind(const Problem& o) const {
-    const auto of = [](const Operation& x) { return std::tie(x.compute, x.scale, x.transpose_a, x.transpose_b, x.epilogue, x.bias_type); };
+    const auto of = [](const Operation& x) {
+      return std::tie(x.compute, x.scale, x.transpose_a, x.transpose_b, x.epilogue, x.bias_type);
+    };
     return of(op) == of(o.op) && a.tie() == o.a.tie() && b.tie() == o.b.tie() && c.tie() == o.c.tie() && d.tie() == o.d.tie();
   }
 };
@@ -171,7 +175,9 @@ struct Pointers {
 };
 
 void make_product(const Problem& p, const Pointers& at_, int64_t i) {
-  const auto moved = [i](const Matrix& m, const void* data) { return static_cast<const std::byte*>(data) + i * m.stride * static_cast<int64_t>(bytes_of(m.type)); };
+  const auto moved = [i](const Matrix& m, const void* data) {
+    return static_cast<const std::byte*>(data) + i * m.stride * static_cast<int64_t>(bytes_of(m.type));
+  };
   const void *a = moved(p.a, at_.a), *b = moved(p.b, at_.b), *c = moved(p.c, at_.c);
   void* d = const_cast<std::byte*>(moved(p.d, at_.d));
   const bool tf32 = p.op.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
@@ -227,7 +233,8 @@ cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t op) {
   --calls().objects;
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t object, cublasLtMatmulDescAttributes_t name, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t object, cublasLtMatmulDescAttributes_t name, const void* value,
+                                              size_t bytes) {
   Operation& op = as<Operation>(object);
   switch (name) {
     case CUBLASLT_MATMUL_DESC_TRANSA: return assign(op.transpose_a, value, bytes);
@@ -239,7 +246,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t object, cubla
   }
 }
 
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows, uint64_t columns, int64_t ld) {
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows, uint64_t columns,
+                                          int64_t ld) {
   *layout = reinterpret_cast<cublasLtMatrixLayout_t>(new Matrix{.type = type, .rows = rows, .columns = columns, .ld = ld});
   ++calls().objects;
   return CUBLAS_STATUS_SUCCESS;
@@ -249,8 +257,8 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
   --calls().objects;
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t object, cublasLtMatrixLayoutAttribute_t name, const void* value,
-                                                size_t bytes) {
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t object, cublasLtMatrixLayoutAttribute_t name,
+                                                const void* value, size_t bytes) {
   Matrix& matrix = as<Matrix>(object);
   switch (name) {
     case CUBLASLT_MATRIX_LAYOUT_ORDER: return assign(matrix.order, value, bytes);
@@ -286,8 +294,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t o
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, cublasLtMatrixLayout_t a,
                                               cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                              cublasLtMatmulPreference_t preference, int most, cublasLtMatmulHeuristicResult_t* results,
-                                              int* count) {
+                                              cublasLtMatmulPreference_t preference, int most,
+                                              cublasLtMatmulHeuristicResult_t* results, int* count) {
   *count = 0;
   if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (most < 1) return CUBLAS_STATUS_INVALID_VALUE;
@@ -304,9 +312,10 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, const void* alpha, const void* a, cublasLtMatrixLayout_t la,
-                              const void* b, cublasLtMatrixLayout_t lb, const void* beta, const void* c, cublasLtMatrixLayout_t lc, void* d,
-                              cublasLtMatrixLayout_t ld, const cublasLtMatmulAlgo_t* algorithm, void* workspace, size_t workspace_bytes,
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, const void* alpha, const void* a,
+                              cublasLtMatrixLayout_t la, const void* b, cublasLtMatrixLayout_t lb, const void* beta,
+                              const void* c, cublasLtMatrixLayout_t lc, void* d, cublasLtMatrixLayout_t ld,
+                              const cublasLtMatmulAlgo_t* algorithm, void* workspace, size_t workspace_bytes,
                               cudaStream_t stream) {
   if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
   const Problem problem = problem_of(op, la, lb, lc, ld);
@@ -315,18 +324,22 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, 
   const Known& found = known()[algorithm->data[0] - 1];
   const auto& alignment = found.preference.alignment;
   const size_t used = found.preference.workspace >= kWorkspace ? kWorkspace : 0;
-  if (!found.problem.same_kind(problem) || workspace_bytes < used || (used && !is_aligned(workspace, 256)) || !is_aligned(a, alignment[0]) ||
-      !is_aligned(b, alignment[1]) || !is_aligned(c, alignment[2]) || !is_aligned(d, alignment[3]))
+  if (!found.problem.same_kind(problem) || workspace_bytes < used || (used && !is_aligned(workspace, 256)) ||
+      !is_aligned(a, alignment[0]) || !is_aligned(b, alignment[1]) || !is_aligned(c, alignment[2]) ||
+      !is_aligned(d, alignment[3]))
     return CUBLAS_STATUS_INVALID_VALUE;
   if (c == d && !(problem.c.tie() == problem.d.tie())) return CUBLAS_STATUS_INVALID_VALUE;
   const Pointers pointers{a, b, c, d, workspace, load(problem.op.scale, alpha, 0), load(problem.op.scale, beta, 0)};
   ++calls().products;
   calls().compute = problem.op.compute;
   calls().epilogue = static_cast<int>(problem.op.epilogue);
-  tandem::emulator::launch({dim3(1), dim3(1)}, stream, "cublasLtMatmul", [problem, pointers, used] {
-    std::memset(pointers.workspace, 0xA5, used);
-    for (int64_t i = 0; i < problem.d.count; ++i) make_product(problem, pointers, i);
-  }, a, b, c, d, workspace);
+  tandem::emulator::launch(
+      {dim3(1), dim3(1)}, stream, "cublasLtMatmul",
+      [problem, pointers, used] {
+        std::memset(pointers.workspace, 0xA5, used);
+        for (int64_t i = 0; i < problem.d.count; ++i) make_product(problem, pointers, i);
+      },
+      a, b, c, d, workspace);
   return CUBLAS_STATUS_SUCCESS;
 }
 
