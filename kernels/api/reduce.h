@@ -2,8 +2,8 @@
 //
 // Each output element is computed by one thread in an order that depends on the shape only. Floating sums run in 16 lanes of
 // blocks of 512 elements, whose totals are added in double: the error is below 2e-6 * sum(|x|) in f32 for any length. An empty
-// reduction gives the neutral element: sums 0, prod 1, max the lowest and min the highest value, mean NaN. The CUDA twins have the
-// same order on any device; a thread adds at most 8 elements in f32, and all that follows is in double.
+// reduction gives the neutral element: sums 0, prod 1, max the lowest and min the highest value, mean NaN. The CUDA twins have
+// the same order on any device; a thread adds at most 8 elements in f32, and all that follows is in double.
 #pragma once
 
 #include <cstdint>

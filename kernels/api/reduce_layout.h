@@ -1,5 +1,5 @@
-// How a tensor is walked by a reduction: the same for both twins. Neighbouring axes of one kind are merged; what remains alternates
-// between kept and reduced ones.
+// How a tensor is walked by a reduction: the same for both twins. Neighbouring axes of one kind are merged; what remains
+// alternates between kept and reduced ones.
 #pragma once
 
 #include <cstdint>

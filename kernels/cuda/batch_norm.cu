@@ -1,7 +1,8 @@
-// A channel is an output of a reduction over all other axes and is dealt to threads as there (device/reduction.cuh). Where channels are
-// few, each is cut into chunks: a first launch leaves the moments of every chunk in the workspace, the second joins them (Chan, Golub and
-// LeVeque 1979) and normalizes; else one launch does both. A chunk's variance is taken around its own mean, so a large mean costs no
-// digits. Training reads x three times, twice of it from the cache if a chunk fits there; the gradient reads x and dy as often.
+// A channel is an output of a reduction over all other axes and is dealt to threads as there (device/reduction.cuh). Where
+// channels are few, each is cut into chunks: a first launch leaves the moments of every chunk in the workspace, the second joins
+// them (Chan, Golub and LeVeque 1979) and normalizes; else one launch does both. A chunk's variance is taken around its own mean,
+// so a large mean costs no digits. Training reads x three times and writes y; the gradient reads x four times, dy twice and
+// writes dx: what repeats comes from the cache while a chunk fits there.
 #include "kernels/api/batch_norm.h"
 
 #include <cmath>
@@ -36,7 +37,8 @@ __device__ double sum_chunk(const ReductionPlan& plan, Value value) {
 
 template <class T>
 __device__ Moments moments_of_chunk(const ReductionPlan& plan, const T* x) {
-  const double mean = sum_chunk<T>(plan, [=](int64_t at) { return widen(x[at]); }) / static_cast<double>(plan.size_of_chunk(blockIdx.y));
+  const double mean =
+      sum_chunk<T>(plan, [=](int64_t at) { return widen(x[at]); }) / static_cast<double>(plan.size_of_chunk(blockIdx.y));
   const auto center = static_cast<Compute<T>>(mean);
   const double squares = sum_chunk<T>(plan, [=](int64_t at) {
     const Compute<T> deviation = widen(x[at]) - center;
@@ -68,18 +70,19 @@ __device__ Moments join_moments(const ReductionPlan& plan, const Part* parts) {
 
 // y = (x - mean) * factor + bias over the thread's chunk. y may be x.
 template <class T>
-__device__ void normalize(const ReductionPlan& plan, const T* x, T* y, Statistics of, double epsilon, const T* scale, const T* bias) {
+__device__ void normalize(const ReductionPlan& plan, const T* x, T* y, Statistics of, double epsilon, const T* scale,
+                          const T* bias) {
   Walk walk(plan);
   if (walk.left == 0) return;
   const auto factor = static_cast<Compute<T>>(static_cast<double>(widen(scale[plan.output()])) / std::sqrt(of.var + epsilon));
   const auto mean = static_cast<Compute<T>>(of.mean), offset = widen(bias[plan.output()]);
-#pragma unroll (sizeof(T) < 8 ? 4 : 1)
+#pragma unroll(sizeof(T) < 8 ? 4 : 1)
   for (; walk.left > 0; walk.advance()) y[walk.at()] = narrow<T>((widen(x[walk.at()]) - mean) * factor + offset);
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) batch_norm_infer(ReductionPlan plan, const T* x, const T* scale, const T* bias, const T* mean,
-                                                           const T* var, T* y, double epsilon) {
+__global__ void __launch_bounds__(kBlock) batch_norm_infer(ReductionPlan plan, const T* x, const T* scale, const T* bias,
+                                                           const T* mean, const T* var, T* y, double epsilon) {
   if (!plan.active()) return;
   const int64_t c = plan.output();
   normalize(plan, x, y, {widen(mean[c]), widen(var[c])}, epsilon, scale, bias);
@@ -98,15 +101,17 @@ struct Running {
   double momentum;
 
   __device__ void carry_on(int64_t channel, Statistics of) const {
-    if (new_mean) new_mean[channel] = narrow<T>(static_cast<Compute<T>>(momentum * widen(mean[channel]) + (1 - momentum) * of.mean));
+    if (new_mean)
+      new_mean[channel] = narrow<T>(static_cast<Compute<T>>(momentum * widen(mean[channel]) + (1 - momentum) * of.mean));
     if (new_var) new_var[channel] = narrow<T>(static_cast<Compute<T>>(momentum * widen(var[channel]) + (1 - momentum) * of.var));
   }
 };
 
 // `parts` is null where a channel is one chunk.
 template <class T>
-__global__ void __launch_bounds__(kBlock) batch_norm_normalize(ReductionPlan plan, const Moments* parts, const T* x, const T* scale,
-                                                               const T* bias, T* y, Running<T> running, double epsilon) {
+__global__ void __launch_bounds__(kBlock)
+    batch_norm_normalize(ReductionPlan plan, const Moments* parts, const T* x, const T* scale, const T* bias, T* y,
+                         Running<T> running, double epsilon) {
   const Moments moments = parts ? join_moments(plan, parts) : moments_of_chunk(plan, x);
   const Statistics of{moments.mean, moments.squares / static_cast<double>(plan.layout.reduced.total)};
   if (!plan.active()) return;
@@ -133,7 +138,7 @@ __device__ GradMoments grad_moments_of_chunk(const ReductionPlan& plan, const T*
   while (walk.left > 0) {  // as fold_walk, two sums at once
     Compute<T> run = 0, run_product = 0;
     const int n = walk.left < kRun ? static_cast<int>(walk.left) : kRun;
-#pragma unroll (sizeof(T) < 8 ? 4 : 1)
+#pragma unroll(sizeof(T) < 8 ? 4 : 1)
     for (int i = 0; i < n; ++i, walk.advance()) {
       const Compute<T> grad = widen(dy[walk.at()]);
       run += grad;
@@ -149,13 +154,14 @@ __device__ GradMoments grad_moments_of_chunk(const ReductionPlan& plan, const T*
 __device__ inline GradMoments join_grad_moments(const ReductionPlan& plan, const GradMoments* parts) {
   const Moments of = join_moments(plan, parts);
   const double sum = sum_chunks(plan, [&](int64_t i, int64_t) { return parts[i].dy; });
-  const double product = sum_chunks(plan, [&](int64_t i, int64_t) { return parts[i].product + (parts[i].mean - of.mean) * parts[i].dy; });
+  const double product =
+      sum_chunks(plan, [&](int64_t i, int64_t) { return parts[i].product + (parts[i].mean - of.mean) * parts[i].dy; });
   return {of.mean, of.squares, sum, product};
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) batch_norm_grad_moments(ReductionPlan plan, const T* x, const T* dy, GivenStatistics<T> given,
-                                                                  GradMoments* parts) {
+__global__ void __launch_bounds__(kBlock)
+    batch_norm_grad_moments(ReductionPlan plan, const T* x, const T* dy, GivenStatistics<T> given, GradMoments* parts) {
   const GradMoments of = grad_moments_of_chunk(plan, x, dy, given);
   if (plan.active() && plan.team.lane() == 0) parts[plan.output() * plan.chunks + blockIdx.y] = of;
 }
@@ -167,8 +173,9 @@ struct Gradients {
 
 // dx = a * dy + b * (x - mean) + c, where b and c are the way through the channel's own statistics. dx may be dy or x.
 template <class T>
-__global__ void __launch_bounds__(kBlock, 3) batch_norm_gradients(ReductionPlan plan, const GradMoments* parts, const T* x, const T* dy,
-                                                               const T* scale, GivenStatistics<T> given, Gradients<T> out, double epsilon) {
+__global__ void __launch_bounds__(kBlock, 3)
+    batch_norm_gradients(ReductionPlan plan, const GradMoments* parts, const T* x, const T* dy, const T* scale,
+                         GivenStatistics<T> given, Gradients<T> out, double epsilon) {
   const GradMoments of = parts ? join_grad_moments(plan, parts) : grad_moments_of_chunk(plan, x, dy, given);
   if (!plan.active()) return;
   const int64_t channel = plan.output();
@@ -183,7 +190,7 @@ __global__ void __launch_bounds__(kBlock, 3) batch_norm_gradients(ReductionPlan 
   const auto a = static_cast<Compute<T>>(slope), mean = static_cast<Compute<T>>(of.mean);
   const auto b = static_cast<Compute<T>>(given.mean ? 0 : -slope * inverse * inverse * of.product / n);
   const auto c = static_cast<Compute<T>>(given.mean ? 0 : -slope * of.dy / n);
-#pragma unroll (sizeof(T) < 8 ? 4 : 1)
+#pragma unroll(sizeof(T) < 8 ? 4 : 1)
   for (Walk walk(plan); walk.left > 0; walk.advance()) {
     const int64_t at = walk.at();
     out.dx[at] = narrow<T>(a * widen(dy[at]) + (b * (widen(x[at]) - mean) + c));
@@ -233,20 +240,21 @@ void batch_norm(const KernelContext& context, const BatchNormViews& views, Tenso
   if (views.x.elements() == 0) return;
   const ReductionPlan plan(views.x.shape, kAllButChannels);
   cuda::visit_float(views.x.dtype, [&]<class T>() {
-    launch<batch_norm_infer<T>>(context, plan.grid(), plan, views.x.as<T>().data(), views.scale.as<T>().data(), views.bias.as<T>().data(),
-                                views.mean.as<T>().data(), views.var.as<T>().data(), y.as<T>().data(), epsilon);
+    launch<batch_norm_infer<T>>(context, plan.grid(), plan, views.x.as<T>().data(), views.scale.as<T>().data(),
+                                views.bias.as<T>().data(), views.mean.as<T>().data(), views.var.as<T>().data(), y.as<T>().data(),
+                                epsilon);
   });
 }
 
-void batch_norm_train(const KernelContext& context, const BatchNormViews& views, TensorView y, TensorView new_mean, TensorView new_var,
-                      double epsilon, double momentum) {
+void batch_norm_train(const KernelContext& context, const BatchNormViews& views, TensorView y, TensorView new_mean,
+                      TensorView new_var, double epsilon, double momentum) {
   if (views.x.elements() == 0) return fill_channels(context, {new_mean, new_var}, NAN);
   const ReductionPlan plan(views.x.shape, kAllButChannels);
   Moments* parts = parts_of<Moments>(context, plan);
   cuda::visit_float(views.x.dtype, [&]<class T>() {
     const T* x = views.x.as<T>().data();
-    const Running<T> running{views.mean.as<T>().data(), views.var.as<T>().data(), data_or_null<T>(new_mean), data_or_null<T>(new_var),
-                             momentum};
+    const Running<T> running{views.mean.as<T>().data(), views.var.as<T>().data(), data_or_null<T>(new_mean),
+                             data_or_null<T>(new_var), momentum};
     if (parts) launch<batch_norm_moments<T>>(context, plan.grid(), plan, x, parts);
     launch<batch_norm_normalize<T>>(context, plan.grid(), plan, static_cast<const Moments*>(parts), x, views.scale.as<T>().data(),
                                     views.bias.as<T>().data(), y.as<T>().data(), running, epsilon);
@@ -262,8 +270,8 @@ void batch_norm_grad(const KernelContext& context, const BatchNormGradViews& vie
     const GivenStatistics<T> given{data_or_null<T>(views.mean), data_or_null<T>(views.var)};
     const Gradients<T> out{data_or_null<T>(views.dx), data_or_null<T>(views.dscale), data_or_null<T>(views.dbias)};
     if (parts) launch<batch_norm_grad_moments<T>>(context, plan.grid(), plan, x, dy, given, parts);
-    launch<batch_norm_gradients<T>>(context, plan.grid(), plan, static_cast<const GradMoments*>(parts), x, dy, views.scale.as<T>().data(),
-                                    given, out, epsilon);
+    launch<batch_norm_gradients<T>>(context, plan.grid(), plan, static_cast<const GradMoments*>(parts), x, dy,
+                                    views.scale.as<T>().data(), given, out, epsilon);
   });
 }
 

@@ -1,6 +1,6 @@
-// A team of threads a sample: its scores are read three times while they stay in the cache, and nothing but the loss or the gradient is
-// written. Sums over samples are folded in double, first within a block, then by one block over the blocks' sums; the gradient of a mean
-// takes the total weight from a launch of its own before, unless every sample weighs 1.
+// A team of threads a sample: its scores are read three times while they stay in the cache, and nothing but the loss or the
+// gradient is written. Sums over samples are folded in double, first within a block, then by one block over the blocks' sums; the
+// gradient of a mean takes the total weight from a launch of its own before, unless every sample weighs 1.
 #include "kernels/api/cross_entropy.h"
 
 #include <cmath>
@@ -64,14 +64,16 @@ __device__ void put_loss(T* losses, Part* parts, bool counts, int64_t sample, do
 template <class T>
 __device__ Compute<T> max_score(const AxisRows& rows, const T* scores, int64_t first) {
   Compute<T> peak = -INFINITY;
-  for (int64_t c = rows.team.lane(); c < rows.extent(); c += rows.team.lanes) peak = Max()(widen(scores[first + c * rows.inner]), peak);
+  for (int64_t c = rows.team.lane(); c < rows.extent(); c += rows.team.lanes)
+    peak = Max()(widen(scores[first + c * rows.inner]), peak);
   return rows.team.reduce(peak, Max());
 }
 
 template <class T>
 __device__ Compute<T> sum_exp(const AxisRows& rows, const T* scores, int64_t first, Compute<T> peak) {
   Compute<T> sum = 0;
-  for (int64_t c = rows.team.lane(); c < rows.extent(); c += rows.team.lanes) sum += std::exp(widen(scores[first + c * rows.inner]) - peak);
+  for (int64_t c = rows.team.lane(); c < rows.extent(); c += rows.team.lanes)
+    sum += std::exp(widen(scores[first + c * rows.inner]) - peak);
   return rows.team.reduce(sum, Sum());
 }
 
@@ -171,7 +173,7 @@ __global__ void __launch_bounds__(kBlock) cross_entropy_grad_rows(Samples<T> sam
   const Compute<T> peak = max_score(rows, samples.scores, first);
   const Compute<T> share = scale / sum_exp(rows, samples.scores, first, peak);
   const bool ignored = samples.is_ignored(label);
-#pragma unroll (sizeof(T) < 8 ? 4 : 1)
+#pragma unroll(sizeof(T) < 8 ? 4 : 1)
   for (int64_t c = rows.team.lane(); c < rows.extent(); c += rows.team.lanes) {
     const int64_t at = first + c * rows.inner;
     const Compute<T> grad = std::exp(widen(samples.scores[at]) - peak) * share - (c == label ? scale : Compute<T>{0});
@@ -209,7 +211,8 @@ void with_reduction(const KernelContext& context, const Grid& grid, TensorView l
 }
 
 template <class T>
-GradScale<T> grad_scale_of(const KernelContext& context, const Samples<T>& samples, ConstTensorView loss_grad, LossReduction reduction) {
+GradScale<T> grad_scale_of(const KernelContext& context, const Samples<T>& samples, ConstTensorView loss_grad,
+                           LossReduction reduction) {
   const int64_t count = samples.rows.count;
   GradScale<T> scale{loss_grad.as<T>().data(), reduction == LossReduction::kNone, nullptr, 0, 1};
   if (reduction != LossReduction::kMean) return scale;
@@ -238,8 +241,9 @@ void softmax_cross_entropy(const KernelContext& context, const LossViews& views,
     const Samples<T> samples(views, options);
     const Grid grid = samples.rows.grid();
     T* log_probs = log_prob ? log_prob.as<T>().data() : nullptr;
-    with_reduction<T>(context, grid, loss, options.reduction,
-                      [&](T* losses, Part* parts) { launch<cross_entropy_rows<T>>(context, grid, samples, losses, parts, log_probs); });
+    with_reduction<T>(context, grid, loss, options.reduction, [&](T* losses, Part* parts) {
+      launch<cross_entropy_rows<T>>(context, grid, samples, losses, parts, log_probs);
+    });
   });
 }
 
@@ -253,8 +257,8 @@ void negative_log_likelihood(const KernelContext& context, const LossViews& view
   });
 }
 
-void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad, TensorView scores_grad,
-                                const LossOptions& options) {
+void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad,
+                                TensorView scores_grad, const LossOptions& options) {
   cuda::visit_float(views.scores.dtype, [&]<class T>() {
     const Samples<T> samples(views, options);
     const GradScale<T> scale = grad_scale_of(context, samples, loss_grad, options.reduction);
@@ -262,8 +266,8 @@ void softmax_cross_entropy_grad(const KernelContext& context, const LossViews& v
   });
 }
 
-void negative_log_likelihood_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad, TensorView scores_grad,
-                                  const LossOptions& options) {
+void negative_log_likelihood_grad(const KernelContext& context, const LossViews& views, ConstTensorView loss_grad,
+                                  TensorView scores_grad, const LossOptions& options) {
   cuda::visit_float(views.scores.dtype, [&]<class T>() {
     const Samples<T> samples(views, options);
     const GradScale<T> scale = grad_scale_of(context, samples, loss_grad, options.reduction);

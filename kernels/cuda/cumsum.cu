@@ -1,5 +1,5 @@
-// Contiguous rows: a warp or a block a row takes as many elements at a time as it has threads, and carries the sum on. Rows side by side:
-// a thread each. Every element is read and written once.
+// Contiguous rows: a warp or a block a row takes as many elements at a time as it has threads, and carries the sum on. Rows side
+// by side: a thread each. Every element is read and written once.
 #include "kernels/api/integer_arithmetic.h"
 #include "kernels/api/reduce.h"
 #include "kernels/cuda/device/number.cuh"

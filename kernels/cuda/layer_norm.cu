@@ -1,6 +1,7 @@
-// A team of threads a row, from part of a warp to a block. Forward: x is read three times, twice of it from the cache, y written once.
-// Backward: a block takes a chunk of the rows, and for each writes dx and adds its share of dscale and dbias to sums that its threads
-// keep to themselves, in shared memory while they fit there; x and dy come from memory once. A second launch folds the blocks' sums.
+// A team of threads a row, from part of a warp to a block. Forward: x is read three times, twice of it from the cache, y written
+// once. Backward: a block takes a chunk of the rows, and for each writes dx and adds its share of dscale and dbias to sums that
+// its threads keep to themselves, in shared memory while they fit there; x and dy come from memory once. A second launch folds
+// the blocks' sums.
 #include "kernels/api/layer_norm.h"
 
 #include <cmath>
@@ -42,7 +43,8 @@ struct Forward {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kBlock, 4) layer_norm_rows(Team team, Forward<T> to, int64_t rows, int64_t length, double epsilon) {
+__global__ void __launch_bounds__(kBlock, 4)
+    layer_norm_rows(Team team, Forward<T> to, int64_t rows, int64_t length, double epsilon) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * team.rows() + team.slot(), extent = row < rows ? length : 0;
   const T* x = to.x + row * length;
   T* y = to.y + row * length;
@@ -59,9 +61,9 @@ __global__ void __launch_bounds__(kBlock, 4) layer_norm_rows(Team team, Forward<
 template <class T>
 struct Backward {
   const T *dy, *x, *scale;
-  T* dx;                   // may be null, dy or x
-  Compute<T>* partial;     // [blocks, 2, length]: sums for dscale and dbias; null if neither is wanted
-  bool in_shared;          // sums are kept in [rows of the block, 2, length] there first
+  T* dx;                // may be null, dy or x
+  Compute<T>* partial;  // [blocks, 2, length]: sums for dscale and dbias; null if neither is wanted
+  bool in_shared;       // sums are kept in [rows of the block, 2, length] there first
 };
 
 // dx = inverse * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * scale; sums[c] += dy * xhat, sums[length + c] += dy.
@@ -89,7 +91,8 @@ __device__ void row_gradient(const Team& team, const Backward<T>& to, int64_t ro
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock, 4) layer_norm_grad_rows(Team team, Backward<T> to, int64_t rows, int64_t length, double epsilon) {
+__global__ void __launch_bounds__(kBlock, 4)
+    layer_norm_grad_rows(Team team, Backward<T> to, int64_t rows, int64_t length, double epsilon) {
   using C = Compute<T>;
   C* partial = to.partial ? to.partial + blockIdx.x * 2 * length : nullptr;
   C* sums = partial && to.in_shared ? dynamic_shared<C>() + team.slot() * 2 * length : partial;
@@ -111,8 +114,8 @@ __global__ void __launch_bounds__(kBlock, 4) layer_norm_grad_rows(Team team, Bac
 
 // Neighbouring threads on neighbouring columns of partial [blocks, 2, length]. dscale and dbias may each be null.
 template <class T>
-__global__ void __launch_bounds__(kBlock) layer_norm_fold(Team team, const Compute<T>* partial, int64_t blocks, int64_t length, T* dscale,
-                                                          T* dbias) {
+__global__ void __launch_bounds__(kBlock)
+    layer_norm_fold(Team team, const Compute<T>* partial, int64_t blocks, int64_t length, T* dscale, T* dbias) {
   const int64_t column = static_cast<int64_t>(blockIdx.x) * team.rows() + team.slot(), columns = 2 * length;
   double total = 0;
   if (column < columns)
@@ -137,9 +140,10 @@ T* data_or_null(TensorView view) {
 void layer_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
   const Team team = team_for_rows(length);
   cuda::visit_float(views.x.dtype, [&]<class T>() {
-    const Forward<T> to{views.x.as<T>().data(), views.scale.as<T>().data(), views.bias ? views.bias.as<T>().data() : nullptr,
+    const Forward<T> to{views.x.as<T>().data(), views.scale.as<T>().data(),      views.bias ? views.bias.as<T>().data() : nullptr,
                         views.y.as<T>().data(), data_or_null<float>(views.mean), data_or_null<float>(views.inverse)};
-    launch<layer_norm_rows<T>>(context, {.blocks = ceil_div(rows, team.rows()), .threads = kBlock}, team, to, rows, length, epsilon);
+    launch<layer_norm_rows<T>>(context, {.blocks = ceil_div(rows, team.rows()), .threads = kBlock}, team, to, rows, length,
+                               epsilon);
   });
 }
 
@@ -148,7 +152,8 @@ size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype) {
   return static_cast<size_t>(grad_blocks(team_for_rows(length), rows) * 2 * length) * size;
 }
 
-void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon) {
+void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length,
+                     double epsilon) {
   const Team team = team_for_rows(length);
   const int64_t blocks = grad_blocks(team, rows);
   cuda::visit_float(views.x.dtype, [&]<class T>() {
@@ -158,10 +163,14 @@ void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& vie
     ensure(!sums || static_cast<size_t>(blocks * 2 * length) * sizeof(C) <= context.workspace.size(),
            "layer normalization's workspace is too small", rows, length, context.workspace.size());
     // Rows that do not fit in shared memory have a block each, which sums in its own part of the workspace.
-    const Backward<T> to{views.dy.as<T>().data(), views.x.as<T>().data(), views.scale.as<T>().data(), data_or_null<T>(views.dx),
-                         sums ? reinterpret_cast<C*>(context.workspace.data()) : nullptr, shared <= kMostShared};
-    launch<layer_norm_grad_rows<T>>(context, {.blocks = blocks, .threads = kBlock, .shared = sums && to.in_shared ? shared : 0}, team, to,
-                                    rows, length, epsilon);
+    const Backward<T> to{views.dy.as<T>().data(),
+                         views.x.as<T>().data(),
+                         views.scale.as<T>().data(),
+                         data_or_null<T>(views.dx),
+                         sums ? reinterpret_cast<C*>(context.workspace.data()) : nullptr,
+                         shared <= kMostShared};
+    launch<layer_norm_grad_rows<T>>(context, {.blocks = blocks, .threads = kBlock, .shared = sums && to.in_shared ? shared : 0},
+                                    team, to, rows, length, epsilon);
     if (!sums) return;
     const Team fold = team_for_columns(blocks, 2 * length);
     launch<layer_norm_fold<T>>(context, {.blocks = ceil_div(2 * length, fold.rows()), .threads = kBlock}, fold,

@@ -1,5 +1,5 @@
-// One engine for all reductions: a thread folds elements that its team's neighbours interleave, a team folds in a fixed tree, and where
-// an output is cut into chunks a second launch folds their results from the workspace. The input is read once (twice for
+// One engine for all reductions: a thread folds elements that its team's neighbours interleave, a team folds in a fixed tree, and
+// where an output is cut into chunks a second launch folds their results from the workspace. The input is read once (twice for
 // log-sum-exp), in order whether the innermost axis is reduced or kept; the chunks add at most 1 % to it.
 #include "kernels/api/reduce.h"
 
@@ -28,7 +28,8 @@ __global__ void __launch_bounds__(kBlock) reduce_chunks(ReductionPlan plan, Redu
   if constexpr (std::is_same_v<Map, ShiftedExp>) largest = plan.active() ? widen(y[output]) : 0;
   Walk walk(plan);
   Wide<T> total = fold_walk<Wide<T>, C>(
-      walk, Join::template neutral<T, Wide<T>>(), [=](int64_t at) { return Map()(static_cast<C>(widen(x[at])), largest); }, Join());
+      walk, Join::template neutral<T, Wide<T>>(), [=](int64_t at) { return Map()(static_cast<C>(widen(x[at])), largest); },
+      Join());
   total = plan.team.reduce(total, Join());
   if (!plan.active() || plan.team.lane() != 0) return;
   if (partial)
@@ -39,8 +40,8 @@ __global__ void __launch_bounds__(kBlock) reduce_chunks(ReductionPlan plan, Redu
 
 // The second stage, a team an output. No chunks give the result of an empty reduction.
 template <class T, class Join>
-__global__ void __launch_bounds__(kBlock) reduce_partials(Team team, ReduceOp op, const Wide<T>* partial, int64_t outputs, int64_t chunks,
-                                                          int64_t n, T* y) {
+__global__ void __launch_bounds__(kBlock)
+    reduce_partials(Team team, ReduceOp op, const Wide<T>* partial, int64_t outputs, int64_t chunks, int64_t n, T* y) {
   const int64_t output = static_cast<int64_t>(blockIdx.x) * team.rows() + team.slot();
   Wide<T> total = Join::template neutral<T, Wide<T>>();
   if (output < outputs)
@@ -50,10 +51,11 @@ __global__ void __launch_bounds__(kBlock) reduce_partials(Team team, ReduceOp op
 }
 
 template <class T, class Join>
-void second_stage(const KernelContext& context, ReduceOp op, const Wide<T>* partial, int64_t outputs, int64_t chunks, int64_t n, T* y) {
+void second_stage(const KernelContext& context, ReduceOp op, const Wide<T>* partial, int64_t outputs, int64_t chunks, int64_t n,
+                  T* y) {
   const Team team = team_for_rows(chunks);
-  launch<reduce_partials<T, Join>>(context, {.blocks = ceil_div(outputs, team.rows()), .threads = kBlock}, team, op, partial, outputs,
-                                   chunks, n, y);
+  launch<reduce_partials<T, Join>>(context, {.blocks = ceil_div(outputs, team.rows()), .threads = kBlock}, team, op, partial,
+                                   outputs, chunks, n, y);
 }
 
 template <class T, class Map, class Join>
@@ -95,8 +97,10 @@ void reduce_numbers(const KernelContext& context, ReduceOp op, ConstTensorView x
 size_t reduce_workspace(const Shape& x) { return static_cast<size_t>(ReductionPlan::most_chunks(x.elements())) * sizeof(double); }
 
 void reduce(const KernelContext& context, ReduceOp op, ConstTensorView x, TensorView y, AxisMask axes) {
-  if (op == ReduceOp::kMax) return cuda::visit_number(x.dtype, [&]<class T>() { run<T, Itself, Largest>(context, op, x, y, axes); });
-  if (op == ReduceOp::kMin) return cuda::visit_number(x.dtype, [&]<class T>() { run<T, Itself, Smallest>(context, op, x, y, axes); });
+  if (op == ReduceOp::kMax)
+    return cuda::visit_number(x.dtype, [&]<class T>() { run<T, Itself, Largest>(context, op, x, y, axes); });
+  if (op == ReduceOp::kMin)
+    return cuda::visit_number(x.dtype, [&]<class T>() { run<T, Itself, Smallest>(context, op, x, y, axes); });
   if (x.dtype == DType::kI32) return reduce_numbers<int32_t>(context, op, x, y, axes);
   if (x.dtype == DType::kI64) return reduce_numbers<int64_t>(context, op, x, y, axes);
   cuda::visit_float(x.dtype, [&]<class T>() { reduce_numbers<T>(context, op, x, y, axes); });

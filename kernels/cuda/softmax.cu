@@ -1,5 +1,5 @@
-// A team of threads a row: part of a warp up to a block where rows are contiguous, neighbouring rows together where they are not. A row
-// is read three times and written once while it stays in the cache. Sums are folded in a fixed tree.
+// A team of threads a row: part of a warp up to a block where rows are contiguous, neighbouring rows together where they are not.
+// A row is read three times and written once while it stays in the cache. Sums are folded in a fixed tree.
 #include "kernels/api/softmax.h"
 
 #include <cmath>
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kBlock) softmax_grad_rows(AxisRows rows, const
     sum += log ? widen(dy[at]) : widen(y[at]) * widen(dy[at]);
   }
   sum = rows.team.reduce(sum, Sum());
-#pragma unroll (sizeof(T) < 8 ? 4 : 1)
+#pragma unroll(sizeof(T) < 8 ? 4 : 1)
   for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) {
     const int64_t at = first + i * rows.inner;
     const Compute<T> out = widen(y[at]), grad = widen(dy[at]);
@@ -59,17 +59,18 @@ __global__ void __launch_bounds__(kBlock) hardmax_rows(AxisRows rows, const T* x
   for (int64_t i = rows.team.lane(); i < extent && largest == rows.length; i += rows.team.lanes)
     if (widen(x[first + i * rows.inner]) == peak) largest = i;
   largest = rows.team.reduce(largest, [](int64_t a, int64_t b) { return a < b ? a : b; });
-  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes) y[first + i * rows.inner] = narrow<T>(i == largest ? 1 : 0);
+  for (int64_t i = rows.team.lane(); i < extent; i += rows.team.lanes)
+    y[first + i * rows.inner] = narrow<T>(i == largest ? 1 : 0);
 }
 
 void softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view, bool log) {
   const AxisRows rows(view);
-  cuda::visit_float(x.dtype, [&]<class T>() {
-    launch<softmax_rows<T>>(context, rows.grid(), rows, x.as<T>().data(), y.as<T>().data(), log);
-  });
+  cuda::visit_float(
+      x.dtype, [&]<class T>() { launch<softmax_rows<T>>(context, rows.grid(), rows, x.as<T>().data(), y.as<T>().data(), log); });
 }
 
-void softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorView dy, TensorView dx, const AxisView& view, bool log) {
+void softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorView dy, TensorView dx, const AxisView& view,
+                  bool log) {
   const AxisRows rows(view);
   cuda::visit_float(y.dtype, [&]<class T>() {
     launch<softmax_grad_rows<T>>(context, rows.grid(), rows, y.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), log);
@@ -78,7 +79,9 @@ void softmax_grad(const KernelContext& context, ConstTensorView y, ConstTensorVi
 
 }  // namespace
 
-void softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view) { softmax(context, x, y, view, false); }
+void softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view) {
+  softmax(context, x, y, view, false);
+}
 void log_softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view) {
   softmax(context, x, y, view, true);
 }
@@ -92,9 +95,8 @@ void log_softmax_grad(const KernelContext& context, ConstTensorView y, ConstTens
 
 void hardmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view) {
   const AxisRows rows(view);
-  cuda::visit_float(x.dtype, [&]<class T>() {
-    launch<hardmax_rows<T>>(context, rows.grid(), rows, x.as<T>().data(), y.as<T>().data());
-  });
+  cuda::visit_float(x.dtype,
+                    [&]<class T>() { launch<hardmax_rows<T>>(context, rows.grid(), rows, x.as<T>().data(), y.as<T>().data()); });
 }
 
 }  // namespace tandem::cuda

@@ -71,7 +71,9 @@ TensorView output_or_null(Outputs out, size_t i) { return out.size() > i ? out[i
 // Binders of both twins: `workspace` says what the kernels want for an x of this shape.
 using Workspace = size_t (*)(const BindContext&, int x);
 
-size_t cpu_workspace(const BindContext& node, int x) { return cpu::batch_norm_workspace(node.shape(x), node.dtype(x), node.threads()); }
+size_t cpu_workspace(const BindContext& node, int x) {
+  return cpu::batch_norm_workspace(node.shape(x), node.dtype(x), node.threads());
+}
 size_t cuda_workspace(const BindContext& node, int x) { return cuda::batch_norm_workspace(node.shape(x)); }
 
 template <auto infer_kernel, auto train_kernel, Workspace workspace>

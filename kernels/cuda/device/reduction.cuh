@@ -1,7 +1,8 @@
-// The plan of a reduction over any axes, and the walk of a thread over its elements: what reductions and batch normalization share.
+// The plan of a reduction over any axes, and the walk of a thread over its elements: what reductions and batch normalization
+// share.
 //
-// Few outputs of many elements are cut into chunks, each folded by a team of its own; the results go through the workspace to a second
-// stage. How many follows from the shape alone.
+// Few outputs of many elements are cut into chunks, each folded by a team of its own; the results go through the workspace to a
+// second stage. How many follows from the shape alone.
 #pragma once
 
 #include "kernels/api/reduce_layout.h"
@@ -28,7 +29,9 @@ struct ReductionPlan {
   }
 
   // No plan for a shape of so many elements has more chunks in all, unless one an output: a team that cuts has 8 lanes or more.
-  static int64_t most_chunks(int64_t elements) { return std::min(elements / (8 * kLeastOfLane), 2 * kBlocksWanted * (kBlock / 8)); }
+  static int64_t most_chunks(int64_t elements) {
+    return std::min(elements / (8 * kLeastOfLane), 2 * kBlocksWanted * (kBlock / 8));
+  }
 
   Grid grid() const { return {.blocks = ceil_div(layout.kept.total, team.rows()), .blocks_y = chunks, .threads = kBlock}; }
 
@@ -41,7 +44,8 @@ struct ReductionPlan {
   }
 };
 
-// The elements of a thread: those of its output and chunk, lanes apart. No division in the loop where at most two axes are reduced.
+// The elements of a thread: those of its output and chunk, lanes apart. No division in the loop where at most two axes are
+// reduced.
 //   for (Walk walk(plan); walk.left > 0; walk.advance()) ... x[walk.at()]
 class Walk {
  public:
@@ -96,7 +100,7 @@ __device__ W fold_walk(Walk& walk, W neutral, Value value, Join join) {
   while (walk.left > 0) {
     C run = static_cast<C>(neutral);
     const int n = walk.left < kRun ? static_cast<int>(walk.left) : kRun;
-#pragma unroll (sizeof(C) < 8 ? 4 : 1)
+#pragma unroll(sizeof(C) < 8 ? 4 : 1)
     for (int i = 0; i < n; ++i, walk.advance()) run = join(run, static_cast<C>(value(walk.at())));
     total = join(total, static_cast<W>(run));
   }

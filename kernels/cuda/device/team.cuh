@@ -1,7 +1,7 @@
 // How the threads of a block are dealt to the rows they reduce: `lanes` threads to a row, kBlock / lanes rows to a block.
 //
-// Where a row is contiguous, its lanes are neighbouring threads; where rows lie side by side, neighbouring threads are on neighbouring
-// rows, so that memory is read in order either way. Everything follows from the shape, so results do too.
+// Where a row is contiguous, its lanes are neighbouring threads; where rows lie side by side, neighbouring threads are on
+// neighbouring rows, so that memory is read in order either way. Everything follows from the shape, so results do too.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 namespace tandem::cuda {
 
 struct Team {
-  int lanes = kBlock;       // a power of two
+  int lanes = kBlock;        // a power of two
   bool interleaved = false;  // neighbouring threads on neighbouring rows
 
   __host__ __device__ int rows() const { return kBlock / lanes; }
@@ -21,8 +21,8 @@ struct Team {
   __device__ int slot() const { return static_cast<int>(threadIdx.x) / (interleaved ? 1 : lanes) % rows(); }
   __device__ int lane() const { return static_cast<int>(threadIdx.x) / (interleaved ? rows() : 1) % lanes; }
 
-  // The lanes' values combined in a fixed tree; every lane gets the result. REQUIRES: all threads of the block call; T as in block_reduce,
-  // `combine` commutative.
+  // The lanes' values combined in a fixed tree; every lane gets the result. REQUIRES: all threads of the block call; T as in
+  // block_reduce, `combine` commutative.
   template <class T, class Combine>
   __device__ T reduce(T value, Combine combine) const {
     if (lanes == 1) return value;

@@ -24,12 +24,10 @@ struct Loss {
 };
 const Loss kSoftmax = {cpu::softmax_cross_entropy, cuda::softmax_cross_entropy, cpu::softmax_cross_entropy_grad,
                        cuda::softmax_cross_entropy_grad, true};
-const Loss kLikelihood = {[](const KernelContext& context, const LossViews& views, TensorView loss, TensorView, const LossOptions& options) {
-                            cpu::negative_log_likelihood(context, views, loss, options);
-                          },
-                          [](const KernelContext& context, const LossViews& views, TensorView loss, TensorView, const LossOptions& options) {
-                            cuda::negative_log_likelihood(context, views, loss, options);
-                          },
+const Loss kLikelihood = {[](const KernelContext& context, const LossViews& views, TensorView loss, TensorView,
+                             const LossOptions& options) { cpu::negative_log_likelihood(context, views, loss, options); },
+                          [](const KernelContext& context, const LossViews& views, TensorView loss, TensorView,
+                             const LossOptions& options) { cuda::negative_log_likelihood(context, views, loss, options); },
                           cpu::negative_log_likelihood_grad, cuda::negative_log_likelihood_grad, false};
 
 Shape label_shape(const Shape& scores) {
@@ -72,8 +70,10 @@ struct Case {
 
     const DeviceContext device(cuda::cross_entropy_workspace(scores.shape));
     const DeviceTensor device_labels(labels), device_weights(weights), device_grad(loss_grad);
-    DeviceTensor device_scores(scores), value(Values<T>{loss_grad.shape}), device_log_prob(scores), result(Values<T>{scores.shape});
-    const LossViews device_views{device_scores.view(), device_labels.view(), weighted ? device_weights.view() : ConstTensorView{}};
+    DeviceTensor device_scores(scores), value(Values<T>{loss_grad.shape}), device_log_prob(scores),
+        result(Values<T>{scores.shape});
+    const LossViews device_views{device_scores.view(), device_labels.view(),
+                                 weighted ? device_weights.view() : ConstTensorView{}};
     loss.forward_gpu(device, device_views, value.view(), loss.log_prob ? device_log_prob.view() : TensorView{}, options);
     loss.grad_gpu(device, device_views, device_grad.view(), result.view(), options);
     expect_twins(value.values<T>(), expected, tolerance);
@@ -91,7 +91,8 @@ Case<T, T, L> random_case(const Shape& shape, LossReduction reduction, bool weig
   const Shape loss_shape = reduction == LossReduction::kNone ? label_shape(shape) : Shape{};
   const auto scores = Values<T>::random(shape, seed, 3), loss_grad = Values<T>::random(loss_shape, seed + 1);
   const auto weights = positive<T>({shape[1]}, seed + 2);
-  Case<T, T, L> one{scores, weights, loss_grad, scores, weights, loss_grad, random_labels<L>(shape, seed), weighted, {reduction, {}}};
+  Case<T, T, L> one{scores,   weights,        loss_grad, scores, weights, loss_grad, random_labels<L>(shape, seed),
+                    weighted, {reduction, {}}};
   if (!ignores) return one;
   one.options.ignore_index = seed == 1 ? 0 : -7;  // a class, or none
   for (size_t i = 0; i < one.labels.data.size(); i += 3) one.labels.data[i] = static_cast<L>(*one.options.ignore_index);
@@ -116,7 +117,8 @@ TEST(CudaLikelihood, EqualsItsTwin) {
   expect_equal<double, int32_t>(kLikelihood, 1e-12);
 }
 TEST(CudaSoftmaxCrossEntropy, SumsManySamples) {
-  for (const Loss& loss : {kSoftmax, kLikelihood}) random_case<float, int64_t>({3000, 3}, LossReduction::kMean, true, true, 1).expect_equal(loss, 1e-5);
+  for (const Loss& loss : {kSoftmax, kLikelihood})
+    random_case<float, int64_t>({3000, 3}, LossReduction::kMean, true, true, 1).expect_equal(loss, 1e-5);
 }
 
 TEST(CudaSoftmaxCrossEntropy, LetsAnIgnoredSampleBeNan) {
@@ -133,8 +135,15 @@ void expect_halves() {
   for (const Loss& loss : {kSoftmax, kLikelihood})
     for (unsigned seed : kSeeds) {
       const Halves<T> scores({20, 33}, seed), weights({33}, seed + 1), loss_grad({}, seed + 2);
-      Case<T, float, int64_t>{scores.half, weights.half, loss_grad.half, scores.wide, weights.wide, loss_grad.wide,
-                              random_labels<int64_t>(scores.half.shape, seed), true, {LossReduction::kSum, {}}}
+      Case<T, float, int64_t>{scores.half,
+                              weights.half,
+                              loss_grad.half,
+                              scores.wide,
+                              weights.wide,
+                              loss_grad.wide,
+                              random_labels<int64_t>(scores.half.shape, seed),
+                              true,
+                              {LossReduction::kSum, {}}}
           .expect_equal(loss, kHalfTolerance<T>);
     }
 }

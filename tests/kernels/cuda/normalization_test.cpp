@@ -70,8 +70,8 @@ void expect_equal_training() {
   for_each_image<T>([](const Image<T>& i) {
     Values<T> expected(i.x.shape), new_mean(i.mean.shape), new_var(i.var.shape);
     cpu::batch_norm_train(Context(cpu::batch_norm_workspace(i.x.shape, dtype_of<T>, 1)),
-                          {i.x.view(), i.scale.view(), i.bias.view(), i.mean.view(), i.var.view()}, expected.view(), new_mean.view(),
-                          new_var.view(), kEpsilon, kMomentum);
+                          {i.x.view(), i.scale.view(), i.bias.view(), i.mean.view(), i.var.view()}, expected.view(),
+                          new_mean.view(), new_var.view(), kEpsilon, kMomentum);
     const DeviceTensor scale(i.scale), bias(i.bias);
     DeviceTensor x(i.x), y(Values<T>{i.x.shape}), mean(i.mean), var(i.var);
     const BatchNormViews views{x.view(), scale.view(), bias.view(), mean.view(), var.view()};
@@ -98,8 +98,9 @@ TEST(CudaBatchNorm, KeepsTheVarianceOfALargeMean) {
     const Values<float> one({2}, {1, 1}), zero({2});
     const DeviceTensor dx(x), scale(one), bias(zero);
     DeviceTensor y(Values<float>{shape}), mean(zero), var(zero);
-    cuda::batch_norm_train(DeviceContext(cuda::batch_norm_workspace(shape)), {dx.view(), scale.view(), bias.view(), mean.view(), var.view()},
-                           y.view(), mean.view(), var.view(), kEpsilon, 0);
+    cuda::batch_norm_train(DeviceContext(cuda::batch_norm_workspace(shape)),
+                           {dx.view(), scale.view(), bias.view(), mean.view(), var.view()}, y.view(), mean.view(), var.view(),
+                           kEpsilon, 0);
     const auto means = mean.values<float>(), vars = var.values<float>();
     const int64_t inner = shape.product(2, shape.rank());
     for (int64_t c = 0; c < 2; ++c) {
@@ -120,12 +121,13 @@ void expect_equal_batch_grad(bool given) {
     Values<T> dx(i.x.shape), dscale(i.scale.shape), dbias(i.scale.shape);
     const ConstTensorView null;
     cpu::batch_norm_grad(Context(cpu::batch_norm_workspace(i.x.shape, dtype_of<T>, 1)),
-                         {i.dy.view(), i.x.view(), i.scale.view(), given ? i.mean.view() : null, given ? i.var.view() : null, dx.view(),
-                          dscale.view(), dbias.view()},
+                         {i.dy.view(), i.x.view(), i.scale.view(), given ? i.mean.view() : null, given ? i.var.view() : null,
+                          dx.view(), dscale.view(), dbias.view()},
                          kEpsilon);
     const DeviceTensor scale(i.scale), mean(i.mean), var(i.var);
     for (int place = 0; place < 3; ++place) {  // dx apart, in dy, in x
-      DeviceTensor x(i.x), dy(i.dy), apart(Values<T>{i.x.shape}), out_scale(Values<T>{i.scale.shape}), out_bias(Values<T>{i.scale.shape});
+      DeviceTensor x(i.x), dy(i.dy), apart(Values<T>{i.x.shape}), out_scale(Values<T>{i.scale.shape}),
+          out_bias(Values<T>{i.scale.shape});
       DeviceTensor& out = place == 0 ? apart : place == 1 ? dy : x;
       const DeviceContext context(cuda::batch_norm_workspace(i.x.shape));
       cuda::batch_norm_grad(context,
@@ -160,8 +162,8 @@ TEST(CudaBatchNorm, OfNothingHasNanStatistics) {
   const Values<float> channels({2}, {1, 1});
   const DeviceTensor x(Values<float>{{0, 2, 3}}), given(channels);
   DeviceTensor y(Values<float>{{0, 2, 3}}), mean(channels), var(channels), dscale(channels);
-  cuda::batch_norm_train({}, {x.view(), given.view(), given.view(), given.view(), given.view()}, y.view(), mean.view(), var.view(), kEpsilon,
-                         kMomentum);
+  cuda::batch_norm_train({}, {x.view(), given.view(), given.view(), given.view(), given.view()}, y.view(), mean.view(),
+                         var.view(), kEpsilon, kMomentum);
   EXPECT_TRUE(std::isnan(mean.values<float>()[1]) && std::isnan(var.values<float>()[1]));
   cuda::batch_norm_grad({}, {x.view(), x.view(), given.view(), {}, {}, y.view(), dscale.view(), {}}, kEpsilon);
   EXPECT_EQ(dscale.values<float>().data, (std::vector<float>{0, 0}));
@@ -173,12 +175,13 @@ void expect_half_batch() {
     const Shape shape{3, 5, 40, 40}, channels{5};
     const Halves<T> x(shape, seed), scale(channels, seed + 1), bias(channels, seed + 2);
     Values<float> expected(shape), old(channels), mean(channels), var(channels);
-    cpu::batch_norm_train({}, {x.wide.view(), scale.wide.view(), bias.wide.view(), old.view(), old.view()}, expected.view(), mean.view(),
-                          var.view(), kEpsilon, kMomentum);
-    DeviceTensor dx(x.half), y(Values<T>{shape}), dscale(scale.half), dbias(bias.half), dmean(Values<T>{channels}), dvar(Values<T>{channels});
+    cpu::batch_norm_train({}, {x.wide.view(), scale.wide.view(), bias.wide.view(), old.view(), old.view()}, expected.view(),
+                          mean.view(), var.view(), kEpsilon, kMomentum);
+    DeviceTensor dx(x.half), y(Values<T>{shape}), dscale(scale.half), dbias(bias.half), dmean(Values<T>{channels}),
+        dvar(Values<T>{channels});
     const DeviceContext context(cuda::batch_norm_workspace(shape));
-    cuda::batch_norm_train(context, {dx.view(), dscale.view(), dbias.view(), dmean.view(), dvar.view()}, y.view(), dmean.view(), dvar.view(),
-                           kEpsilon, kMomentum);
+    cuda::batch_norm_train(context, {dx.view(), dscale.view(), dbias.view(), dmean.view(), dvar.view()}, y.view(), dmean.view(),
+                           dvar.view(), kEpsilon, kMomentum);
     expect_twins(y.values<T>(), expected, kHalfTolerance<T>);
     expect_twins(dvar.values<T>(), var, kHalfTolerance<T>);
   }
@@ -204,12 +207,13 @@ void expect_equal_layer() {
       Values<T> expected(x.shape);
       Values<float> mean({rows}), inverse({rows});
       const ConstTensorView null;
-      cpu::layer_norm({}, {x.view(), scale.view(), biased ? bias.view() : null, expected.view(), mean.view(), inverse.view()}, rows, length,
-                      kEpsilon);
+      cpu::layer_norm({}, {x.view(), scale.view(), biased ? bias.view() : null, expected.view(), mean.view(), inverse.view()},
+                      rows, length, kEpsilon);
       const DeviceTensor dscale(scale), dbias(bias);
       DeviceTensor dx(x), y(Values<T>{x.shape}), dmean(Values<float>{mean.shape}), dinverse(Values<float>{mean.shape});
       const ConstTensorView device_bias = biased ? dbias.view() : null;
-      cuda::layer_norm({}, {dx.view(), dscale.view(), device_bias, y.view(), dmean.view(), dinverse.view()}, rows, length, kEpsilon);
+      cuda::layer_norm({}, {dx.view(), dscale.view(), device_bias, y.view(), dmean.view(), dinverse.view()}, rows, length,
+                       kEpsilon);
       expect_twins(y.values<T>(), expected);
       expect_twins(dmean.values<float>(), mean);
       expect_twins(dinverse.values<float>(), inverse);
@@ -235,7 +239,8 @@ void expect_equal_layer_grad() {
       const DeviceTensor device_scale(scale);
       const DeviceContext context(cuda::layer_norm_grad_workspace(rows, length, dtype_of<T>));
       for (int place = 0; place < 3; ++place) {  // dx apart, in dy, in x
-        DeviceTensor device_x(x), device_dy(dy), apart(Values<T>{x.shape}), out_scale(Values<T>{scale.shape}), out_bias(Values<T>{scale.shape});
+        DeviceTensor device_x(x), device_dy(dy), apart(Values<T>{x.shape}), out_scale(Values<T>{scale.shape}),
+            out_bias(Values<T>{scale.shape});
         DeviceTensor& out = place == 0 ? apart : place == 1 ? device_dy : device_x;
         cuda::layer_norm_grad(context,
                               {std::as_const(device_dy).view(), std::as_const(device_x).view(), device_scale.view(), out.view(),
@@ -260,13 +265,16 @@ void expect_half_layer() {
     Values<float> y(x.wide.shape), dx(x.wide.shape), dscale({200}), dbias({200});
     cpu::layer_norm({}, {x.wide.view(), scale.wide.view(), {}, y.view(), {}, {}}, 9, 200, kEpsilon);
     cpu::layer_norm_grad(Context(cpu::layer_norm_grad_workspace(9, 200, DType::kF32, 1)),
-                         {dy.wide.view(), x.wide.view(), scale.wide.view(), dx.view(), dscale.view(), dbias.view()}, 9, 200, kEpsilon);
+                         {dy.wide.view(), x.wide.view(), scale.wide.view(), dx.view(), dscale.view(), dbias.view()}, 9, 200,
+                         kEpsilon);
     const DeviceTensor device_x(x.half), device_dy(dy.half), device_scale(scale.half);
-    DeviceTensor out(Values<T>{x.half.shape}), grad(Values<T>{x.half.shape}), out_scale(Values<T>{{200}}), out_bias(Values<T>{{200}});
+    DeviceTensor out(Values<T>{x.half.shape}), grad(Values<T>{x.half.shape}), out_scale(Values<T>{{200}}),
+        out_bias(Values<T>{{200}});
     cuda::layer_norm({}, {device_x.view(), device_scale.view(), {}, out.view(), {}, {}}, 9, 200, kEpsilon);
-    cuda::layer_norm_grad(DeviceContext(cuda::layer_norm_grad_workspace(9, 200, dtype_of<T>)),
-                          {device_dy.view(), device_x.view(), device_scale.view(), grad.view(), out_scale.view(), out_bias.view()}, 9, 200,
-                          kEpsilon);
+    cuda::layer_norm_grad(
+        DeviceContext(cuda::layer_norm_grad_workspace(9, 200, dtype_of<T>)),
+        {device_dy.view(), device_x.view(), device_scale.view(), grad.view(), out_scale.view(), out_bias.view()}, 9, 200,
+        kEpsilon);
     expect_twins(out.values<T>(), y, kHalfTolerance<T>);
     expect_twins(grad.values<T>(), dx, kHalfTolerance<T>);
     expect_twins(out_scale.values<T>(), dscale, kHalfTolerance<T>);

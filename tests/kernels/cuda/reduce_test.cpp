@@ -1,4 +1,5 @@
-// The CUDA twins of the reductions, arg-max and cumulative sums against the CPU's: every set of axes of ragged shapes, every op and type.
+// The CUDA twins of the reductions, arg-max and cumulative sums against the CPU's: every set of axes of ragged shapes, every op
+// and type.
 #include "kernels/api/reduce.h"
 
 #include <limits>
@@ -11,10 +12,12 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
 
 // Few and many outputs, merged and alternating axes, chunks of rows (9000, 20000) and of columns (300 and 1030 rows).
-const Shape kShapes[] = {{}, {1}, {7}, {3, 1000}, {1030, 3}, {300, 40}, {2, 5, 7}, {1, 33, 1}, {3, 17, 2, 5}, {2, 3, 2, 3, 2, 3}, {2, 9000}};
+const Shape kShapes[] = {{},        {1},        {7},           {3, 1000},          {1030, 3}, {300, 40},
+                         {2, 5, 7}, {1, 33, 1}, {3, 17, 2, 5}, {2, 3, 2, 3, 2, 3}, {2, 9000}};
 const Shape kSmallShapes[] = {{5, 9}, {260, 35}, {3, 4, 5}};
 
-constexpr ReduceOp kSums[] = {ReduceOp::kSum, ReduceOp::kMean, ReduceOp::kL1, ReduceOp::kL2, ReduceOp::kSumSquare, ReduceOp::kProd};
+constexpr ReduceOp kSums[] = {ReduceOp::kSum, ReduceOp::kMean,      ReduceOp::kL1,
+                              ReduceOp::kL2,  ReduceOp::kSumSquare, ReduceOp::kProd};
 constexpr ReduceOp kExtrema[] = {ReduceOp::kMax, ReduceOp::kMin};
 constexpr ReduceOp kLogarithms[] = {ReduceOp::kLogSum, ReduceOp::kLogSumExp};
 
@@ -149,7 +152,8 @@ void for_each_row(Body body) {
   for (const Shape& shape : kAxisShapes)
     for (int axis = 0; axis < shape.rank(); ++axis)
       for (unsigned seed : kSeeds)
-        if (shape.elements() > 0 || shape[axis] > 0) body(Values<T>::random(shape, seed, 20), axis, (seed & 1) != 0, (seed & 2) != 0);
+        if (shape.elements() > 0 || shape[axis] > 0)
+          body(Values<T>::random(shape, seed, 20), axis, (seed & 1) != 0, (seed & 2) != 0);
 }
 
 template <class T>
@@ -175,10 +179,10 @@ TEST(CudaArgReduce, EqualsItsTwin) {
 TEST(CudaArgReduce, TreatsNanAndTiesAsItsTwin) {
   const Values<float> x({5, 40}, [] {
     std::vector<float> v(200, 1);
-    v[0] = kNan;                                            // a NaN at the start stays
-    v[40 + 3] = kNan, v[40 + 7] = v[40 + 30] = 2;           // any other is passed over
-    for (int i = 0; i < 40; ++i) v[80 + i] = -kInfinity;    // all equal, and the worst there is
-    for (int i = 121; i < 160; ++i) v[i] = kNan;            // only the first is a number
+    v[0] = kNan;                                          // a NaN at the start stays
+    v[40 + 3] = kNan, v[40 + 7] = v[40 + 30] = 2;         // any other is passed over
+    for (int i = 0; i < 40; ++i) v[80 + i] = -kInfinity;  // all equal, and the worst there is
+    for (int i = 121; i < 160; ++i) v[i] = kNan;          // only the first is a number
     v[160] = -3, v[199] = -3;
     return v;
   }());
