@@ -37,7 +37,7 @@ Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
     states_->get_or_add(value.name, value.data);
     const bool on_device = plan_->placement.values[i] == Space::kDevice;
     (on_device ? device_states_ : host_states_).push_back(static_cast<ValueId>(i));
-    if (on_device && replaced.contains(static_cast<ValueId>(i))) replaced_states_.push_back(static_cast<ValueId>(i));
+    if (replaced.contains(static_cast<ValueId>(i))) (on_device ? replaced_states_ : replaced_on_host_).push_back(static_cast<ValueId>(i));
   }
   find_segments();
 }
@@ -45,13 +45,37 @@ Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
 Executor::~Executor() = default;
 
 void Executor::find_segments() {
+  const std::vector<int> producers = plan_->graph.producers();
+  bool apart = false;  // the step before stands alone
   for (size_t s = 0; s < plan_->steps.size(); ++s) {
-    const StepKind kind = plan_->steps[s].kind;
-    if (kind == StepKind::kView || kind == StepKind::kFeed) continue;
-    const bool on_device = kind != StepKind::kHost;
-    if (segments_.empty() || segments_.back().on_device != on_device) segments_.push_back({s, s, on_device});
+    const Step& step = plan_->steps[s];
+    if (step.kind == StepKind::kView || step.kind == StepKind::kFeed) continue;
+    const bool on_device = step.kind != StepKind::kHost;
+    const bool differs = on_device && differs_from_run_to_run(step, producers);
+    if (segments_.empty() || segments_.back().on_device != on_device || differs || apart)
+      segments_.push_back({s, s, on_device, !differs});
     segments_.back().last = s + 1;
+    apart = differs;
   }
+}
+
+// Whether the step reads something on the host, when it is launched, that depends on data; or copies from memory that is not ours to keep.
+bool Executor::differs_from_run_to_run(const Step& step, std::span<const int> producers) const {
+  const Graph& graph = plan_->graph;
+  const Node& node = graph.nodes[static_cast<size_t>(step.node)];
+  if (step.kind == StepKind::kCopyToDevice)
+    return plan_->buffers[static_cast<size_t>(node.inputs[0])].placement != Placement::kArena;
+  const auto depends_on_data = [&](const auto& self, ValueId id) -> bool {
+    const ValueKind kind = graph.value(id).kind;
+    if (kind != ValueKind::kResult) return kind != ValueKind::kConstant;
+    const Node& maker = graph.nodes[static_cast<size_t>(producers[static_cast<size_t>(id)])];
+    for (size_t i = 0; i < maker.inputs.size(); ++i)
+      if (maker.inputs[i] != kNoValue && !(maker.def->shape_inputs >> i & 1) && self(self, maker.inputs[i])) return true;
+    return false;
+  };
+  for (size_t i = 0; i < node.inputs.size() && step.kind == StepKind::kDevice; ++i)
+    if ((node.def->host_inputs >> i & 1) && node.inputs[i] != kNoValue && depends_on_data(depends_on_data, node.inputs[i])) return true;
+  return false;
 }
 
 Memories Executor::memories(size_t slot) {
@@ -86,7 +110,7 @@ Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
     return *bindings_.front();
   }
   check_inputs(*plan_, inputs);
-  if (bindings_.size() == kMostBindings) bindings_.pop_back();
+  if (bindings_.size() == kMostBindings) std::erase_if(bindings_, [&](const auto& b) { return b == bindings_.back() && b.get() != running_; });
   std::unique_ptr<Binding> binding = make_binding(*plan_, inputs, memories(slot));
   binding->feed_slot = slot;
   binding->captured.resize(segments_.size());
@@ -98,7 +122,13 @@ Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
 void Executor::bring_states() {
   for (ValueId id : device_states_) states_->on_device(plan_->graph.value(id).name, lane_->device());
   if (states_->uses_device())
-    for (ValueId id : host_states_) states_->find(plan_->graph.value(id).name);
+    for (ValueId id : host_states_) {
+      const std::string& name = plan_->graph.value(id).name;
+      if (std::ranges::find(replaced_on_host_, id) != replaced_on_host_.end())
+        states_->find(name);
+      else
+        states_->read(name);
+    }
 }
 
 std::span<const ConstTensorView> Executor::run(std::span<const ConstTensorView> inputs) {
@@ -113,7 +143,7 @@ void Executor::start(std::span<const ConstTensorView> inputs) {
 
 void Executor::prefetch(std::span<const ConstTensorView> inputs) {
   next_ = nullptr;
-  const size_t slot = lane_ ? 1 - slot_ : 0;
+  const size_t slot = running_ ? 1 - slot_ : slot_;  // a run under way reads its own
   Binding& binding = bind(inputs, slot);
   if (lane_) lane_->feed(slot, inputs);
   next_inputs_.assign(inputs.begin(), inputs.end());
@@ -156,9 +186,11 @@ void Executor::run_segment(Binding& binding, size_t segment) {
     device_is_busy_ = false;
     return run_steps(binding, range);
   }
+  if (!range.captures && device_is_busy_) lane_->stream().synchronize();  // what the host reads when it launches has arrived
   device_is_busy_ = true;
   // The first run makes library handles and chooses algorithms, which capture does not allow.
-  if (options_.capture && !options_.profiler && not_captured_.empty() && binding.runs > 0) return launch_captured(binding, segment);
+  if (options_.capture && !options_.profiler && not_captured_.empty() && range.captures && binding.runs > 0)
+    return launch_captured(binding, segment);
   run_steps(binding, range);
 }
 
@@ -174,6 +206,9 @@ void Executor::launch_captured(Binding& binding, size_t segment) {
       stream.abandon_capture();
       not_captured_ = error.what();
       return run_steps(binding, segments_[segment]);
+    } catch (...) {
+      stream.abandon_capture();
+      throw;
     }
   }
   stream.launch(*graph);

@@ -40,11 +40,11 @@ class Executor {
 
   // `inputs` in the order of graph.inputs. The outputs, in the order of graph.outputs, are views into the executor's memory, the
   // inputs or the constants, and stand until the next run. Throws InvalidArgument naming the input for a wrong type, rank or
-  // dimension, and for a dimension over its bound; the states are then unchanged. Throws Device if the GPU fails: then this executor
-  // can run no more, and what the states hold is that of the last run that ended well.
+  // dimension, and for a dimension over its bound; the states are then unchanged. Throws Device if the GPU fails: then neither this
+  // executor nor the states on that GPU can be used any more, and a job goes on from its checkpoint.
   std::span<const ConstTensorView> run(std::span<const ConstTensorView> inputs);
 
-  // run() in pieces, so that the next inputs travel while the GPU works:
+  // run() in pieces, so that the next inputs travel while the GPU works (in the second feed buffer, whose runs are captured apart):
   //   start(a);  loop { prefetch(b);  use(finish());  start(); }
   void start(std::span<const ConstTensorView> inputs);
   // The next start() takes these. They must stay as they are until then.
@@ -60,10 +60,12 @@ class Executor {
   struct Segment {
     size_t first, last;
     bool on_device;
+    bool captures = true;  // on the device: whether each run does the same with the same addresses
   };
   Memories memories(size_t slot);
   Binding& bind(std::span<const ConstTensorView> inputs, size_t slot);
   void find_segments();
+  bool differs_from_run_to_run(const Step& step, std::span<const int> producers) const;
   void execute(Binding& binding);
   void run_segment(Binding& binding, size_t segment);
   void run_steps(Binding& binding, const Segment& segment);
@@ -80,7 +82,7 @@ class Executor {
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::vector<Segment> segments_;
   std::vector<ValueId> device_states_, replaced_states_;
-  std::vector<ValueId> host_states_;
+  std::vector<ValueId> host_states_, replaced_on_host_;
   Binding *next_ = nullptr, *running_ = nullptr;
   std::vector<ConstTensorView> next_inputs_;
   size_t slot_ = 0;  // of the run now under way, or the last one

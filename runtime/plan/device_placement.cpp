@@ -60,17 +60,24 @@ class Placer {
     return from_host && std::ranges::all_of(node.outputs, [&](ValueId id) { return id == kNoValue || is_shape_like(id); });
   }
 
+  // Whether a kernel on the GPU reads the content of the value, itself or by a view of it.
+  bool is_data_on_device(ValueId id) const {
+    return std::ranges::any_of(graph_.nodes, [&](const Node& node) {
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        if (node.inputs[i] != id || in_set(node.def->shape_inputs | node.def->host_inputs, i)) continue;
+        if (is_view(node) ? is_data_on_device(node.outputs[0]) : node.def->cuda != nullptr) return true;
+      }
+      return false;
+    });
+  }
+
   // A view of what could lie on either side lies where it is wanted.
   Space space_of_view(const Node& node) const {
     const ValueId looked_at = node.inputs[static_cast<size_t>(node.def->aliases[0].input)];
     const ValueKind kind = graph_.value(looked_at).kind;
     if (kind == ValueKind::kResult) return home(looked_at);
     if (kind == ValueKind::kState) return Space::kDevice;
-    if (is_text(graph_.value(looked_at)) || is_shape_like(looked_at)) return Space::kHost;
-    const bool wanted = std::ranges::any_of(graph_.nodes, [&](const Node& other) {
-      return std::ranges::find(other.inputs, node.outputs[0]) != other.inputs.end() && (other.def->cuda != nullptr || is_view(other));
-    });
-    return wanted ? Space::kDevice : Space::kHost;
+    return !is_text(graph_.value(looked_at)) && is_data_on_device(node.outputs[0]) ? Space::kDevice : Space::kHost;
   }
 
   void place(const Node& node) {
@@ -83,7 +90,8 @@ class Placer {
       space = Space::kHost;
     } else if (has_text || node.def->cuda == nullptr) {
       space = Space::kHost;
-      placement_.without_twin.push_back(std::string(node.def->name) + (has_text && node.def->cuda ? " on text" : "") + " (node '" +
+      if (!node.def->stateful)  // collectives exchange host memory
+        placement_.without_twin.push_back(std::string(node.def->name) + (has_text && node.def->cuda ? " on text" : "") + " (node '" +
                                         node.name + "')");
     }
     spaces_.push_back(space);

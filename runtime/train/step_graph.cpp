@@ -29,9 +29,12 @@ class StepBuilder {
 
   Graph training(Position position) && {
     to_training_form();
+    if (config_.precision != DType::kF32) {
+      graph_.outputs = {graph_.find(network_.scores)};  // keeps name and type: the loss is f32
+      lower_precision(graph_, config_.precision);
+    }
     const ValueId loss = append_loss();
     graph_.outputs = {loss};
-    if (config_.precision != DType::kF32) lower_precision(graph_, config_.precision);
     if (config_.precision == DType::kF16) scaling_.emplace(graph_);
     const ValueId scaled = scaling_ ? Emitter(graph_, "loss_scale").op("Mul", {loss, scaling_->scale()}) : loss;
     const std::vector<ValueId> gradients = append_bucket_gradients(scaled);

@@ -35,7 +35,8 @@ Trainer::Trainer(const Network& network, const StepConfig& config, const Options
                          .bounds = {},
                          .default_bound = options.micro_batch,
                          .target = on_device_ ? Space::kDevice : Space::kHost,
-                         .strict_device = options.strict_device};
+                         .strict_device = options.strict_device,
+                         .device_memory_limit = on_device_ ? options.device->free_bytes() : INT64_MAX};
   const ExecutorOptions shared{.states = states_,
                                .communicator = options.communicator,
                                .profiler = options.profiler,
@@ -72,6 +73,15 @@ void Trainer::prefetch(const std::function<const Feed&(int64_t)>& feed, int64_t 
   prefetched_ = micro_batch;
 }
 
+// What goes wrong with data ahead is said by the step that needs it.
+void Trainer::prefetch_ahead(const std::function<const Feed&(int64_t)>& feed, int64_t micro_batch) {
+  try {
+    prefetch(feed, micro_batch);
+  } catch (const std::exception&) {
+    prefetched_ = -1;
+  }
+}
+
 Trainer::Step Trainer::step(const std::function<const Feed&(int64_t)>& feed) {
   const int64_t done = steps_done(), first = (done * config_.world_size + rank_) * config_.accumulate;
   Step step;
@@ -81,7 +91,7 @@ Trainer::Step Trainer::step(const std::function<const Feed&(int64_t)>& feed) {
     if (prefetched_ != first + m) prefetch(feed, first + m);
     prefetched_ = -1;
     executor.start();
-    if (on_device_) prefetch(feed, last ? first + config_.world_size * config_.accumulate : first + m + 1);
+    if (on_device_) prefetch_ahead(feed, last ? first + config_.world_size * config_.accumulate : first + m + 1);
     const auto outputs = executor.finish();
     const auto scalar = [&](size_t i) { return static_cast<double>(outputs[i].as<float>()[0]); };
     step.loss += scalar(0) / config_.accumulate;

@@ -52,6 +52,7 @@ class Trainer {
  private:
   Executor& executor_of(int64_t micro_batch);
   void prefetch(const std::function<const Feed&(int64_t)>& feed, int64_t micro_batch);
+  void prefetch_ahead(const std::function<const Feed&(int64_t)>& feed, int64_t micro_batch);
 
   const Network network_;
   const StepConfig config_;

@@ -124,6 +124,48 @@ TEST(DeviceExecutor, RefusesWrongInputsAndGoesOn) {
   EXPECT_EQ(gpu.run(inputs)[0].shape, (Shape{2, 2}));
 }
 
+// Token ids [n] are data, although they look like a shape: a view of them travels as a feed, and replays see the ids of each run.
+TEST(DeviceExecutor, AViewOfShortIntegerInputsIsDataOfTheRun) {
+  const auto graph = [] {
+    Graph g;
+    const ValueId ids = g.add_input("ids", DType::kI64, {"n"});
+    const ValueId column = add(g, "Unsqueeze", {ids, g.add_constant("axes", Tensor::of<int64_t>({1}, {1}))});
+    g.outputs = {add(g, "Softmax", {add(g, "Gather", {constant(g, "table", {3, 2}, {1, 5, 2, 1, 0, 7}), column})})};
+    return g;
+  };
+  Executor gpu(plan_for_gpu(graph()), {.device = open_cuda(0)});
+  Executor cpu(make_plan(graph(), {.default_bound = 8}));
+  for (int64_t run = 0; run < 5; ++run) {
+    const Tensor ids = Tensor::of<int64_t>({3}, {run % 3, (run + 1) % 3, 0});
+    const ConstTensorView inputs[] = {ids.view()};
+    expect_near(gpu.run(inputs)[0], cpu.run(inputs)[0]);
+  }
+  EXPECT_THAT(gpu.capture_report(), HasSubstr("captured: 1 graph"));
+}
+
+// What a kernel reads on the host when it is launched, and what changes from run to run, is not frozen by capture.
+TEST(DeviceExecutor, HostInputsThatDependOnDataAreReadInEachRun) {
+  const auto graph = [](bool computed) {
+    Graph g;
+    const ValueId x = g.add_input("x", DType::kF32, {3, 3});
+    ValueId k = g.add_input("k", DType::kI64, {});
+    if (computed) k = add(g, "ReduceSum", {g.add_input("parts", DType::kI64, {"p"})}, {{"keepdims", int64_t{0}}});
+    g.outputs = {add(g, "Softmax", {add(g, "Trilu", {add(g, "Relu", {x}), k})})};
+    return g;
+  };
+  for (bool computed : {false, true}) {
+    Executor gpu(plan_for_gpu(graph(computed)), {.device = open_cuda(0)});
+    Executor cpu(make_plan(graph(computed), {.default_bound = 8}));
+    const Tensor x = numbers({3, 3}, 1);
+    for (int64_t run = 0; run < 6; ++run) {
+      const Tensor k = Tensor::scalar<int64_t>(run % 3 - 1), parts = Tensor::of<int64_t>({2}, {run % 3, -1});
+      std::vector<ConstTensorView> inputs{x.view(), k.view()};
+      if (computed) inputs.push_back(parts.view());
+      expect_near(gpu.run(inputs)[0], cpu.run(inputs)[0]);
+    }
+  }
+}
+
 TEST(DeviceExecutor, NeedsADevice) {
   try {
     Executor executor(plan_for_gpu(small_mlp()));
