@@ -22,6 +22,8 @@ namespace po = boost::program_options;
 namespace tandem::cli {
 namespace {
 
+constexpr int64_t kStepsPerEpoch = 1'000'000;  // any number longer than a warm-up: the schedule's nodes are the same
+
 const Usage kUsageText = {
     "tandem bench roofline --device h200 --dry-run MODEL.onnx|CONFIG.ini|RUN",
     "Lists every launch of a plan with its bytes, operations and occupancy, beside the best time that a GPU's memory bandwidth "
@@ -51,7 +53,7 @@ Graph graph_of_config(const std::filesystem::path& path, BenchArguments& argumen
   const LoadedData data = load_dataset(config.data_config());
   const Split split = split_rows(*data.train, config.split_options());
   const Network network = build_network(config, config.model, *data.train, split.train);
-  if (arguments.train) return build_step(network, config.step_config(1, 1)).update;
+  if (arguments.train) return build_step(network, config.step_config(1, kStepsPerEpoch)).update;
   Graph graph = network.graph;
   run_passes(graph);
   return graph;
