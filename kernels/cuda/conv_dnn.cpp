@@ -226,6 +226,7 @@ bool dnn_convolve(const KernelContext& context, const DnnConvolution& c) {
     return true;
   }
   void* const handle = session.dnn();
+  if (!handle) return false;
   const std::span<std::byte> workspace = aligned(context.workspace);
   auto& choices = session.kept<Choices>().by_key;
   const Key key = key_of(c, session.math(), workspace.size());

@@ -8,10 +8,14 @@
 namespace tandem::cuda {
 namespace {
 
+// Null if the library does not start, such as a cuDNN without its other files.
 template <class EntryPoints>
-void must(const EntryPoints& library, int status, std::string_view call) {
-  check(status == 0, ErrorCode::kDevice, "a library of the GPU failed (call, status, meaning)", call, status,
-        std::string_view(library.status_text(status)));
+void* create(const EntryPoints& library, std::string_view call, std::string* problem) {
+  void* handle = nullptr;
+  const int status = library.create(&handle);
+  if (status == 0) return handle;
+  *problem = std::string(call) + " failed with status " + std::to_string(status) + ": " + library.status_text(status);
+  return nullptr;
 }
 
 }  // namespace
@@ -24,18 +28,19 @@ Session::~Session() {
 
 void* Session::blas() {
   const CublasLt* const library = cublas_lt();
-  if (library && !blas_) must(*library, library->create(&blas_), "cublasLtCreate");
+  if (library && !blas_ && blas_problem_.empty()) blas_ = create(*library, "cublasLtCreate", &blas_problem_);
   return blas_;
 }
 
 void* Session::dnn() {
   const Cudnn* const library = cudnn();
-  if (!library || dnn_) return dnn_;
-  void* handle = nullptr;
-  must(*library, library->create(&handle), "cudnnCreate");
+  if (!library || dnn_ || !dnn_problem_.empty()) return dnn_;
+  void* const handle = create(*library, "cudnnCreate", &dnn_problem_);
+  if (!handle) return nullptr;
   if (const int status = library->set_stream(handle, stream_); status != 0) {
     library->destroy(handle);
-    must(*library, status, "cudnnSetStream");
+    fail(ErrorCode::kDevice, "a library of the GPU failed (call, status, meaning)",
+         {"cudnnSetStream", status, std::string_view(library->status_text(status))});
   }
   return dnn_ = handle;
 }

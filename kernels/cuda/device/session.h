@@ -41,9 +41,12 @@ class Session {
   LaunchRecorder* recorder = nullptr;
 
   // A library's handle bound to the stream, made when first asked for and destroyed with the session: cublasLtHandle_t and
-  // cudnnHandle_t, or null where the library is not there. See kernels/cuda/library/. Throws Error(kDevice) with the library's own words.
+  // cudnnHandle_t, or null where the library is not there or does not start, which is tried once. See kernels/cuda/library/.
   void* blas();
   void* dnn();
+  // Why it did not start, in the library's own words, or "".
+  const std::string& blas_problem() const { return blas_problem_; }
+  const std::string& dnn_problem() const { return dnn_problem_; }
 
   // What a family of kernels keeps from call to call on this session, such as a library's algorithms by shape: one T, made when first
   // asked for and destroyed before the handles.
@@ -59,6 +62,7 @@ class Session {
   Math math_;
   void* blas_ = nullptr;
   void* dnn_ = nullptr;
+  std::string blas_problem_, dnn_problem_;
   std::vector<std::pair<std::type_index, std::shared_ptr<void>>> kept_;
 };
 

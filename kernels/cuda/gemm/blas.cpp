@@ -26,6 +26,9 @@ void must(int status, std::string_view call) {
         std::string_view(cublas_lt()->status_text(status)));
 }
 
+// The library has no way for this, which is no failure.
+bool refused(int status) { return status == CublasLt::kInvalidValue || status == CublasLt::kNotSupported; }
+
 CublasLt::Type type_of(DType dtype) {
   switch (dtype) {
     case DType::kF32: return CublasLt::kF32;
@@ -137,7 +140,7 @@ struct Choice {
     int count = 0;
     const int status = cublas_lt()->find_algorithms(handle, descriptor.get(), layouts.a.get(), layouts.b.get(),
                                                     layouts.addend.get(), layouts.c.get(), preference.get(), 1, &found, &count);
-    if (status != CublasLt::kNotSupported) must(status, "cublasLtMatmulAlgoGetHeuristic");
+    if (!refused(status) && status != CublasLt::kArchMismatch) must(status, "cublasLtMatmulAlgoGetHeuristic");
     usable = status == CublasLt::kSuccess && count == 1 && found.state == CublasLt::kSuccess && found.workspace <= workspace;
   }
 };
@@ -208,19 +211,20 @@ bool blas_multiply(const KernelContext& context, const BlasProduct& product) {
     return true;
   }
   void* const handle = session.blas();
+  if (!handle) return false;
   const std::span<std::byte> workspace = aligned(context.workspace);
   auto& choices = session.kept<Choices>().by_key;
   const Key key = key_of(product, session.math(), workspace.size());
   auto at = choices.find(key);
   if (at == choices.end()) at = choices.try_emplace(key, handle, product, session.math(), workspace.size()).first;
-  const Choice& choice = at->second;
+  Choice& choice = at->second;
   if (!choice.usable) return false;
   if (product.bias)
     set("cublasLtMatmulDescSetAttribute", cublas_lt()->set_descriptor, choice.descriptor, CublasLt::kBiasPointer, product.bias);
-  must(product.in == DType::kF64 ? multiply<double>(handle, choice, product, workspace, session.stream())
-                                 : multiply<float>(handle, choice, product, workspace, session.stream()),
-       "cublasLtMatmul");
-  return true;
+  const int status = product.in == DType::kF64 ? multiply<double>(handle, choice, product, workspace, session.stream())
+                                               : multiply<float>(handle, choice, product, workspace, session.stream());
+  if (!refused(status)) must(status, "cublasLtMatmul");
+  return choice.usable = status == CublasLt::kSuccess;
 }
 
 size_t blas_workspace_bytes() { return cublas_lt() ? kWorkspaceBytes + kWorkspaceAlignment : 0; }

@@ -13,7 +13,7 @@ struct CublasLt {
   using Layout = void*;      // cublasLtMatrixLayout_t
   using Preference = void*;  // cublasLtMatmulPreference_t
 
-  enum Status { kSuccess = 0, kNotSupported = 15 };
+  enum Status { kSuccess = 0, kInvalidValue = 7, kArchMismatch = 8, kNotSupported = 15 };
   enum Type { kF32 = 0, kF64 = 1, kF16 = 2, kBF16 = 14 };  // cudaDataType_t
   enum Compute { kCompute32F = 68, kCompute64F = 70, kCompute32FFastTf32 = 77 };
   enum Transpose { kAsIs = 0, kTransposed = 1 };

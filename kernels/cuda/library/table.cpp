@@ -120,12 +120,15 @@ const Loaded<CublasLt>& loaded_cublas_lt() {
   static const Loaded<CublasLt> one(Library::kCublasLt);
   return one;
 }
-const Loaded<Cudnn>& loaded_cudnn() {
-  static const Loaded<Cudnn> one(Library::kCudnn);
-  return one;
-}
 const Loaded<Nvrtc>& loaded_nvrtc() {
   static const Loaded<Nvrtc> one(Library::kNvrtc);
+  return one;
+}
+// Its parts look for cuBLASLt and NVRTC by name only, and find them when they are open.
+const Loaded<Cudnn>& loaded_cudnn() {
+  loaded_cublas_lt();
+  loaded_nvrtc();
+  static const Loaded<Cudnn> one(Library::kCudnn);
   return one;
 }
 const Loaded<Nccl>& loaded_nccl() {

@@ -268,20 +268,56 @@ TEST_F(CudaBlas, NothingIsLeftBehind) {
   EXPECT_EQ(calls().objects, before.objects);
 }
 
-TEST_F(CudaBlas, FailureToStartIsAnErrorInTheLibrarysWords) {
+TEST_F(CudaBlas, WithoutAStartOurOwnKernelRuns) {
   if (!calls) GTEST_SKIP() << "only the stand-in fails when asked to";
+  const int before = products();
   setenv("FAKE_CUBLAS_LT_REFUSES", "1", 1);
-  cuda::Session refused(nullptr);
-  try {
-    refused.blas();
-    ADD_FAILURE();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::kDevice);
-    EXPECT_THAT(e.what(),
-                testing::AllOf(testing::HasSubstr("cublasLtCreate"), testing::HasSubstr("the library was not initialized")));
-  }
+  check<float>({.shape = {4, 4, 4}, .bias = true}, 1);
   unsetenv("FAKE_CUBLAS_LT_REFUSES");
-  EXPECT_NE(refused.blas(), nullptr);
+  EXPECT_THAT(session.blas_problem(),
+              testing::AllOf(testing::HasSubstr("cublasLtCreate"), testing::HasSubstr("the library was not initialized")));
+  check<float>({.shape = {4, 4, 4}, .bias = true}, 2);
+  EXPECT_EQ(session.blas(), nullptr) << "tried once";
+  EXPECT_EQ(products(), before);
+}
+
+TEST_F(CudaBlas, WithoutAnAlgorithmOurOwnKernelRuns) {
+  if (!calls) GTEST_SKIP() << "only the stand-in refuses when asked to";
+  const Wish wish{.shape = {4, 4, 4}, .bias = true};
+  const int before = products();
+  for (const char* status : {"7", "8", "15"}) {
+    cuda::Session refused(nullptr);
+    setenv("FAKE_CUBLAS_LT_SEARCH_REFUSES", status, 1);
+    check_product<float>(wish, 1, &refused);
+    unsetenv("FAKE_CUBLAS_LT_SEARCH_REFUSES");
+    check_product<float>(wish, 2, &refused);  // this kind stays with our own
+  }
+  for (const char* status : {"7", "15"}) {
+    cuda::Session refused(nullptr);
+    setenv("FAKE_CUBLAS_LT_PRODUCT_REFUSES", status, 1);
+    check_product<float>(wish, 1, &refused);
+    unsetenv("FAKE_CUBLAS_LT_PRODUCT_REFUSES");
+    check_product<float>(wish, 2, &refused);
+  }
+  EXPECT_EQ(products(), before);
+  check<float>(wish, 1);
+  EXPECT_GT(products(), before);
+}
+
+TEST_F(CudaBlas, AFailureIsAnErrorInTheLibrarysWords) {
+  if (!calls) GTEST_SKIP() << "only the stand-in fails when asked to";
+  for (const char* call : {"FAKE_CUBLAS_LT_SEARCH_REFUSES", "FAKE_CUBLAS_LT_PRODUCT_REFUSES"}) {
+    cuda::Session failed(nullptr);
+    setenv(call, "13", 1);
+    try {
+      check_product<float>({.shape = {4, 4, 4}}, 1, &failed);
+      ADD_FAILURE() << call;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::kDevice);
+      EXPECT_THAT(e.what(), testing::AllOf(testing::HasSubstr("cublasLtMatmul"), testing::HasSubstr("an error of the stand-in")));
+    }
+    unsetenv(call);
+  }
 }
 
 TEST(CudaSession, TheHandleOfCudnnKnowsTheStream) {
@@ -294,9 +330,6 @@ TEST(CudaSession, TheHandleOfCudnnKnowsTheStream) {
   if (!stream_of) return;
   cuda::Session elsewhere(&session);
   EXPECT_EQ(stream_of(elsewhere.dnn()), &session);
-  setenv("FAKE_CUDNN_REFUSES", "1", 1);
-  EXPECT_THROW(cuda::Session(nullptr).dnn(), Error);
-  unsetenv("FAKE_CUDNN_REFUSES");
 }
 
 }  // namespace

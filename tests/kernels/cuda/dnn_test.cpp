@@ -119,6 +119,19 @@ TEST_F(CudaDnnConv, TakesWhatFitsTheWorkspace) {
   EXPECT_EQ(products(), before);  // its only algorithm wants a workspace
 }
 
+// As where its other files are not found.
+TEST_F(CudaDnnConv, WithoutAStartOurOwnKernelsRun) {
+  if (!calls) GTEST_SKIP() << "the real library starts";
+  const int before = products();
+  setenv("FAKE_CUDNN_REFUSES", "1008", 1);
+  check_case<float>(kConvCases[0], 1, &session);
+  unsetenv("FAKE_CUDNN_REFUSES");
+  EXPECT_EQ(session.dnn(), nullptr) << "tried once";
+  EXPECT_EQ(session.dnn_problem(), "cudnnCreate failed with status 1008: an error of the stand-in");
+  check_case<float>(kConvCases[0], 2, &session);
+  EXPECT_EQ(products(), before);
+}
+
 TEST_F(CudaDnnConv, IsNotedAndNotMade) {
   const ConvGeometry g = make_conv_geometry({1, 4, 6, 6}, {5, 4, 3, 3}, 1, {});
   cuda::LaunchRecorder recorder;

@@ -1,6 +1,7 @@
 // The CUDA twins of batch and layer normalization and their gradients against the CPU's.
 #include "kernels/api/batch_norm.h"
 #include "kernels/api/layer_norm.h"
+#include "kernels/cuda/device/session.h"
 #include "tests/kernels/cuda/twins.h"
 
 namespace tandem::test {
@@ -256,6 +257,25 @@ void expect_equal_layer_grad() {
 TEST(CudaLayerNormGrad, EqualsItsTwin) {
   expect_equal_layer_grad<float>();
   expect_equal_layer_grad<double>();
+}
+
+// A block has 48 KiB without asking, of which the reductions' static part takes some: just below that, rows do not fit.
+TEST(CudaLayerNormGrad, LeavesRoomForStaticSharedMemory) {
+  for (int64_t length : {5500, 5900, 6144}) {
+    const auto x = Values<float>::random({1, length}, 1), scale = Values<float>::random({length}, 2);
+    const DeviceTensor device_x(x), device_scale(scale);
+    DeviceTensor dx(Values<float>{x.shape}), dscale(Values<float>{scale.shape});
+    const DeviceContext context(cuda::layer_norm_grad_workspace(1, length, DType::kF32));
+    cuda::LaunchRecorder records;
+    cuda::Session session(nullptr);
+    session.recorder = &records;
+    KernelContext noting = context;
+    noting.cuda = &session;
+    cuda::layer_norm_grad(noting, {device_x.view(), device_x.view(), device_scale.view(), dx.view(), dscale.view(), {}}, 1,
+                          length, kEpsilon);
+    ASSERT_EQ(records.size(), 2u);
+    EXPECT_EQ(records[0].shared, length == 5500 ? 2 * 5500 * 4 : 0);
+  }
 }
 
 template <class T>

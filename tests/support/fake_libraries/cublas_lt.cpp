@@ -198,6 +198,12 @@ void make_product(const Problem& p, const Pointers& at_, int64_t i) {
     }
 }
 
+// The status that a test asks for by a variable of the environment.
+std::optional<cublasStatus_t> wished(const char* name) {
+  const char* const status = std::getenv(name);
+  return status ? std::optional(static_cast<cublasStatus_t>(std::atoi(status))) : std::nullopt;
+}
+
 bool is_aligned(const void* address, uint32_t alignment) { return reinterpret_cast<uintptr_t>(address) % alignment == 0; }
 
 }  // namespace
@@ -212,7 +218,7 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
-  if (const char* refused = std::getenv("FAKE_CUBLAS_LT_REFUSES")) return static_cast<cublasStatus_t>(std::atoi(refused));
+  if (const auto status = wished("FAKE_CUBLAS_LT_REFUSES")) return *status;
   *handle = reinterpret_cast<cublasLtHandle_t>(new Context);
   ++calls().handles;
   return CUBLAS_STATUS_SUCCESS;
@@ -301,6 +307,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (most < 1) return CUBLAS_STATUS_INVALID_VALUE;
   const Problem problem = problem_of(op, a, b, c, d);
   ++calls().searches;
+  if (const auto status = wished("FAKE_CUBLAS_LT_SEARCH_REFUSES")) return *status;
   if (const cublasStatus_t status = problem.status(); status != CUBLAS_STATUS_SUCCESS) return status;
   known().push_back({problem, as<Preference>(preference)});
   calls().schemes = known().back().preference.schemes;
@@ -318,6 +325,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, 
                               const cublasLtMatmulAlgo_t* algorithm, void* workspace, size_t workspace_bytes,
                               cudaStream_t stream) {
   if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (const auto status = wished("FAKE_CUBLAS_LT_PRODUCT_REFUSES")) return *status;
   const Problem problem = problem_of(op, la, lb, lc, ld);
   if (const cublasStatus_t status = problem.status(); status != CUBLAS_STATUS_SUCCESS) return status;
   if (!algorithm || algorithm->data[0] < 1 || algorithm->data[0] > known().size()) return CUBLAS_STATUS_INVALID_VALUE;
