@@ -20,7 +20,9 @@ bool is_fast_math(const std::string& text) {
 }
 
 ChosenDevice::ChosenDevice(const DeviceFlags& flags)
-    : flags_(flags), fast_(is_fast_math(flags.math)), device_(open_device(flags.device)) {}
+    : flags_(flags), fast_(is_fast_math(flags.math)), device_(open_device(flags.device)) {
+  check_strict_device(flags.strict, device_.get(), flags.device);
+}
 
 PlanOptions ChosenDevice::plan(PlanOptions options) const {
   if (!device_) return options;

@@ -9,6 +9,7 @@
 #include "cli/device_options.h"
 #include "cli/json_line.h"
 #include "cli/options.h"
+#include "runtime/device/device_text.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/dot.h"
 #include "runtime/io/file.h"
@@ -166,7 +167,10 @@ int inspect_command(int argc, char** argv) {
   require(plan_options.default_bound >= 1, "--batch takes a whole number above 0", plan_options.default_bound);
   require(plan_options.threads >= 1 && plan_options.threads <= kMostThreads,
           fmt::format("--threads must lie in [1, {}]", kMostThreads), plan_options.threads);
-  if (plans_for_gpu(flags)) plan_options.target = Space::kDevice;
+  if (plans_for_gpu(flags))
+    plan_options.target = Space::kDevice;
+  else
+    check_strict_device(flags.strict, nullptr, flags.device);
   plan_options.strict_device = flags.strict;
   Graph graph = load_onnx(file);
   const auto passes = run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});

@@ -147,7 +147,8 @@ void apply_flags(const TrainArguments& arguments, const po::variables_map& value
   config.resolve_paths(std::filesystem::current_path());
 }
 
-// A run goes on with the configuration it began with; one given again must be the same, but for the device.
+// A run goes on with the configuration it began with; one given again must be the same, but for the device and how strictly it is
+// kept to.
 void resumed_config(const TrainArguments& arguments, const po::variables_map& values, RunConfig& config) {
   const RunFolder folder(arguments.out);
   check(std::filesystem::exists(folder.config()), ErrorCode::kNotFound, "there is no run to resume in this folder",
@@ -162,7 +163,7 @@ void resumed_config(const TrainArguments& arguments, const po::variables_map& va
   const auto before = begun.keys(), now = config.keys();
   for (size_t i = 0; i < now.size(); ++i)
     require(
-        now[i].name == "train.device" || before[i].get() == now[i].get(),
+        now[i].name == "train.device" || now[i].name == "train.strict_device" || before[i].get() == now[i].get(),
         "this run was begun with another value of " + now[i].name + "; `--out DIR --resume` alone goes on with it (then, now)",
         before[i].get(), now[i].get());
 }

@@ -42,6 +42,7 @@ class TrainRun {
     const auto start = Clock::now();
     check_folder();
     device_ = open_rank_device(config_.device, rank_, world_);
+    check_strict_device(config_.strict_device, device_.get(), config_.device);
     load();
     check_config();
     const Network network = build_network(config_, config_.model, *data_.train, split_.train);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "runtime/device/device.h"
 
@@ -12,6 +13,10 @@ std::string device_id(const Device* device);
 
 // "cuda:0 (NVIDIA H200)"; null: "cpu".
 std::string device_text(const Device* device);
+
+// Throws unless `device` is a GPU, where `strict` asks for one: InvalidArgument if `asked` (as for --device) names the CPU,
+// Unavailable if "auto" found none.
+void check_strict_device(bool strict, const Device* device, std::string_view asked);
 
 // "13.0" of 13000.
 std::string cuda_version_text(int version);

@@ -81,6 +81,16 @@ def test_a_strict_device_names_the_ops_it_lacks(emulated, small_run, table, tmp_
     fails(*small(table), "--out", tmp_path / "strict", "--device", "cuda", "--strict-device", says="strict device")
 
 
+def test_a_strict_device_needs_a_gpu(small_run, table, tmp_path):
+    """Whatever this machine has: the CPU is none."""
+    says = "--strict-device needs a GPU"
+    fails("run", small_run / "model.onnx", "--input", table, "--strict-device", says=says)
+    fails("inspect", small_run / "model.onnx", "--strict-device", says=says)
+    fails("serve", "--repository", tmp_path, "--strict-device", says=says)
+    fails(*small(table), "--out", tmp_path / "strict", "--strict-device", says=says)
+    fails(*small(table), "--out", tmp_path / "key", "--set", "train.strict_device=true", says=says)
+
+
 @needs_emulator
 def test_a_served_request(emulated, small_run, table, tmp_path):
     (tmp_path / "repository/m/1").mkdir(parents=True)
