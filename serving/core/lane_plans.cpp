@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "kernels/base/error.h"
+
 namespace tandem {
 namespace {
 
@@ -14,18 +16,15 @@ bool same_constants(const Plan& a, const Plan& b) {
 }  // namespace
 
 LanePlans::LanePlans(Graph graph, const Signature& signature, LanePlansOptions options)
-    : graph_(std::move(graph)),
-      signature_(signature),
-      options_(std::move(options)),
-      executors_(static_cast<size_t>(options_.lanes)) {
-  use(make_plan(graph_, options_.plan));
+    : graph_(std::move(graph)), signature_(signature), options_(std::move(options)), lanes_(static_cast<size_t>(options_.lanes)) {
+  largest_ = with_constants(make_plan(graph_, options_.plan));
   if (!options_.device) return;
-  for (auto& executor : executors_) executor = make_executor();
+  for (Lane& lane : lanes_) make_executor(lane, largest_);
 }
 
 std::shared_ptr<const Plan> LanePlans::plan() const {
   const std::lock_guard lock(mutex_);
-  return plan_;
+  return largest_.plan;
 }
 
 bool LanePlans::covers(const Plan& plan, std::span<const ConstTensorView> inputs) const {
@@ -37,38 +36,53 @@ bool LanePlans::covers(const Plan& plan, std::span<const ConstTensorView> inputs
   return covered;
 }
 
-void LanePlans::use(std::shared_ptr<const Plan> plan) {
-  if (options_.device && !(constants_ && same_constants(*plan_, *plan)))
-    constants_ = std::make_shared<DeviceConstants>(*plan, *options_.device);
-  plan_ = std::move(plan);
+LanePlans::Planned LanePlans::with_constants(std::shared_ptr<const Plan> plan) const {
+  if (!options_.device) return {std::move(plan), nullptr};
+  if (largest_.constants && same_constants(*largest_.plan, *plan)) return {std::move(plan), largest_.constants};
+  auto constants = std::make_shared<DeviceConstants>(*plan, *options_.device);
+  return {std::move(plan), std::move(constants)};
 }
 
-std::unique_ptr<Executor> LanePlans::make_executor() const {
-  const std::lock_guard lock(mutex_);
-  return std::make_unique<Executor>(
-      plan_, ExecutorOptions{.device = options_.device, .constants = constants_, .fast_math = options_.fast_math});
-}
-
-void LanePlans::grow_to(std::span<const ConstTensorView> inputs) {
-  const std::lock_guard lock(mutex_);
-  if (covers(*plan_, inputs)) return;
-  PlanOptions options = plan_->options;
-  options.bounds = plan_->bounds;
+// What the lane holds on the GPU makes room for the next, and the constants stay where they are.
+LanePlans::Planned LanePlans::larger(const Lane& lane, std::span<const ConstTensorView> inputs) const {
+  PlanOptions options = largest_.plan->options;
+  options.bounds = largest_.plan->bounds;
   visit_symbols(signature_, inputs, [&](const std::string& symbol, int64_t size) {
     int64_t& bound = options.bounds[symbol];
     if (size > bound) bound = std::min(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size))), options_.limit(symbol));
   });
-  use(make_plan(graph_, options));
+  if (options_.device)
+    options.device_memory_limit =
+        options_.device->free_bytes() + (lane.executor ? lane.planned.plan->device.total() : largest_.plan->device.constants);
+  return with_constants(make_plan(graph_, options));
+}
+
+void LanePlans::make_executor(Lane& lane, const Planned& planned) const {
+  lane.executor.reset();  // its memory is wanted for the next one
+  lane.executor = std::make_unique<Executor>(
+      planned.plan, ExecutorOptions{.device = options_.device, .constants = planned.constants, .fast_math = options_.fast_math});
+  lane.planned = planned;
+}
+
+// A plan is for all lanes only once an executor was made of it: one that does not fit costs the other lanes nothing.
+void LanePlans::prepare(Lane& lane, std::span<const ConstTensorView> inputs) {
+  const std::lock_guard lock(mutex_);
+  if (lane.planned.plan && covers(*lane.planned.plan, inputs)) return make_executor(lane, lane.planned);
+  if (covers(*largest_.plan, inputs)) return make_executor(lane, largest_);
+  const Planned planned = larger(lane, inputs);
+  make_executor(lane, planned);
+  largest_ = planned;
 }
 
 std::span<const ConstTensorView> LanePlans::run(int lane, std::span<const ConstTensorView> inputs) {
-  std::unique_ptr<Executor>& executor = executors_[static_cast<size_t>(lane)];
-  if (!executor || !covers(executor->plan(), inputs)) {
-    grow_to(inputs);
-    executor.reset();  // its memory is wanted for the next one
-    executor = make_executor();
+  Lane& own = lanes_[static_cast<size_t>(lane)];
+  if (!own.executor || !covers(own.executor->plan(), inputs)) prepare(own, inputs);
+  try {
+    return own.executor->run(inputs);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kOutOfMemory) own.executor.reset();  // it stopped half-way
+    throw;
   }
-  return executor->run(inputs);
 }
 
 }  // namespace tandem

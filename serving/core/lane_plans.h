@@ -29,26 +29,35 @@ class LanePlans {
   LanePlans(Graph graph, const Signature& signature, LanePlansOptions options);
 
   // Runs on the calling thread, the owner of `lane`. What is beyond the present plan makes a larger one first. The outputs stand
-  // until the lane's next run.
+  // until the lane's next run. After OutOfMemory, for a plan that cannot grow so far, the lane goes on with the one it had, and
+  // so do all others.
   std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
   // Gives back what the lane holds. On the lane's thread.
-  void drop(int lane) { executors_[static_cast<size_t>(lane)].reset(); }
+  void drop(int lane) { lanes_[static_cast<size_t>(lane)] = {}; }
 
   std::shared_ptr<const Plan> plan() const;
 
  private:
+  struct Planned {
+    std::shared_ptr<const Plan> plan;
+    std::shared_ptr<const DeviceConstants> constants;  // of the plan, on the GPU
+  };
+  struct Lane {
+    Planned planned;  // what its last executor was made of: known to fit
+    std::unique_ptr<Executor> executor;
+  };
   bool covers(const Plan& plan, std::span<const ConstTensorView> inputs) const;
-  void use(std::shared_ptr<const Plan> plan);
-  void grow_to(std::span<const ConstTensorView> inputs);
-  std::unique_ptr<Executor> make_executor() const;
+  Planned with_constants(std::shared_ptr<const Plan> plan) const;
+  Planned larger(const Lane& lane, std::span<const ConstTensorView> inputs) const;
+  void make_executor(Lane& lane, const Planned& planned) const;
+  void prepare(Lane& lane, std::span<const ConstTensorView> inputs);
 
   Graph graph_;  // as it was given: a plan for a GPU has copies in its own
   const Signature& signature_;
   LanePlansOptions options_;
-  mutable std::mutex mutex_;                          // of the next two
-  std::shared_ptr<const Plan> plan_;                  // the largest made so far
-  std::shared_ptr<const DeviceConstants> constants_;  // of plan_, on the GPU
-  std::vector<std::unique_ptr<Executor>> executors_;  // by lane; each touched by its lane alone
+  mutable std::mutex mutex_;  // of the next one
+  Planned largest_;           // that an executor was made of
+  std::vector<Lane> lanes_;   // each touched by its lane alone
 };
 
 }  // namespace tandem

@@ -24,14 +24,28 @@ void share_batch_symbol(Graph& graph) {
 Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions& options)
     : name_(std::move(name)), version_(version), options_(options) {
   share_batch_symbol(graph);
-  host_ = std::make_unique<LanePlans>(std::move(graph), signature_, lane_options());
-  const std::shared_ptr<const Plan> plan = host_->plan();
-  signature_ = signature_of(plan->graph);
-  categories_ = Categories::of(plan->graph);
+  plan_for_host(graph);
   if (options_.device.device)
-    plan_for_device(plan->graph);
+    plan_for_device(host_ ? host_->plan()->graph : graph);
   else if (!options_.device.problem.empty())
     fall_back("cannot be served from a GPU", Error(ErrorCode::kUnavailable, options_.device.problem));
+  const std::shared_ptr<const Plan> plan = plans().plan();
+  signature_ = signature_of(plan->graph);
+  categories_ = Categories::of(plan->graph);
+  if (!host_ && options_.device.log)
+    options_.device.log(title() + ", can only be served from the GPU, so nothing answers should that fail: " + host_problem_);
+}
+
+std::string Model::title() const { return "model '" + name_ + "', version " + std::to_string(version_); }
+
+// A GPU may run what the CPU cannot: f16 and bf16.
+void Model::plan_for_host(const Graph& graph) {
+  try {
+    host_ = std::make_unique<LanePlans>(graph, signature_, lane_options());
+  } catch (const Error& error) {
+    if (!options_.device.device) throw;
+    host_problem_ = error.what();
+  }
 }
 
 LanePlansOptions Model::lane_options() {
@@ -54,7 +68,9 @@ void Model::plan_for_device(const Graph& graph) {
     options.plan.device_memory_limit = options.device->free_bytes();
     device_ = std::make_unique<LanePlans>(graph, signature_, std::move(options));
   } catch (const Error& error) {
-    if (options_.device.strict) throw;
+    if (!host_ && host_problem_ != error.what())
+      throw Error(error.code(), std::string(error.what()) + "; nor can the CPU serve it: " + host_problem_);
+    if (!may_fall_back()) throw;
     if (error.code() == ErrorCode::kDevice) ++device_errors_;
     fall_back("cannot be served from the GPU", error);
   }
@@ -69,9 +85,19 @@ void Model::fall_back(std::string_view what, const Error& error) {
     fallen_back_ = true;
   }
   if (!options_.device.log) return;
-  options_.device.log(
-      "model '" + name_ + "', version " + std::to_string(version_) + ", " + std::string(what) + ": " + error.what() +
-      (options_.device.strict ? "; it is not served any more (--strict-device)" : "; the CPU answers from now on"));
+  options_.device.log(title() + ", " + std::string(what) + ": " + error.what() +
+                      (may_fall_back() ? "; the CPU answers from now on" : "; it is not served any more: " + why_no_fallback()));
+}
+
+std::string Model::why_no_fallback() const {
+  return host_ ? "--strict-device forbids the CPU" : "the CPU cannot serve it: " + host_problem_;
+}
+
+// Told once: it would be the same for every such request.
+void Model::tell_too_large(const Error& error) {
+  if (told_too_large_.exchange(true) || !options_.device.log) return;
+  options_.device.log(title() + ", lacked memory on the GPU for a request: " + error.what() +
+                      (may_fall_back() ? "; the CPU answers it, and others like it" : "; it is refused, and others like it"));
 }
 
 ModelDevice Model::device() const {
@@ -109,11 +135,15 @@ std::span<const ConstTensorView> Model::run(int lane, std::span<const ConstTenso
       // Anything else is the request's own fault, and the CPU would say the same.
       if (error.code() != ErrorCode::kDevice && error.code() != ErrorCode::kOutOfMemory) throw;
       ++device_errors_;
+      if (error.code() == ErrorCode::kOutOfMemory) {
+        tell_too_large(error);
+        if (!may_fall_back()) throw;
+        return host_->run(lane, inputs);
+      }
       fall_back("failed on the GPU", error);
     }
   }
-  check(usable(), ErrorCode::kUnavailable,
-        "model '" + name_ + "' is not ready: the GPU failed, and --strict-device forbids the CPU");
+  check(usable(), ErrorCode::kUnavailable, "model '" + name_ + "' is not ready: the GPU failed, and " + why_no_fallback());
   if (device_) device_->drop(lane);
   return host_->run(lane, inputs);
 }

@@ -1,8 +1,10 @@
 // One version of one model, ready to run: its signature, and its plans for the lanes: on the CPU, and on a GPU if it is served
 // from one.
 //
-// A GPU that fails costs no answer: the request that meets the failure is answered by the CPU, and so are all after it.
-// Handles are shared pointers: a request in flight keeps its model alive whatever the repository does meanwhile.
+// A GPU that fails costs no answer: the request that meets the failure is answered by the CPU, and so are all after it. One that
+// only lacks the memory for a request stays in use: the CPU answers that request alone. What the CPU cannot run (f16, bf16) is
+// served from a GPU without any of that. Handles are shared pointers: a request in flight keeps its model alive whatever the
+// repository does meanwhile.
 #pragma once
 
 #include <atomic>
@@ -42,25 +44,32 @@ class Model {
   const ModelOptions& options() const { return options_; }
   // Rows of one request at most; 0 for a model without a batch dimension.
   int64_t max_batch() const { return signature_.batched ? options_.max_batch : 0; }
-  int64_t peak_bytes() const { return host_->plan()->peak_bytes(); }
+  int64_t peak_bytes() const { return plans().plan()->peak_bytes(); }
   // Any thread.
   ModelDevice device() const;
-  // False once a strict device has failed. Any thread.
-  bool usable() const { return !options_.device.strict || !fallen_back_; }
+  // False once a device has failed that is strict, or alone can run the model. Any thread.
+  bool usable() const { return may_fall_back() || !fallen_back_; }
 
   // Throws InvalidArgument unless every symbolic dimension of `inputs` (in the order of the signature, ranks right) is within its
   // limit. Any thread.
   void check_limits(std::span<const ConstTensorView> inputs) const;
 
   // Runs on the calling thread, which must be the owner of `lane`. Rows beyond the planned ones make a larger plan first.
-  // The outputs, in the order of the signature, stand until the lane's next run of this model. Throws Unavailable if a strict
-  // device failed.
+  // The outputs, in the order of the signature, stand until the lane's next run of this model. Throws Unavailable if it
+  // is not usable, OutOfMemory if the device lacks the memory for this request and the CPU may not, or cannot, answer it.
   std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
 
  private:
   LanePlansOptions lane_options();
+  std::string title() const;
+  // Whether the CPU may answer for the GPU, and can.
+  bool may_fall_back() const { return host_ && !options_.device.strict; }
+  std::string why_no_fallback() const;
+  const LanePlans& plans() const { return host_ ? *host_ : *device_; }
+  void plan_for_host(const Graph& graph);
   void plan_for_device(const Graph& graph);
   void fall_back(std::string_view what, const Error& error);
+  void tell_too_large(const Error& error);
   int64_t limit_of(std::string_view symbol) const;
 
   std::string name_;
@@ -68,9 +77,11 @@ class Model {
   ModelOptions options_;
   Signature signature_;
   Categories categories_;
-  std::unique_ptr<LanePlans> host_, device_;  // device_: null if none was asked for, or if it could not be had
+  std::unique_ptr<LanePlans> host_, device_;  // at least one; device_: null if none was asked for, or if it could not be had
+  std::string host_problem_;                  // why host_ is null
   std::atomic<bool> fallen_back_{false};
   std::atomic<int64_t> device_errors_{0};
+  std::atomic<bool> told_too_large_{false};
   mutable std::mutex mutex_;  // of problem_
   std::string problem_;
 };

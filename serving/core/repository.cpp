@@ -82,7 +82,7 @@ std::shared_ptr<Model> ModelRepository::find(std::string_view name, std::optiona
   const ModelListing* best = nullptr;
   for (size_t index : found->second) {
     const ModelListing& listing = listings_[index];
-    if (version ? listing.version == *version : (!best || listing.ready || !best->ready)) best = &listing;
+    if (version ? listing.version == *version : (!best || listing.answers() || !best->answers())) best = &listing;
   }
   check(best != nullptr, ErrorCode::kNotFound, unknown + " version " + std::to_string(version.value_or(0)) + " is not found");
   check(best->ready, ErrorCode::kUnavailable, "model '" + std::string(name) + "' is not ready", best->reason);
@@ -93,12 +93,12 @@ std::vector<int64_t> ModelRepository::ready_versions(std::string_view name) cons
   std::vector<int64_t> versions;
   if (const auto found = by_name_.find(name); found != by_name_.end())
     for (size_t index : found->second)
-      if (listings_[index].ready) versions.push_back(listings_[index].version);
+      if (listings_[index].answers()) versions.push_back(listings_[index].version);
   return versions;
 }
 
 bool ModelRepository::all_ready() const {
-  return std::ranges::all_of(listings_, [](const ModelListing& listing) { return listing.ready; });
+  return std::ranges::all_of(listings_, [](const ModelListing& listing) { return listing.answers(); });
 }
 
 }  // namespace tandem

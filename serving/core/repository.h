@@ -26,6 +26,9 @@ struct ModelListing {
   bool ready = false;
   std::string reason;            // why it is not ready
   std::shared_ptr<Model> model;  // null unless ready
+
+  // Whether requests are answered: loaded, and not failed on a strict device since.
+  bool answers() const { return ready && (!model || model->usable()); }
 };
 
 class ModelRepository {
@@ -37,7 +40,7 @@ class ModelRepository {
   // Scans and loads. Throws NotFound or InvalidArgument if `root` itself is no readable folder.
   ModelRepository(std::filesystem::path root, const VersionPolicy& policy, const Loader& load, const Limits& limits);
 
-  // The version asked for, or the highest that is ready. Throws NotFound ("Request for unknown model: ...") if there is none of
+  // The version asked for, or the highest that answers. Throws NotFound ("Request for unknown model: ...") if there is none of
   // that name or number, Unavailable with the reason if it is there and not ready.
   std::shared_ptr<Model> find(std::string_view name, std::optional<int64_t> version = {}) const;
   // Ascending. Empty for an unknown name.

@@ -46,12 +46,13 @@ void refuse_packed_body(const HttpRequest& request) {
     throw HttpFault{415, "Content-Encoding is not supported; send the body as it is, uncompressed"};
 }
 
-// Where a ready model is served from, if that is to be told.
+// Where a loaded model is served from, if that is to be told.
 std::string device_note(const ModelListing& listing) {
   if (!listing.model) return "";
   const ModelDevice device = listing.model->device();
   if (device.on_device) return "  (on " + device.asked + ")";
-  return device.problem.empty() ? "" : "  (on the CPU, not on a GPU: " + device.problem + ")";
+  if (device.problem.empty()) return "";
+  return (listing.answers() ? "  (on the CPU, not on a GPU: " : "  (the GPU failed: ") + device.problem + ")";
 }
 
 std::optional<int64_t> version_of(const Route& route) {
@@ -159,7 +160,7 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
 HttpResponse V2Service::server_ready() const {
   if (draining_) return failure(400, "the server is shutting down");
   for (const ModelListing& listing : repository_.listings())
-    if (!listing.ready || !listing.model->usable())
+    if (!listing.answers())
       return failure(400, "model '" + listing.name + "' is not ready: " + (listing.ready ? "the GPU failed" : listing.reason));
   return {};
 }
@@ -168,6 +169,7 @@ HttpResponse V2Service::metrics_text() const {
   for (const ModelListing& listing : repository_.listings()) {
     if (!listing.ready) continue;
     const ModelDevice device = listing.model->device();
+    metrics_.set_ready(listing.name, listing.version, listing.answers());
     metrics_.set_device(listing.name, listing.version, device.on_device, !device.problem.empty(), device.errors);
   }
   return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_.text()};
@@ -184,7 +186,7 @@ HttpResponse V2Service::model_metadata(const Route& route) const {
 HttpResponse V2Service::index_page() const {
   std::string text = options_.server_name + " " + options_.version + ": Open Inference Protocol v2\n\n";
   for (const ModelListing& listing : repository_.listings()) {
-    text += (listing.ready ? "ready        /v2/models/" : "UNAVAILABLE  /v2/models/") + listing.name;
+    text += (listing.answers() ? "ready        /v2/models/" : "UNAVAILABLE  /v2/models/") + listing.name;
     if (listing.version > 0) text += "/versions/" + std::to_string(listing.version);
     text += (listing.reason.empty() ? device_note(listing) : "  (" + listing.reason + ")") + "\n";
   }

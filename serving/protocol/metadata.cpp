@@ -90,10 +90,11 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
   JsonWriter json(text);
   json.begin_array();
   for (const ModelListing& listing : listings) {
-    if (ready_only && !listing.ready) continue;
+    const bool ready = listing.answers();
+    if (ready_only && !ready) continue;
     json.begin_object().member("name", listing.name);
     if (listing.version > 0) json.member("version", std::to_string(listing.version));
-    json.member("state", listing.ready ? "READY" : "UNAVAILABLE");
+    json.member("state", ready ? "READY" : "UNAVAILABLE");
     const std::string reason = listing.model && listing.reason.empty() ? listing.model->device().problem : listing.reason;
     if (!reason.empty()) json.member("reason", reason);
     json.end_object();

@@ -89,11 +89,15 @@ class CudaFallback : public ::testing::Test {
     log_.clear();
     emulator::fail_call(n, error, failure);
     const std::unique_ptr<Model> model = load();
+    loading_ = emulator::calls();
     ask(*model);
     const bool failed = emulator::calls() >= n;
     const ModelDevice device = model->device();
     EXPECT_NE(device.on_device, !device.problem.empty()) << "call " << n << ": " << device.problem;
-    EXPECT_THAT(log_, SizeIs(device.on_device ? 0 : 1)) << "call " << n;
+    EXPECT_THAT(log_, SizeIs(!device.on_device || device.errors > 0 ? 1 : 0)) << "call " << n;
+    if (error == cudaErrorMemoryAllocation && n > loading_) {
+      EXPECT_TRUE(device.on_device) << "call " << n << ": " << device.problem;
+    }
     // An error that stays is always noticed; one that goes away may have been met where CUDA only gives something back.
     if (!failed || failure == Failure::kSticky) {
       EXPECT_NE(device.on_device, failed) << "call " << n << ": " << device.problem;
@@ -103,6 +107,7 @@ class CudaFallback : public ::testing::Test {
 
   std::mutex mutex_;
   std::vector<std::string> log_;
+  int64_t loading_ = 0;  // calls that the last load took
   std::vector<std::unique_ptr<Model>> reference_ = [] {
     std::vector<std::unique_ptr<Model>> models;
     for (int i = 0; i < 4; ++i) models.push_back(std::make_unique<Model>("cpu", 1, classifier(), ModelOptions{}));
@@ -176,8 +181,94 @@ TEST_F(CudaFallback, WithoutADriverTheReasonIsTold) {
   EXPECT_FALSE(model->device().on_device);
   EXPECT_THAT(model->device().problem, HasSubstr("no NVIDIA driver is installed"));
   EXPECT_THROW(load(true), Error);
-  EXPECT_EQ(open_serving_device("auto", true).device, nullptr);
+  EXPECT_THROW(open_serving_device("auto", true), Error);
   EXPECT_EQ(open_serving_device("auto", false).problem, "");
+}
+
+int64_t used() { return (int64_t{4} << 30) - open_device("cuda")->free_bytes(); }
+
+// Lane 0 has grown; there is no room for lane 1 to grow too. That must cost lane 1 this one size, and lane 0 nothing.
+TEST_F(CudaFallback, ARequestThatDoesNotFitIsAnsweredByTheCpuAlone) {
+  const std::unique_ptr<Model> model = load(false, 2);
+  const int64_t small = used();
+  expect_answer(*model, 0, request(1000, 1));
+  const int64_t grown = used();
+  ASSERT_GT(grown, small);
+  emulator::set_memory_limit(static_cast<size_t>(grown + (grown - small) / 2));
+  for (int lane : {0, 1, 1, 0}) expect_answer(*model, lane, request(3, lane));
+  EXPECT_EQ(model->device().errors, 0);
+  for (int64_t round = 1; round <= 3; ++round) {
+    expect_answer(*model, 1, request(1000, round));
+    for (int lane : {0, 1}) expect_answer(*model, lane, request(3, round));
+    expect_answer(*model, 0, request(1000, round));
+    EXPECT_EQ(model->device().errors, round);
+  }
+  EXPECT_TRUE(model->device().on_device);
+  ASSERT_THAT(log_, SizeIs(1));
+  EXPECT_THAT(log_[0], HasSubstr("the CPU answers it"));
+}
+
+// No lane has a plan of that size, and none must get one.
+TEST_F(CudaFallback, APlanThatDoesNotFitIsNoPlanOfOthers) {
+  const std::unique_ptr<Model> model = load(false, 2);
+  emulator::set_memory_limit(static_cast<size_t>(used() + 4096));
+  expect_answer(*model, 0, request(1000, 1));
+  EXPECT_EQ(model->device().errors, 1);
+  for (int lane : {0, 1}) expect_answer(*model, lane, request(9, lane));  // a plan of 16 rows does
+  EXPECT_EQ(model->device().errors, 1);
+  EXPECT_TRUE(model->device().on_device);
+}
+
+TEST_F(CudaFallback, WhatTheCpuCannotRunIsServedWithoutAFallback) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 2});
+  const ValueId half = add(graph, "Cast", {x}, {{"to", int64_t{10}}});  // f16
+  graph.outputs = {add(graph, "Cast", {add(graph, "Relu", {half})}, {{"to", int64_t{1}}})};
+  ModelOptions options;
+  try {
+    Model("m", 1, graph, options);
+    ADD_FAILURE() << "the CPU computed in f16";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("f16"));
+  }
+  options.device = open_serving_device("cuda", false);
+  options.device.log = [this](const std::string& line) { log_.push_back(line); };
+  Model model("m", 1, graph, options);
+  ASSERT_THAT(log_, SizeIs(1));
+  EXPECT_THAT(log_[0], HasSubstr("can only be served from the GPU"));
+  EXPECT_THAT(log_[0], HasSubstr("f16"));
+  EXPECT_EQ(model.max_batch(), 1024);
+  ASSERT_THAT(model.signature().outputs, SizeIs(1));
+  EXPECT_EQ(model.signature().outputs[0].name, graph.value(graph.outputs[0]).name);
+  Tensor rows(DType::kF32, {100, 2});  // more than it was planned for
+  rows.as<float>()[0] = -1;
+  rows.as<float>()[199] = 0.5f;
+  const std::vector<ConstTensorView> inputs{rows.view()};
+  const std::span<const float> got = model.run(0, inputs)[0].as<float>();
+  ASSERT_EQ(got.size(), 200u);
+  EXPECT_EQ(got[0], 0);
+  EXPECT_EQ(got[199], 0.5f);
+  emulator::fault_kernel(1, cudaErrorIllegalAddress);
+  for (int i = 0; i < 2; ++i) try {
+      model.run(0, inputs);
+      ADD_FAILURE() << "a request was answered";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+      EXPECT_THAT(error.what(), HasSubstr("the CPU cannot serve it"));
+    }
+  EXPECT_FALSE(model.usable());
+  EXPECT_THAT(log_, SizeIs(2));
+}
+
+TEST_F(CudaFallback, AStrictDeviceNeedsAGpu) {
+  try {
+    open_serving_device("cpu", true);
+    ADD_FAILURE() << "a strict CPU";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("--strict-device needs a GPU"));
+  }
+  EXPECT_NE(open_serving_device("auto", true).device, nullptr);
 }
 
 TEST_F(CudaFallback, AStrictDeviceRefusesOpsThatItLacks) {
@@ -187,6 +278,28 @@ TEST_F(CudaFallback, AStrictDeviceRefusesOpsThatItLacks) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("LabelEncoder"));
   }
+}
+
+TEST_F(CudaFallback, AStrictDeviceRefusesTheRequestThatDoesNotFitAlone) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 2});
+  graph.outputs = {add(graph, "Relu", {x})};
+  ModelOptions options;
+  options.device = open_serving_device("cuda", true);
+  Model model("m", 1, graph, options);
+  emulator::set_memory_limit(static_cast<size_t>(used() + 256));
+  const Tensor few(DType::kF32, {2, 2}), many(DType::kF32, {1000, 2});
+  for (int i = 0; i < 2; ++i) {
+    try {
+      model.run(0, std::vector<ConstTensorView>{many.view()});
+      ADD_FAILURE() << "a request was answered";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kOutOfMemory);
+    }
+    EXPECT_NO_THROW(model.run(0, std::vector<ConstTensorView>{few.view()}));
+  }
+  EXPECT_TRUE(model.usable());
+  EXPECT_TRUE(model.device().on_device);
 }
 
 TEST_F(CudaFallback, AStrictDeviceThatFailsMakesTheModelNotReady) {

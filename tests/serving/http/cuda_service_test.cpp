@@ -34,18 +34,18 @@ struct PlainRequest final : HttpRequest {
 
 class CudaService : public ::testing::Test {
  protected:
-  CudaService() {
+  explicit CudaService(bool strict = false) {
     emulator::reset();
     fs::create_directories(root_ / "m/1");
     std::ofstream(root_ / "m/1/model.onnx") << "x";
     repository_.emplace(
         root_, VersionPolicy{},
-        [](const std::string& name, int64_t version, std::string_view, const fs::path&) {
+        [strict](const std::string& name, int64_t version, std::string_view, const fs::path&) {
           Graph graph;
           const ValueId x = graph.add_input("x", DType::kF32, {"n", 2});
           graph.outputs = {testing::add(graph, "Softmax", {x}, {{"axis", int64_t{1}}})};
           ModelOptions options;
-          options.device = open_serving_device("cuda", false);
+          options.device = open_serving_device("cuda", strict);
           return std::make_shared<Model>(name, version, std::move(graph), options);
         },
         Limits{});
@@ -106,6 +106,28 @@ TEST_F(CudaService, TellsThatItFellBackAndAnswersOn) {
   EXPECT_THAT(index[0]["reason"], HasSubstr("cudaErrorIllegalAddress"));
   EXPECT_EQ(ask("GET", "/v2/health/ready").status, 200);
   EXPECT_EQ(ask("GET", "/v2/models/m/ready").status, 200);
+}
+
+class StrictCudaService : public CudaService {
+ protected:
+  StrictCudaService() : CudaService(true) {}
+};
+
+TEST_F(StrictCudaService, AFailedModelIsReadyNowhere) {
+  infer();
+  emulator::fault_kernel(1, cudaErrorIllegalAddress);
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(
+        ask("POST", "/v2/models/m/infer", R"({"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[0,0]}]})").status,
+        503);
+  const json index = json::parse(ask("POST", "/v2/repository/index").body);
+  EXPECT_EQ(index[0]["state"], "UNAVAILABLE");
+  EXPECT_THAT(index[0]["reason"], HasSubstr("cudaErrorIllegalAddress"));
+  EXPECT_EQ(json::parse(ask("POST", "/v2/repository/index", R"({"ready": true})").body), json::array());
+  EXPECT_THAT(ask("GET", "/").body, HasSubstr("UNAVAILABLE  /v2/models/m/versions/1  (the GPU failed: "));
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("tandem_model_ready{model=\"m\",version=\"1\"} 0"));
+  EXPECT_EQ(ask("GET", "/v2/health/ready").status, 400);
+  EXPECT_EQ(ask("GET", "/v2/models/m/ready").status, 503);
 }
 
 }  // namespace
