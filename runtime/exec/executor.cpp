@@ -110,7 +110,7 @@ Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
     return *bindings_.front();
   }
   check_inputs(*plan_, inputs);
-  if (bindings_.size() == kMostBindings) std::erase_if(bindings_, [&](const auto& b) { return b == bindings_.back() && b.get() != running_; });
+  if (bindings_.size() >= kMostBindings) bindings_.erase(bindings_.end() - (bindings_.back().get() == running_ ? 2 : 1));
   std::unique_ptr<Binding> binding = make_binding(*plan_, inputs, memories(slot));
   binding->feed_slot = slot;
   binding->captured.resize(segments_.size());

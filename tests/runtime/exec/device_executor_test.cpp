@@ -102,6 +102,22 @@ TEST(DeviceExecutor, TheNextInputsTravelWhileItRuns) {
   }
 }
 
+// More shapes than an executor keeps are fed while a run is under way: its views stay.
+TEST(DeviceExecutor, ARunUnderWayIsNeverForgotten) {
+  const auto plan = make_plan(small_mlp(), {.default_bound = 128, .target = Space::kDevice});
+  Executor gpu(plan, {.device = open_cuda(0)});
+  Executor cpu(make_plan(small_mlp(), {.default_bound = 128}));
+  const Tensor first = numbers({1, 3}, 5);
+  const ConstTensorView inputs[] = {first.view()};
+  gpu.start(inputs);
+  for (int64_t rows = 2; rows <= 100; ++rows) {
+    const Tensor other = numbers({rows, 3}, 0);
+    const ConstTensorView ahead[] = {other.view()};
+    gpu.prefetch(ahead);
+  }
+  expect_near(gpu.finish()[0], cpu.run(inputs)[0]);
+}
+
 TEST(DeviceExecutor, StatesGoOnFromRunToRunAndComeBack) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {2});
