@@ -98,8 +98,8 @@ Start make_start(const LaunchOptions& options, const AllowedCpus& allowed, int r
   return start;
 }
 
-// In the child: system calls only.
-[[noreturn]] void become_rank(const Start& start, int memory, pid_t launcher, const sigset_t& signals) {
+// In the child: system calls only. A request to stop waits until the rank has joined, and so has its handlers.
+[[noreturn]] void become_rank(const Start& start, int memory, pid_t launcher, sigset_t signals) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != launcher) ::_exit(127);  // it died before the line above
   ::setpgid(0, 0);
@@ -107,6 +107,7 @@ Start make_start(const LaunchOptions& options, const AllowedCpus& allowed, int r
   for (int cpu : start.cpus) CPU_SET_S(static_cast<size_t>(cpu), sizeof(cpus), cpus);
   if (!start.cpus.empty()) ::sched_setaffinity(0, sizeof(cpus), cpus);
   ::fcntl(memory, F_SETFD, 0);
+  for (int signal : {SIGINT, SIGTERM}) sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_SETMASK, &signals, nullptr);
   ::execve("/proc/self/exe", start.argv.data(), start.envp.data());
   ::_exit(127);

@@ -32,8 +32,9 @@ LaunchResult launch_ranks(const LaunchOptions& options);
 
 // Whether this process is one that launch_ranks started.
 bool is_launched_rank();
-// Joins the other ranks, once. Throws InvalidArgument if the environment (TANDEM_RANK, TANDEM_COMM_FD) is not as launch_ranks
-// made it.
+// Joins the other ranks, once, from the main thread. SIGINT and SIGTERM are blocked in a rank until then and unblocked here: one
+// that comes early is met by the handler that was installed before. Throws InvalidArgument if the environment (TANDEM_RANK,
+// TANDEM_COMM_FD) is not as launch_ranks made it.
 std::unique_ptr<Communicator> join_launched_group(const CommunicatorOptions& options = {});
 
 }  // namespace tandem

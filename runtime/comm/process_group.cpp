@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 #include <optional>
 
@@ -51,6 +52,13 @@ std::optional<int> environment_number(const char* name) {
   return value;
 }
 
+void unblock_stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGINT, SIGTERM}) sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
 }  // namespace
 
 bool is_launched_rank() { return std::getenv("TANDEM_COMM_FD") != nullptr; }
@@ -63,6 +71,7 @@ std::unique_ptr<Communicator> join_launched_group(const CommunicatorOptions& opt
   ::close(*descriptor);  // mapped; programs that this one starts are no ranks
   segment->rank(*rank).pid.store(::getpid());
   auto watch = std::make_shared<ProcessWatch>(segment);
+  unblock_stop_signals();
   return std::make_unique<GroupCommunicator>(segment, *rank, options, [watch](int peer) { return watch->is_alive(peer); });
 }
 

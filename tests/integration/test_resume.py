@@ -1,6 +1,9 @@
 """A run that was killed at any moment, or stopped by Ctrl-C, goes on with --resume and ends with the bits of one that was not."""
 import json
+import os
+import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +24,14 @@ def start(table, out, *flags, **settings):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
 
 
+def ranks_of(process):
+    """The process ids of what it has started."""
+    try:
+        return [int(pid) for pid in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 def resume(out, *flags):
     return tandem("train", "--out", out, "--resume", "--threads", 1, *flags)
 
@@ -30,6 +41,16 @@ def wait_for(condition, seconds=30):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.0005)
+
+
+def takes_interrupts(process):
+    """Whether Ctrl-C reaches the program's own code: before, it would end it as it ends any program."""
+    try:
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return True  # it has ended
+    caught = int(re.search(r"^SigCgt:\t(\w+)", status, re.M)[1], 16)
+    return "\nState:\tZ" in status or caught >> (signal.SIGINT - 1) & 1 or ranks_of(process)  # a launcher waits for signals instead
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +131,7 @@ def test_interrupt_checkpoints_and_goes_on(big_table, unbroken, tmp_path, ranks)
     stops = 0
     for pause in (0.02, 0.05, 0.0, 0.03):
         wait_for(lambda: (out / "checkpoints/last.ckpt").exists() or process.poll() is not None)
+        wait_for(lambda: takes_interrupts(process))
         time.sleep(pause)
         process.send_signal(signal.SIGINT)
         output, error = process.communicate(timeout=30)
@@ -125,6 +147,22 @@ def test_interrupt_checkpoints_and_goes_on(big_table, unbroken, tmp_path, ranks)
     assert stops > 0
     assert (out / "manifest.json").exists(), output + error
     same_run(out, unbroken / str(ranks))
+
+
+def test_interrupt_of_ranks_that_have_just_started(big_table, tmp_path):
+    """They are frozen as soon as they are seen, so that the signal comes before they are ready for it."""
+    for attempt in range(5):
+        process = start(big_table, tmp_path / str(attempt), "--nproc", 2)
+        wait_for(lambda: len(ranks_of(process)) == 2)
+        ranks = ranks_of(process)
+        for pid in ranks:
+            os.kill(pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        for pid in ranks:
+            os.kill(pid, signal.SIGCONT)
+        output, error = process.communicate(timeout=30)
+        assert process.returncode == 130 and "stopped" in output, output + error
 
 
 def test_resume_on_another_number_of_ranks(big_table, tmp_path):

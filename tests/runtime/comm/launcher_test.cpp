@@ -61,7 +61,22 @@ std::string cpus_of_this_process() {
   return text;
 }
 
+volatile std::sig_atomic_t told_to_stop = 0;
+
+// A rank that is told to stop before it had time to say what it does then.
+int late_rank(const fs::path& folder) {
+  const std::string rank = std::getenv("TANDEM_RANK");
+  write_file(folder / ("rank1" + rank), std::to_string(::getpid()));
+  sigset_t pending;
+  for (int attempt = 0; attempt < 1000 && (sigpending(&pending) != 0 || !sigismember(&pending, SIGINT)); ++attempt)
+    std::this_thread::sleep_for(milliseconds(10));
+  std::signal(SIGINT, [](int) { told_to_stop = 1; });
+  const std::unique_ptr<Communicator> ranks = join_launched_group();
+  return told_to_stop ? 0 : kFailed;
+}
+
 int rank_main(std::string_view mode, const fs::path& folder) {
+  if (mode == "late") return late_rank(folder);
   const milliseconds deadline(mode == "stop" ? 1000 : 20000);
   const std::unique_ptr<Communicator> ranks = join_launched_group({.deadline = deadline});
   try {
@@ -159,11 +174,11 @@ TEST_F(LauncherTest, DisagreementIsNamedOnAllRanks) {
 }
 
 // A launcher in a process of its own, which a test may end.
-pid_t launcher_process(const fs::path& folder) {
+pid_t launcher_process(const fs::path& folder, const std::string& mode = "run") {
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
   const LaunchResult result =
-      launch_ranks({.ranks = 2, .arguments = {"launcher_test", "run", folder.string()}, .grace = milliseconds(2000)});
+      launch_ranks({.ranks = 2, .arguments = {"launcher_test", mode, folder.string()}, .grace = milliseconds(2000)});
   ::_exit(result.exit_code);
 }
 
@@ -187,6 +202,15 @@ TEST_F(LauncherTest, SignalsArePassedOn) {
   // The rank whose end is seen first decides; the other may have found it dead and said so.
   EXPECT_THAT(WEXITSTATUS(status), AnyOf(128 + SIGTERM, kFailed));
   for (pid_t rank : ranks) EXPECT_TRUE(ends_soon(rank));
+}
+
+TEST_F(LauncherTest, ASignalWaitsForARankThatIsNotReadyForIt) {
+  const pid_t launcher = launcher_process(folder_, "late");
+  for (int rank : {0, 1}) pid_of(rank);
+  ::kill(launcher, SIGINT);
+  int status = 0;
+  ::waitpid(launcher, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST_F(LauncherTest, RanksDoNotOutliveTheLauncher) {
