@@ -19,8 +19,8 @@ namespace {
 
 const Usage kUsageText = {
     "tandem devices",
-    "Lists the GPUs that --device may name, the versions of driver and CUDA, the libraries that were found and what the missing\n"
-    "ones cost. Where no GPU can be used it says why. The exit code is 0 in both cases.",
+    "Lists the GPUs that --device may name, the versions of driver and CUDA, the libraries that were found and start, and what\n"
+    "it costs that others do not. Where no GPU can be used it says why. The exit code is 0 in both cases.",
     "  tandem devices\n"
     "  tandem devices --json\n",
 };
@@ -39,10 +39,10 @@ void print_text(const CudaReport& report) {
     fmt::print("runtime  CUDA {}, kernels for compute capability {} and newer\n", cuda_version_text(probe.runtime_version),
                report.architectures);
   for (const CudaLibrary& library : report.libraries) {
-    if (library.problem.empty())
-      fmt::print("{:<8} {} ({})\n", library.name, library.version, library.path);
-    else
-      fmt::print("{:<8} not used: {}; {}\n", library.name, library.problem, library.without);
+    fmt::print("{:<8} ", library.name);
+    if (!library.path.empty()) fmt::print("{} ({}){}", library.version, library.path, library.problem.empty() ? "" : " ");
+    if (!library.problem.empty()) fmt::print("not used: {}; {}", library.problem, library.without);
+    fmt::print("\n");
   }
   if (probe.devices.empty()) fmt::print("No GPU can be used: {}.\n", probe.problem);
 }

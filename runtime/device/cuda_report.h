@@ -13,7 +13,7 @@ struct CudaLibrary {
   std::string name;     // "cuBLASLt"
   std::string path;     // where it was found; "" if it was not
   std::string version;  // "13.0.2", "" if it was not found or does not say
-  std::string problem;  // why it is not used: missing, too old, a symbol that is not there
+  std::string problem;  // why it is not used: missing, too old, a symbol that is not there, or it does not start
   std::string without;  // what is done without it, and what that costs
 };
 
@@ -23,7 +23,7 @@ struct CudaReport {
   std::vector<CudaLibrary> libraries;
 };
 
-// Changes nothing and never throws.
+// Starts the libraries on the first GPU, if there is one, and ends them again. Never throws.
 CudaReport cuda_report();
 
 }  // namespace tandem
