@@ -11,6 +11,7 @@
 
 #include "kernels/base/error.h"
 #include "kernels/base/half.h"
+#include "kernels/base/narrow.h"
 
 namespace tandem {
 
@@ -30,6 +31,17 @@ enum class DType : uint8_t {
   kU32 = 12,
   kU64 = 13,
   kBF16 = 16,
+  // Storage only: converted, quantized and moved, never computed with. In memory each element takes a whole byte.
+  kF8E4M3FN = 17,
+  kF8E4M3FNUZ = 18,
+  kF8E5M2 = 19,
+  kF8E5M2FNUZ = 20,
+  kU4 = 21,
+  kI4 = 22,
+  kF4E2M1 = 23,
+  kF8E8M0 = 24,
+  kU2 = 25,
+  kI2 = 26,
 };
 
 constexpr std::string_view name(DType t) {
@@ -49,6 +61,16 @@ constexpr std::string_view name(DType t) {
     case DType::kU32: return "u32";
     case DType::kU64: return "u64";
     case DType::kBF16: return "bf16";
+    case DType::kF8E4M3FN: return "f8e4m3fn";
+    case DType::kF8E4M3FNUZ: return "f8e4m3fnuz";
+    case DType::kF8E5M2: return "f8e5m2";
+    case DType::kF8E5M2FNUZ: return "f8e5m2fnuz";
+    case DType::kU4: return "u4";
+    case DType::kI4: return "i4";
+    case DType::kF4E2M1: return "f4e2m1";
+    case DType::kF8E8M0: return "f8e8m0";
+    case DType::kU2: return "u2";
+    case DType::kI2: return "i2";
   }
   return "unknown";
 }
@@ -59,7 +81,17 @@ constexpr size_t size_of(DType t) {
     case DType::kUndefined: return 0;
     case DType::kU8:
     case DType::kI8:
-    case DType::kBool: return 1;
+    case DType::kBool:
+    case DType::kF8E4M3FN:
+    case DType::kF8E4M3FNUZ:
+    case DType::kF8E5M2:
+    case DType::kF8E5M2FNUZ:
+    case DType::kU4:
+    case DType::kI4:
+    case DType::kF4E2M1:
+    case DType::kF8E8M0:
+    case DType::kU2:
+    case DType::kI2: return 1;
     case DType::kU16:
     case DType::kI16:
     case DType::kF16:
@@ -73,6 +105,13 @@ constexpr size_t size_of(DType t) {
     case DType::kString: return sizeof(std::string_view);
   }
   return 0;
+}
+
+// Bits of one element in a file; fewer than in memory for the types below one byte. 0 for strings.
+constexpr int bits_of(DType t) {
+  if (t == DType::kU4 || t == DType::kI4 || t == DType::kF4E2M1) return 4;
+  if (t == DType::kU2 || t == DType::kI2) return 2;
+  return t == DType::kString ? 0 : static_cast<int>(8 * size_of(t));
 }
 
 constexpr bool is_float(DType t) { return t == DType::kF32 || t == DType::kF64 || t == DType::kF16 || t == DType::kBF16; }
@@ -106,6 +145,26 @@ template <>
 inline constexpr DType dtype_of<F16> = DType::kF16;
 template <>
 inline constexpr DType dtype_of<BF16> = DType::kBF16;
+template <>
+inline constexpr DType dtype_of<F8E4M3FN> = DType::kF8E4M3FN;
+template <>
+inline constexpr DType dtype_of<F8E4M3FNUZ> = DType::kF8E4M3FNUZ;
+template <>
+inline constexpr DType dtype_of<F8E5M2> = DType::kF8E5M2;
+template <>
+inline constexpr DType dtype_of<F8E5M2FNUZ> = DType::kF8E5M2FNUZ;
+template <>
+inline constexpr DType dtype_of<U4> = DType::kU4;
+template <>
+inline constexpr DType dtype_of<I4> = DType::kI4;
+template <>
+inline constexpr DType dtype_of<F4E2M1> = DType::kF4E2M1;
+template <>
+inline constexpr DType dtype_of<F8E8M0> = DType::kF8E8M0;
+template <>
+inline constexpr DType dtype_of<U2> = DType::kU2;
+template <>
+inline constexpr DType dtype_of<I2> = DType::kI2;
 template <>
 inline constexpr DType dtype_of<std::string_view> = DType::kString;
 

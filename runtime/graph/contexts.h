@@ -31,6 +31,7 @@ class NodeContext {
   std::vector<float> get_floats(std::string_view name) const;  // empty if absent
   std::vector<std::string> get_strings(std::string_view name) const;
   Tensor get_tensor(std::string_view name) const;  // null tensor if absent
+  Subgraph get_graph(std::string_view name) const;  // null if absent
   // `axis` in [-rank, rank) made non-negative. Throws InvalidArgument otherwise.
   int normalized_axis(int64_t axis, int rank) const;
 
@@ -59,6 +60,7 @@ class InferenceContext : public NodeContext {
   InferenceContext(Graph& graph, const Node& node, KnownContents* contents = nullptr)
       : NodeContext(node), graph_(graph), contents_(contents) {}
 
+  const TensorType& type(int i) const { return graph_input(i).type; }
   DType dtype(int i) const;
   bool has_rank(int i) const;
   const Dims& dims(int i) const;  // REQUIRES has_rank(i)
@@ -67,10 +69,12 @@ class InferenceContext : public NodeContext {
   std::optional<Dims> content(int i) const;  // elements of a small integer tensor as dims, as far as known
 
   void set_output(int i, DType dtype, std::optional<Dims> dims);
-  void set_output_like(int output, int input) { set_output(output, dtype(input), graph_input(input).type.dims); }
+  void set_output_type(int i, TensorType type);
+  void set_output_like(int output, int input) { set_output_type(output, type(input)); }
   void set_content(int output, Dims elements);
 
   // Throw InvalidArgument naming node, input and types.
+  void require_tensor(int i) const;  // not a sequence, not an optional value
   void require_float(int i) const;
   void require_number(int i) const;
   void require_dtype(int i, DType dtype) const;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,13 +44,22 @@ std::string to_string(const Dims& dims);
 std::optional<Shape> fixed_shape(const Dims& dims);
 Dims to_dims(const Shape& shape);
 
+// What a value is made of: one tensor; a sequence of tensors; one of these that may be absent (ONNX TypeProto).
+enum class Container : uint8_t { kTensor, kSequence, kOptional, kOptionalSequence };
+
 struct TensorType {
   DType dtype = DType::kUndefined;
-  std::optional<Dims> dims;  // empty: not even the rank is known
+  std::optional<Dims> dims = {};  // empty: not even the rank is known. Of a sequence: what all its tensors have in common
+  Container container = Container::kTensor;
 };
 
-using Attribute =
-    std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor>;
+class Graph;
+// The body of If, Loop, Scan. It stands alone: a value that it takes from the graph around it is one more input of the body, after the formal
+// ones, and one more input of the node, after its own, in the same order. ONNX's outer names are resolved to that by the importer.
+using Subgraph = std::shared_ptr<const Graph>;
+
+using Attribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor,
+                               Subgraph>;
 using Attributes = std::map<std::string, Attribute, std::less<>>;
 
 enum class ValueKind : uint8_t { kInput, kConstant, kState, kResult };

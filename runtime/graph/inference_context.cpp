@@ -55,11 +55,13 @@ std::optional<Dims> InferenceContext::content(int i) const {
   return contents_ && id < contents_->size() ? (*contents_)[id] : std::nullopt;
 }
 
-void InferenceContext::set_output(int i, DType dtype, std::optional<Dims> dims) {
+void InferenceContext::set_output_type(int i, TensorType type) {
   if (!has_output(i)) return;
-  if (dims) require(dims->size() <= Shape::kMaxRank, "rank exceeds the limit", dims->size(), Shape::kMaxRank);
-  graph_.value(node_.outputs[static_cast<size_t>(i)]).type = {dtype, std::move(dims)};
+  if (type.dims) require(type.dims->size() <= Shape::kMaxRank, "rank exceeds the limit", type.dims->size(), Shape::kMaxRank);
+  graph_.value(node_.outputs[static_cast<size_t>(i)]).type = std::move(type);
 }
+
+void InferenceContext::set_output(int i, DType dtype, std::optional<Dims> dims) { set_output_type(i, {dtype, std::move(dims)}); }
 
 void InferenceContext::set_content(int output, Dims elements) {
   if (!contents_ || !has_output(output)) return;
@@ -68,6 +70,10 @@ void InferenceContext::set_content(int output, Dims elements) {
   (*contents_)[id] = std::move(elements);
 }
 
+void InferenceContext::require_tensor(int i) const {
+  require(type(i).container == Container::kTensor, "input must be a tensor, it is a sequence or an optional value (input)",
+          graph_input(i).name);
+}
 void InferenceContext::require_float(int i) const {
   require(is_float(dtype(i)), "input must be of a floating type (input, type)", graph_input(i).name, name(dtype(i)));
 }
@@ -110,6 +116,8 @@ void infer_types(Graph& graph, const Node& node, InferenceContext::KnownContents
   InferenceContext context(graph, node, contents);
   check_arity(context);
   ensure(node.def->infer != nullptr, "an op has no shape rule", node.def->name);
+  for (int i = 0; i < context.inputs() && !node.def->evaluate; ++i)  // kernels take tensors
+    if (context.has_input(i)) context.require_tensor(i);
   node.def->infer(context);
 }
 

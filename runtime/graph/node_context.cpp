@@ -20,8 +20,10 @@ constexpr std::string_view kind_of() {
     return "a list of floats";
   else if constexpr (std::is_same_v<T, std::vector<std::string>>)
     return "a list of strings";
-  else
+  else if constexpr (std::is_same_v<T, Tensor>)
     return "a tensor";
+  else
+    return "a graph";
 }
 
 template <class T>
@@ -52,6 +54,7 @@ std::vector<std::string> NodeContext::get_strings(std::string_view name) const {
   return attribute_or<std::vector<std::string>>(*this, name, {});
 }
 Tensor NodeContext::get_tensor(std::string_view name) const { return attribute_or<Tensor>(*this, name, {}); }
+Subgraph NodeContext::get_graph(std::string_view name) const { return attribute_or<Subgraph>(*this, name, {}); }
 
 int NodeContext::normalized_axis(int64_t axis, int rank) const {
   require(axis >= -rank && axis < rank, "axis is out of range (axis, rank)", axis, rank);

@@ -19,6 +19,7 @@ class Graph;
 class InferenceContext;  // input types and shapes in, output types and shapes out
 class GradientContext;   // values in, gradient nodes out
 class BindContext;       // attributes, constant inputs and final shapes of one node
+class EvaluateContext;   // values in, values out: runtime/graph/evaluate_context.h
 
 using Inputs = std::span<const ConstTensorView>;  // one a node input; null where absent
 using Outputs = std::span<const TensorView>;      // one a node output; null where absent
@@ -61,6 +62,9 @@ struct OpDef {
   void (*gradient)(GradientContext&) = nullptr;       // null: not differentiable
   BoundKernel (*cpu)(const BindContext&) = nullptr;   // null for a pure view
   BoundKernel (*cuda)(const BindContext&) = nullptr;  // on_cuda(...); null: placed on the CPU, visibly
+  // In place of a kernel, for an op whose outputs no shape rule can foretell (NonZero), that takes or makes sequences and optional values,
+  // or has subgraphs. It runs on the host and makes its outputs itself.
+  void (*evaluate)(EvaluateContext&) = nullptr;
   uint32_t host_inputs = 0;   // input_set: read by the binder's closure on the host (axes, starts, repeats), also when it runs on a GPU
   uint32_t shape_inputs = 0;  // input_set: only the shape is looked at, never the content
   std::span<const Alias> aliases = {};
@@ -74,5 +78,8 @@ struct OpDef {
   bool stateful = false;  // reads a clock, other ranks or a device: never folded, merged or dropped
 };
 inline constexpr int kVariadic = std::numeric_limits<int>::max();
+
+// The definitions of one file of runtime/ops.
+using OpFamily = std::span<const OpDef* const>;
 
 }  // namespace tandem

@@ -41,10 +41,18 @@ struct AttributeText {
   std::string operator()(const Tensor& v) const {
     return fmt::format("{}{}{}", name(v.dtype()), to_string(v.shape()), content(v));
   }
+  std::string operator()(const Subgraph& v) const { return fmt::format("graph {} of {} nodes", v->name, v->nodes.size()); }
 };
 
 std::string type_text(const TensorType& type) {
-  return std::string(name(type.dtype)) + (type.dims ? to_string(*type.dims) : "[...]");
+  const std::string tensor = std::string(name(type.dtype)) + (type.dims ? to_string(*type.dims) : "[...]");
+  switch (type.container) {
+    case Container::kTensor: break;
+    case Container::kSequence: return "seq(" + tensor + ")";
+    case Container::kOptional: return "optional(" + tensor + ")";
+    case Container::kOptionalSequence: return "optional(seq(" + tensor + "))";
+  }
+  return tensor;
 }
 
 std::string reference(const Graph& graph, ValueId id) { return id == kNoValue ? "_" : "%" + graph.value(id).name; }

@@ -63,6 +63,7 @@ struct Writer {
     for (const std::string& s : v) proto.add_strings(s);
   }
   void operator()(const Tensor& v) const { proto.set_type(AttributeProto::TENSOR), write_tensor(v, "", *proto.mutable_t()); }
+  void operator()(const Subgraph&) const { fail(ErrorCode::kInvalidArgument, "ops with a subgraph cannot be written (attribute)", {proto.name()}); }
 };
 
 }  // namespace

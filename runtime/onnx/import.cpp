@@ -92,8 +92,8 @@ void Importer::read_header() {
   if (!proto_.name().empty()) graph_.name = proto_.name();
   for (const auto& opset : model_.opset_import()) {
     const std::string_view domain = canonical(opset.domain());
-    const int newest = domain.empty()           ? kOnnxOpset
-                       : domain == "ai.onnx.ml" ? kOnnxMlOpset
+    const int newest = domain.empty()           ? kNewestOnnxOpset
+                       : domain == "ai.onnx.ml" ? kNewestOnnxMlOpset
                                                 : INT_MAX;  // others: no op of theirs is known
     require(opset.version() >= 1 && opset.version() <= newest, "opset version is not supported (domain, has, newest)",
             printed(domain), opset.version(), newest);

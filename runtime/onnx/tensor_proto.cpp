@@ -26,9 +26,31 @@ void normalize_bools(std::span<std::byte> bytes) {
   for (std::byte& b : bytes) b = std::byte{b != std::byte{0}};
 }
 
+// Elements of 2 or 4 bits: the first one in the lowest bits of the first byte. In a Tensor each has a byte of its own.
+int64_t packed_bytes(DType dtype, int64_t elements) { return (checked_mul(elements, int64_t{bits_of(dtype)}, "bits of a tensor") + 7) / 8; }
+
+Tensor unpack(std::span<const std::byte> packed, DType dtype, const Shape& shape) {
+  Tensor tensor(dtype, shape);
+  const int bits = bits_of(dtype), in_a_byte = 8 / bits;
+  std::byte* to = tensor.view().data;
+  for (int64_t i = 0; i < shape.elements(); ++i)
+    to[i] = (packed[static_cast<size_t>(i / in_a_byte)] >> static_cast<int>(i % in_a_byte) * bits) & std::byte((1 << bits) - 1);
+  return tensor;
+}
+
+std::string packed(const Tensor& tensor) {
+  const int bits = bits_of(tensor.dtype()), in_a_byte = 8 / bits;
+  std::string bytes(static_cast<size_t>(packed_bytes(tensor.dtype(), tensor.elements())), '\0');
+  const std::byte* from = tensor.view().data;
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    bytes[static_cast<size_t>(i / in_a_byte)] |= static_cast<char>(static_cast<int>(from[i]) << static_cast<int>(i % in_a_byte) * bits);
+  return bytes;
+}
+
 Tensor read_raw(const std::string& raw, DType dtype, const Shape& shape, int64_t bytes) {
   require(static_cast<int64_t>(raw.size()) == bytes, "raw data has another length than the dims say (has, expected)", raw.size(),
           bytes);
+  if (bits_of(dtype) < 8 && dtype != DType::kString) return unpack(std::as_bytes(std::span(raw)), dtype, shape);
   Tensor tensor(dtype, shape);
   if (bytes) std::memcpy(tensor.view().data, raw.data(), raw.size());
   return tensor;
@@ -37,6 +59,14 @@ Tensor read_raw(const std::string& raw, DType dtype, const Shape& shape, int64_t
 Tensor read_external(const TensorProto& proto, DType dtype, const Shape& shape, int64_t bytes,
                      const std::filesystem::path& folder) {
   Tensor tensor;
+  if (bits_of(dtype) < 8) {
+    std::vector<std::byte> content;
+    read_external_data(proto, folder, bytes, [&] {
+      content.resize(static_cast<size_t>(bytes));
+      return std::span<std::byte>(content);
+    });
+    return unpack(content, dtype, shape);
+  }
   read_external_data(proto, folder, bytes, [&] {
     tensor = Tensor(dtype, shape);
     return std::span<std::byte>(tensor.view().data, tensor.bytes());
@@ -59,6 +89,16 @@ Tensor read_field(const Field& field, DType dtype, const Shape& shape) {
   return tensor;
 }
 
+// Each entry is one byte of packed elements.
+Tensor read_packed_field(const TensorProto& proto, DType dtype, const Shape& shape) {
+  require(proto.int32_data_size() == packed_bytes(dtype, shape.elements()),
+          "data has another number of bytes than the dims say (has, expected)", proto.int32_data_size(),
+          packed_bytes(dtype, shape.elements()));
+  std::vector<std::byte> content;
+  for (int32_t entry : proto.int32_data()) content.push_back(static_cast<std::byte>(entry));
+  return unpack(content, dtype, shape);
+}
+
 Tensor read_typed(const TensorProto& proto, DType dtype, const Shape& shape) {
   switch (dtype) {
     case DType::kF32: return read_field<float>(proto.float_data(), dtype, shape);
@@ -74,6 +114,16 @@ Tensor read_typed(const TensorProto& proto, DType dtype, const Shape& shape) {
     case DType::kF16:
     case DType::kBF16:  // floats of 16 bits ride as their bits
       return read_field<uint16_t>(proto.int32_data(), dtype, shape);
+    case DType::kF8E4M3FN:
+    case DType::kF8E4M3FNUZ:
+    case DType::kF8E5M2:
+    case DType::kF8E5M2FNUZ:
+    case DType::kF8E8M0: return read_field<uint8_t>(proto.int32_data(), dtype, shape);
+    case DType::kU4:
+    case DType::kI4:
+    case DType::kF4E2M1:
+    case DType::kU2:
+    case DType::kI2: return read_packed_field(proto, dtype, shape);
     case DType::kBool: return read_field<bool>(proto.int32_data(), dtype, shape);
     case DType::kString: {
       require(proto.string_data_size() == shape.elements(),
@@ -90,6 +140,7 @@ Tensor read_content(const TensorProto& proto, const std::filesystem::path& folde
   const Shape shape{std::span<const int64_t>(proto.dims().data(), static_cast<size_t>(proto.dims_size()))};
   const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
   require(bytes <= limits.tensor_bytes, "a tensor exceeds the limit (bytes, limit)", bytes, limits.tensor_bytes);
+  const int64_t stored = dtype == DType::kString ? bytes : packed_bytes(dtype, shape.elements());
   require(!proto.has_segment(), "tensors in segments are not supported");
   const bool external = proto.data_location() == TensorProto::EXTERNAL;
   require(!((external || proto.has_raw_data()) && dtype == DType::kString), "strings cannot lie in raw or external data");
@@ -98,7 +149,7 @@ Tensor read_content(const TensorProto& proto, const std::filesystem::path& folde
   const bool typed = proto.float_data_size() || proto.int32_data_size() || proto.int64_data_size() || proto.double_data_size() ||
                      proto.uint64_data_size() || proto.string_data_size();
   require(!typed && !(external && proto.has_raw_data()), "data is given in more than one form");
-  Tensor tensor = external ? read_external(proto, dtype, shape, bytes, folder) : read_raw(proto.raw_data(), dtype, shape, bytes);
+  Tensor tensor = external ? read_external(proto, dtype, shape, stored, folder) : read_raw(proto.raw_data(), dtype, shape, stored);
   if (dtype == DType::kBool) normalize_bools({tensor.view().data, tensor.bytes()});
   return tensor;
 }
@@ -107,7 +158,7 @@ Tensor read_content(const TensorProto& proto, const std::filesystem::path& folde
 
 DType dtype_of_proto(int data_type) {
   const auto dtype = static_cast<DType>(data_type);
-  const bool fits = data_type > 0 && data_type <= static_cast<int>(DType::kBF16) && size_of(dtype) > 0;
+  const bool fits = data_type > 0 && data_type <= static_cast<int>(DType::kI2) && size_of(dtype) > 0;
   require(fits, "element type is not supported", data_type_name(data_type));
   return dtype;
 }
@@ -126,6 +177,8 @@ void write_tensor(const Tensor& tensor, std::string_view name, TensorProto& prot
   for (int64_t dim : tensor.shape().dims()) proto.add_dims(dim);
   if (tensor.dtype() == DType::kString) {
     for (std::string_view text : tensor.as<std::string_view>()) proto.add_string_data(text.data(), text.size());
+  } else if (bits_of(tensor.dtype()) < 8) {
+    proto.set_raw_data(packed(tensor));
   } else {
     proto.set_raw_data(tensor.view().data, tensor.bytes());
   }

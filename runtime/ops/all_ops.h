@@ -16,8 +16,8 @@ const OpDef& find_op(std::string_view domain, std::string_view name, int opset);
 // The definition in the opset that Tandem writes; for graphs that Tandem itself makes.
 const OpDef& newest_op(std::string_view name, std::string_view domain = "");
 
-// The opset that Tandem writes, and the newest it reads.
-inline constexpr int kOnnxOpset = 21;
-inline constexpr int kOnnxMlOpset = 3;
+// The opset that Tandem writes if not told otherwise, and the newest it reads.
+inline constexpr int kOnnxOpset = 21, kNewestOnnxOpset = 27;
+inline constexpr int kOnnxMlOpset = 3, kNewestOnnxMlOpset = 5;
 
 }  // namespace tandem

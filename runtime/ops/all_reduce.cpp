@@ -37,11 +37,7 @@ BoundKernel bind_wait(const BindContext&) {
   return {[](const KernelContext& context, Inputs in, Outputs) { communicator_of(context).wait(in[1].as<int64_t>()[0]); }};
 }
 
-}  // namespace
-
-extern const OpDef all_reduce_start_op, all_reduce_wait_op;
-
-constinit const OpDef all_reduce_start_op = {
+constexpr OpDef all_reduce_start_op = {
     .name = "AllReduceStart",
     .domain = "tandem",
     .min_outputs = 2,
@@ -53,7 +49,7 @@ constinit const OpDef all_reduce_start_op = {
     .stateful = true,
 };
 
-constinit const OpDef all_reduce_wait_op = {
+constexpr OpDef all_reduce_wait_op = {
     .name = "AllReduceWait",
     .domain = "tandem",
     .min_inputs = 2,
@@ -63,5 +59,12 @@ constinit const OpDef all_reduce_wait_op = {
     .aliases = kWaitAliases,
     .stateful = true,
 };
+
+constexpr const OpDef* kOps[] = {&all_reduce_start_op, &all_reduce_wait_op};
+
+}  // namespace
+
+extern const OpFamily all_reduce_ops;
+constinit const OpFamily all_reduce_ops = kOps;
 
 }  // namespace tandem

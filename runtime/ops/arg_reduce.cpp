@@ -56,30 +56,33 @@ void cumsum_gradient(GradientContext& node) {
                    {{"exclusive", node.get_int("exclusive", 0)}, {"reverse", int64_t{!node.get_int("reverse", 0)}}}));
 }
 
+constexpr OpDef arg_max_op = {.name = "ArgMax",
+                              .attributes = kArgAttributes,
+                              .infer = infer_arg,
+                              .cpu = bind_arg<cpu::arg_reduce, true>,
+                              .cuda = on_cuda(bind_arg<cuda::arg_reduce, true>)};
+constexpr OpDef arg_min_op = {.name = "ArgMin",
+                              .attributes = kArgAttributes,
+                              .infer = infer_arg,
+                              .cpu = bind_arg<cpu::arg_reduce, false>,
+                              .cuda = on_cuda(bind_arg<cuda::arg_reduce, false>)};
+constexpr OpDef cumsum_op = {.name = "CumSum",
+                             .since = 11,
+                             .min_inputs = 2,
+                             .max_inputs = 2,
+                             .attributes = kCumSumAttributes,
+                             .infer = infer_cumsum,
+                             .gradient = cumsum_gradient,
+                             .cpu = bind_cumsum<cpu::cumsum>,
+                             .cuda = on_cuda(bind_cumsum<cuda::cumsum>),
+                             .host_inputs = input_set(1),
+                             .aliases = kInPlace};
+
+constexpr const OpDef* kOps[] = {&arg_max_op, &arg_min_op, &cumsum_op};
+
 }  // namespace
 
-extern const OpDef arg_max_op, arg_min_op, cumsum_op;
-
-constinit const OpDef arg_max_op = {.name = "ArgMax",
-                                    .attributes = kArgAttributes,
-                                    .infer = infer_arg,
-                                    .cpu = bind_arg<cpu::arg_reduce, true>,
-                                    .cuda = on_cuda(bind_arg<cuda::arg_reduce, true>)};
-constinit const OpDef arg_min_op = {.name = "ArgMin",
-                                    .attributes = kArgAttributes,
-                                    .infer = infer_arg,
-                                    .cpu = bind_arg<cpu::arg_reduce, false>,
-                                    .cuda = on_cuda(bind_arg<cuda::arg_reduce, false>)};
-constinit const OpDef cumsum_op = {.name = "CumSum",
-                                   .since = 11,
-                                   .min_inputs = 2,
-                                   .max_inputs = 2,
-                                   .attributes = kCumSumAttributes,
-                                   .infer = infer_cumsum,
-                                   .gradient = cumsum_gradient,
-                                   .cpu = bind_cumsum<cpu::cumsum>,
-                                   .cuda = on_cuda(bind_cumsum<cuda::cumsum>),
-                                   .host_inputs = input_set(1),
-                                   .aliases = kInPlace};
+extern const OpFamily arg_reduce_ops;
+constinit const OpFamily arg_reduce_ops = kOps;
 
 }  // namespace tandem

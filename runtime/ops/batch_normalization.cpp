@@ -115,11 +115,7 @@ BoundKernel bind_grad(const BindContext& node) {
           .workspace = workspace(node, 1)};
 }
 
-}  // namespace
-
-extern const OpDef batch_normalization_op, batch_normalization_grad_op;
-
-constinit const OpDef batch_normalization_op = {
+constexpr OpDef batch_normalization_op = {
     .name = "BatchNormalization",
     .since = 7,
     .min_inputs = 5,
@@ -133,7 +129,7 @@ constinit const OpDef batch_normalization_op = {
     .aliases = kInPlace,
 };
 
-constinit const OpDef batch_normalization_grad_op = {
+constexpr OpDef batch_normalization_grad_op = {
     .name = "BatchNormalizationGrad",
     .domain = "tandem",
     .min_inputs = 3,
@@ -146,5 +142,12 @@ constinit const OpDef batch_normalization_grad_op = {
     .cuda = on_cuda(bind_grad<cuda::batch_norm_grad, cuda_workspace>),
     .aliases = kGradInPlace,
 };
+
+constexpr const OpDef* kOps[] = {&batch_normalization_op, &batch_normalization_grad_op};
+
+}  // namespace
+
+extern const OpFamily batch_normalization_ops;
+constinit const OpFamily batch_normalization_ops = kOps;
 
 }  // namespace tandem

@@ -51,16 +51,19 @@ BoundKernel bind(const BindContext&) {
   }};
 }
 
+constexpr OpDef cast_op = {.name = "Cast",
+                           .since = 6,
+                           .attributes = kAttributes,
+                           .infer = infer_cast,
+                           .gradient = cast_gradient,
+                           .cpu = bind<cpu::cast, cpu::copy>,
+                           .cuda = on_cuda(bind<cuda::cast, cuda::copy>)};
+
+constexpr const OpDef* kOps[] = {&cast_op};
+
 }  // namespace
 
-extern const OpDef cast_op;
-
-constinit const OpDef cast_op = {.name = "Cast",
-                                 .since = 6,
-                                 .attributes = kAttributes,
-                                 .infer = infer_cast,
-                                 .gradient = cast_gradient,
-                                 .cpu = bind<cpu::cast, cpu::copy>,
-                                 .cuda = on_cuda(bind<cuda::cast, cuda::copy>)};
+extern const OpFamily cast_ops;
+constinit const OpFamily cast_ops = kOps;
 
 }  // namespace tandem

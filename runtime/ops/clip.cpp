@@ -82,34 +82,37 @@ void infer_attributes(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 
+constexpr OpDef clip_op_6 = {.name = "Clip",
+                             .since = 6,
+                             .until = 11,
+                             .attributes = kBounds,
+                             .infer = infer_attributes,
+                             .gradient = gradient_of_attributes,
+                             .cpu = bind_attributes<cpu::clip>,
+                             .cuda = on_cuda(bind_attributes<cuda::clip>),
+                             .aliases = kInPlace};
+constexpr OpDef clip_op_11 = {.name = "Clip",
+                              .since = 11,
+                              .max_inputs = 3,
+                              .infer = infer,
+                              .gradient = gradient,
+                              .cpu = bind<cpu::clip>,
+                              .cuda = on_cuda(bind<cuda::clip>),
+                              .aliases = kInPlace};
+constexpr OpDef clip_grad_op = {.name = "ClipGrad",
+                                .domain = "tandem",
+                                .min_inputs = 2,
+                                .max_inputs = 4,
+                                .infer = infer_grad,
+                                .cpu = bind_grad<cpu::clip_backward>,
+                                .cuda = on_cuda(bind_grad<cuda::clip_backward>),
+                                .aliases = kGradInPlace};
+
+constexpr const OpDef* kOps[] = {&clip_op_6, &clip_op_11, &clip_grad_op};
+
 }  // namespace
 
-extern const OpDef clip_op_6, clip_op_11, clip_grad_op;
-
-constinit const OpDef clip_op_6 = {.name = "Clip",
-                                   .since = 6,
-                                   .until = 11,
-                                   .attributes = kBounds,
-                                   .infer = infer_attributes,
-                                   .gradient = gradient_of_attributes,
-                                   .cpu = bind_attributes<cpu::clip>,
-                                   .cuda = on_cuda(bind_attributes<cuda::clip>),
-                                   .aliases = kInPlace};
-constinit const OpDef clip_op_11 = {.name = "Clip",
-                                    .since = 11,
-                                    .max_inputs = 3,
-                                    .infer = infer,
-                                    .gradient = gradient,
-                                    .cpu = bind<cpu::clip>,
-                                    .cuda = on_cuda(bind<cuda::clip>),
-                                    .aliases = kInPlace};
-constinit const OpDef clip_grad_op = {.name = "ClipGrad",
-                                      .domain = "tandem",
-                                      .min_inputs = 2,
-                                      .max_inputs = 4,
-                                      .infer = infer_grad,
-                                      .cpu = bind_grad<cpu::clip_backward>,
-                                      .cuda = on_cuda(bind_grad<cuda::clip_backward>),
-                                      .aliases = kGradInPlace};
+extern const OpFamily clip_ops;
+constinit const OpFamily clip_ops = kOps;
 
 }  // namespace tandem

@@ -165,20 +165,23 @@ constexpr OpDef split(int since, int until, int inputs, std::span<const std::str
           .shape_inputs = input_set(1)};
 }
 
+constexpr OpDef concat_op = {.name = "Concat",
+                             .since = 4,
+                             .max_inputs = kVariadic,
+                             .attributes = kAxis,
+                             .infer = infer_concat,
+                             .gradient = concat_gradient,
+                             .cpu = bind_concat<cpu::concat>,
+                             .cuda = on_cuda(bind_concat<cuda::concat>)};
+constexpr OpDef split_op_2 = split(2, 13, 1, kSplit2);
+constexpr OpDef split_op_13 = split(13, 18, 2, kAxis);
+constexpr OpDef split_op_18 = split(18, std::numeric_limits<int>::max(), 2, kSplit18);
+
+constexpr const OpDef* kOps[] = {&concat_op, &split_op_2, &split_op_13, &split_op_18};
+
 }  // namespace
 
-extern const OpDef concat_op, split_op_2, split_op_13, split_op_18;
-
-constinit const OpDef concat_op = {.name = "Concat",
-                                   .since = 4,
-                                   .max_inputs = kVariadic,
-                                   .attributes = kAxis,
-                                   .infer = infer_concat,
-                                   .gradient = concat_gradient,
-                                   .cpu = bind_concat<cpu::concat>,
-                                   .cuda = on_cuda(bind_concat<cuda::concat>)};
-constinit const OpDef split_op_2 = split(2, 13, 1, kSplit2);
-constinit const OpDef split_op_13 = split(13, 18, 2, kAxis);
-constinit const OpDef split_op_18 = split(18, std::numeric_limits<int>::max(), 2, kSplit18);
+extern const OpFamily concat_ops;
+constinit const OpFamily concat_ops = kOps;
 
 }  // namespace tandem

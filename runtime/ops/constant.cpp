@@ -107,26 +107,29 @@ BoundKernel bind_range(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[2], out[0]); }};
 }
 
+constexpr OpDef constant_op = {
+    .name = "Constant", .min_inputs = 0, .max_inputs = 0, .attributes = kConstant, .infer = infer_constant, .cpu = bind_constant};
+constexpr OpDef constant_of_shape_op = {.name = "ConstantOfShape",
+                                        .since = 9,
+                                        .attributes = kValue,
+                                        .infer = infer_constant_of_shape,
+                                        .cpu = bind_constant_of_shape<cpu::fill>,
+                                        .cuda = on_cuda(bind_constant_of_shape<cuda::fill_with>),
+                                        .shape_inputs = input_set(0)};
+constexpr OpDef range_op = {.name = "Range",
+                            .since = 11,
+                            .min_inputs = 3,
+                            .max_inputs = 3,
+                            .infer = infer_range,
+                            .cpu = bind_range<cpu::range>,
+                            .cuda = on_cuda(bind_range<cuda::range>),
+                            .shape_inputs = input_set(1)};
+
+constexpr const OpDef* kOps[] = {&constant_op, &constant_of_shape_op, &range_op};
+
 }  // namespace
 
-extern const OpDef constant_op, constant_of_shape_op, range_op;
-
-constinit const OpDef constant_op = {
-    .name = "Constant", .min_inputs = 0, .max_inputs = 0, .attributes = kConstant, .infer = infer_constant, .cpu = bind_constant};
-constinit const OpDef constant_of_shape_op = {.name = "ConstantOfShape",
-                                              .since = 9,
-                                              .attributes = kValue,
-                                              .infer = infer_constant_of_shape,
-                                              .cpu = bind_constant_of_shape<cpu::fill>,
-                                              .cuda = on_cuda(bind_constant_of_shape<cuda::fill_with>),
-                                              .shape_inputs = input_set(0)};
-constinit const OpDef range_op = {.name = "Range",
-                                  .since = 11,
-                                  .min_inputs = 3,
-                                  .max_inputs = 3,
-                                  .infer = infer_range,
-                                  .cpu = bind_range<cpu::range>,
-                                  .cuda = on_cuda(bind_range<cuda::range>),
-                                  .shape_inputs = input_set(1)};
+extern const OpFamily constant_ops;
+constinit const OpFamily constant_ops = kOps;
 
 }  // namespace tandem

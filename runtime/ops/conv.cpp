@@ -201,11 +201,7 @@ double flops(const BindContext& node) { return flops_of(node.output_shape(0), no
 double input_grad_flops(const BindContext& node) { return flops_of(node.shape(0), node.shape(1)); }
 double weight_grad_flops(const BindContext& node) { return flops_of(node.shape(0), node.shape(2)); }
 
-}  // namespace
-
-extern const OpDef conv_op, fused_conv_op, conv_grad_input_op, conv_grad_weight_op;
-
-constinit const OpDef conv_op = {
+constexpr OpDef conv_op = {
     .name = "Conv",
     .since = 1,
     .min_inputs = 2,
@@ -218,7 +214,7 @@ constinit const OpDef conv_op = {
     .flops = flops,
 };
 
-constinit const OpDef fused_conv_op = {
+constexpr OpDef fused_conv_op = {
     .name = "FusedConv",
     .domain = "tandem",
     .min_inputs = 2,
@@ -230,7 +226,7 @@ constinit const OpDef fused_conv_op = {
     .flops = flops,
 };
 
-constinit const OpDef conv_grad_input_op = {
+constexpr OpDef conv_grad_input_op = {
     .name = "ConvGradInput",
     .domain = "tandem",
     .min_inputs = 3,
@@ -243,7 +239,7 @@ constinit const OpDef conv_grad_input_op = {
     .flops = input_grad_flops,
 };
 
-constinit const OpDef conv_grad_weight_op = {
+constexpr OpDef conv_grad_weight_op = {
     .name = "ConvGradWeight",
     .domain = "tandem",
     .min_inputs = 3,
@@ -255,5 +251,12 @@ constinit const OpDef conv_grad_weight_op = {
     .shape_inputs = input_set(2),
     .flops = weight_grad_flops,
 };
+
+constexpr const OpDef* kOps[] = {&conv_op, &fused_conv_op, &conv_grad_input_op, &conv_grad_weight_op};
+
+}  // namespace
+
+extern const OpFamily conv_ops;
+constinit const OpFamily conv_ops = kOps;
 
 }  // namespace tandem

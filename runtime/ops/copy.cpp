@@ -17,13 +17,16 @@ BoundKernel bind(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::copy(context, in[0], out[0]); }};
 }
 
+constexpr OpDef copy_to_device_op = {
+    .name = "CopyToDevice", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind};
+constexpr OpDef copy_to_host_op = {
+    .name = "CopyToHost", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind};
+
+constexpr const OpDef* kOps[] = {&copy_to_device_op, &copy_to_host_op};
+
 }  // namespace
 
-extern const OpDef copy_to_device_op, copy_to_host_op;
-
-constinit const OpDef copy_to_device_op = {
-    .name = "CopyToDevice", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind};
-constinit const OpDef copy_to_host_op = {
-    .name = "CopyToHost", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind};
+extern const OpFamily copy_ops;
+constinit const OpFamily copy_ops = kOps;
 
 }  // namespace tandem

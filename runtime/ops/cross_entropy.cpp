@@ -126,11 +126,7 @@ BoundKernel bind_grad(const BindContext& node) {
           .workspace = workspace(node)};
 }
 
-}  // namespace
-
-extern const OpDef softmax_cross_entropy_op, softmax_cross_entropy_grad_op, nll_loss_op, nll_loss_grad_op;
-
-constinit const OpDef softmax_cross_entropy_op = {
+constexpr OpDef softmax_cross_entropy_op = {
     .name = "SoftmaxCrossEntropyLoss",
     .since = 12,
     .min_inputs = 2,
@@ -143,7 +139,7 @@ constinit const OpDef softmax_cross_entropy_op = {
     .cuda = on_cuda(bind<cuda::softmax_cross_entropy, cuda_workspace>),
 };
 
-constinit const OpDef softmax_cross_entropy_grad_op = {
+constexpr OpDef softmax_cross_entropy_grad_op = {
     .name = "SoftmaxCrossEntropyLossGrad",
     .domain = "tandem",
     .min_inputs = 3,
@@ -155,7 +151,7 @@ constinit const OpDef softmax_cross_entropy_grad_op = {
     .aliases = kGradInPlace,
 };
 
-constinit const OpDef nll_loss_op = {
+constexpr OpDef nll_loss_op = {
     .name = "NegativeLogLikelihoodLoss",
     .since = 12,
     .min_inputs = 2,
@@ -167,7 +163,7 @@ constinit const OpDef nll_loss_op = {
     .cuda = on_cuda(bind_nll<cuda::negative_log_likelihood, cuda_workspace>),
 };
 
-constinit const OpDef nll_loss_grad_op = {
+constexpr OpDef nll_loss_grad_op = {
     .name = "NegativeLogLikelihoodLossGrad",
     .domain = "tandem",
     .min_inputs = 3,
@@ -177,5 +173,12 @@ constinit const OpDef nll_loss_grad_op = {
     .cpu = bind_grad<cpu::negative_log_likelihood_grad, cpu_workspace>,
     .cuda = on_cuda(bind_grad<cuda::negative_log_likelihood_grad, cuda_workspace>),
 };
+
+constexpr const OpDef* kOps[] = {&softmax_cross_entropy_op, &softmax_cross_entropy_grad_op, &nll_loss_op, &nll_loss_grad_op};
+
+}  // namespace
+
+extern const OpFamily cross_entropy_ops;
+constinit const OpFamily cross_entropy_ops = kOps;
 
 }  // namespace tandem

@@ -72,43 +72,39 @@ BoundKernel bind_random(const BindContext& node) {
   }};
 }
 
-}  // namespace
+constexpr OpDef dropout_op_7 = {.name = "Dropout",
+                                .since = 7,
+                                .until = 10,
+                                .max_outputs = 2,
+                                .attributes = kAttributes7,
+                                .infer = infer,
+                                .gradient = gradient,
+                                .cpu = bind<cpu::copy, cpu::fill>,
+                                .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
+                                .aliases = kView};
+constexpr OpDef dropout_op_10 = {.name = "Dropout",
+                                 .since = 10,
+                                 .until = kInputRatioVersion,
+                                 .max_outputs = 2,
+                                 .attributes = kAttributes7,
+                                 .infer = infer,
+                                 .gradient = gradient,
+                                 .cpu = bind<cpu::copy, cpu::fill>,
+                                 .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
+                                 .aliases = kView};
+constexpr OpDef dropout_op_12 = {.name = "Dropout",
+                                 .since = kInputRatioVersion,
+                                 .max_inputs = 3,
+                                 .max_outputs = 2,
+                                 .attributes = kAttributes12,
+                                 .infer = infer,
+                                 .gradient = gradient,
+                                 .cpu = bind<cpu::copy, cpu::fill>,
+                                 .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
+                                 .host_inputs = input_set(1, 2),
+                                 .aliases = kView};
 
-extern const OpDef dropout_op_7, dropout_op_10, dropout_op_12, random_dropout_op;
-
-constinit const OpDef dropout_op_7 = {.name = "Dropout",
-                                      .since = 7,
-                                      .until = 10,
-                                      .max_outputs = 2,
-                                      .attributes = kAttributes7,
-                                      .infer = infer,
-                                      .gradient = gradient,
-                                      .cpu = bind<cpu::copy, cpu::fill>,
-                                      .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
-                                      .aliases = kView};
-constinit const OpDef dropout_op_10 = {.name = "Dropout",
-                                       .since = 10,
-                                       .until = kInputRatioVersion,
-                                       .max_outputs = 2,
-                                       .attributes = kAttributes7,
-                                       .infer = infer,
-                                       .gradient = gradient,
-                                       .cpu = bind<cpu::copy, cpu::fill>,
-                                       .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
-                                       .aliases = kView};
-constinit const OpDef dropout_op_12 = {.name = "Dropout",
-                                       .since = kInputRatioVersion,
-                                       .max_inputs = 3,
-                                       .max_outputs = 2,
-                                       .attributes = kAttributes12,
-                                       .infer = infer,
-                                       .gradient = gradient,
-                                       .cpu = bind<cpu::copy, cpu::fill>,
-                                       .cuda = on_cuda(bind<cuda::copy, cuda::fill_with>),
-                                       .host_inputs = input_set(1, 2),
-                                       .aliases = kView};
-
-constinit const OpDef random_dropout_op = {
+constexpr OpDef random_dropout_op = {
     .name = "RandomDropout",
     .domain = "tandem",
     .min_inputs = 2,
@@ -120,5 +116,12 @@ constinit const OpDef random_dropout_op = {
     .cuda = on_cuda(bind_random<cuda::random_dropout>),
     .aliases = kInPlace,
 };
+
+constexpr const OpDef* kOps[] = {&dropout_op_7, &dropout_op_10, &dropout_op_12, &random_dropout_op};
+
+}  // namespace
+
+extern const OpFamily dropout_ops;
+constinit const OpFamily dropout_ops = kOps;
 
 }  // namespace tandem

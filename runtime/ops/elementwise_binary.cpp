@@ -140,39 +140,42 @@ constexpr OpDef logic(std::string_view name) {
           .aliases = kInPlace};
 }
 
+constexpr OpDef add_op = binary<BinaryOp::kAdd>("Add", 7, infer_arithmetic, add_gradient);
+constexpr OpDef sub_op = binary<BinaryOp::kSub>("Sub", 7, infer_arithmetic, sub_gradient);
+constexpr OpDef mul_op = binary<BinaryOp::kMul>("Mul", 7, infer_arithmetic, mul_gradient);
+constexpr OpDef div_op = binary<BinaryOp::kDiv>("Div", 7, infer_arithmetic, div_gradient);
+constexpr OpDef pow_op = {.name = "Pow",
+                          .since = 7,
+                          .min_inputs = 2,
+                          .max_inputs = 2,
+                          .infer = infer_pow,
+                          .gradient = pow_gradient,
+                          .cpu = bind_pow<cpu::pow>,
+                          .cuda = on_cuda(bind_pow<cuda::pow>)};
+constexpr OpDef mod_op = {.name = "Mod",
+                          .since = 10,
+                          .min_inputs = 2,
+                          .max_inputs = 2,
+                          .attributes = kFmod,
+                          .infer = infer_mod,
+                          .cpu = bind_mod<cpu::binary>,
+                          .cuda = on_cuda(bind_mod<cuda::binary>),
+                          .aliases = kInPlace};
+constexpr OpDef equal_op = comparison<CompareOp::kEqual>("Equal", 7, infer_equal);
+constexpr OpDef less_op = comparison<CompareOp::kLess>("Less", 7, infer_order);
+constexpr OpDef less_or_equal_op = comparison<CompareOp::kLessOrEqual>("LessOrEqual", 12, infer_order);
+constexpr OpDef greater_op = comparison<CompareOp::kGreater>("Greater", 7, infer_order);
+constexpr OpDef greater_or_equal_op = comparison<CompareOp::kGreaterOrEqual>("GreaterOrEqual", 12, infer_order);
+constexpr OpDef and_op = logic<LogicOp::kAnd>("And");
+constexpr OpDef or_op = logic<LogicOp::kOr>("Or");
+constexpr OpDef xor_op = logic<LogicOp::kXor>("Xor");
+
+constexpr const OpDef* kOps[] = {&add_op, &sub_op, &mul_op, &div_op, &pow_op, &mod_op, &equal_op, &less_op, &less_or_equal_op,
+                                     &greater_op, &greater_or_equal_op, &and_op, &or_op, &xor_op};
+
 }  // namespace
 
-extern const OpDef add_op, sub_op, mul_op, div_op, pow_op, mod_op, equal_op, less_op, less_or_equal_op, greater_op,
-    greater_or_equal_op, and_op, or_op, xor_op;
-
-constinit const OpDef add_op = binary<BinaryOp::kAdd>("Add", 7, infer_arithmetic, add_gradient);
-constinit const OpDef sub_op = binary<BinaryOp::kSub>("Sub", 7, infer_arithmetic, sub_gradient);
-constinit const OpDef mul_op = binary<BinaryOp::kMul>("Mul", 7, infer_arithmetic, mul_gradient);
-constinit const OpDef div_op = binary<BinaryOp::kDiv>("Div", 7, infer_arithmetic, div_gradient);
-constinit const OpDef pow_op = {.name = "Pow",
-                                .since = 7,
-                                .min_inputs = 2,
-                                .max_inputs = 2,
-                                .infer = infer_pow,
-                                .gradient = pow_gradient,
-                                .cpu = bind_pow<cpu::pow>,
-                                .cuda = on_cuda(bind_pow<cuda::pow>)};
-constinit const OpDef mod_op = {.name = "Mod",
-                                .since = 10,
-                                .min_inputs = 2,
-                                .max_inputs = 2,
-                                .attributes = kFmod,
-                                .infer = infer_mod,
-                                .cpu = bind_mod<cpu::binary>,
-                                .cuda = on_cuda(bind_mod<cuda::binary>),
-                                .aliases = kInPlace};
-constinit const OpDef equal_op = comparison<CompareOp::kEqual>("Equal", 7, infer_equal);
-constinit const OpDef less_op = comparison<CompareOp::kLess>("Less", 7, infer_order);
-constinit const OpDef less_or_equal_op = comparison<CompareOp::kLessOrEqual>("LessOrEqual", 12, infer_order);
-constinit const OpDef greater_op = comparison<CompareOp::kGreater>("Greater", 7, infer_order);
-constinit const OpDef greater_or_equal_op = comparison<CompareOp::kGreaterOrEqual>("GreaterOrEqual", 12, infer_order);
-constinit const OpDef and_op = logic<LogicOp::kAnd>("And");
-constinit const OpDef or_op = logic<LogicOp::kOr>("Or");
-constinit const OpDef xor_op = logic<LogicOp::kXor>("Xor");
+extern const OpFamily elementwise_binary_ops;
+constinit const OpFamily elementwise_binary_ops = kOps;
 
 }  // namespace tandem

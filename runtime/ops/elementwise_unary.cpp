@@ -162,65 +162,69 @@ constexpr OpDef predicate(std::string_view name, int since, Rule infer, Bind cpu
   return {.name = name, .since = since, .attributes = attributes, .infer = infer, .cpu = cpu, .cuda = cuda};
 }
 
-}  // namespace
+constexpr OpDef abs_op = unary<UnaryOp::kAbs>("Abs", 6, infer_number, abs_gradient);
+constexpr OpDef neg_op = unary<UnaryOp::kNeg>("Neg", 6, infer_number, neg_gradient);
+constexpr OpDef exp_op = unary<UnaryOp::kExp>("Exp", 6, infer_float, exp_gradient);
+constexpr OpDef log_op = unary<UnaryOp::kLog>("Log", 6, infer_float, log_gradient);
+constexpr OpDef sqrt_op = unary<UnaryOp::kSqrt>("Sqrt", 6, infer_float, sqrt_gradient);
+constexpr OpDef reciprocal_op = unary<UnaryOp::kReciprocal>("Reciprocal", 6, infer_float, reciprocal_gradient);
+constexpr OpDef relu_op = unary<UnaryOp::kRelu>("Relu", 6, infer_number, by_output);
+constexpr OpDef leaky_relu_op = unary<UnaryOp::kLeakyRelu>("LeakyRelu", 6, infer_float, by_input, kAlpha);
+constexpr OpDef elu_op = unary<UnaryOp::kElu>("Elu", 6, infer_float, by_input, kAlpha);
+constexpr OpDef sigmoid_op = unary<UnaryOp::kSigmoid>("Sigmoid", 6, infer_float, by_output);
+constexpr OpDef hard_sigmoid_op = unary<UnaryOp::kHardSigmoid>("HardSigmoid", 6, infer_float, by_output, kAlphaBeta);
+constexpr OpDef tanh_op = unary<UnaryOp::kTanh>("Tanh", 6, infer_float, by_output);
+constexpr OpDef erf_op = unary<UnaryOp::kErf>("Erf", 9, infer_float, by_input);
+constexpr OpDef softplus_op = unary<UnaryOp::kSoftplus>("Softplus", 1, infer_float, by_input);
+constexpr OpDef sin_op = unary<UnaryOp::kSin>("Sin", 7, infer_float, sin_gradient);
+constexpr OpDef cos_op = unary<UnaryOp::kCos>("Cos", 7, infer_float, cos_gradient);
+constexpr OpDef floor_op = unary<UnaryOp::kFloor>("Floor", 6, infer_float, nullptr);
+constexpr OpDef ceil_op = unary<UnaryOp::kCeil>("Ceil", 6, infer_float, nullptr);
+constexpr OpDef round_op = unary<UnaryOp::kRound>("Round", 11, infer_float, nullptr);
+constexpr OpDef sign_op = unary<UnaryOp::kSign>("Sign", 9, infer_number, nullptr);
+constexpr OpDef gelu_op = {.name = "Gelu",
+                           .since = 20,
+                           .attributes = kApproximate,
+                           .infer = infer_gelu,
+                           .gradient = by_input,
+                           .cpu = bind_gelu<cpu::unary>,
+                           .cuda = on_cuda(bind_gelu<cuda::unary>),
+                           .aliases = kInPlace};
 
-extern const OpDef abs_op, neg_op, exp_op, log_op, sqrt_op, reciprocal_op, relu_op, leaky_relu_op, elu_op, sigmoid_op,
-    hard_sigmoid_op, tanh_op, erf_op, gelu_op, softplus_op, sin_op, cos_op, floor_op, ceil_op, round_op, sign_op, not_op,
-    is_nan_op, is_inf_op, relu_grad_op, sigmoid_grad_op, tanh_grad_op, hard_sigmoid_grad_op, leaky_relu_grad_op, elu_grad_op,
-    erf_grad_op, gelu_grad_op, softplus_grad_op;
-
-constinit const OpDef abs_op = unary<UnaryOp::kAbs>("Abs", 6, infer_number, abs_gradient);
-constinit const OpDef neg_op = unary<UnaryOp::kNeg>("Neg", 6, infer_number, neg_gradient);
-constinit const OpDef exp_op = unary<UnaryOp::kExp>("Exp", 6, infer_float, exp_gradient);
-constinit const OpDef log_op = unary<UnaryOp::kLog>("Log", 6, infer_float, log_gradient);
-constinit const OpDef sqrt_op = unary<UnaryOp::kSqrt>("Sqrt", 6, infer_float, sqrt_gradient);
-constinit const OpDef reciprocal_op = unary<UnaryOp::kReciprocal>("Reciprocal", 6, infer_float, reciprocal_gradient);
-constinit const OpDef relu_op = unary<UnaryOp::kRelu>("Relu", 6, infer_number, by_output);
-constinit const OpDef leaky_relu_op = unary<UnaryOp::kLeakyRelu>("LeakyRelu", 6, infer_float, by_input, kAlpha);
-constinit const OpDef elu_op = unary<UnaryOp::kElu>("Elu", 6, infer_float, by_input, kAlpha);
-constinit const OpDef sigmoid_op = unary<UnaryOp::kSigmoid>("Sigmoid", 6, infer_float, by_output);
-constinit const OpDef hard_sigmoid_op = unary<UnaryOp::kHardSigmoid>("HardSigmoid", 6, infer_float, by_output, kAlphaBeta);
-constinit const OpDef tanh_op = unary<UnaryOp::kTanh>("Tanh", 6, infer_float, by_output);
-constinit const OpDef erf_op = unary<UnaryOp::kErf>("Erf", 9, infer_float, by_input);
-constinit const OpDef softplus_op = unary<UnaryOp::kSoftplus>("Softplus", 1, infer_float, by_input);
-constinit const OpDef sin_op = unary<UnaryOp::kSin>("Sin", 7, infer_float, sin_gradient);
-constinit const OpDef cos_op = unary<UnaryOp::kCos>("Cos", 7, infer_float, cos_gradient);
-constinit const OpDef floor_op = unary<UnaryOp::kFloor>("Floor", 6, infer_float, nullptr);
-constinit const OpDef ceil_op = unary<UnaryOp::kCeil>("Ceil", 6, infer_float, nullptr);
-constinit const OpDef round_op = unary<UnaryOp::kRound>("Round", 11, infer_float, nullptr);
-constinit const OpDef sign_op = unary<UnaryOp::kSign>("Sign", 9, infer_number, nullptr);
-constinit const OpDef gelu_op = {.name = "Gelu",
-                                 .since = 20,
-                                 .attributes = kApproximate,
-                                 .infer = infer_gelu,
-                                 .gradient = by_input,
-                                 .cpu = bind_gelu<cpu::unary>,
-                                 .cuda = on_cuda(bind_gelu<cuda::unary>),
-                                 .aliases = kInPlace};
-
-constinit const OpDef not_op =
+constexpr OpDef not_op =
     predicate("Not", 1, infer_not, bind_predicate<cpu::logical_not>, on_cuda(bind_predicate<cuda::logical_not>));
-constinit const OpDef is_nan_op =
+constexpr OpDef is_nan_op =
     predicate("IsNaN", 9, infer_float_test, bind_predicate<cpu::is_nan>, on_cuda(bind_predicate<cuda::is_nan>));
-constinit const OpDef is_inf_op =
+constexpr OpDef is_inf_op =
     predicate("IsInf", 10, infer_float_test, bind_is_inf<cpu::is_inf>, on_cuda(bind_is_inf<cuda::is_inf>), kInfinities);
 
-constinit const OpDef relu_grad_op = unary_grad<UnaryGradOp::kRelu>("ReluGrad");
-constinit const OpDef sigmoid_grad_op = unary_grad<UnaryGradOp::kSigmoid>("SigmoidGrad");
-constinit const OpDef tanh_grad_op = unary_grad<UnaryGradOp::kTanh>("TanhGrad");
-constinit const OpDef hard_sigmoid_grad_op = unary_grad<UnaryGradOp::kHardSigmoid>("HardSigmoidGrad");
-constinit const OpDef leaky_relu_grad_op = unary_grad<UnaryGradOp::kLeakyRelu>("LeakyReluGrad");
-constinit const OpDef elu_grad_op = unary_grad<UnaryGradOp::kElu>("EluGrad");
-constinit const OpDef erf_grad_op = unary_grad<UnaryGradOp::kErf>("ErfGrad");
-constinit const OpDef softplus_grad_op = unary_grad<UnaryGradOp::kSoftplus>("SoftplusGrad");
-constinit const OpDef gelu_grad_op = {.name = "GeluGrad",
-                                      .domain = "tandem",
-                                      .min_inputs = 2,
-                                      .max_inputs = 2,
-                                      .attributes = kApproximate,
-                                      .infer = infer_gelu_gradient,
-                                      .cpu = bind_gelu_gradient<cpu::unary_backward>,
-                                      .cuda = on_cuda(bind_gelu_gradient<cuda::unary_backward>),
-                                      .aliases = kGradInPlace};
+constexpr OpDef relu_grad_op = unary_grad<UnaryGradOp::kRelu>("ReluGrad");
+constexpr OpDef sigmoid_grad_op = unary_grad<UnaryGradOp::kSigmoid>("SigmoidGrad");
+constexpr OpDef tanh_grad_op = unary_grad<UnaryGradOp::kTanh>("TanhGrad");
+constexpr OpDef hard_sigmoid_grad_op = unary_grad<UnaryGradOp::kHardSigmoid>("HardSigmoidGrad");
+constexpr OpDef leaky_relu_grad_op = unary_grad<UnaryGradOp::kLeakyRelu>("LeakyReluGrad");
+constexpr OpDef elu_grad_op = unary_grad<UnaryGradOp::kElu>("EluGrad");
+constexpr OpDef erf_grad_op = unary_grad<UnaryGradOp::kErf>("ErfGrad");
+constexpr OpDef softplus_grad_op = unary_grad<UnaryGradOp::kSoftplus>("SoftplusGrad");
+constexpr OpDef gelu_grad_op = {.name = "GeluGrad",
+                                .domain = "tandem",
+                                .min_inputs = 2,
+                                .max_inputs = 2,
+                                .attributes = kApproximate,
+                                .infer = infer_gelu_gradient,
+                                .cpu = bind_gelu_gradient<cpu::unary_backward>,
+                                .cuda = on_cuda(bind_gelu_gradient<cuda::unary_backward>),
+                                .aliases = kGradInPlace};
+
+constexpr const OpDef* kOps[] = {&abs_op, &neg_op, &exp_op, &log_op, &sqrt_op, &reciprocal_op, &relu_op, &leaky_relu_op,
+                                     &elu_op, &sigmoid_op, &hard_sigmoid_op, &tanh_op, &erf_op, &softplus_op, &sin_op,
+                                     &cos_op, &floor_op, &ceil_op, &round_op, &sign_op, &gelu_op, &not_op, &is_nan_op,
+                                     &is_inf_op, &relu_grad_op, &sigmoid_grad_op, &tanh_grad_op, &hard_sigmoid_grad_op,
+                                     &leaky_relu_grad_op, &elu_grad_op, &erf_grad_op, &softplus_grad_op, &gelu_grad_op};
+
+}  // namespace
+
+extern const OpFamily elementwise_unary_ops;
+constinit const OpFamily elementwise_unary_ops = kOps;
 
 }  // namespace tandem

@@ -94,13 +94,16 @@ constexpr OpDef folded(std::string_view name, void (*rule)(InferenceContext&), v
   return variadic(name, rule, gradient, bind<OnCpu, op>, on_cuda(bind<OnCuda, op>));
 }
 
+constexpr OpDef max_op = folded<BinaryOp::kMax>("Max", infer, extremum_gradient);
+constexpr OpDef min_op = folded<BinaryOp::kMin>("Min", infer, extremum_gradient);
+constexpr OpDef sum_op = folded<BinaryOp::kAdd>("Sum", infer_float, sum_gradient);
+constexpr OpDef mean_op = variadic("Mean", infer_float, mean_gradient, bind_mean<OnCpu>, on_cuda(bind_mean<OnCuda>));
+
+constexpr const OpDef* kOps[] = {&max_op, &min_op, &sum_op, &mean_op};
+
 }  // namespace
 
-extern const OpDef max_op, min_op, sum_op, mean_op;
-
-constinit const OpDef max_op = folded<BinaryOp::kMax>("Max", infer, extremum_gradient);
-constinit const OpDef min_op = folded<BinaryOp::kMin>("Min", infer, extremum_gradient);
-constinit const OpDef sum_op = folded<BinaryOp::kAdd>("Sum", infer_float, sum_gradient);
-constinit const OpDef mean_op = variadic("Mean", infer_float, mean_gradient, bind_mean<OnCpu>, on_cuda(bind_mean<OnCuda>));
+extern const OpFamily elementwise_variadic_ops;
+constinit const OpFamily elementwise_variadic_ops = kOps;
 
 }  // namespace tandem

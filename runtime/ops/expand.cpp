@@ -45,35 +45,38 @@ void infer_tile_grad(InferenceContext& node) {
   node.set_output(0, node.dtype(0), node.content(1));
 }
 
+constexpr OpDef expand_op = {.name = "Expand",
+                             .since = 8,
+                             .min_inputs = 2,
+                             .max_inputs = 2,
+                             .infer = infer_expand,
+                             .gradient = expand_gradient,
+                             .cpu = bind<cpu::expand>,
+                             .cuda = on_cuda(bind<cuda::expand>),
+                             .shape_inputs = input_set(1)};
+constexpr OpDef tile_op = {.name = "Tile",
+                           .since = 6,
+                           .min_inputs = 2,
+                           .max_inputs = 2,
+                           .infer = infer_tile,
+                           .gradient = tile_gradient,
+                           .cpu = bind<cpu::tile>,
+                           .cuda = on_cuda(bind<cuda::tile>),
+                           .shape_inputs = input_set(1)};
+constexpr OpDef tile_grad_op = {.name = "TileGrad",
+                                .domain = "tandem",
+                                .min_inputs = 2,
+                                .max_inputs = 2,
+                                .infer = infer_tile_grad,
+                                .cpu = bind<cpu::tile_backward>,
+                                .cuda = on_cuda(bind<cuda::tile_backward>),
+                                .shape_inputs = input_set(1)};
+
+constexpr const OpDef* kOps[] = {&expand_op, &tile_op, &tile_grad_op};
+
 }  // namespace
 
-extern const OpDef expand_op, tile_op, tile_grad_op;
-
-constinit const OpDef expand_op = {.name = "Expand",
-                                   .since = 8,
-                                   .min_inputs = 2,
-                                   .max_inputs = 2,
-                                   .infer = infer_expand,
-                                   .gradient = expand_gradient,
-                                   .cpu = bind<cpu::expand>,
-                                   .cuda = on_cuda(bind<cuda::expand>),
-                                   .shape_inputs = input_set(1)};
-constinit const OpDef tile_op = {.name = "Tile",
-                                 .since = 6,
-                                 .min_inputs = 2,
-                                 .max_inputs = 2,
-                                 .infer = infer_tile,
-                                 .gradient = tile_gradient,
-                                 .cpu = bind<cpu::tile>,
-                                 .cuda = on_cuda(bind<cuda::tile>),
-                                 .shape_inputs = input_set(1)};
-constinit const OpDef tile_grad_op = {.name = "TileGrad",
-                                      .domain = "tandem",
-                                      .min_inputs = 2,
-                                      .max_inputs = 2,
-                                      .infer = infer_tile_grad,
-                                      .cpu = bind<cpu::tile_backward>,
-                                      .cuda = on_cuda(bind<cuda::tile_backward>),
-                                      .shape_inputs = input_set(1)};
+extern const OpFamily expand_ops;
+constinit const OpFamily expand_ops = kOps;
 
 }  // namespace tandem

@@ -80,30 +80,33 @@ BoundKernel bind_binarizer(const BindContext& node) {
   }};
 }
 
+constexpr OpDef scaler_op = {.name = "Scaler",
+                             .domain = "ai.onnx.ml",
+                             .attributes = kScalerAttributes,
+                             .infer = infer_scaler,
+                             .cpu = bind_scaler<cpu::scale_features>,
+                             .cuda = on_cuda(bind_scaler<cuda::scale_features>)};
+
+constexpr OpDef normalizer_op = {.name = "Normalizer",
+                                 .domain = "ai.onnx.ml",
+                                 .attributes = kNormalizerAttributes,
+                                 .infer = infer_normalizer,
+                                 .cpu = bind_normalizer<cpu::normalize_features>,
+                                 .cuda = on_cuda(bind_normalizer<cuda::normalize_features>)};
+
+constexpr OpDef binarizer_op = {.name = "Binarizer",
+                                .domain = "ai.onnx.ml",
+                                .attributes = kBinarizerAttributes,
+                                .infer = infer_binarizer,
+                                .cpu = bind_binarizer<cpu::binarize>,
+                                .cuda = on_cuda(bind_binarizer<cuda::binarize>),
+                                .aliases = kInPlace};
+
+constexpr const OpDef* kOps[] = {&scaler_op, &normalizer_op, &binarizer_op};
+
 }  // namespace
 
-extern const OpDef scaler_op, normalizer_op, binarizer_op;
-
-constinit const OpDef scaler_op = {.name = "Scaler",
-                                   .domain = "ai.onnx.ml",
-                                   .attributes = kScalerAttributes,
-                                   .infer = infer_scaler,
-                                   .cpu = bind_scaler<cpu::scale_features>,
-                                   .cuda = on_cuda(bind_scaler<cuda::scale_features>)};
-
-constinit const OpDef normalizer_op = {.name = "Normalizer",
-                                       .domain = "ai.onnx.ml",
-                                       .attributes = kNormalizerAttributes,
-                                       .infer = infer_normalizer,
-                                       .cpu = bind_normalizer<cpu::normalize_features>,
-                                       .cuda = on_cuda(bind_normalizer<cuda::normalize_features>)};
-
-constinit const OpDef binarizer_op = {.name = "Binarizer",
-                                      .domain = "ai.onnx.ml",
-                                      .attributes = kBinarizerAttributes,
-                                      .infer = infer_binarizer,
-                                      .cpu = bind_binarizer<cpu::binarize>,
-                                      .cuda = on_cuda(bind_binarizer<cuda::binarize>),
-                                      .aliases = kInPlace};
+extern const OpFamily feature_scaling_ops;
+constinit const OpFamily feature_scaling_ops = kOps;
 
 }  // namespace tandem

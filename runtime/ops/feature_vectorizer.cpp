@@ -68,11 +68,7 @@ BoundKernel bind_extractor(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[1], out[0]); }};
 }
 
-}  // namespace
-
-extern const OpDef feature_vectorizer_op, array_feature_extractor_op;
-
-constinit const OpDef feature_vectorizer_op = {
+constexpr OpDef feature_vectorizer_op = {
     .name = "FeatureVectorizer",
     .domain = "ai.onnx.ml",
     .max_inputs = kVariadic,
@@ -82,7 +78,7 @@ constinit const OpDef feature_vectorizer_op = {
     .cuda = on_cuda(bind_vectorizer<cuda::vectorize_features>),
 };
 
-constinit const OpDef array_feature_extractor_op = {
+constexpr OpDef array_feature_extractor_op = {
     .name = "ArrayFeatureExtractor",
     .domain = "ai.onnx.ml",
     .min_inputs = 2,
@@ -91,5 +87,12 @@ constinit const OpDef array_feature_extractor_op = {
     .cpu = bind_extractor<cpu::extract_features>,
     .cuda = on_cuda(bind_extractor<cuda::extract_features>),
 };
+
+constexpr const OpDef* kOps[] = {&feature_vectorizer_op, &array_feature_extractor_op};
+
+}  // namespace
+
+extern const OpFamily feature_vectorizer_ops;
+constinit const OpFamily feature_vectorizer_ops = kOps;
 
 }  // namespace tandem

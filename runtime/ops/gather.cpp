@@ -98,16 +98,19 @@ constexpr OpDef gathering_grad(std::string_view name, Binder cpu, Binder cuda) {
           .shape_inputs = input_set(2)};
 }
 
+constexpr OpDef gather_op = gathering("Gather", 1, infer_gather, bind<cpu::gather>, on_cuda(bind<cuda::gather>));
+constexpr OpDef gather_elements_op =
+    gathering("GatherElements", 11, infer_gather_elements, bind<cpu::gather_elements>, on_cuda(bind<cuda::gather_elements>));
+constexpr OpDef gather_grad_op =
+    gathering_grad("GatherGrad", bind_grad<cpu::gather_backward>, on_cuda(bind_grad<cuda::gather_backward>));
+constexpr OpDef gather_elements_grad_op = gathering_grad("GatherElementsGrad", bind_grad<cpu::gather_elements_backward>,
+                                                               on_cuda(bind_grad<cuda::gather_elements_backward>));
+
+constexpr const OpDef* kOps[] = {&gather_op, &gather_elements_op, &gather_grad_op, &gather_elements_grad_op};
+
 }  // namespace
 
-extern const OpDef gather_op, gather_elements_op, gather_grad_op, gather_elements_grad_op;
-
-constinit const OpDef gather_op = gathering("Gather", 1, infer_gather, bind<cpu::gather>, on_cuda(bind<cuda::gather>));
-constinit const OpDef gather_elements_op =
-    gathering("GatherElements", 11, infer_gather_elements, bind<cpu::gather_elements>, on_cuda(bind<cuda::gather_elements>));
-constinit const OpDef gather_grad_op =
-    gathering_grad("GatherGrad", bind_grad<cpu::gather_backward>, on_cuda(bind_grad<cuda::gather_backward>));
-constinit const OpDef gather_elements_grad_op = gathering_grad("GatherElementsGrad", bind_grad<cpu::gather_elements_backward>,
-                                                               on_cuda(bind_grad<cuda::gather_elements_backward>));
+extern const OpFamily gather_ops;
+constinit const OpFamily gather_ops = kOps;
 
 }  // namespace tandem

@@ -167,11 +167,7 @@ double flops(const BindContext& node) {
   return 2.0 * static_cast<double>(y.elements()) * static_cast<double>(node.shape(0)[node.get_int("transA", 0) != 0 ? 0 : 1]);
 }
 
-}  // namespace
-
-extern const OpDef gemm_op, fused_gemm_op;
-
-constinit const OpDef gemm_op = {
+constexpr OpDef gemm_op = {
     .name = "Gemm",
     .since = 7,
     .min_inputs = 2,
@@ -184,7 +180,7 @@ constinit const OpDef gemm_op = {
     .flops = flops,
 };
 
-constinit const OpDef fused_gemm_op = {
+constexpr OpDef fused_gemm_op = {
     .name = "FusedGemm",
     .domain = "tandem",
     .min_inputs = 2,
@@ -195,5 +191,12 @@ constinit const OpDef fused_gemm_op = {
     .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
+
+constexpr const OpDef* kOps[] = {&gemm_op, &fused_gemm_op};
+
+}  // namespace
+
+extern const OpFamily gemm_ops;
+constinit const OpFamily gemm_ops = kOps;
 
 }  // namespace tandem

@@ -61,11 +61,7 @@ BoundKernel bind_max_grad(const BindContext&) {
   }};
 }
 
-}  // namespace
-
-extern const OpDef global_average_pool_op, global_max_pool_op, global_average_pool_grad_op, global_max_pool_grad_op;
-
-constinit const OpDef global_average_pool_op = {
+constexpr OpDef global_average_pool_op = {
     .name = "GlobalAveragePool",
     .infer = infer,
     .gradient = average_gradient,
@@ -73,7 +69,7 @@ constinit const OpDef global_average_pool_op = {
     .cuda = on_cuda(bind_average<cuda::global_average_pool>),
 };
 
-constinit const OpDef global_max_pool_op = {
+constexpr OpDef global_max_pool_op = {
     .name = "GlobalMaxPool",
     .infer = infer,
     .gradient = max_gradient,
@@ -81,7 +77,7 @@ constinit const OpDef global_max_pool_op = {
     .cuda = on_cuda(bind_max<cuda::max_pool>),
 };
 
-constinit const OpDef global_average_pool_grad_op = {
+constexpr OpDef global_average_pool_grad_op = {
     .name = "GlobalAveragePoolGrad",
     .domain = "tandem",
     .min_inputs = 2,
@@ -92,7 +88,7 @@ constinit const OpDef global_average_pool_grad_op = {
     .shape_inputs = input_set(1),
 };
 
-constinit const OpDef global_max_pool_grad_op = {
+constexpr OpDef global_max_pool_grad_op = {
     .name = "GlobalMaxPoolGrad",
     .domain = "tandem",
     .min_inputs = 2,
@@ -101,5 +97,13 @@ constinit const OpDef global_max_pool_grad_op = {
     .cpu = bind_max_grad<cpu::max_pool_grad>,
     .cuda = on_cuda(bind_max_grad<cuda::max_pool_grad>),
 };
+
+constexpr const OpDef* kOps[] = {&global_average_pool_op, &global_max_pool_op, &global_average_pool_grad_op,
+                                     &global_max_pool_grad_op};
+
+}  // namespace
+
+extern const OpFamily global_pool_ops;
+constinit const OpFamily global_pool_ops = kOps;
 
 }  // namespace tandem

@@ -54,10 +54,7 @@ BoundKernel bind(const BindContext& node) {
   }};
 }
 
-}  // namespace
-
-extern const OpDef imputer_op;
-constinit const OpDef imputer_op = {
+constexpr OpDef imputer_op = {
     .name = "Imputer",
     .domain = "ai.onnx.ml",
     .attributes = kAttributes,
@@ -66,5 +63,12 @@ constinit const OpDef imputer_op = {
     .cuda = on_cuda(bind<cuda::impute>),
     .aliases = kInPlace,
 };
+
+constexpr const OpDef* kOps[] = {&imputer_op};
+
+}  // namespace
+
+extern const OpFamily imputer_ops;
+constinit const OpFamily imputer_ops = kOps;
 
 }  // namespace tandem

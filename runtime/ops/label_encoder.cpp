@@ -108,38 +108,41 @@ BoundKernel bind(const BindContext& node) {
       .constant_bytes = table.keys.bytes() + table.values.bytes()};
 }
 
+constexpr OpDef label_encoder_op_1 = {.name = "LabelEncoder",
+                                      .domain = "ai.onnx.ml",
+                                      .since = 1,
+                                      .until = 2,
+                                      .attributes = kAttributes1,
+                                      .infer = infer<table_1>,
+                                      .cpu = bind<table_1, cpu::encode_labels>,
+                                      .cuda = on_cuda(bind<table_1, cuda::encode_labels>)};
+constexpr OpDef label_encoder_op_2 = {.name = "LabelEncoder",
+                                      .domain = "ai.onnx.ml",
+                                      .since = 2,
+                                      .until = 4,
+                                      .attributes = kAttributes2,
+                                      .infer = infer<table_2>,
+                                      .cpu = bind<table_2, cpu::encode_labels>,
+                                      .cuda = on_cuda(bind<table_2, cuda::encode_labels>)};
+constexpr OpDef label_encoder_op_4 = {.name = "LabelEncoder",
+                                      .domain = "ai.onnx.ml",
+                                      .since = 4,
+                                      .attributes = kAttributes4,
+                                      .infer = infer<table_2>,
+                                      .cpu = bind<table_2, cpu::encode_labels>,
+                                      .cuda = on_cuda(bind<table_2, cuda::encode_labels>)};
+constexpr OpDef category_mapper_op = {.name = "CategoryMapper",
+                                      .domain = "ai.onnx.ml",
+                                      .attributes = kMapperAttributes,
+                                      .infer = infer<mapper_table>,
+                                      .cpu = bind<mapper_table, cpu::encode_labels>,
+                                      .cuda = on_cuda(bind<mapper_table, cuda::encode_labels>)};
+
+constexpr const OpDef* kOps[] = {&label_encoder_op_1, &label_encoder_op_2, &label_encoder_op_4, &category_mapper_op};
+
 }  // namespace
 
-extern const OpDef label_encoder_op_1, label_encoder_op_2, label_encoder_op_4, category_mapper_op;
-
-constinit const OpDef label_encoder_op_1 = {.name = "LabelEncoder",
-                                            .domain = "ai.onnx.ml",
-                                            .since = 1,
-                                            .until = 2,
-                                            .attributes = kAttributes1,
-                                            .infer = infer<table_1>,
-                                            .cpu = bind<table_1, cpu::encode_labels>,
-                                            .cuda = on_cuda(bind<table_1, cuda::encode_labels>)};
-constinit const OpDef label_encoder_op_2 = {.name = "LabelEncoder",
-                                            .domain = "ai.onnx.ml",
-                                            .since = 2,
-                                            .until = 4,
-                                            .attributes = kAttributes2,
-                                            .infer = infer<table_2>,
-                                            .cpu = bind<table_2, cpu::encode_labels>,
-                                            .cuda = on_cuda(bind<table_2, cuda::encode_labels>)};
-constinit const OpDef label_encoder_op_4 = {.name = "LabelEncoder",
-                                            .domain = "ai.onnx.ml",
-                                            .since = 4,
-                                            .attributes = kAttributes4,
-                                            .infer = infer<table_2>,
-                                            .cpu = bind<table_2, cpu::encode_labels>,
-                                            .cuda = on_cuda(bind<table_2, cuda::encode_labels>)};
-constinit const OpDef category_mapper_op = {.name = "CategoryMapper",
-                                            .domain = "ai.onnx.ml",
-                                            .attributes = kMapperAttributes,
-                                            .infer = infer<mapper_table>,
-                                            .cpu = bind<mapper_table, cpu::encode_labels>,
-                                            .cuda = on_cuda(bind<mapper_table, cuda::encode_labels>)};
+extern const OpFamily label_encoder_ops;
+constinit const OpFamily label_encoder_ops = kOps;
 
 }  // namespace tandem

@@ -114,11 +114,7 @@ BoundKernel bind_grad(const BindContext& node) {
           .workspace = workspace(node, largest.product(0, axis), largest.product(axis, largest.rank()))};
 }
 
-}  // namespace
-
-extern const OpDef layer_normalization_op, layer_normalization_grad_op;
-
-constinit const OpDef layer_normalization_op = {
+constexpr OpDef layer_normalization_op = {
     .name = "LayerNormalization",
     .since = 17,
     .min_inputs = 2,
@@ -132,7 +128,7 @@ constinit const OpDef layer_normalization_op = {
     .aliases = kInPlace,
 };
 
-constinit const OpDef layer_normalization_grad_op = {
+constexpr OpDef layer_normalization_grad_op = {
     .name = "LayerNormalizationGrad",
     .domain = "tandem",
     .min_inputs = 3,
@@ -145,5 +141,12 @@ constinit const OpDef layer_normalization_grad_op = {
     .cuda = on_cuda(bind_grad<cuda::layer_norm_grad, cuda_workspace>),
     .aliases = kGradInPlace,
 };
+
+constexpr const OpDef* kOps[] = {&layer_normalization_op, &layer_normalization_grad_op};
+
+}  // namespace
+
+extern const OpFamily layer_normalization_ops;
+constinit const OpFamily layer_normalization_ops = kOps;
 
 }  // namespace tandem

@@ -122,11 +122,7 @@ double flops(const BindContext& node) {
   return 2.0 * static_cast<double>(node.output_shape(0).elements()) * static_cast<double>(a[a.rank() - (transposed ? 2 : 1)]);
 }
 
-}  // namespace
-
-extern const OpDef matmul_op, internal_matmul_op, fused_matmul_op;
-
-constinit const OpDef matmul_op = {
+constexpr OpDef matmul_op = {
     .name = "MatMul",
     .since = 1,
     .min_inputs = 2,
@@ -138,7 +134,7 @@ constinit const OpDef matmul_op = {
     .flops = flops,
 };
 
-constinit const OpDef internal_matmul_op = {
+constexpr OpDef internal_matmul_op = {
     .name = "MatMul",
     .domain = "tandem",
     .min_inputs = 2,
@@ -150,7 +146,7 @@ constinit const OpDef internal_matmul_op = {
     .flops = flops,
 };
 
-constinit const OpDef fused_matmul_op = {
+constexpr OpDef fused_matmul_op = {
     .name = "FusedMatMul",
     .domain = "tandem",
     .min_inputs = 2,
@@ -161,5 +157,12 @@ constinit const OpDef fused_matmul_op = {
     .cuda = on_cuda(bind_cuda),
     .flops = flops,
 };
+
+constexpr const OpDef* kOps[] = {&matmul_op, &internal_matmul_op, &fused_matmul_op};
+
+}  // namespace
+
+extern const OpFamily matmul_ops;
+constinit const OpFamily matmul_ops = kOps;
 
 }  // namespace tandem

@@ -41,18 +41,21 @@ BoundKernel bind(const BindContext& node) {
   return {.run = [axis](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[2], axis, out[0]); }};
 }
 
+constexpr OpDef one_hot_op = {.name = "OneHot",
+                              .since = 9,
+                              .min_inputs = 3,
+                              .max_inputs = 3,
+                              .attributes = kAttributes,
+                              .infer = infer,
+                              .cpu = bind<cpu::one_hot>,
+                              .cuda = on_cuda(bind<cuda::one_hot>),
+                              .shape_inputs = input_set(1)};
+
+constexpr const OpDef* kOps[] = {&one_hot_op};
+
 }  // namespace
 
-extern const OpDef one_hot_op;
-
-constinit const OpDef one_hot_op = {.name = "OneHot",
-                                    .since = 9,
-                                    .min_inputs = 3,
-                                    .max_inputs = 3,
-                                    .attributes = kAttributes,
-                                    .infer = infer,
-                                    .cpu = bind<cpu::one_hot>,
-                                    .cuda = on_cuda(bind<cuda::one_hot>),
-                                    .shape_inputs = input_set(1)};
+extern const OpFamily one_hot_ops;
+constinit const OpFamily one_hot_ops = kOps;
 
 }  // namespace tandem

@@ -45,10 +45,7 @@ BoundKernel bind(const BindContext& node) {
   }};
 }
 
-}  // namespace
-
-extern const OpDef one_hot_encoder_op;
-constinit const OpDef one_hot_encoder_op = {
+constexpr OpDef one_hot_encoder_op = {
     .name = "OneHotEncoder",
     .domain = "ai.onnx.ml",
     .attributes = kAttributes,
@@ -56,5 +53,12 @@ constinit const OpDef one_hot_encoder_op = {
     .cpu = bind<cpu::one_hot_encode>,
     .cuda = on_cuda(bind<cuda::one_hot_encode>),
 };
+
+constexpr const OpDef* kOps[] = {&one_hot_encoder_op};
+
+}  // namespace
+
+extern const OpFamily one_hot_encoder_ops;
+constinit const OpFamily one_hot_encoder_ops = kOps;
 
 }  // namespace tandem

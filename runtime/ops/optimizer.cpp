@@ -144,11 +144,7 @@ double sum_of_squares_flops(const BindContext& node) {
   return 2 * elements;
 }
 
-}  // namespace
-
-extern const OpDef sgd_op, adam_op, sum_of_squares_op;
-
-constinit const OpDef sgd_op = {
+constexpr OpDef sgd_op = {
     .name = "Sgd",
     .domain = "tandem",
     .min_inputs = 1,  // the second may be absent, so the shape rule checks the others
@@ -162,7 +158,7 @@ constinit const OpDef sgd_op = {
     .flops = sgd_flops,
 };
 
-constinit const OpDef adam_op = {
+constexpr OpDef adam_op = {
     .name = "Adam",
     .domain = "tandem",
     .min_inputs = 6,
@@ -177,7 +173,7 @@ constinit const OpDef adam_op = {
     .flops = adam_flops,
 };
 
-constinit const OpDef sum_of_squares_op = {
+constexpr OpDef sum_of_squares_op = {
     .name = "SumOfSquares",
     .domain = "tandem",
     .max_inputs = kVariadic,
@@ -186,5 +182,12 @@ constinit const OpDef sum_of_squares_op = {
     .cuda = on_cuda(bind_sum_of_squares<cuda::sum_of_squares, cuda::sum_of_squares_workspace>),
     .flops = sum_of_squares_flops,
 };
+
+constexpr const OpDef* kOps[] = {&sgd_op, &adam_op, &sum_of_squares_op};
+
+}  // namespace
+
+extern const OpFamily optimizer_ops;
+constinit const OpFamily optimizer_ops = kOps;
 
 }  // namespace tandem

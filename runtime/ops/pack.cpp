@@ -79,30 +79,33 @@ BoundKernel bind_assign(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) { copy(context, in[1], out[0]); }};
 }
 
+constexpr OpDef pack_op = {.name = "Pack",
+                           .domain = "tandem",
+                           .max_inputs = kVariadic,
+                           .infer = infer_pack,
+                           .cpu = bind_pack<cpu::copy>,
+                           .cuda = on_cuda(bind_pack<cuda::copy>),
+                           .placement_offset_bytes = pack_offset_bytes};
+constexpr OpDef view_op = {.name = "View",
+                           .domain = "tandem",
+                           .attributes = kViewAttributes,
+                           .infer = infer_view,
+                           .aliases = kView,
+                           .view_offset_bytes = view_offset_bytes};
+constexpr OpDef assign_op = {.name = "Assign",
+                             .domain = "tandem",
+                             .min_inputs = 2,
+                             .max_inputs = 2,
+                             .infer = infer_assign,
+                             .cpu = bind_assign<cpu::copy>,
+                             .cuda = on_cuda(bind_assign<cuda::copy>),
+                             .aliases = kReplace};
+
+constexpr const OpDef* kOps[] = {&pack_op, &view_op, &assign_op};
+
 }  // namespace
 
-extern const OpDef pack_op, view_op, assign_op;
-
-constinit const OpDef pack_op = {.name = "Pack",
-                                 .domain = "tandem",
-                                 .max_inputs = kVariadic,
-                                 .infer = infer_pack,
-                                 .cpu = bind_pack<cpu::copy>,
-                                 .cuda = on_cuda(bind_pack<cuda::copy>),
-                                 .placement_offset_bytes = pack_offset_bytes};
-constinit const OpDef view_op = {.name = "View",
-                                 .domain = "tandem",
-                                 .attributes = kViewAttributes,
-                                 .infer = infer_view,
-                                 .aliases = kView,
-                                 .view_offset_bytes = view_offset_bytes};
-constinit const OpDef assign_op = {.name = "Assign",
-                                   .domain = "tandem",
-                                   .min_inputs = 2,
-                                   .max_inputs = 2,
-                                   .infer = infer_assign,
-                                   .cpu = bind_assign<cpu::copy>,
-                                   .cuda = on_cuda(bind_assign<cuda::copy>),
-                                   .aliases = kReplace};
+extern const OpFamily pack_ops;
+constinit const OpFamily pack_ops = kOps;
 
 }  // namespace tandem

@@ -134,37 +134,40 @@ void infer_attributes(InferenceContext& node) {
   infer(node);
 }
 
+constexpr OpDef pad_op_2 = {.name = "Pad",
+                            .since = 2,
+                            .until = 11,
+                            .attributes = kAttributes2,
+                            .infer = infer_attributes,
+                            .gradient = gradient,
+                            .cpu = bind_attributes<cpu::pad>,
+                            .cuda = on_cuda(bind_attributes<cuda::pad>)};
+constexpr OpDef pad_op_11 = {.name = "Pad",
+                             .since = 11,
+                             .min_inputs = 2,
+                             .max_inputs = 4,
+                             .attributes = kMode,
+                             .infer = infer,
+                             .gradient = gradient,
+                             .cpu = bind<cpu::pad>,
+                             .cuda = on_cuda(bind<cuda::pad>),
+                             .host_inputs = input_set(1, 2, 3)};
+constexpr OpDef pad_grad_op = {.name = "PadGrad",
+                               .domain = "tandem",
+                               .min_inputs = 3,
+                               .max_inputs = 4,
+                               .attributes = kMode,
+                               .infer = infer_grad,
+                               .cpu = bind_grad<cpu::pad_backward>,
+                               .cuda = on_cuda(bind_grad<cuda::pad_backward>),
+                               .host_inputs = input_set(2, 3),
+                               .shape_inputs = input_set(1)};
+
+constexpr const OpDef* kOps[] = {&pad_op_2, &pad_op_11, &pad_grad_op};
+
 }  // namespace
 
-extern const OpDef pad_op_2, pad_op_11, pad_grad_op;
-
-constinit const OpDef pad_op_2 = {.name = "Pad",
-                                  .since = 2,
-                                  .until = 11,
-                                  .attributes = kAttributes2,
-                                  .infer = infer_attributes,
-                                  .gradient = gradient,
-                                  .cpu = bind_attributes<cpu::pad>,
-                                  .cuda = on_cuda(bind_attributes<cuda::pad>)};
-constinit const OpDef pad_op_11 = {.name = "Pad",
-                                   .since = 11,
-                                   .min_inputs = 2,
-                                   .max_inputs = 4,
-                                   .attributes = kMode,
-                                   .infer = infer,
-                                   .gradient = gradient,
-                                   .cpu = bind<cpu::pad>,
-                                   .cuda = on_cuda(bind<cuda::pad>),
-                                   .host_inputs = input_set(1, 2, 3)};
-constinit const OpDef pad_grad_op = {.name = "PadGrad",
-                                     .domain = "tandem",
-                                     .min_inputs = 3,
-                                     .max_inputs = 4,
-                                     .attributes = kMode,
-                                     .infer = infer_grad,
-                                     .cpu = bind_grad<cpu::pad_backward>,
-                                     .cuda = on_cuda(bind_grad<cuda::pad_backward>),
-                                     .host_inputs = input_set(2, 3),
-                                     .shape_inputs = input_set(1)};
+extern const OpFamily pad_ops;
+constinit const OpFamily pad_ops = kOps;
 
 }  // namespace tandem

@@ -104,11 +104,7 @@ BoundKernel bind_average_grad(const BindContext& node) {
   }};
 }
 
-}  // namespace
-
-extern const OpDef max_pool_op, average_pool_op, max_pool_grad_op, average_pool_grad_op;
-
-constinit const OpDef max_pool_op = {
+constexpr OpDef max_pool_op = {
     .name = "MaxPool",
     .since = 1,
     .max_outputs = 2,
@@ -119,7 +115,7 @@ constinit const OpDef max_pool_op = {
     .cuda = on_cuda(bind_max<cuda::max_pool>),
 };
 
-constinit const OpDef average_pool_op = {
+constexpr OpDef average_pool_op = {
     .name = "AveragePool",
     .since = 7,
     .attributes = kAverageAttributes,
@@ -129,7 +125,7 @@ constinit const OpDef average_pool_op = {
     .cuda = on_cuda(bind_average<cuda::average_pool>),
 };
 
-constinit const OpDef max_pool_grad_op = {
+constexpr OpDef max_pool_grad_op = {
     .name = "MaxPoolGrad",
     .domain = "tandem",
     .min_inputs = 2,
@@ -140,7 +136,7 @@ constinit const OpDef max_pool_grad_op = {
     .cuda = on_cuda(bind_max_grad<cuda::max_pool_grad>),
 };
 
-constinit const OpDef average_pool_grad_op = {
+constexpr OpDef average_pool_grad_op = {
     .name = "AveragePoolGrad",
     .domain = "tandem",
     .min_inputs = 2,
@@ -151,5 +147,12 @@ constinit const OpDef average_pool_grad_op = {
     .cuda = on_cuda(bind_average_grad<cuda::average_pool_grad>),
     .shape_inputs = input_set(1),
 };
+
+constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op, &max_pool_grad_op, &average_pool_grad_op};
+
+}  // namespace
+
+extern const OpFamily pool_ops;
+constinit const OpFamily pool_ops = kOps;
 
 }  // namespace tandem

@@ -187,46 +187,54 @@ constexpr OpDef by_input(std::string_view name, int since, Rule rule, Gradient g
           .host_inputs = input_set(1)};
 }
 
-}  // namespace
-
-extern const OpDef reduce_sum_op_1, reduce_mean_op_1, reduce_max_op_1, reduce_min_op_1, reduce_prod_op_1, reduce_l1_op_1,
-    reduce_l2_op_1, reduce_sum_square_op_1, reduce_log_sum_op_1, reduce_log_sum_exp_op_1;
 extern const OpDef reduce_sum_op_13, reduce_mean_op_18, reduce_max_op_18, reduce_min_op_18, reduce_prod_op_18, reduce_l1_op_18,
     reduce_l2_op_18, reduce_sum_square_op_18, reduce_log_sum_op_18, reduce_log_sum_exp_op_18, reduce_to_shape_op;
 
-constinit const OpDef reduce_sum_op_1 = by_attribute<ReduceOp::kSum>("ReduceSum", 13, infer_sum, sum_gradient);
-constinit const OpDef reduce_sum_op_13 = by_input<ReduceOp::kSum>("ReduceSum", 13, infer_sum, sum_gradient);
-constinit const OpDef reduce_mean_op_1 = by_attribute<ReduceOp::kMean>("ReduceMean", 18, infer_sum, mean_gradient);
-constinit const OpDef reduce_mean_op_18 = by_input<ReduceOp::kMean>("ReduceMean", 18, infer_sum, mean_gradient);
-constinit const OpDef reduce_max_op_1 = by_attribute<ReduceOp::kMax>("ReduceMax", 18, infer_extremum, extremum_gradient);
-constinit const OpDef reduce_max_op_18 = by_input<ReduceOp::kMax>("ReduceMax", 18, infer_extremum, extremum_gradient);
-constinit const OpDef reduce_min_op_1 = by_attribute<ReduceOp::kMin>("ReduceMin", 18, infer_extremum, extremum_gradient);
-constinit const OpDef reduce_min_op_18 = by_input<ReduceOp::kMin>("ReduceMin", 18, infer_extremum, extremum_gradient);
-constinit const OpDef reduce_prod_op_1 = by_attribute<ReduceOp::kProd>("ReduceProd", 18, infer_sum, nullptr);
-constinit const OpDef reduce_prod_op_18 = by_input<ReduceOp::kProd>("ReduceProd", 18, infer_sum, nullptr);
-constinit const OpDef reduce_l1_op_1 = by_attribute<ReduceOp::kL1>("ReduceL1", 18, infer_sum, norm1_gradient);
-constinit const OpDef reduce_l1_op_18 = by_input<ReduceOp::kL1>("ReduceL1", 18, infer_sum, norm1_gradient);
-constinit const OpDef reduce_l2_op_1 = by_attribute<ReduceOp::kL2>("ReduceL2", 18, infer_sum, norm2_gradient);
-constinit const OpDef reduce_l2_op_18 = by_input<ReduceOp::kL2>("ReduceL2", 18, infer_sum, norm2_gradient);
-constinit const OpDef reduce_sum_square_op_1 =
+constexpr OpDef reduce_sum_op_1 = by_attribute<ReduceOp::kSum>("ReduceSum", 13, infer_sum, sum_gradient);
+constexpr OpDef reduce_sum_op_13 = by_input<ReduceOp::kSum>("ReduceSum", 13, infer_sum, sum_gradient);
+constexpr OpDef reduce_mean_op_1 = by_attribute<ReduceOp::kMean>("ReduceMean", 18, infer_sum, mean_gradient);
+constexpr OpDef reduce_mean_op_18 = by_input<ReduceOp::kMean>("ReduceMean", 18, infer_sum, mean_gradient);
+constexpr OpDef reduce_max_op_1 = by_attribute<ReduceOp::kMax>("ReduceMax", 18, infer_extremum, extremum_gradient);
+constexpr OpDef reduce_max_op_18 = by_input<ReduceOp::kMax>("ReduceMax", 18, infer_extremum, extremum_gradient);
+constexpr OpDef reduce_min_op_1 = by_attribute<ReduceOp::kMin>("ReduceMin", 18, infer_extremum, extremum_gradient);
+constexpr OpDef reduce_min_op_18 = by_input<ReduceOp::kMin>("ReduceMin", 18, infer_extremum, extremum_gradient);
+constexpr OpDef reduce_prod_op_1 = by_attribute<ReduceOp::kProd>("ReduceProd", 18, infer_sum, nullptr);
+constexpr OpDef reduce_prod_op_18 = by_input<ReduceOp::kProd>("ReduceProd", 18, infer_sum, nullptr);
+constexpr OpDef reduce_l1_op_1 = by_attribute<ReduceOp::kL1>("ReduceL1", 18, infer_sum, norm1_gradient);
+constexpr OpDef reduce_l1_op_18 = by_input<ReduceOp::kL1>("ReduceL1", 18, infer_sum, norm1_gradient);
+constexpr OpDef reduce_l2_op_1 = by_attribute<ReduceOp::kL2>("ReduceL2", 18, infer_sum, norm2_gradient);
+constexpr OpDef reduce_l2_op_18 = by_input<ReduceOp::kL2>("ReduceL2", 18, infer_sum, norm2_gradient);
+constexpr OpDef reduce_sum_square_op_1 =
     by_attribute<ReduceOp::kSumSquare>("ReduceSumSquare", 18, infer_sum, squares_gradient);
-constinit const OpDef reduce_sum_square_op_18 =
+constexpr OpDef reduce_sum_square_op_18 =
     by_input<ReduceOp::kSumSquare>("ReduceSumSquare", 18, infer_sum, squares_gradient);
-constinit const OpDef reduce_log_sum_op_1 = by_attribute<ReduceOp::kLogSum>("ReduceLogSum", 18, infer_log, log_sum_gradient);
-constinit const OpDef reduce_log_sum_op_18 = by_input<ReduceOp::kLogSum>("ReduceLogSum", 18, infer_log, log_sum_gradient);
-constinit const OpDef reduce_log_sum_exp_op_1 =
+constexpr OpDef reduce_log_sum_op_1 = by_attribute<ReduceOp::kLogSum>("ReduceLogSum", 18, infer_log, log_sum_gradient);
+constexpr OpDef reduce_log_sum_op_18 = by_input<ReduceOp::kLogSum>("ReduceLogSum", 18, infer_log, log_sum_gradient);
+constexpr OpDef reduce_log_sum_exp_op_1 =
     by_attribute<ReduceOp::kLogSumExp>("ReduceLogSumExp", 18, infer_log, log_sum_exp_gradient);
-constinit const OpDef reduce_log_sum_exp_op_18 =
+constexpr OpDef reduce_log_sum_exp_op_18 =
     by_input<ReduceOp::kLogSumExp>("ReduceLogSumExp", 18, infer_log, log_sum_exp_gradient);
 
 // tandem.ReduceToShape(grad, like): sums away the axes along which a tensor of like's shape was broadcast.
-constinit const OpDef reduce_to_shape_op = {.name = "ReduceToShape",
-                                            .domain = "tandem",
-                                            .min_inputs = 2,
-                                            .max_inputs = 2,
-                                            .infer = infer_reduce_to_shape,
-                                            .cpu = bind_to_shape<cpu::reduce_to_shape, no_workspace>,
-                                            .cuda = on_cuda(bind_to_shape<cuda::reduce_to_shape, cuda::reduce_workspace>),
-                                            .shape_inputs = input_set(1)};
+constexpr OpDef reduce_to_shape_op = {.name = "ReduceToShape",
+                                      .domain = "tandem",
+                                      .min_inputs = 2,
+                                      .max_inputs = 2,
+                                      .infer = infer_reduce_to_shape,
+                                      .cpu = bind_to_shape<cpu::reduce_to_shape, no_workspace>,
+                                      .cuda = on_cuda(bind_to_shape<cuda::reduce_to_shape, cuda::reduce_workspace>),
+                                      .shape_inputs = input_set(1)};
+
+constexpr const OpDef* kOps[] = {&reduce_sum_op_1, &reduce_sum_op_13, &reduce_mean_op_1, &reduce_mean_op_18, &reduce_max_op_1,
+                                     &reduce_max_op_18, &reduce_min_op_1, &reduce_min_op_18, &reduce_prod_op_1,
+                                     &reduce_prod_op_18, &reduce_l1_op_1, &reduce_l1_op_18, &reduce_l2_op_1, &reduce_l2_op_18,
+                                     &reduce_sum_square_op_1, &reduce_sum_square_op_18, &reduce_log_sum_op_1,
+                                     &reduce_log_sum_op_18, &reduce_log_sum_exp_op_1, &reduce_log_sum_exp_op_18,
+                                     &reduce_to_shape_op};
+
+}  // namespace
+
+extern const OpFamily reduce_ops;
+constinit const OpFamily reduce_ops = kOps;
 
 }  // namespace tandem

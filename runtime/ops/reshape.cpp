@@ -152,33 +152,36 @@ constexpr OpDef view(std::string_view name, int since, int until, int inputs, st
 }
 constexpr int kLatest = std::numeric_limits<int>::max();
 
+constexpr OpDef reshape_op_1 = view("Reshape", 1, 5, 1, kShape, infer_reshape_attribute);
+constexpr OpDef reshape_op_5 = {.name = "Reshape",
+                                .since = 5,
+                                .min_inputs = 2,
+                                .max_inputs = 2,
+                                .attributes = kAllowZero,
+                                .infer = infer_reshape,
+                                .gradient = reshape_gradient,
+                                .host_inputs = input_set(1),
+                                .aliases = kView};
+constexpr OpDef flatten_op = view("Flatten", 1, kLatest, 1, kAxis, infer_flatten);
+constexpr OpDef squeeze_op_1 = view("Squeeze", 1, 13, 1, kAxes, infer_squeeze);
+constexpr OpDef squeeze_op_13 = view("Squeeze", 13, kLatest, 2, {}, infer_squeeze);
+constexpr OpDef unsqueeze_op_1 = view("Unsqueeze", 1, 13, 1, kAxes, infer_unsqueeze);
+constexpr OpDef unsqueeze_op_13 = {.name = "Unsqueeze",
+                                   .since = 13,
+                                   .min_inputs = 2,
+                                   .max_inputs = 2,
+                                   .infer = infer_unsqueeze,
+                                   .gradient = reshape_gradient,
+                                   .host_inputs = input_set(1),
+                                   .aliases = kView};
+constexpr OpDef identity_op = view("Identity", 1, kLatest, 1, {}, infer_identity, identity_gradient);
+
+constexpr const OpDef* kOps[] = {&reshape_op_1, &reshape_op_5, &flatten_op, &squeeze_op_1, &squeeze_op_13, &unsqueeze_op_1,
+                                     &unsqueeze_op_13, &identity_op};
+
 }  // namespace
 
-extern const OpDef reshape_op_1, reshape_op_5, flatten_op, squeeze_op_1, squeeze_op_13, unsqueeze_op_1, unsqueeze_op_13,
-    identity_op;
-
-constinit const OpDef reshape_op_1 = view("Reshape", 1, 5, 1, kShape, infer_reshape_attribute);
-constinit const OpDef reshape_op_5 = {.name = "Reshape",
-                                      .since = 5,
-                                      .min_inputs = 2,
-                                      .max_inputs = 2,
-                                      .attributes = kAllowZero,
-                                      .infer = infer_reshape,
-                                      .gradient = reshape_gradient,
-                                      .host_inputs = input_set(1),
-                                      .aliases = kView};
-constinit const OpDef flatten_op = view("Flatten", 1, kLatest, 1, kAxis, infer_flatten);
-constinit const OpDef squeeze_op_1 = view("Squeeze", 1, 13, 1, kAxes, infer_squeeze);
-constinit const OpDef squeeze_op_13 = view("Squeeze", 13, kLatest, 2, {}, infer_squeeze);
-constinit const OpDef unsqueeze_op_1 = view("Unsqueeze", 1, 13, 1, kAxes, infer_unsqueeze);
-constinit const OpDef unsqueeze_op_13 = {.name = "Unsqueeze",
-                                         .since = 13,
-                                         .min_inputs = 2,
-                                         .max_inputs = 2,
-                                         .infer = infer_unsqueeze,
-                                         .gradient = reshape_gradient,
-                                         .host_inputs = input_set(1),
-                                         .aliases = kView};
-constinit const OpDef identity_op = view("Identity", 1, kLatest, 1, {}, infer_identity, identity_gradient);
+extern const OpFamily reshape_ops;
+constinit const OpFamily reshape_ops = kOps;
 
 }  // namespace tandem

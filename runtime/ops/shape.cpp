@@ -36,11 +36,14 @@ BoundKernel bind_size(const BindContext&) {
   return {.run = [](const KernelContext&, Inputs in, Outputs out) { out[0].as<int64_t>()[0] = in[0].elements(); }};
 }
 
+constexpr OpDef shape_op = {.name = "Shape", .attributes = kAttributes, .infer = infer_shape, .cpu = bind_shape, .shape_inputs = input_set(0)};
+constexpr OpDef size_op = {.name = "Size", .infer = infer_size, .cpu = bind_size, .shape_inputs = input_set(0)};
+
+constexpr const OpDef* kOps[] = {&shape_op, &size_op};
+
 }  // namespace
 
-extern const OpDef shape_op, size_op;
-
-constinit const OpDef shape_op = {.name = "Shape", .attributes = kAttributes, .infer = infer_shape, .cpu = bind_shape, .shape_inputs = input_set(0)};
-constinit const OpDef size_op = {.name = "Size", .infer = infer_size, .cpu = bind_size, .shape_inputs = input_set(0)};
+extern const OpFamily shape_ops;
+constinit const OpFamily shape_ops = kOps;
 
 }  // namespace tandem

@@ -176,34 +176,37 @@ BoundKernel bind_grad(const BindContext& node) {
   }};
 }
 
+constexpr OpDef slice_op_1 = {.name = "Slice",
+                              .until = 10,
+                              .attributes = kAttributes,
+                              .infer = infer,
+                              .gradient = gradient,
+                              .cpu = bind_attributes<cpu::slice>,
+                              .cuda = on_cuda(bind_attributes<cuda::slice>)};
+constexpr OpDef slice_op_10 = {.name = "Slice",
+                               .since = 10,
+                               .min_inputs = 3,
+                               .max_inputs = 5,
+                               .infer = infer,
+                               .gradient = gradient,
+                               .cpu = bind<cpu::slice>,
+                               .cuda = on_cuda(bind<cuda::slice>),
+                               .host_inputs = input_set(1, 2, 3, 4)};
+constexpr OpDef slice_grad_op = {.name = "SliceGrad",
+                                 .domain = "tandem",
+                                 .min_inputs = 4,
+                                 .max_inputs = 6,
+                                 .infer = infer_grad,
+                                 .cpu = bind_grad<cpu::slice_backward>,
+                                 .cuda = on_cuda(bind_grad<cuda::slice_backward>),
+                                 .host_inputs = input_set(2, 3, 4, 5),
+                                 .shape_inputs = input_set(1)};
+
+constexpr const OpDef* kOps[] = {&slice_op_1, &slice_op_10, &slice_grad_op};
+
 }  // namespace
 
-extern const OpDef slice_op_1, slice_op_10, slice_grad_op;
-
-constinit const OpDef slice_op_1 = {.name = "Slice",
-                                    .until = 10,
-                                    .attributes = kAttributes,
-                                    .infer = infer,
-                                    .gradient = gradient,
-                                    .cpu = bind_attributes<cpu::slice>,
-                                    .cuda = on_cuda(bind_attributes<cuda::slice>)};
-constinit const OpDef slice_op_10 = {.name = "Slice",
-                                     .since = 10,
-                                     .min_inputs = 3,
-                                     .max_inputs = 5,
-                                     .infer = infer,
-                                     .gradient = gradient,
-                                     .cpu = bind<cpu::slice>,
-                                     .cuda = on_cuda(bind<cuda::slice>),
-                                     .host_inputs = input_set(1, 2, 3, 4)};
-constinit const OpDef slice_grad_op = {.name = "SliceGrad",
-                                       .domain = "tandem",
-                                       .min_inputs = 4,
-                                       .max_inputs = 6,
-                                       .infer = infer_grad,
-                                       .cpu = bind_grad<cpu::slice_backward>,
-                                       .cuda = on_cuda(bind_grad<cuda::slice_backward>),
-                                       .host_inputs = input_set(2, 3, 4, 5),
-                                       .shape_inputs = input_set(1)};
+extern const OpFamily slice_ops;
+constinit const OpFamily slice_ops = kOps;
 
 }  // namespace tandem

@@ -108,19 +108,16 @@ constexpr OpDef hardmax(int since, int until) {
           .cuda = on_cuda(bind<cuda::hardmax>)};
 }
 
-}  // namespace
-
-extern const OpDef softmax_op_1, softmax_op_13, log_softmax_op_1, log_softmax_op_13, hardmax_op_1, hardmax_op_13;
 extern const OpDef softmax_grad_op, log_softmax_grad_op;
 
-constinit const OpDef softmax_op_1 = softmax(1, kAxisVersion);
-constinit const OpDef softmax_op_13 = softmax(kAxisVersion, kLatest);
-constinit const OpDef log_softmax_op_1 = log_softmax(1, kAxisVersion);
-constinit const OpDef log_softmax_op_13 = log_softmax(kAxisVersion, kLatest);
-constinit const OpDef hardmax_op_1 = hardmax(1, kAxisVersion);
-constinit const OpDef hardmax_op_13 = hardmax(kAxisVersion, kLatest);
+constexpr OpDef softmax_op_1 = softmax(1, kAxisVersion);
+constexpr OpDef softmax_op_13 = softmax(kAxisVersion, kLatest);
+constexpr OpDef log_softmax_op_1 = log_softmax(1, kAxisVersion);
+constexpr OpDef log_softmax_op_13 = log_softmax(kAxisVersion, kLatest);
+constexpr OpDef hardmax_op_1 = hardmax(1, kAxisVersion);
+constexpr OpDef hardmax_op_13 = hardmax(kAxisVersion, kLatest);
 
-constinit const OpDef softmax_grad_op = {
+constexpr OpDef softmax_grad_op = {
     .name = "SoftmaxGrad",
     .domain = "tandem",
     .min_inputs = 2,
@@ -132,7 +129,7 @@ constinit const OpDef softmax_grad_op = {
     .aliases = kGradInPlace,
 };
 
-constinit const OpDef log_softmax_grad_op = {
+constexpr OpDef log_softmax_grad_op = {
     .name = "LogSoftmaxGrad",
     .domain = "tandem",
     .min_inputs = 2,
@@ -143,5 +140,13 @@ constinit const OpDef log_softmax_grad_op = {
     .cuda = on_cuda(bind_grad<cuda::log_softmax_grad>),
     .aliases = kGradInPlace,
 };
+
+constexpr const OpDef* kOps[] = {&softmax_op_1, &softmax_op_13, &log_softmax_op_1, &log_softmax_op_13, &hardmax_op_1,
+                                     &hardmax_op_13, &softmax_grad_op, &log_softmax_grad_op};
+
+}  // namespace
+
+extern const OpFamily softmax_ops;
+constinit const OpFamily softmax_ops = kOps;
 
 }  // namespace tandem

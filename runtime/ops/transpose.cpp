@@ -49,15 +49,18 @@ BoundKernel bind(const BindContext& node) {
   }};
 }
 
+constexpr OpDef transpose_op = {.name = "Transpose",
+                                .attributes = kAttributes,
+                                .infer = infer,
+                                .gradient = gradient,
+                                .cpu = bind<cpu::transpose>,
+                                .cuda = on_cuda(bind<cuda::transpose>)};
+
+constexpr const OpDef* kOps[] = {&transpose_op};
+
 }  // namespace
 
-extern const OpDef transpose_op;
-
-constinit const OpDef transpose_op = {.name = "Transpose",
-                                      .attributes = kAttributes,
-                                      .infer = infer,
-                                      .gradient = gradient,
-                                      .cpu = bind<cpu::transpose>,
-                                      .cuda = on_cuda(bind<cuda::transpose>)};
+extern const OpFamily transpose_ops;
+constinit const OpFamily transpose_ops = kOps;
 
 }  // namespace tandem

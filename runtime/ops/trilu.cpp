@@ -31,18 +31,21 @@ void gradient(GradientContext& node) {
   node.set_input_grad(0, node.emit("Trilu", std::move(inputs), {{"upper", node.get_int("upper", 1)}}));
 }
 
+constexpr OpDef trilu_op = {.name = "Trilu",
+                            .since = 14,
+                            .max_inputs = 2,
+                            .attributes = kAttributes,
+                            .infer = infer,
+                            .gradient = gradient,
+                            .cpu = bind<cpu::trilu>,
+                            .cuda = on_cuda(bind<cuda::trilu>),
+                            .host_inputs = input_set(1)};
+
+constexpr const OpDef* kOps[] = {&trilu_op};
+
 }  // namespace
 
-extern const OpDef trilu_op;
-
-constinit const OpDef trilu_op = {.name = "Trilu",
-                                  .since = 14,
-                                  .max_inputs = 2,
-                                  .attributes = kAttributes,
-                                  .infer = infer,
-                                  .gradient = gradient,
-                                  .cpu = bind<cpu::trilu>,
-                                  .cuda = on_cuda(bind<cuda::trilu>),
-                                  .host_inputs = input_set(1)};
+extern const OpFamily trilu_ops;
+constinit const OpFamily trilu_ops = kOps;
 
 }  // namespace tandem

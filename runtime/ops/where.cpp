@@ -26,18 +26,21 @@ BoundKernel bind(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], in[1], in[2], out[0]); }};
 }
 
+constexpr OpDef where_op = {.name = "Where",
+                            .since = 9,
+                            .min_inputs = 3,
+                            .max_inputs = 3,
+                            .infer = infer_where,
+                            .gradient = where_gradient,
+                            .cpu = bind<cpu::where>,
+                            .cuda = on_cuda(bind<cuda::where>),
+                            .aliases = kInPlace};
+
+constexpr const OpDef* kOps[] = {&where_op};
+
 }  // namespace
 
-extern const OpDef where_op;
-
-constinit const OpDef where_op = {.name = "Where",
-                                  .since = 9,
-                                  .min_inputs = 3,
-                                  .max_inputs = 3,
-                                  .infer = infer_where,
-                                  .gradient = where_gradient,
-                                  .cpu = bind<cpu::where>,
-                                  .cuda = on_cuda(bind<cuda::where>),
-                                  .aliases = kInPlace};
+extern const OpFamily where_ops;
+constinit const OpFamily where_ops = kOps;
 
 }  // namespace tandem

@@ -24,6 +24,7 @@ struct Hasher {
   uint64_t operator()(float v) const { return mix(kSeed, std::bit_cast<uint32_t>(v)); }
   uint64_t operator()(const std::string& v) const { return hash_bytes(kSeed, v); }
   uint64_t operator()(const Tensor& v) const { return content_hash(v); }
+  uint64_t operator()(const Subgraph& v) const { return mix(kSeed, reinterpret_cast<uintptr_t>(v.get())); }  // the very same one
   template <class T>
   uint64_t operator()(const std::vector<T>& list) const {
     uint64_t hash = kSeed;
