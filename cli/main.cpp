@@ -15,6 +15,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"train", "train a model on real data: config in, run folder out", train_command},
     {"bench", "what a plan would cost on a GPU, launch by launch", bench_command},
+    {"conformance", "run ONNX test cases and tell by op which pass", conformance_command},
     {"devices", "the GPUs and CUDA libraries of this machine", devices_command},
     {"eval", "measure a trained model on data", eval_command},
     {"inspect", "what is in a model: signature, ops, parameters, memory plan", inspect_command},
@@ -24,7 +25,7 @@ constexpr Command kCommands[] = {
 
 int print_help() {
   fmt::print("tandem: train, compress and serve the same model graph\n\nusage: tandem COMMAND [options]\n\n");
-  for (const Command& command : kCommands) fmt::print("  {:<10} {}\n", command.name, command.summary);
+  for (const Command& command : kCommands) fmt::print("  {:<11} {}\n", command.name, command.summary);
   fmt::print(
       "\n`tandem COMMAND --help` explains a command by example.\n"
       "Exit codes: 0 done, 1 defect of Tandem, 2 wrong input, 3 memory or limit, 4 file, port or device, 5 a rank failed, 130 interrupted.\n");

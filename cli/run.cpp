@@ -15,6 +15,7 @@
 #include "runtime/exec/profiler.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/passes/pass_manager.h"
+#include "runtime/plan/shapes.h"
 
 namespace po = boost::program_options;
 
@@ -60,20 +61,10 @@ void print_output(const std::string& output, const ConstTensorView& view) {
   if (rows > kMostRowsShown) fmt::print("  ... {} more rows; --output out.npz has all\n", rows - kMostRowsShown);
 }
 
-// The symbolic dimensions at the sizes that the data has.
-std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, const Feed& feed) {
-  std::map<std::string, int64_t, std::less<>> bounds;
-  for (ValueId id : graph.inputs) {
-    const Value& input = graph.value(id);
-    const Shape& shape = feed.at(input.name).shape();
-    for (size_t axis = 0; input.type.dims && axis < input.type.dims->size() && static_cast<int>(axis) < shape.rank(); ++axis) {
-      const Dim& dim = (*input.type.dims)[axis];
-      if (dim.known()) continue;
-      const std::string symbol = dim.symbol.empty() ? fmt::format("{}.{}", input.name, axis) : dim.symbol;
-      bounds[symbol] = std::max<int64_t>(bounds[symbol], std::max<int64_t>(1, shape[static_cast<int>(axis)]));
-    }
-  }
-  return bounds;
+std::vector<Shape> shapes_of(const Graph& graph, const Feed& feed) {
+  std::vector<Shape> shapes;
+  for (ValueId id : graph.inputs) shapes.push_back(feed.at(graph.value(id).name).shape());
+  return shapes;
 }
 
 }  // namespace
@@ -100,7 +91,7 @@ int run_command(int argc, char** argv) {
   run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
   const Feed feed = read_inputs(graph, inputs);
   Profiler profiler;
-  Executor executor(make_plan(graph, device.plan({.threads = threads, .bounds = bounds_of(graph, feed)})),
+  Executor executor(make_plan(graph, device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed))})),
                     device.executor({.profiler = profile.empty() ? nullptr : &profiler}));
   const auto results = run_feed(executor, feed);
   if (!profile.empty()) {

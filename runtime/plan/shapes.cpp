@@ -103,4 +103,18 @@ std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> in
   return ShapePropagation(graph).run(inputs);
 }
 
+std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, std::span<const Shape> inputs) {
+  std::map<std::string, int64_t, std::less<>> bounds;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const Value& input = graph.value(graph.inputs[i]);
+    for (size_t axis = 0; input.type.dims && axis < input.type.dims->size() && static_cast<int>(axis) < inputs[i].rank(); ++axis) {
+      const Dim& dim = (*input.type.dims)[axis];
+      if (dim.known()) continue;
+      const std::string symbol = dim.symbol.empty() ? input.name + "." + std::to_string(axis) : dim.symbol;
+      bounds[symbol] = std::max({bounds[symbol], int64_t{1}, inputs[i][static_cast<int>(axis)]});
+    }
+  }
+  return bounds;
+}
+
 }  // namespace tandem

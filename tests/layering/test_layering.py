@@ -55,7 +55,7 @@ def includes(text):
 
 def violations(path, text):
     own, foreign = includes(text)
-    found = [f"{path} may not include {name}" for name in own if not name.endswith("onnx.pb.h") and not may_include(path, name)]
+    found = [f"{path} may not include {name}" for name in own if not name.endswith(".pb.h") and not may_include(path, name)]
     if path.endswith(".h") and not PRIVATE.fullmatch(path):
         found += [f"{path} is a public header and may not include <{name}>" for name in foreign if not SYSTEM.fullmatch(name)]
     return found
