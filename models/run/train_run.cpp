@@ -13,7 +13,7 @@
 #include "models/run/run_folder.h"
 #include "models/run/run_page.h"
 #include "models/run/version.h"
-#include "runtime/comm/communicator.h"
+#include "runtime/comm/device_communicator.h"
 #include "runtime/device/device_text.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/onnx.h"
@@ -48,6 +48,7 @@ class TrainRun {
     const Network network = build_network(config_, config_.model, *data_.train, split_.train);
     agree(network);
     if (rank_ == 0) open_folder();
+    connect();
     if (config_.baselines) train_baselines();
     Trainer trainer(network, step_config(config_.epochs), trainer_options());
     const FitResult fitted = train(trainer);
@@ -132,6 +133,17 @@ class TrainRun {
                           {"network", sha256(serialize_onnx(network.graph))},
                           {"source version", std::string(source_version())}};
     check_agreement(*options_.communicator, facts);
+  }
+
+  // Gradients stay on the GPUs if they can reach each other.
+  void connect() {
+    if (!options_.communicator || config_.device == "cpu") return;
+    ConnectedDevices connected = connect_devices(*options_.communicator, device_);
+    gpus_ = std::move(connected.communicator);
+    if (gpus_)
+      note(fmt::format("gradients are exchanged between the GPUs by {}", gpus_->description()));
+    else if (device_)
+      note(fmt::format("gradients are exchanged through the CPUs' memory: {}", connected.problem));
   }
 
   StepConfig step_config(int64_t epochs) const {
@@ -302,7 +314,8 @@ class TrainRun {
   LoadedData data_;
   Split split_;
   std::vector<int64_t> test_rows_;
-  std::shared_ptr<Device> device_;  // null: the CPU
+  std::shared_ptr<Device> device_;            // null: the CPU
+  std::unique_ptr<DeviceCommunicator> gpus_;  // between the ranks' GPUs, or null
   Network baseline_;
   std::map<std::string, std::string> facts_;
   std::vector<EpochRecord> epochs_;

@@ -18,6 +18,8 @@
 
 namespace tandem {
 
+class DeviceCommunicator;  // device_communicator.h
+
 struct CommunicatorOptions {
   std::chrono::milliseconds deadline{30000};  // how long a rank waits for the others in one collective
 };
@@ -30,6 +32,7 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  virtual std::chrono::milliseconds deadline() const = 0;  // of one collective
 
   // The training step that errors name; collectives are counted from 0 in each.
   virtual void set_step(int64_t step) = 0;
@@ -49,6 +52,17 @@ class Communicator {
   // Ends the group: all ranks' pending and later collectives fail with this reason. When it returns, no memory given to a
   // collective of this rank is touched any more; call it before freeing such memory because of an error.
   virtual void abort(std::string_view reason) noexcept = 0;
+
+  // Why collectives that are begun now would fail, as far as that shows without one: "rank 1 died"; "": nothing is known. For whoever waits
+  // for ranks by other means. REQUIRES: none of this rank's collectives is under way.
+  virtual std::string lost() const = 0;
+
+  // The same ranks' collectives between their GPUs, while what connect_devices returned lives; else null.
+  DeviceCommunicator* devices() const { return devices_; }
+  void set_devices(DeviceCommunicator* devices) { devices_ = devices; }
+
+ private:
+  DeviceCommunicator* devices_ = nullptr;
 };
 
 // A group of one: collectives leave their data as it is.

@@ -23,6 +23,7 @@ class GroupCommunicator final : public Communicator {
 
   int rank() const override { return rendezvous_.rank(); }
   int size() const override { return rendezvous_.size(); }
+  std::chrono::milliseconds deadline() const override { return rendezvous_.deadline(); }
   void set_step(int64_t step) override;
   Handle begin_all_reduce(std::span<float> values, std::string_view bucket) override;
   void wait(Handle handle) override;
@@ -30,6 +31,7 @@ class GroupCommunicator final : public Communicator {
   std::vector<std::string> all_gather(std::string_view blob) override;
   void barrier() override;
   void abort(std::string_view reason) noexcept override;
+  std::string lost() const override { return rendezvous_.lost(); }
 
  private:
   struct Job {

@@ -12,6 +12,7 @@ class LocalCommunicator final : public Communicator {
  public:
   int rank() const override { return 0; }
   int size() const override { return 1; }
+  std::chrono::milliseconds deadline() const override { return CommunicatorOptions{}.deadline; }
   void set_step(int64_t) override {}
   Handle begin_all_reduce(std::span<float>, std::string_view) override {
     check_open();
@@ -34,6 +35,10 @@ class LocalCommunicator final : public Communicator {
     const std::lock_guard lock(mutex_);
     if (!reason_) reason_ = std::string(reason);
   }
+  std::string lost() const override {
+    const std::lock_guard lock(mutex_);
+    return reason_ ? "rank 0 aborted: " + *reason_ : "";
+  }
 
  private:
   void check_open() {
@@ -42,7 +47,7 @@ class LocalCommunicator final : public Communicator {
   }
 
   Handle issued_ = 0;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::optional<std::string> reason_;
 };
 

@@ -163,6 +163,17 @@ void Rendezvous::check_aborted() const {
                                                       rank_text(header.aborted_by) + ": " + header.abort_reason + where());
 }
 
+std::string Rendezvous::lost() const {
+  const SegmentHeader& header = segment_->header();
+  if (header.aborted.load(std::memory_order_acquire) == 2) return rank_text(header.aborted_by) + " ended the group: " + header.abort_reason;
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank_) continue;
+    if (segment_->rank(peer).left.load() != 0) return rank_text(peer) + " left the group";
+    if (!is_alive_(peer)) return rank_text(peer) + " died";
+  }
+  return "";
+}
+
 void Rendezvous::leave() {
   RankState& state = segment_->rank(rank_);
   state.left.store(1);

@@ -25,6 +25,7 @@ class Rendezvous {
 
   int rank() const { return rank_; }
   int size() const { return segment_->size(); }
+  std::chrono::milliseconds deadline() const { return deadline_; }
 
   // Starts a collective and its first round.
   void begin(const Announcement& what);
@@ -38,6 +39,8 @@ class Rendezvous {
 
   // The first reason given by any rank stands. Throws nothing.
   void abort(ErrorCode code, std::string_view reason);
+  // Why the group is lost: a rank ended it, left or died; "" as far as is known. Of use between collectives.
+  std::string lost() const;
   // Tells the others that this rank takes part no more.
   void leave();
 

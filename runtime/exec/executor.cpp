@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/cuda/device/session.h"
+#include "runtime/comm/device_communicator.h"
 #include "runtime/exec/profiler.h"
 
 namespace tandem {
@@ -167,7 +168,7 @@ std::span<const ConstTensorView> Executor::finish() {
   ensure(running_ != nullptr, "finish() without a run");
   Binding& binding = *std::exchange(running_, nullptr);
   if (lane_) {
-    lane_->stream().synchronize();
+    wait_for_device();
     device_is_busy_ = false;
     for (ValueId id : replaced_states_) states_->replaced_on_device(plan_->graph.value(id).name);
   }
@@ -182,11 +183,11 @@ void Executor::execute(Binding& binding) {
 void Executor::run_segment(Binding& binding, size_t segment) {
   const Segment& range = segments_[segment];
   if (!range.on_device) {
-    if (device_is_busy_) lane_->stream().synchronize();  // what was copied to the host has arrived
+    if (device_is_busy_) wait_for_device();  // what was copied to the host has arrived
     device_is_busy_ = false;
     return run_steps(binding, range);
   }
-  if (!range.captures && device_is_busy_) lane_->stream().synchronize();  // what the host reads when it launches has arrived
+  if (!range.captures && device_is_busy_) wait_for_device();  // what the host reads when it launches has arrived
   device_is_busy_ = true;
   // The first run makes library handles and chooses algorithms, which capture does not allow.
   if (options_.capture && !options_.profiler && not_captured_.empty() && range.captures && binding.runs > 0)
@@ -226,6 +227,14 @@ void Executor::run_steps(Binding& binding, const Segment& segment) {
     run_step(binding, s);
     if (segment.on_device) lane_->stream().synchronize();
   }
+}
+
+// With collectives on the GPU also for what becomes of the other ranks.
+void Executor::wait_for_device() {
+  if (plan_->options.device_collectives && options_.communicator && options_.communicator->devices())
+    options_.communicator->devices()->synchronize(lane_->stream().handle());
+  else
+    lane_->stream().synchronize();
 }
 
 // What a kernel says of its views becomes a message of the node.

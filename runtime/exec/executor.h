@@ -73,6 +73,7 @@ class Executor {
   void launch_step(Binding& binding, size_t s);
   void launch_captured(Binding& binding, size_t segment);
   void bring_states();
+  void wait_for_device();
 
   std::shared_ptr<const Plan> plan_;
   std::shared_ptr<StateStore> states_;

@@ -1,7 +1,8 @@
 // The sum of a gradient bucket over all ranks (internal, domain "tandem"), begun and awaited by two nodes so that it runs beside
 // the backward pass. Both work in place: the bucket's memory stays alive, and its own, from the beginning to the end of the
-// collective.
-#include "runtime/comm/communicator.h"
+// collective. On a GPU, where the plan allows it (PlanOptions::device_collectives), the bucket stays there, and its address is the handle.
+#include "kernels/cuda/device/session.h"
+#include "runtime/comm/device_communicator.h"
 #include "runtime/graph/contexts.h"
 
 namespace tandem {
@@ -37,6 +38,22 @@ BoundKernel bind_wait(const BindContext&) {
   return {[](const KernelContext& context, Inputs in, Outputs) { communicator_of(context).wait(in[1].as<int64_t>()[0]); }};
 }
 
+DeviceCommunicator& devices_of(const KernelContext& context) {
+  DeviceCommunicator* const devices = communicator_of(context).devices();
+  require(devices != nullptr, "[AllReduce] the plan has collectives on the GPU, but the ranks' GPUs are not connected");
+  return *devices;
+}
+
+BoundKernel bind_start_on_device(const BindContext& node) {
+  return {[bucket = node.get_string("bucket", "")](const KernelContext& context, Inputs, Outputs out) {
+    devices_of(context).begin_all_reduce(out[0], context.cuda->stream(), bucket);
+  }};
+}
+
+BoundKernel bind_wait_on_device(const BindContext&) {
+  return {[](const KernelContext& context, Inputs in, Outputs) { devices_of(context).wait(in[0].data, context.cuda->stream()); }};
+}
+
 constexpr OpDef all_reduce_start_op = {
     .name = "AllReduceStart",
     .domain = "tandem",
@@ -45,6 +62,7 @@ constexpr OpDef all_reduce_start_op = {
     .attributes = kStartAttributes,
     .infer = infer_start,
     .cpu = bind_start,
+    .cuda = on_cuda(bind_start_on_device),
     .aliases = kStartAliases,
     .stateful = true,
 };
@@ -56,6 +74,7 @@ constexpr OpDef all_reduce_wait_op = {
     .max_inputs = 2,
     .infer = infer_wait,
     .cpu = bind_wait,
+    .cuda = on_cuda(bind_wait_on_device),
     .aliases = kWaitAliases,
     .stateful = true,
 };

@@ -24,7 +24,7 @@ const Alias* replacing(const Node& node, size_t i) {
 
 class Placer {
  public:
-  explicit Placer(Graph& graph) : graph_(graph) {}
+  Placer(Graph& graph, bool device_collectives) : graph_(graph), device_collectives_(device_collectives) {}
 
   DevicePlacement run() {
     homes_.assign(graph_.values.size(), Space::kHost);
@@ -88,10 +88,11 @@ class Placer {
       space = space_of_view(node);
     } else if (is_shape_arithmetic(node) || only_reads_shapes(node)) {
       space = Space::kHost;
+    } else if (node.def->stateful && !device_collectives_) {
+      space = Space::kHost;
     } else if (has_text || node.def->cuda == nullptr) {
       space = Space::kHost;
-      if (!node.def->stateful)  // collectives exchange host memory
-        placement_.without_twin.push_back(std::string(node.def->name) + (has_text && node.def->cuda ? " on text" : "") + " (node '" +
+      placement_.without_twin.push_back(std::string(node.def->name) + (has_text && node.def->cuda ? " on text" : "") + " (node '" +
                                         node.name + "')");
     }
     spaces_.push_back(space);
@@ -236,6 +237,7 @@ class Placer {
   }
 
   Graph& graph_;
+  bool device_collectives_;
   std::vector<Space> spaces_, new_spaces_;  // of nodes
   std::vector<Space> homes_;                // of values
   std::map<std::pair<ValueId, Space>, ValueId> crossed_;
@@ -250,7 +252,7 @@ DevicePlacement place_on_host(const Graph& graph) {
           .without_twin = {}};
 }
 
-DevicePlacement place_on_device(Graph& graph) { return Placer(graph).run(); }
+DevicePlacement place_on_device(Graph& graph, bool device_collectives) { return Placer(graph, device_collectives).run(); }
 
 bool is_copy_to_device(const Node& node) { return node.def->name == "CopyToDevice" && node.def->domain == "tandem"; }
 bool is_copy_to_host(const Node& node) { return node.def->name == "CopyToHost" && node.def->domain == "tandem"; }

@@ -26,7 +26,8 @@ struct DevicePlacement {
 DevicePlacement place_on_host(const Graph& graph);
 
 // Inserts the copies and orders the nodes so that the GPU is interrupted by the host as seldom as possible.
-DevicePlacement place_on_device(Graph& graph);
+// `device_collectives`: collectives work on the GPU's memory; else they exchange the host's.
+DevicePlacement place_on_device(Graph& graph, bool device_collectives = false);
 
 bool is_copy_to_device(const Node& node);
 bool is_copy_to_host(const Node& node);

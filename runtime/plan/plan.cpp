@@ -105,7 +105,7 @@ void plan_memory(Plan& plan) {
 }
 
 void place(Plan& plan) {
-  plan.placement = plan.on_device() ? place_on_device(plan.graph) : place_on_host(plan.graph);
+  plan.placement = plan.on_device() ? place_on_device(plan.graph, plan.options.device_collectives) : place_on_host(plan.graph);
   if (!plan.options.strict_device || plan.placement.without_twin.empty()) return;
   std::string names;
   for (const std::string& name : plan.placement.without_twin) names += (names.empty() ? "" : ", ") + name;

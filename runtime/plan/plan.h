@@ -23,6 +23,7 @@ struct PlanOptions {
   Space target = Space::kHost;                              // kDevice: on a GPU, where ops have CUDA twins
   bool strict_device = false;                               // refuse a graph of which any op would run on the CPU
   int64_t device_memory_limit = INT64_MAX;                  // bytes of the GPU's memory
+  bool device_collectives = false;                          // the ranks' GPUs are connected: collectives leave values there
 };
 
 // Where a value lives.

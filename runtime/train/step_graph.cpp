@@ -171,7 +171,7 @@ class StepBuilder {
   }
 
   void append_update(std::vector<BucketUpdate> updates) {
-    if (config_.world_size > 1) all_reduce(updates);
+    if (config_.world_size > 1 || config_.reduces_alone) all_reduce(updates);
     Emitter emit(graph_, "step");
     const ValueId step = graph_.add_state("step", Tensor::scalar<int64_t>(0));
     const ValueId next = emit.op("Add", {step, emit.scalar(int64_t{1})});

@@ -21,6 +21,7 @@ struct StepConfig {
   int world_size = 1;              // ranks: gradients are summed over them
   int accumulate = 1;              // micro-batches of one rank in one step
   int64_t bucket_bytes = 1 << 20;  // of gradients per all-reduce
+  bool reduces_alone = false;      // all-reduce with one rank too: it changes nothing, and shows what the way costs
   uint64_t seed = 0;               // of dropout
   DType precision = DType::kF32;   // kBF16 or kF16: products and what follows them (runtime/passes/mixed_precision.h), on a GPU only
 };

@@ -36,7 +36,8 @@ Trainer::Trainer(const Network& network, const StepConfig& config, const Options
                          .default_bound = options.micro_batch,
                          .target = on_device_ ? Space::kDevice : Space::kHost,
                          .strict_device = options.strict_device,
-                         .device_memory_limit = on_device_ ? options.device->free_bytes() : INT64_MAX};
+                         .device_memory_limit = on_device_ ? options.device->free_bytes() : INT64_MAX,
+                         .device_collectives = on_device_ && options.communicator && options.communicator->devices()};
   const ExecutorOptions shared{.states = states_,
                                .communicator = options.communicator,
                                .profiler = options.profiler,

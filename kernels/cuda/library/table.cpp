@@ -98,14 +98,18 @@ std::vector<LibraryEntry> make_table() {
        .read_version = of_nccl,
        .symbols = {{"ncclGetVersion", offsetof(Nccl, version)},
                    {"ncclGetErrorString", offsetof(Nccl, status_text)},
+                   {"ncclGetLastError", offsetof(Nccl, last_error)},
                    {"ncclGetUniqueId", offsetof(Nccl, unique_id)},
-                   {"ncclCommInitRank", offsetof(Nccl, create)},
+                   {"ncclCommInitRankConfig", offsetof(Nccl, create)},
+                   {"ncclCommFinalize", offsetof(Nccl, finalize)},
                    {"ncclCommDestroy", offsetof(Nccl, destroy)},
                    {"ncclCommAbort", offsetof(Nccl, abort)},
                    {"ncclCommGetAsyncError", offsetof(Nccl, asynchronous_error)},
                    {"ncclAllReduce", offsetof(Nccl, all_reduce)},
-                   {"ncclBroadcast", offsetof(Nccl, broadcast)}},
-       .consequence = "gradients of several GPUs are exchanged through the CPUs' memory"},
+                   {"ncclBroadcast", offsetof(Nccl, broadcast)},
+                   {"ncclAllGather", offsetof(Nccl, all_gather)}},
+       .consequence = "gradients of several GPUs are exchanged through the CPUs' memory, after the backward pass and outside of the "
+                      "captured step; nothing is lost on one GPU"},
   };
 }
 

@@ -161,19 +161,49 @@ static_assert(kSameCall<decltype(Nvrtc::cubin), decltype(nvrtcGetCUBIN)>);
 static_assert(kSameCall<decltype(Nccl::version), decltype(ncclGetVersion)>);
 static_assert(kSameCall<decltype(Nccl::status_text), decltype(ncclGetErrorString)>);
 static_assert(kSameCall<decltype(Nccl::unique_id), decltype(ncclGetUniqueId)>);
-static_assert(kSameCall<decltype(Nccl::create), decltype(ncclCommInitRank)>);
+static_assert(kSameCall<decltype(Nccl::create), decltype(ncclCommInitRankConfig)>);
+static_assert(kSameCall<decltype(Nccl::last_error), decltype(ncclGetLastError)>);
+static_assert(kSameCall<decltype(Nccl::finalize), decltype(ncclCommFinalize)>);
 static_assert(kSameCall<decltype(Nccl::destroy), decltype(ncclCommDestroy)>);
 static_assert(kSameCall<decltype(Nccl::abort), decltype(ncclCommAbort)>);
 static_assert(kSameCall<decltype(Nccl::asynchronous_error), decltype(ncclCommGetAsyncError)>);
 static_assert(kSameCall<decltype(Nccl::all_reduce), decltype(ncclAllReduce)>);
 static_assert(kSameCall<decltype(Nccl::broadcast), decltype(ncclBroadcast)>);
+static_assert(kSameCall<decltype(Nccl::all_gather), decltype(ncclAllGather)>);
 
 TEST(LibraryInterface, NcclNumbers) {
   expect(Nccl::kSuccess, ncclSuccess);
+  expect(Nccl::kRemoteError, ncclRemoteError);
   expect(Nccl::kInProgress, ncclInProgress);
   expect(Nccl::kSum, ncclSum);
+  expect(Nccl::kI8, ncclInt8);
   expect(Nccl::kU8, ncclUint8);
+  expect(Nccl::kI32, ncclInt32);
+  expect(Nccl::kU32, ncclUint32);
+  expect(Nccl::kI64, ncclInt64);
+  expect(Nccl::kU64, ncclUint64);
+  expect(Nccl::kF16, ncclFloat16);
   expect(Nccl::kF32, ncclFloat32);
+  expect(Nccl::kF64, ncclFloat64);
+  expect(Nccl::kBF16, ncclBfloat16);
+}
+
+TEST(LibraryInterface, NcclConfigIsABeginningOfTheirs) {
+  const ncclConfig_t theirs = NCCL_CONFIG_INITIALIZER;
+  const Nccl::Config ours;
+  EXPECT_LE(ours.size, theirs.size);
+  EXPECT_EQ(ours.magic, theirs.magic);
+  EXPECT_EQ(Nccl::Config::kDefault, NCCL_CONFIG_UNDEF_INT);
+  EXPECT_EQ(offsetof(Nccl::Config, magic), offsetof(ncclConfig_t, magic));
+  EXPECT_EQ(offsetof(Nccl::Config, version), offsetof(ncclConfig_t, version));
+  EXPECT_EQ(offsetof(Nccl::Config, blocking), offsetof(ncclConfig_t, blocking));
+  EXPECT_EQ(offsetof(Nccl::Config, cluster_size), offsetof(ncclConfig_t, cgaClusterSize));
+  EXPECT_EQ(offsetof(Nccl::Config, most_blocks), offsetof(ncclConfig_t, maxCTAs));
+  EXPECT_EQ(offsetof(Nccl::Config, network), offsetof(ncclConfig_t, netName));
+  EXPECT_EQ(offsetof(Nccl::Config, shares_when_split), offsetof(ncclConfig_t, splitShare));
+#if NCCL_VERSION_CODE >= 22500
+  EXPECT_EQ(offsetof(Nccl::Config, traffic_class), offsetof(ncclConfig_t, trafficClass));
+#endif
 }
 #endif
 

@@ -4,49 +4,12 @@
 
 #include <cmath>
 #include <filesystem>
-#include <numeric>
 
-#include "models/run/batches.h"
-#include "models/run/build_network.h"
 #include "models/run/fit.h"
-#include "tests/support/source_dir.h"
+#include "tests/models/run/training_job.h"
 
 namespace tandem {
 namespace {
-
-struct Job {
-  RunConfig config;
-  LoadedData data;
-  std::vector<int64_t> rows;  // to train on
-};
-
-Job load(const std::string& name, int64_t rows) {
-  Job job;
-  job.config.read_file(source_dir() / "models" / "configs" / (name + ".ini"));
-  job.config.warmup_steps = std::min<int64_t>(job.config.warmup_steps, 2);  // the tests are shorter than a warm-up
-  job.data = load_dataset(job.config.data_config());
-  job.rows.resize(static_cast<size_t>(std::min(rows, job.data.train->rows())));
-  std::iota(job.rows.begin(), job.rows.end(), 0);
-  return job;
-}
-
-std::unique_ptr<Trainer> trainer_of(const Job& job, int64_t batch, std::shared_ptr<Device> device, DType precision = DType::kF32) {
-  const Network network = build_network(job.config, job.config.model, *job.data.train, job.rows);
-  StepConfig step = job.config.step_config(1, static_cast<int64_t>(job.rows.size()) / batch);
-  step.precision = precision;
-  return std::make_unique<Trainer>(network, step, Trainer::Options{.micro_batch = batch, .device = std::move(device)});
-}
-
-std::vector<double> losses(Trainer& trainer, const Job& job, int64_t batch, int64_t steps) {
-  BatchFeed feed(*job.data.train, true);
-  const auto batches = static_cast<int64_t>(job.rows.size()) / batch;
-  const std::function<const Feed&(int64_t)> micro_batch = [&](int64_t m) -> const Feed& {
-    return feed.fill(std::span(job.rows).subspan(static_cast<size_t>(m % batches * batch), static_cast<size_t>(batch)));
-  };
-  std::vector<double> found;
-  for (int64_t s = 0; s < steps; ++s) found.push_back(trainer.step(micro_batch).loss);
-  return found;
-}
 
 // Within 1e-5 of the larger of 1 and the number itself; weights that Adam has moved, within a twentieth of its rate: it divides by gradients
 // that may be next to nothing, of which rounding is a part.
@@ -70,7 +33,7 @@ TEST_P(CudaTraining, StepsEqualTheCpus) {
     GTEST_SKIP() << "the MNIST files are not beside the source tree (shared/data/mnist)";
   constexpr int64_t kBatch = 8, kSteps = 4;
   const Job job = load(GetParam(), kBatch * kSteps);
-  const auto cpu = trainer_of(job, kBatch, nullptr), gpu = trainer_of(job, kBatch, open_cuda(0));
+  const auto cpu = trainer_of(job, kBatch), gpu = trainer_of(job, kBatch, {.device = open_cuda(0)});
   // Every weight and moment after a step; the loss for some more.
   EXPECT_NEAR(losses(*gpu, job, kBatch, 1)[0], losses(*cpu, job, kBatch, 1)[0], 1e-5);
   expect_same_states(gpu->states(), cpu->states(), job.config);
@@ -90,7 +53,7 @@ TEST_P(CudaTraining, OnlyTextStaysOnTheCpu) {
   if (GetParam() == "mnist" && !std::filesystem::exists(source_dir() / "../shared/data/mnist"))
     GTEST_SKIP() << "the MNIST files are not beside the source tree (shared/data/mnist)";
   const Job job = load(GetParam(), 64);
-  const auto gpu = trainer_of(job, 8, open_cuda(0));
+  const auto gpu = trainer_of(job, 8, {.device = open_cuda(0)});
   for (const std::string& name : gpu->update_plan().placement.without_twin)
     EXPECT_THAT(name, ::testing::HasSubstr(" on text")) << "only text has no place on a GPU";
 }
@@ -100,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(Configs, CudaTraining, ::testing::Values("adult", "brea
 
 // The training loss of each epoch.
 std::vector<double> curve(const Job& job, int64_t epochs, std::shared_ptr<Device> device) {
-  const auto trainer = trainer_of(job, job.config.batch_size, std::move(device));
+  const auto trainer = trainer_of(job, job.config.batch_size, {.device = std::move(device)});
   FitOptions options;
   options.epochs = epochs;
   options.batch_size = options.micro_batch = job.config.batch_size;
@@ -129,9 +92,9 @@ TEST(CudaTraining, AnEpochOfDigitsWithAdamWFollowsTheCpusCurve) { expect_the_cpu
 TEST(CudaTraining, HalvesFollowTheCurveOfF32) {
   const Job job = load("digits", 256);
   constexpr int64_t kBatch = 16, kSteps = 8;
-  const auto full = losses(*trainer_of(job, kBatch, nullptr), job, kBatch, kSteps);
+  const auto full = losses(*trainer_of(job, kBatch), job, kBatch, kSteps);
   for (DType precision : {DType::kBF16, DType::kF16}) {
-    const auto trainer = trainer_of(job, kBatch, open_cuda(0), precision);
+    const auto trainer = trainer_of(job, kBatch, {.device = open_cuda(0)}, {.precision = precision});
     const bool scales = precision == DType::kF16;
     if (scales) trainer->states().find("loss_scale")->as<float>()[0] = 1024;  // so that no step is skipped
     const auto half = losses(*trainer, job, kBatch, kSteps);
@@ -143,7 +106,7 @@ TEST(CudaTraining, HalvesFollowTheCurveOfF32) {
 
 TEST(CudaTraining, AStepWhoseGradientsOverflowIsSkipped) {
   const Job job = load("digits", 32);
-  const auto trainer = trainer_of(job, 16, open_cuda(0), DType::kF16);
+  const auto trainer = trainer_of(job, 16, {.device = open_cuda(0)}, {.precision = DType::kF16});
   trainer->states().find("loss_scale")->as<float>()[0] = 1e30f;
   const Tensor before = trainer->states().read("parameters.0")->clone();
   losses(*trainer, job, 16, 1);

@@ -44,6 +44,22 @@ TEST(DevicePlacement, TextStaysAndNumbersCross) {
   EXPECT_THAT(placement.without_twin, ElementsAre(HasSubstr("LabelEncoder")));
 }
 
+// Through the host's memory, unless the ranks' GPUs are connected; neither is for want of a kernel.
+TEST(DevicePlacement, CollectivesGoWhereTheyAreToldTo) {
+  const auto placed = [](bool device_collectives) {
+    Graph graph;
+    const ValueId y = add(graph, "Sigmoid", {graph.add_input("x", DType::kF32, {4})});
+    const auto begun = graph.add_node(newest_op("AllReduceStart", "tandem"), {y}, 2);
+    graph.outputs = {add(graph, "Tanh", {add(graph, "AllReduceWait", {begun[0], begun[1]}, {}, "tandem")})};
+    const DevicePlacement placement = place_on_device(graph, device_collectives);
+    EXPECT_TRUE(placement.without_twin.empty());
+    return ops(graph, placement);
+  };
+  EXPECT_THAT(placed(true), ElementsAre("CopyToDevice", "Sigmoid", "AllReduceStart", "AllReduceWait", "Tanh", "CopyToHost"));
+  EXPECT_THAT(placed(false), ElementsAre("CopyToDevice", "Sigmoid", "CopyToHost", "AllReduceStart@cpu", "AllReduceWait@cpu", "CopyToDevice",
+                                         "Tanh", "CopyToHost"));
+}
+
 TEST(DevicePlacement, InputsAreFedAndAValueCrossesOnce) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 4});

@@ -76,6 +76,13 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   });
 }
 
+cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
+  return call([=](Machine& m) {
+    if (!exists(m, device)) return cudaErrorInvalidDevice;
+    return std::snprintf(id, static_cast<size_t>(length), "0000:%02x:00.0", device + 1) < length ? cudaSuccess : cudaErrorInvalidValue;
+  });
+}
+
 cudaError_t cudaSetDevice(int device) {
   return call([=](Machine& m) {
     if (!exists(m, device)) return cudaErrorInvalidDevice;
