@@ -52,6 +52,8 @@ class TrainRun {
     if (config_.baselines) train_baselines();
     Trainer trainer(network, step_config(config_.epochs), trainer_options());
     const FitResult fitted = train(trainer);
+    trainer.end_steps();
+    gpus_.reset();  // all ranks are here, as NCCL wants it
     result_.stopped = fitted.stopped;
     result_.epochs = fitted.resumed_epoch + static_cast<int64_t>(fitted.epochs.size());
     result_.best_epoch = fitted.best_epoch;

@@ -53,8 +53,8 @@ class Communicator {
   // collective of this rank is touched any more; call it before freeing such memory because of an error.
   virtual void abort(std::string_view reason) noexcept = 0;
 
-  // Why collectives that are begun now would fail, as far as that shows without one: "rank 1 died"; "": nothing is known. For whoever waits
-  // for ranks by other means. REQUIRES: none of this rank's collectives is under way.
+  // Why collectives that are begun now would fail, as far as that shows without one: "rank 1 died"; "": nothing is known. For
+  // whoever waits for ranks by other means. REQUIRES: none of this rank's collectives is under way.
   virtual std::string lost() const = 0;
 
   // The same ranks' collectives between their GPUs, while what connect_devices returned lives; else null.

@@ -1,5 +1,5 @@
-// How ranks that know each other on the host find each other on their GPUs: each says what it has, all decide alike, rank 0 makes an id and
-// the host's communicator carries it to the others.
+// How ranks that know each other on the host find each other on their GPUs: each says what it has, all decide alike, rank 0 makes
+// an id and the host's communicator carries it to the others.
 #include <cuda_runtime_api.h>
 
 #include <array>
@@ -16,7 +16,8 @@ constexpr char kUnable = '!';  // before what a rank lacks
 // Where the GPU is plugged in: two processes may number GPUs differently.
 std::string slot_of(const Device& device) {
   std::array<char, 32> slot{};
-  cuda::check_cuda(cudaDeviceGetPCIBusId(slot.data(), static_cast<int>(slot.size()), device.info().ordinal), "cudaDeviceGetPCIBusId");
+  cuda::check_cuda(cudaDeviceGetPCIBusId(slot.data(), static_cast<int>(slot.size()), device.info().ordinal),
+                   "cudaDeviceGetPCIBusId");
   return slot.data();
 }
 

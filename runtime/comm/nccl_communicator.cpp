@@ -49,8 +49,13 @@ std::string failed_with(const Nccl& library, int status, Nccl::Communicator nccl
 
 }  // namespace
 
-NcclCommunicator::NcclCommunicator(const Nccl& library, Communicator& ranks, std::shared_ptr<Device> device, const Nccl::UniqueId& id)
-    : library_(library), ranks_(ranks), device_(std::move(device)), stream_(device_->make_stream()), ready_(device_->make_event()) {
+NcclCommunicator::NcclCommunicator(const Nccl& library, Communicator& ranks, std::shared_ptr<Device> device,
+                                   const Nccl::UniqueId& id)
+    : library_(library),
+      ranks_(ranks),
+      device_(std::move(device)),
+      stream_(device_->make_stream()),
+      ready_(device_->make_event()) {
   use_device(device_->info().ordinal);
   Nccl::Config config;
   settle(library_.create(&nccl_, size(), id, rank(), &config), {"connect", "ncclCommInitRankConfig"});
@@ -72,7 +77,8 @@ Nccl::UniqueId NcclCommunicator::make_id(const Nccl& library, const Communicator
 std::string NcclCommunicator::description() const {
   int version = 0;
   library_.version(&version);
-  return "NCCL " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
+  return "NCCL " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
 }
 
 void NcclCommunicator::begin_all_reduce(TensorView values, void* stream, std::string_view bucket) {
@@ -86,21 +92,22 @@ void NcclCommunicator::wait(const std::byte* values, void* stream) {
   refuse_if_failed();
   use_device(device_->info().ordinal);
   const Event& done = *begun(values).done;
-  check_cuda(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<const CudaEvent&>(done).handle(), 0), "cudaStreamWaitEvent");
+  check_cuda(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<const CudaEvent&>(done).handle(), 0),
+             "cudaStreamWaitEvent");
 }
 
 void NcclCommunicator::broadcast(TensorView values, int root, void* stream) {
   require(root >= 0 && root < size(), "[broadcast] no such rank", root, size());
   const int type = type_of(values.dtype);
-  enqueue({"broadcast", "ncclBroadcast"}, values.data, stream, [&](void* own) {
-    return library_.broadcast(values.data, values.data, count_of(values), type, root, nccl_, own);
-  });
+  enqueue({"broadcast", "ncclBroadcast"}, values.data, stream,
+          [&](void* own) { return library_.broadcast(values.data, values.data, count_of(values), type, root, nccl_, own); });
   wait(values.data, stream);
 }
 
 void NcclCommunicator::all_gather(ConstTensorView part, TensorView whole, void* stream) {
   require(part.dtype == whole.dtype && whole.shape.elements() == size() * part.shape.elements(),
-          "[all_gather] the whole must hold the parts of all ranks (part, whole, ranks)", to_string(part.shape), to_string(whole.shape), size());
+          "[all_gather] the whole must hold the parts of all ranks (part, whole, ranks)", to_string(part.shape),
+          to_string(whole.shape), size());
   const int type = type_of(part.dtype);
   enqueue({"all_gather", "ncclAllGather"}, whole.data, stream,
           [&](void* own) { return library_.all_gather(part.data, whole.data, count_of(part), type, nccl_, own); });
@@ -112,7 +119,8 @@ template <class Call>
 void NcclCommunicator::enqueue(const Place& place, const std::byte* values, void* stream, Call call) {
   refuse_if_failed();
   use_device(device_->info().ordinal);
-  check_cuda(cudaEventRecord(static_cast<const CudaEvent&>(*ready_).handle(), static_cast<cudaStream_t>(stream)), "cudaEventRecord");
+  check_cuda(cudaEventRecord(static_cast<const CudaEvent&>(*ready_).handle(), static_cast<cudaStream_t>(stream)),
+             "cudaEventRecord");
   stream_->wait(*ready_);
   settle(call(stream_->handle()), place);
   stream_->record(*begun(values).done);
@@ -141,7 +149,8 @@ void NcclCommunicator::settle(int status, const Place& place) {
     std::this_thread::sleep_for(kNap);
   }
   if (status != Nccl::kSuccess)
-    give_up(status == Nccl::kRemoteError ? ErrorCode::kUnavailable : ErrorCode::kDevice, place, failed_with(library_, status, nccl_));
+    give_up(status == Nccl::kRemoteError ? ErrorCode::kUnavailable : ErrorCode::kDevice, place,
+            failed_with(library_, status, nccl_));
 }
 
 void NcclCommunicator::synchronize(void* stream) {
@@ -189,9 +198,13 @@ void NcclCommunicator::give_up(ErrorCode code, const Place& place, const std::st
   throw *failure_;
 }
 
-// Ranks end together, unless one of them is lost.
+// Ranks end together, unless one of them is lost, or this one ends because of an error: the others are not to wait for it.
 void NcclCommunicator::close() noexcept {
   if (!nccl_) return;
+  if (std::uncaught_exceptions() > exceptions_) {
+    library_.abort(std::exchange(nccl_, nullptr));
+    return;
+  }
   try {
     use_device(device_->info().ordinal);
     settle(library_.finalize(nccl_), {"close", "ncclCommFinalize"});

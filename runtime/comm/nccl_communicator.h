@@ -1,6 +1,7 @@
 // A rank of NCCL's group. Calls return at once (NCCL's non-blocking mode), so that every wait has the group's deadline.
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace tandem {
 class NcclCommunicator final : public DeviceCommunicator {
  public:
   // All ranks, with the id that one of them made. Throws as DeviceCommunicator says.
-  NcclCommunicator(const cuda::Nccl& library, Communicator& ranks, std::shared_ptr<Device> device, const cuda::Nccl::UniqueId& id);
+  NcclCommunicator(const cuda::Nccl& library, Communicator& ranks, std::shared_ptr<Device> device,
+                   const cuda::Nccl::UniqueId& id);
   ~NcclCommunicator() override;
   NcclCommunicator(const NcclCommunicator&) = delete;
   NcclCommunicator& operator=(const NcclCommunicator&) = delete;
@@ -59,6 +61,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   std::unique_ptr<Event> ready_;
   std::vector<Begun> begun_;
   std::optional<Error> failure_;
+  const int exceptions_ = std::uncaught_exceptions();  // when it was made
 };
 
 }  // namespace tandem

@@ -165,7 +165,8 @@ void Rendezvous::check_aborted() const {
 
 std::string Rendezvous::lost() const {
   const SegmentHeader& header = segment_->header();
-  if (header.aborted.load(std::memory_order_acquire) == 2) return rank_text(header.aborted_by) + " ended the group: " + header.abort_reason;
+  if (header.aborted.load(std::memory_order_acquire) == 2)
+    return rank_text(header.aborted_by) + " ended the group: " + header.abort_reason;
   for (int peer = 0; peer < size(); ++peer) {
     if (peer == rank_) continue;
     if (segment_->rank(peer).left.load() != 0) return rank_text(peer) + " left the group";

@@ -104,6 +104,12 @@ Trainer::Step Trainer::step(const std::function<const Feed&(int64_t)>& feed) {
   return step;
 }
 
+void Trainer::end_steps() {
+  first_.reset();
+  middle_.reset();
+  update_.reset();
+}
+
 int64_t Trainer::steps_done() {
   if (steps_done_ < 0) steps_done_ = states_->read("step")->as<int64_t>()[0];
   return steps_done_;

@@ -38,6 +38,10 @@ class Trainer {
   // works. What a feed returns is used until the next call. Throws what the kernels and the communicator throw.
   Step step(const std::function<const Feed&(int64_t)>& feed);
 
+  // Gives back what only steps need. Before DeviceCommunicator goes while the trainer stays: its collectives may be captured here.
+  // REQUIRES: no step(), update_plan() or capture_report() follows.
+  void end_steps();
+
   int64_t steps_done();
   // Whoever asks may change them.
   StateStore& states();

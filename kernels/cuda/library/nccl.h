@@ -11,8 +11,8 @@ struct Nccl {
   struct UniqueId {
     char internal[128];
   };
-  // ncclConfig_t as of 2.18 and the next field, which lies where 2.18 pads: libraries take as much of it as `size` says, and for what
-  // `version` did not know their own defaults.
+  // ncclConfig_t as of 2.18 and the next field, which lies where 2.18 pads: libraries take as much of it as `size` says, and for
+  // what `version` did not know their own defaults.
   struct Config {
     static constexpr int kDefault = INT_MIN;
     size_t size = sizeof(Config);

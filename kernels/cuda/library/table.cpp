@@ -108,8 +108,8 @@ std::vector<LibraryEntry> make_table() {
                    {"ncclAllReduce", offsetof(Nccl, all_reduce)},
                    {"ncclBroadcast", offsetof(Nccl, broadcast)},
                    {"ncclAllGather", offsetof(Nccl, all_gather)}},
-       .consequence = "gradients of several GPUs are exchanged through the CPUs' memory, after the backward pass and outside of the "
-                      "captured step; nothing is lost on one GPU"},
+       .consequence = "gradients of several GPUs are exchanged through the CPUs' memory, after the backward pass and outside "
+                      "of the captured step; nothing is lost on one GPU"},
   };
 }
 

@@ -40,7 +40,8 @@ struct StepChanges {
 };
 
 // `batch`: of one rank.
-inline std::unique_ptr<Trainer> trainer_of(const Job& job, int64_t batch, Trainer::Options options = {}, const StepChanges& changes = {}) {
+inline std::unique_ptr<Trainer> trainer_of(const Job& job, int64_t batch, Trainer::Options options = {},
+                                           const StepChanges& changes = {}) {
   const Network network = build_network(job.config, job.config.model, *job.data.train, job.rows);
   StepConfig step = job.config.step_config(changes.world_size, static_cast<int64_t>(job.rows.size()) / batch);
   step.precision = changes.precision;

@@ -1,5 +1,5 @@
-// Collectives on a GPU's memory through NCCL: on the emulator by a stand-in that follows its documentation, on a device by itself. One rank;
-// tests/models/run/nccl_ranks_test.cpp has two.
+// Collectives on a GPU's memory through NCCL: on the emulator by a stand-in that follows its documentation, on a device by
+// itself. One rank; tests/models/run/nccl_ranks_test.cpp has two.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -94,6 +94,17 @@ TEST_F(CudaNccl, IsClosedInOrder) {
   EXPECT_EQ(fake->aborted, 0);
 }
 
+// The others would wait for it in vain.
+TEST_F(CudaNccl, IsGivenUpByARankThatEndsWithAnError) {
+  error_of([&] {
+    const auto gpus = connect();
+    fail(ErrorCode::kUnavailable, "disk full");
+  });
+  if (!fake) return;
+  EXPECT_EQ(fake->finalized, 0);
+  EXPECT_EQ(fake->aborted, 1);
+}
+
 TEST_F(CudaNccl, OneRankKeepsItsBitsInEveryType) {
   const auto gpus = connect();
   for (DType type : kTypes)
@@ -125,7 +136,8 @@ TEST_F(CudaNccl, OneRankKeepsItsBitsInEveryType) {
 TEST_F(CudaNccl, RefusesWhatItCannotSay) {
   const auto gpus = connect();
   DeviceMemory memory(64);
-  for (DType type : {DType::kBool, DType::kString}) EXPECT_THROW(gpus->begin_all_reduce({memory.data(), type, {1}}, stream->handle()), Error);
+  for (DType type : {DType::kBool, DType::kString})
+    EXPECT_THROW(gpus->begin_all_reduce({memory.data(), type, {1}}, stream->handle()), Error);
   EXPECT_THROW(gpus->broadcast({memory.data(), DType::kF32, {1}}, 1, stream->handle()), Error);
   EXPECT_THROW(gpus->all_gather({memory.data(), DType::kF32, {2}}, {memory.data(), DType::kF32, {3}}, stream->handle()), Error);
   gpus->begin_all_reduce({memory.data(), DType::kF32, {1}}, stream->handle());  // it can still be used
@@ -157,16 +169,17 @@ TEST_F(CudaNccl, EveryFailureIsToldOnceAndGivenBack) {
     const Error error = error_of([&] { use_all(); });
     const std::string failed = fake->last_call;
     EXPECT_EQ(fake->alive, 0) << "call " << n;
-    if (fake->fail_in > 0) break;  // there are not as many
+    if (fake->fail_in > 0) break;                                       // there are not as many
     if (std::string(error.what()) == "(nothing was thrown)") continue;  // while it was closed
     EXPECT_EQ(error.code(), ErrorCode::kDevice);
     EXPECT_THAT(error.what(), HasSubstr(" failed with status 2: unhandled system error, told by the stand-in"));
     EXPECT_THAT(error.what(), HasSubstr("] rank 0 of 1: "));
     told.insert(std::string(error.what()).substr(0, std::string(error.what()).find(" failed")));
   }
-  EXPECT_EQ(told, (std::set<std::string>{"[connect] rank 0 of 1: ncclGetUniqueId", "[connect] rank 0 of 1: ncclCommInitRankConfig",
-                                         "[all_reduce] rank 0 of 1: ncclAllReduce", "[broadcast] rank 0 of 1: ncclBroadcast",
-                                         "[all_gather] rank 0 of 1: ncclAllGather", "[synchronize] rank 0 of 1: a collective"}));
+  EXPECT_EQ(told,
+            (std::set<std::string>{"[connect] rank 0 of 1: ncclGetUniqueId", "[connect] rank 0 of 1: ncclCommInitRankConfig",
+                                   "[all_reduce] rank 0 of 1: ncclAllReduce", "[broadcast] rank 0 of 1: ncclBroadcast",
+                                   "[all_gather] rank 0 of 1: ncclAllGather", "[synchronize] rank 0 of 1: a collective"}));
 }
 
 TEST_F(CudaNccl, AfterAFailureEveryCallSaysTheSame) {
@@ -176,8 +189,9 @@ TEST_F(CudaNccl, AfterAFailureEveryCallSaysTheSame) {
   const TensorView values{memory.data(), DType::kF32, {16}};
   fake->fail_in = 1, fake->fail_status = kSystemError;
   const std::string text = error_of([&] { gpus->begin_all_reduce(values, stream->handle(), "gradients.7"); }).what();
-  EXPECT_EQ(text, "[all_reduce] rank 0 of 1: ncclAllReduce failed with status 2: unhandled system error, told by the stand-in (bucket "
-                  "'gradients.7')");
+  EXPECT_EQ(text,
+            "[all_reduce] rank 0 of 1: ncclAllReduce failed with status 2: unhandled system error, told by the stand-in (bucket "
+            "'gradients.7')");
   EXPECT_EQ(error_of([&] { gpus->begin_all_reduce(values, stream->handle()); }).what(), text);
   EXPECT_EQ(error_of([&] { gpus->wait(memory.data(), stream->handle()); }).what(), text);
   EXPECT_EQ(error_of([&] { gpus->synchronize(stream->handle()); }).what(), text);

@@ -1,73 +1,30 @@
-// A stand-in for libnccl, by its documentation: non-blocking communicators whose calls are in progress until asked for twice, collectives
-// as work of the emulator's streams, in place or not. What the documentation forbids is refused as documented. Built with NVIDIA's header:
-// our own declarations take no part.
+// A stand-in for libnccl, by its documentation: non-blocking communicators whose calls are in progress until asked for twice,
+// collectives as work of the emulator's streams, in place or not. What the documentation forbids is refused as documented. Built
+// with NVIDIA's header: our own declarations take no part.
 //
-// Ranks are processes, each with an emulator of its own: they meet in shared memory that the unique id names. Sums are in rank order.
+// Ranks are processes, each with an emulator of its own: they meet in shared memory that the unique id names. Sums are in rank
+// order.
 #include "tests/support/fake_libraries/nccl.h"
 
-#include <fcntl.h>
 #include <nccl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "cuda_emulator.h"
 #include "kernels/base/half.h"
+#include "tests/support/fake_libraries/meeting.h"
 
 namespace {
 
-constexpr int kMostRanks = 4, kQuestions = 2;
-constexpr size_t kSlot = 1 << 16;
-constexpr std::chrono::seconds kPatience{60};
+using tandem::test::Announcement, tandem::test::kMostRanks, tandem::test::kSlot, tandem::test::Meeting,
+    tandem::test::open_meeting;
 
-struct Announcement {
-  int kind = 0, type = 0, operation = 0, root = 0;
-  size_t count = 0;
-  bool operator==(const Announcement&) const = default;
-};
-
-// Where ranks meet; memory of zeros at first.
-struct Meeting {
-  std::atomic<int> joined, arrived, round, left;
-  Announcement announced[kMostRanks];
-  std::byte slots[kMostRanks][kSlot];
-
-  // False if one of the others left, or they do not come.
-  bool meet(int ranks) {
-    const int now = round.load();
-    if (arrived.fetch_add(1) + 1 == ranks) {
-      arrived.store(0);
-      round.store(now + 1);
-      return true;
-    }
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (round.load() == now) {
-      if (left.load() > 0 || std::chrono::steady_clock::now() > end) return round.load() != now;
-      std::this_thread::yield();
-    }
-    return true;
-  }
-};
-
-Meeting* open_meeting(const char* name, bool create) {
-  const int file = shm_open(name, create ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0600);
-  if (file < 0) return nullptr;
-  struct stat found {};
-  const bool sized = create ? ftruncate(file, sizeof(Meeting)) == 0 : fstat(file, &found) == 0 && found.st_size == sizeof(Meeting);
-  void* const memory = sized ? mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
-  close(file);
-  return memory == MAP_FAILED ? nullptr : static_cast<Meeting*>(memory);
-}
+constexpr int kQuestions = 2;  // after which what was begun is done
 
 FakeNccl& fake() {
   static FakeNccl one;
@@ -214,10 +171,12 @@ ncclResult_t start(ncclComm_t comm, const Announcement& what, const void* from, 
   FakeNccl& f = fake();
   f.type = what.type, f.operation = what.operation, f.count = what.count, f.from = from, f.to = to, f.stream = stream;
   if (const ncclResult_t planned = enter(name); planned != ncclSuccess) return planned;
-  if (!comm || bytes_of(static_cast<ncclDataType_t>(what.type)) == 0 || what.root < 0 || what.root >= comm->own->ranks) return ncclInvalidArgument;
+  if (!comm || bytes_of(static_cast<ncclDataType_t>(what.type)) == 0 || what.root < 0 || what.root >= comm->own->ranks)
+    return ncclInvalidArgument;
   if (!comm->own->usable()) return ncclInvalidUsage;
   if (what.count && (!from || !to)) return ncclInvalidArgument;
-  tandem::emulator::launch({dim3(1), dim3(1)}, stream, name, [own = comm->own, what, from, to] { exchange(*own, what, from, to); }, from, to);
+  tandem::emulator::launch(
+      {dim3(1), dim3(1)}, stream, name, [own = comm->own, what, from, to] { exchange(*own, what, from, to); }, from, to);
   return comm->own->begun();
 }
 
@@ -257,7 +216,8 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* out, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
   *out = nullptr;
   if (const ncclResult_t planned = enter("ncclCommInitRankConfig"); planned != ncclSuccess) return planned;
-  if (ranks < 1 || ranks > kMostRanks || rank < 0 || rank >= ranks || !config || config->magic != 0xcafebeef) return ncclInvalidArgument;
+  if (ranks < 1 || ranks > kMostRanks || rank < 0 || rank >= ranks || !config || config->magic != 0xcafebeef)
+    return ncclInvalidArgument;
   auto own = std::make_shared<Rank>(ranks, rank, config->blocking != 0);
   own->name = id.internal;
   own->joined = ranks == 1;
@@ -313,9 +273,11 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
                            cudaStream_t stream) {
   ++fake().all_reduces;
   if (operation != ncclSum) return ncclInvalidArgument;  // others are not wanted yet
-  return start(comm, {.kind = kAllReduce, .type = type, .operation = operation, .count = count}, from, to, stream, "ncclAllReduce");
+  return start(comm, {.kind = kAllReduce, .type = type, .operation = operation, .count = count}, from, to, stream,
+               "ncclAllReduce");
 }
-ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+                           cudaStream_t stream) {
   ++fake().broadcasts;
   return start(comm, {.kind = kBroadcast, .type = type, .root = root, .count = count}, from, to, stream, "ncclBroadcast");
 }

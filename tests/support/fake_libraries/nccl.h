@@ -16,6 +16,6 @@ struct FakeNccl {
   // The nth call from now that may fail does, with this status (0: none). last_call is the name of the one that was made last.
   int fail_in = 0, fail_status = 0;
   const char* last_call = "";
-  int asynchronous_error = 0;      // the state of communicators from now on
-  bool never_done = false;         // calls that are begun stay in progress
+  int asynchronous_error = 0;  // the state of communicators from now on
+  bool never_done = false;     // calls that are begun stay in progress
 };

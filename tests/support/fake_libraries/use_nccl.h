@@ -12,7 +12,8 @@
 namespace tandem::test {
 
 inline void use_fake_nccl() {
-  if (const std::string folder = fake_library_folder("nccl"); !folder.empty()) setenv("TANDEM_CUDA_LIBRARY_PATH", folder.c_str(), 1);
+  if (const std::string folder = fake_library_folder("nccl"); !folder.empty())
+    setenv("TANDEM_CUDA_LIBRARY_PATH", folder.c_str(), 1);
 }
 
 // Null: NCCL is the real one, or not there.
