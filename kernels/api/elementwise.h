@@ -14,7 +14,7 @@
 
 namespace tandem {
 
-// Abs, neg, relu and sign also take integers; the others f32 and f64.
+// Abs, neg, relu, sign and shrink also take integers, bit-not takes them only; the others f32 and f64.
 enum class UnaryOp : uint8_t {
   kAbs,
   kNeg,
@@ -38,6 +38,24 @@ enum class UnaryOp : uint8_t {
   kHardSigmoid,  // min(1, max(0, alpha * x + beta))
   kGelu,         // x * (1 + erf(x / sqrt 2)) / 2; within 4 ULP of x (not of y: the left tail cancels)
   kGeluTanh,     // its tanh approximation; same bound
+  kAsin,
+  kAcos,
+  kAtan,
+  kTan,
+  kSinh,
+  kCosh,
+  kAsinh,
+  kAcosh,
+  kAtanh,
+  kSoftsign,         // x / (1 + |x|)
+  kHardSwish,        // x * min(1, max(0, x / 6 + 1 / 2))
+  kSwish,            // x * sigmoid(alpha * x)
+  kMish,             // x * tanh(softplus(x))
+  kSelu,             // beta * (x < 0 ? alpha * (exp(x) - 1) : x)
+  kCelu,             // max(0, x) + min(0, alpha * (exp(x / alpha) - 1))
+  kThresholdedRelu,  // x > alpha ? x : 0
+  kShrink,           // x < -alpha ? x + beta : x > alpha ? x - beta : 0
+  kBitNot,
 };
 
 // Backward kernels: dx from dy and what the forward pass saved.
@@ -51,7 +69,10 @@ enum class UnaryGradOp : uint8_t {
   kErf,
   kGelu,
   kGeluTanh,
-  kSoftplus,  // saved: x
+  kSoftplus,
+  kHardSwish,
+  kSwish,
+  kMish,  // saved: x
 };
 
 struct UnaryParameters {
@@ -66,9 +87,15 @@ enum class BinaryOp : uint8_t {
   kMul,
   kDiv,
   kMin,
-  kMax,
+  kMax,  // so far those with SIMD rows
   kMod,   // integers only: the sign of the divisor, as in Python
   kFmod,  // the sign of the dividend, as C's fmod
+  kPRelu,  // a < 0 ? a * b : a
+  kBitAnd,  // this and the following: integers only
+  kBitOr,
+  kBitXor,
+  kShiftLeft,  // a by b bits; b is taken as unsigned, and as many bits as the type has leave nothing (the sign)
+  kShiftRight,
 };
 enum class CompareOp : uint8_t { kEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual };
 enum class LogicOp : uint8_t { kAnd, kOr, kXor };

@@ -43,6 +43,19 @@ constexpr T integer_modulus(T a, T b) {
   return r;
 }
 
+// `a` shifted by `b` bits, b taken as unsigned; from the type's width on nothing of it is left but, to the right, its sign.
+template <class T>
+constexpr T shifted_left(T a, T b) {
+  using U = std::make_unsigned_t<T>;
+  return static_cast<U>(b) >= 8 * sizeof(T) ? T{0} : static_cast<T>(static_cast<uint64_t>(a) << static_cast<U>(b));
+}
+template <class T>
+constexpr T shifted_right(T a, T b) {
+  using U = std::make_unsigned_t<T>;
+  if (static_cast<U>(b) >= 8 * sizeof(T)) return static_cast<T>(a < T{0} ? -1 : 0);
+  return static_cast<T>(a >> static_cast<U>(b));
+}
+
 // Whether an exponent is a whole number (that an int64_t surely holds).
 template <class T>
 constexpr bool is_whole(T v) {

@@ -56,6 +56,21 @@ bool is_nan_value(T v) {
   return v != v;
 }
 
+// The ops that only integers have.
+template <class T>
+void integers(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  const auto apply = [&](auto f) { map<T, T, T>(context, a, b, y, f); };
+  switch (op) {
+    case BinaryOp::kMod: return apply([](T u, T v) { return integer_modulus(u, v); });
+    case BinaryOp::kBitAnd: return apply([](T u, T v) { return static_cast<T>(u & v); });
+    case BinaryOp::kBitOr: return apply([](T u, T v) { return static_cast<T>(u | v); });
+    case BinaryOp::kBitXor: return apply([](T u, T v) { return static_cast<T>(u ^ v); });
+    case BinaryOp::kShiftLeft: return apply([](T u, T v) { return shifted_left(u, v); });
+    case BinaryOp::kShiftRight: return apply([](T u, T v) { return shifted_right(u, v); });
+    default: fail(ErrorCode::kInternal, "not an op of integers", {static_cast<int>(op)});
+  }
+}
+
 template <class T>
 void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
   using W = Wrapping<T>;
@@ -68,10 +83,13 @@ void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, Co
     case BinaryOp::kMin: return apply([](T u, T v) { return is_nan_value(u) || u < v ? u : v; });
     case BinaryOp::kMax: return apply([](T u, T v) { return is_nan_value(u) || u > v ? u : v; });
     case BinaryOp::kFmod: return apply([](T u, T v) { return c_remainder(u, v); });
-    case BinaryOp::kMod: break;
+    case BinaryOp::kPRelu: return apply([](T u, T v) { return u < T{0} ? static_cast<T>(static_cast<W>(u) * static_cast<W>(v)) : u; });
+    default: break;
   }
-  require(std::is_integral_v<T>, "[Mod] floating-point operands need fmod = 1", name(a.dtype));
-  if constexpr (std::is_integral_v<T>) apply([](T u, T v) { return integer_modulus(u, v); });
+  if constexpr (std::is_integral_v<T>)
+    integers<T>(context, op, a, b, y);
+  else
+    fail(ErrorCode::kInvalidArgument, "no kernel of this function for floats (type)", {name(a.dtype)});
 }
 
 void binary_f32(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
@@ -119,7 +137,7 @@ void compare_orders(const KernelContext& context, CompareOp op, ConstTensorView 
 }  // namespace
 
 void binary(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
-  if (y.dtype == DType::kF32 && op != BinaryOp::kMod && op != BinaryOp::kFmod) return binary_f32(context, op, a, b, y);
+  if (y.dtype == DType::kF32 && op <= BinaryOp::kMax) return binary_f32(context, op, a, b, y);
   visit_number(y.dtype, [&]<class T>() { arithmetic<T>(context, op, a, b, y); });
 }
 

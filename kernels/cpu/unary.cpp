@@ -5,25 +5,11 @@
 #include "kernels/api/convert.h"
 #include "kernels/api/elementwise.h"
 #include "kernels/api/integer_arithmetic.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/map.h"
 #include "kernels/cpu/simd/elementwise_f32.h"
 
 namespace tandem::cpu {
 namespace {
-
-void require_one_shape(const ConstTensorView& x, const TensorView& y) {
-  ensure(x.elements() == y.elements() && x.dtype == y.dtype, "elementwise operands differ", to_string(x.shape),
-         to_string(y.shape));
-}
-
-template <class T, class F>
-void map(const KernelContext& context, ConstTensorView x, TensorView y, F f) {
-  const T* in = x.as<T>().data();
-  auto* out = y.as<std::invoke_result_t<F, T>>().data();
-  parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = f(in[i]);
-  });
-}
 
 template <class T>
 T negated(T v) {
@@ -39,9 +25,15 @@ T sign(T v) {
   return static_cast<T>((v > T{0}) - (v < T{0}));
 }
 
+template <class T>
+T shrunk(T v, double lambda, double bias) {
+  const double x = static_cast<double>(v);
+  return convert<T>(x < -lambda ? x + bias : x > lambda ? x - bias : 0.0);
+}
+
 // The ops that integers have too. Returns false for another op.
 template <class T>
-bool unary_number(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y) {
+bool unary_number(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters p) {
   switch (op) {
     case UnaryOp::kAbs:
       if constexpr (std::is_floating_point_v<T>)
@@ -52,15 +44,42 @@ bool unary_number(const KernelContext& context, UnaryOp op, ConstTensorView x, T
     case UnaryOp::kNeg: map<T>(context, x, y, [](T v) { return negated(v); }); return true;
     case UnaryOp::kRelu: map<T>(context, x, y, [](T v) { return v < T{0} ? T{0} : v; }); return true;
     case UnaryOp::kSign: map<T>(context, x, y, [](T v) { return sign(v); }); return true;
+    case UnaryOp::kShrink:
+      map<T>(context, x, y, [=](T v) { return shrunk(v, static_cast<double>(p.alpha), static_cast<double>(p.beta)); });
+      return true;
+    case UnaryOp::kBitNot:
+      if constexpr (std::is_integral_v<T>) map<T>(context, x, y, [](T v) { return static_cast<T>(~v); });
+      return std::is_integral_v<T>;
     default: return false;
   }
 }
 
 constexpr double kGeluScale = 0.79788456080286535588, kGeluCubic = 0.044715;  // sqrt(2 / pi), and the fit of Hendrycks and Gimpel
 constexpr double kSqrtHalf = 0.70710678118654752440;
-constexpr double kTwoOverSqrtPi = 1.12837916709551257390, kOneOverSqrtTwoPi = 0.39894228040143267794;
 
 double sigmoid(double v) { return 1 / (1 + std::exp(-v)); }
+double softplus(double v) { return std::max(v, 0.0) + std::log1p(std::exp(-std::fabs(v))); }
+
+// Trigonometry that networks rarely use: the C++ library's functions in f32 too. Returns false for another op.
+template <class T>
+bool angle(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y) {
+  const auto apply = [&](auto f) {
+    map<T>(context, x, y, f);
+    return true;
+  };
+  switch (op) {
+    case UnaryOp::kAsin: return apply([](T v) { return std::asin(v); });
+    case UnaryOp::kAcos: return apply([](T v) { return std::acos(v); });
+    case UnaryOp::kAtan: return apply([](T v) { return std::atan(v); });
+    case UnaryOp::kTan: return apply([](T v) { return std::tan(v); });
+    case UnaryOp::kSinh: return apply([](T v) { return std::sinh(v); });
+    case UnaryOp::kCosh: return apply([](T v) { return std::cosh(v); });
+    case UnaryOp::kAsinh: return apply([](T v) { return std::asinh(v); });
+    case UnaryOp::kAcosh: return apply([](T v) { return std::acosh(v); });
+    case UnaryOp::kAtanh: return apply([](T v) { return std::atanh(v); });
+    default: return false;
+  }
+}
 
 void unary_f64(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters p) {
   using T = double;
@@ -74,7 +93,7 @@ void unary_f64(const KernelContext& context, UnaryOp op, ConstTensorView x, Tens
     case UnaryOp::kSigmoid: return apply([](T v) { return sigmoid(v); });
     case UnaryOp::kTanh: return apply([](T v) { return std::tanh(v); });
     case UnaryOp::kErf: return apply([](T v) { return std::erf(v); });
-    case UnaryOp::kSoftplus: return apply([](T v) { return std::max(v, 0.0) + std::log1p(std::exp(-std::fabs(v))); });
+    case UnaryOp::kSoftplus: return apply(softplus);
     case UnaryOp::kSin: return apply([](T v) { return std::sin(v); });
     case UnaryOp::kCos: return apply([](T v) { return std::cos(v); });
     case UnaryOp::kFloor: return apply([](T v) { return std::floor(v); });
@@ -87,65 +106,18 @@ void unary_f64(const KernelContext& context, UnaryOp op, ConstTensorView x, Tens
     case UnaryOp::kGelu: return apply([](T v) { return 0.5 * v * (1 + std::erf(v * kSqrtHalf)); });
     case UnaryOp::kGeluTanh:
       return apply([](T v) { return 0.5 * v * (1 + std::tanh(kGeluScale * (v + kGeluCubic * v * v * v))); });
-    case UnaryOp::kAbs:
-    case UnaryOp::kNeg:
-    case UnaryOp::kRelu:
-    case UnaryOp::kSign: break;
+    case UnaryOp::kSoftsign: return apply([](T v) { return v / (1 + std::fabs(v)); });
+    case UnaryOp::kHardSwish: return apply([](T v) { return std::isnan(v) ? v : v * std::clamp(v / 6 + 0.5, 0.0, 1.0); });
+    case UnaryOp::kSwish: return apply([=](T v) { return v * sigmoid(alpha * v); });
+    case UnaryOp::kMish: return apply([](T v) { return v * std::tanh(softplus(v)); });
+    case UnaryOp::kSelu: return apply([=](T v) { return beta * (v < 0 ? alpha * std::expm1(v) : v); });
+    case UnaryOp::kCelu:
+      return apply([=](T v) { return std::isnan(v) ? v : std::max(0.0, v) + std::min(0.0, alpha * std::expm1(v / alpha)); });
+    case UnaryOp::kThresholdedRelu: return apply([=](T v) { return v <= alpha ? 0 : v; });
+    default: break;
   }
-  unary_number<T>(context, op, x, y);
-}
-
-double gelu_slope(double v) { return 0.5 * (1 + std::erf(v * kSqrtHalf)) + v * kOneOverSqrtTwoPi * std::exp(-0.5 * v * v); }
-double gelu_tanh_slope(double v) {
-  const double t = std::tanh(kGeluScale * (v + kGeluCubic * v * v * v));
-  return 0.5 * (1 + t) + 0.5 * v * (1 - t * t) * kGeluScale * (1 + 3 * kGeluCubic * v * v);
-}
-
-void unary_backward_f64(const KernelContext& context, UnaryGradOp op, ConstTensorView saved, ConstTensorView dy, TensorView dx,
-                        UnaryParameters p) {
-  const double alpha = static_cast<double>(p.alpha);
-  const double *s = saved.as<double>().data(), *grad = dy.as<double>().data();
-  double* out = dx.as<double>().data();
-  const auto apply = [&](auto slope) {
-    parallel_chunks(context, saved.elements(), kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = grad[i] * slope(s[i]);
-    });
-  };
-  switch (op) {
-    case UnaryGradOp::kRelu: return apply([](double y) { return y > 0 ? 1.0 : 0.0; });
-    case UnaryGradOp::kSigmoid: return apply([](double y) { return y * (1 - y); });
-    case UnaryGradOp::kTanh: return apply([](double y) { return 1 - y * y; });
-    case UnaryGradOp::kHardSigmoid: return apply([=](double y) { return y > 0 && y < 1 ? alpha : 0.0; });
-    case UnaryGradOp::kLeakyRelu: return apply([=](double x) { return x < 0 ? alpha : 1.0; });
-    case UnaryGradOp::kElu: return apply([=](double x) { return x < 0 ? alpha * std::exp(x) : 1.0; });
-    case UnaryGradOp::kErf: return apply([](double x) { return kTwoOverSqrtPi * std::exp(-x * x); });
-    case UnaryGradOp::kGelu: return apply(gelu_slope);
-    case UnaryGradOp::kGeluTanh: return apply(gelu_tanh_slope);
-    case UnaryGradOp::kSoftplus: return apply(sigmoid);
-  }
-}
-
-template <class T>
-T scalar_or(const ConstTensorView& view, T fallback) {
-  if (!view) return fallback;
-  require(view.elements() == 1, "[Clip] a bound must be one element; its shape", to_string(view.shape));
-  return view.as<T>()[0];
-}
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-template <class T>
-void clip_between(const KernelContext& context, ConstTensorView x, T low, T high, TensorView y) {
-  require_one_shape(x, y);
-  const T* in = x.as<T>().data();
-  T* out = y.as<T>().data();
-  parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
-    if constexpr (std::is_same_v<T, float>) return simd::clip(in + begin, low, high, out + begin, end - begin);
-    for (int64_t i = begin; i < end; ++i) {
-      const T raised = in[i] < low ? low : in[i];  // comparisons with NaN are false, so NaN stays
-      out[i] = raised > high ? high : raised;
-    }
-  });
+  if (angle<T>(context, op, x, y) || unary_number<T>(context, op, x, y, p)) return;
+  no_kernel_for(x.dtype);
 }
 
 }  // namespace
@@ -153,6 +125,7 @@ void clip_between(const KernelContext& context, ConstTensorView x, T low, T high
 void unary(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters parameters) {
   require_one_shape(x, y);
   if (x.dtype == DType::kF32) {
+    if (angle<float>(context, op, x, y)) return;
     const float* in = x.as<float>().data();
     float* out = y.as<float>().data();
     return parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
@@ -161,44 +134,7 @@ void unary(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorVi
   }
   if (x.dtype == DType::kF64) return unary_f64(context, op, x, y, parameters);
   visit_number(x.dtype, [&]<class T>() {
-    require(unary_number<T>(context, op, x, y), "no kernel of this function for integers", name(x.dtype));
-  });
-}
-
-void unary_backward(const KernelContext& context, UnaryGradOp op, ConstTensorView saved, ConstTensorView dy, TensorView dx,
-                    UnaryParameters parameters) {
-  require_one_shape(saved, dx);
-  require_one_shape(dy, dx);
-  if (saved.dtype == DType::kF64) return unary_backward_f64(context, op, saved, dy, dx, parameters);
-  const float *s = saved.as<float>().data(), *grad = dy.as<float>().data();
-  float* out = dx.as<float>().data();
-  parallel_chunks(context, saved.elements(), kGrain, [&](int64_t begin, int64_t end) {
-    simd::unary_backward(op, s + begin, grad + begin, out + begin, end - begin, parameters);
-  });
-}
-
-void clip(const KernelContext& context, ConstTensorView x, ConstTensorView low, ConstTensorView high, TensorView y) {
-  visit_number(x.dtype, [&]<class T>() {
-    clip_between<T>(context, x, scalar_or<T>(low, convert<T>(-kInfinity)), scalar_or<T>(high, convert<T>(kInfinity)), y);
-  });
-}
-
-void clip(const KernelContext& context, ConstTensorView x, double low, double high, TensorView y) {
-  visit_number(x.dtype, [&]<class T>() { clip_between<T>(context, x, convert<T>(low), convert<T>(high), y); });
-}
-
-void clip_backward(const KernelContext& context, ConstTensorView x, ConstTensorView dy, ConstTensorView low, ConstTensorView high,
-                   TensorView dx) {
-  require_one_shape(x, dx);
-  require_one_shape(dy, dx);
-  visit_float(x.dtype, [&]<class T>() {
-    const T a = scalar_or<T>(low, -std::numeric_limits<T>::infinity()),
-            b = scalar_or<T>(high, std::numeric_limits<T>::infinity());
-    const T *in = x.as<T>().data(), *grad = dy.as<T>().data();
-    T* out = dx.as<T>().data();
-    parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = in[i] >= a && in[i] <= b ? grad[i] : T{0};
-    });
+    require(unary_number<T>(context, op, x, y, parameters), "no kernel of this function for integers", name(x.dtype));
   });
 }
 

@@ -71,6 +71,58 @@ struct Fmod {
   }
 };
 
+struct PRelu {
+  template <class C>
+  __device__ C operator()(C a, C b) const {
+    return a < C(0) ? Mul()(a, b) : a;
+  }
+};
+struct BitAnd {
+  template <class C>
+  __device__ C operator()(C a, C b) const {
+    return static_cast<C>(a & b);
+  }
+};
+struct BitOr {
+  template <class C>
+  __device__ C operator()(C a, C b) const {
+    return static_cast<C>(a | b);
+  }
+};
+struct BitXor {
+  template <class C>
+  __device__ C operator()(C a, C b) const {
+    return static_cast<C>(a ^ b);
+  }
+};
+struct ShiftLeft {
+  template <class C>
+  __device__ C operator()(C a, C b) const {
+    return shifted_left(a, b);
+  }
+};
+struct ShiftRight {
+  template <class C>
+  __device__ C operator()(C a, C b) const {
+    return shifted_right(a, b);
+  }
+};
+
+// The ops that only integers have.
+template <class T>
+void integers(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
+  const auto apply = [&](auto f) { map<T, T, T>(context, f, a, b, y); };
+  switch (op) {
+    case BinaryOp::kMod: return apply(Mod());
+    case BinaryOp::kBitAnd: return apply(BitAnd());
+    case BinaryOp::kBitOr: return apply(BitOr());
+    case BinaryOp::kBitXor: return apply(BitXor());
+    case BinaryOp::kShiftLeft: return apply(ShiftLeft());
+    case BinaryOp::kShiftRight: return apply(ShiftRight());
+    default: fail(ErrorCode::kInternal, "not an op of integers", {static_cast<int>(op)});
+  }
+}
+
 template <class T>
 void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
   const auto apply = [&](auto f) { map<T, T, T>(context, f, a, b, y); };
@@ -82,10 +134,13 @@ void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, Co
     case BinaryOp::kMin: return apply(Min());
     case BinaryOp::kMax: return apply(Max());
     case BinaryOp::kFmod: return apply(Fmod());
-    case BinaryOp::kMod: break;
+    case BinaryOp::kPRelu: return apply(PRelu());
+    default: break;
   }
-  require(std::is_integral_v<T>, "[Mod] floating-point operands need fmod = 1", name(a.dtype));
-  if constexpr (std::is_integral_v<T>) apply(Mod());
+  if constexpr (std::is_integral_v<T>)
+    integers<T>(context, op, a, b, y);
+  else
+    fail(ErrorCode::kInvalidArgument, "no kernel of this function for floats (type)", {name(a.dtype)});
 }
 
 // Compares what it gets: 16-bit floats as f32.

@@ -22,12 +22,16 @@ void map(const KernelContext& context, F f, ConstTensorView x, TensorView y) {
 
 // The ops that integers have too. Returns false for another op.
 template <class T>
-bool unary_number(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y) {
+bool unary_number(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters p) {
   switch (op) {
     case UnaryOp::kAbs: map<T, T>(context, Abs(), x, y); return true;
     case UnaryOp::kNeg: map<T, T>(context, Neg(), x, y); return true;
     case UnaryOp::kRelu: map<T, T>(context, Relu(), x, y); return true;
     case UnaryOp::kSign: map<T, T>(context, Sign(), x, y); return true;
+    case UnaryOp::kShrink: map<T, T>(context, Shrink{p.alpha, p.beta}, x, y); return true;
+    case UnaryOp::kBitNot:
+      if constexpr (std::is_integral_v<T>) map<T, T>(context, BitNot(), x, y);
+      return std::is_integral_v<T>;
     default: return false;
   }
 }
@@ -54,10 +58,23 @@ void unary_float(const KernelContext& context, UnaryOp op, ConstTensorView x, Te
     case UnaryOp::kHardSigmoid: return apply(HardSigmoid{p.alpha, p.beta});
     case UnaryOp::kGelu: return apply(Gelu());
     case UnaryOp::kGeluTanh: return apply(GeluTanh());
-    case UnaryOp::kAbs:
-    case UnaryOp::kNeg:
-    case UnaryOp::kRelu:
-    case UnaryOp::kSign: unary_number<T>(context, op, x, y);
+    case UnaryOp::kAsin: return apply(Asin());
+    case UnaryOp::kAcos: return apply(Acos());
+    case UnaryOp::kAtan: return apply(Atan());
+    case UnaryOp::kTan: return apply(Tan());
+    case UnaryOp::kSinh: return apply(Sinh());
+    case UnaryOp::kCosh: return apply(Cosh());
+    case UnaryOp::kAsinh: return apply(Asinh());
+    case UnaryOp::kAcosh: return apply(Acosh());
+    case UnaryOp::kAtanh: return apply(Atanh());
+    case UnaryOp::kSoftsign: return apply(Softsign());
+    case UnaryOp::kHardSwish: return apply(HardSwish());
+    case UnaryOp::kSwish: return apply(Swish{p.alpha});
+    case UnaryOp::kMish: return apply(Mish());
+    case UnaryOp::kSelu: return apply(Selu{p.alpha, p.beta});
+    case UnaryOp::kCelu: return apply(Celu{p.alpha});
+    case UnaryOp::kThresholdedRelu: return apply(ThresholdedRelu{p.alpha});
+    default: require(unary_number<T>(context, op, x, y, p), "no kernel of this function for floats", name(x.dtype));
   }
 }
 
@@ -78,6 +95,9 @@ void unary_backward_float(const KernelContext& context, UnaryGradOp op, ConstTen
     case UnaryGradOp::kGelu: return apply(GeluGrad());
     case UnaryGradOp::kGeluTanh: return apply(GeluTanhGrad());
     case UnaryGradOp::kSoftplus: return apply(SoftplusGrad());
+    case UnaryGradOp::kHardSwish: return apply(HardSwishGrad());
+    case UnaryGradOp::kSwish: return apply(SwishGrad{p.alpha});
+    case UnaryGradOp::kMish: return apply(MishGrad());
   }
 }
 
@@ -125,7 +145,7 @@ void unary(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorVi
   require_one_shape(x, y);
   if (is_float(x.dtype)) return cuda::visit_float(x.dtype, [&]<class T>() { unary_float<T>(context, op, x, y, parameters); });
   cuda::visit_number(x.dtype, [&]<class T>() {
-    require(unary_number<T>(context, op, x, y), "no kernel of this function for integers", name(x.dtype));
+    require(unary_number<T>(context, op, x, y, parameters), "no kernel of this function for integers", name(x.dtype));
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "kernels/api/convert.h"
 #include "kernels/api/integer_arithmetic.h"
 #include "kernels/cuda/device/gpu.h"
 
@@ -169,6 +170,123 @@ struct GeluTanh {
     return C(0.5) * x * (C(1) + std::tanh(gelu_angle(x)));
   }
 };
+struct Asin {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::asin(x);
+  }
+};
+struct Acos {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::acos(x);
+  }
+};
+struct Atan {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::atan(x);
+  }
+};
+struct Tan {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::tan(x);
+  }
+};
+struct Sinh {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::sinh(x);
+  }
+};
+struct Cosh {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::cosh(x);
+  }
+};
+struct Asinh {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::asinh(x);
+  }
+};
+struct Acosh {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::acosh(x);
+  }
+};
+struct Atanh {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return std::atanh(x);
+  }
+};
+struct Softsign {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return x / (C(1) + std::fabs(x));
+  }
+};
+struct HardSwish {  // NaN stays
+  template <class C>
+  __device__ C operator()(C x) const {
+    const C gate = x / C(6) + C(0.5);
+    return x * (gate < C(0) ? C(0) : gate > C(1) ? C(1) : gate);
+  }
+};
+struct Swish {
+  float alpha;
+  template <class C>
+  __device__ C operator()(C x) const {
+    return x * Sigmoid()(C(alpha) * x);
+  }
+};
+struct Mish {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return x * std::tanh(Softplus()(x));
+  }
+};
+struct Selu {
+  float alpha, gamma;
+  template <class C>
+  __device__ C operator()(C x) const {
+    return C(gamma) * Elu{alpha}(x);
+  }
+};
+struct Celu {  // NaN stays
+  float alpha;
+  template <class C>
+  __device__ C operator()(C x) const {
+    const C low = C(alpha) * std::expm1(x / C(alpha));
+    return (x < C(0) ? C(0) : x) + (low < C(0) ? low : C(0));
+  }
+};
+struct ThresholdedRelu {  // NaN stays
+  float alpha;
+  template <class C>
+  __device__ C operator()(C x) const {
+    return x <= C(alpha) ? C(0) : x;
+  }
+};
+struct Shrink {
+  float lambda, bias;
+  template <class T>
+  __device__ T operator()(T value) const {
+    using C = std::conditional_t<std::is_integral_v<T>, double, T>;
+    const C x = static_cast<C>(value);
+    return convert<T>(x < C(-lambda) ? x + C(bias) : x > C(lambda) ? x - C(bias) : C(0));
+  }
+};
+struct BitNot {
+  template <class C>
+  __device__ C operator()(C x) const {
+    return static_cast<C>(~x);
+  }
+};
 
 // dx from what the forward pass saved, y or x, and dy.
 struct ReluGrad {
@@ -234,6 +352,28 @@ struct SoftplusGrad {
   template <class C>
   __device__ C operator()(C x, C dy) const {
     return dy * Sigmoid()(x);
+  }
+};
+
+struct HardSwishGrad {
+  template <class C>
+  __device__ C operator()(C x, C dy) const {
+    return x <= C(-3) ? C(0) : x >= C(3) ? dy : dy * (x / C(3) + C(0.5));
+  }
+};
+struct SwishGrad {
+  float alpha;
+  template <class C>
+  __device__ C operator()(C x, C dy) const {
+    const C s = Sigmoid()(C(alpha) * x);
+    return dy * (s + C(alpha) * x * s * (C(1) - s));
+  }
+};
+struct MishGrad {
+  template <class C>
+  __device__ C operator()(C x, C dy) const {
+    const C t = std::tanh(Softplus()(x));
+    return dy * (t + x * Sigmoid()(x) * (C(1) - t * t));
   }
 };
 

@@ -9,9 +9,11 @@
 namespace tandem {
 
 // clang-format off: one a line
+extern const OpFamily activations_ops;
 extern const OpFamily all_reduce_ops;
 extern const OpFamily arg_reduce_ops;
 extern const OpFamily batch_normalization_ops;
+extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
 extern const OpFamily clip_ops;
 extern const OpFamily concat_ops;
@@ -32,6 +34,7 @@ extern const OpFamily global_pool_ops;
 extern const OpFamily imputer_ops;
 extern const OpFamily label_encoder_ops;
 extern const OpFamily layer_normalization_ops;
+extern const OpFamily limited_broadcast_ops;
 extern const OpFamily matmul_ops;
 extern const OpFamily one_hot_ops;
 extern const OpFamily one_hot_encoder_ops;
@@ -39,21 +42,25 @@ extern const OpFamily optimizer_ops;
 extern const OpFamily pack_ops;
 extern const OpFamily pad_ops;
 extern const OpFamily pool_ops;
+extern const OpFamily prelu_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily reshape_ops;
 extern const OpFamily shape_ops;
 extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
 extern const OpFamily transpose_ops;
+extern const OpFamily trigonometry_ops;
 extern const OpFamily trilu_ops;
 extern const OpFamily where_ops;
 
 namespace {
 
 constexpr const OpFamily* kFamilies[] = {
+    &activations_ops,
     &all_reduce_ops,
     &arg_reduce_ops,
     &batch_normalization_ops,
+    &bitwise_ops,
     &cast_ops,
     &clip_ops,
     &concat_ops,
@@ -74,6 +81,7 @@ constexpr const OpFamily* kFamilies[] = {
     &imputer_ops,
     &label_encoder_ops,
     &layer_normalization_ops,
+    &limited_broadcast_ops,
     &matmul_ops,
     &one_hot_ops,
     &one_hot_encoder_ops,
@@ -81,12 +89,14 @@ constexpr const OpFamily* kFamilies[] = {
     &pack_ops,
     &pad_ops,
     &pool_ops,
+    &prelu_ops,
     &reduce_ops,
     &reshape_ops,
     &shape_ops,
     &slice_ops,
     &softmax_ops,
     &transpose_ops,
+    &trigonometry_ops,
     &trilu_ops,
     &where_ops,
 };

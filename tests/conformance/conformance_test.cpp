@@ -100,6 +100,7 @@ void expect_the_same_bits_in_place(const Case& one) {
 
 void expect_to_survive_onnx(const Case& one) {
   if (!one.round_trip || definition(one).domain == "tandem" || definition(one).stateful) return;
+  if (definition(one).domain.empty() && definition(one).since > kOnnxOpset) return;  // newer than what is written
   const Graph graph = graph_of(one);
   const Graph again = parse_onnx(serialize_onnx(graph));
   EXPECT_EQ(difference(run(again, fed_inputs(one)), run(graph, fed_inputs(one))), "");

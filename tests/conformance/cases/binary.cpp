@@ -115,6 +115,94 @@ void add_powers_and_remainders(Cases& cases) {
                    .reference = pairs([](double a, double b) { return std::fmod(a, b); })});
 }
 
+// PRelu, and arithmetic as it was before opset 7.
+void add_slopes_and_limited_broadcasts(Cases& cases) {
+  const auto prelu = [](double x, double slope) { return x < 0 ? x * slope : x; };
+  for (const auto& [x, slope] : std::vector<std::pair<Shape, Shape>>{{{3, 7}, {3, 7}}, {{3, 7}, {}}, {{2, 3, 4}, {3, 1}}, {{0, 3}, {3}}})
+    cases.push_back({.op = "PRelu",
+                     .what = to_string(slope),
+                     .inputs = {uniform(x), uniform(slope, -1, 1, 4)},
+                     .reference = pairs(prelu),
+                     .gradient = x.elements() > 0});
+  cases.push_back({.op = "PRelu",
+                   .what = "integers",
+                   .inputs = {i64({-3, 0, 4}), i64({2, 2, 2})},
+                   .reference = pairs(prelu)});
+  const auto trailing = [](Reference of, int axes) {
+    return [=](const std::vector<Tensor>& in) {
+      Shape shape = in[1].shape();
+      for (int i = 0; i < axes; ++i) shape.push_back(1);
+      return of({in[0], f64(shape, numbers(in[1]))});
+    };
+  };
+  cases.push_back({.op = "PRelu",
+                   .what = "a slope a channel",
+                   .inputs = {uniform({2, 3, 4}), uniform({3}, -1, 1, 4)},
+                   .opset = 6,
+                   .reference = trailing(pairs(prelu), 1)});
+  cases.push_back({.op = "PRelu",
+                   .what = "one slope",
+                   .inputs = {uniform({2, 3, 4}), uniform({1}, -1, 1, 4)},
+                   .opset = 6,
+                   .reference = pairs(prelu)});
+  std::vector<Function> ops(std::begin(kArithmetic), std::begin(kArithmetic) + 4);
+  ops.push_back({"Pow", [](double a, double b) { return std::pow(a, b); }, 0.5, 2});
+  for (const Function& one : ops) {
+    const double low = one.op == "Pow" ? 0.5 : -3;
+    cases.push_back({.op = one.op,
+                     .what = "from an axis on",
+                     .inputs = {uniform({2, 3, 4, 5}, low, 3), uniform({3, 4}, one.low, one.high, 5)},
+                     .attributes = {{"broadcast", int64_t{1}}, {"axis", int64_t{1}}},
+                     .opset = 6,
+                     .reference = trailing(pairs(one.f), 1)});
+    cases.push_back({.op = one.op,
+                     .what = "at the end",
+                     .inputs = {uniform({2, 3, 4}, low, 3), uniform({1, 4}, one.low, one.high, 5)},
+                     .attributes = {{"broadcast", int64_t{1}}},
+                     .opset = 6,
+                     .reference = pairs(one.f)});
+  }
+  for (const Function& one : {kComparisons[0], kComparisons[1], kComparisons[3]})
+    cases.push_back({.op = one.op,
+                     .what = "from an axis on",
+                     .inputs = {as(DType::kI64, uniform({2, 3}, -2, 2)), as(DType::kI64, uniform({2}, -2, 2, 3))},
+                     .attributes = {{"broadcast", int64_t{1}}, {"axis", int64_t{0}}},
+                     .opset = 6,
+                     .reference = trailing(pairs(one.f), 1)});
+  for (const Function& one : kLogic)
+    cases.push_back({.op = one.op,
+                     .what = "equal shapes",
+                     .inputs = {booleans({4}, {true, false, true, false}), booleans({4}, {true, true, false, false})},
+                     .opset = 6,
+                     .reference = pairs(one.f)});
+}
+
+void add_bits(Cases& cases) {
+  const auto bits = [](int64_t (*f)(int64_t, int64_t)) {
+    return pairs([f](double a, double b) { return static_cast<double>(f(static_cast<int64_t>(a), static_cast<int64_t>(b))); });
+  };
+  const std::pair<std::string, Reference> ops[] = {
+      {"BitwiseAnd", bits([](int64_t a, int64_t b) { return a & b; })},
+      {"BitwiseOr", bits([](int64_t a, int64_t b) { return a | b; })},
+      {"BitwiseXor", bits([](int64_t a, int64_t b) { return a ^ b; })},
+  };
+  for (const auto& [op, reference] : ops)
+    for (DType type : {DType::kI64, DType::kI32, DType::kU8, DType::kI8})
+      cases.push_back({.op = op,
+                       .what = std::string(name(type)),
+                       .inputs = {as(type, i64({2, 3}, {1, 2, 3, 100, 127, 0})), as(type, i64({3}, {3, 6, 85}))},
+                       .reference = reference});
+  const auto shift = [&](const std::string& direction, Tensor expected) {
+    cases.push_back({.op = "BitShift",
+                     .what = direction,
+                     .inputs = {as(DType::kU8, i64({16, 4, 129, 255})), as(DType::kU8, i64({1, 2, 0, 8}))},
+                     .attributes = {{"direction", direction}},
+                     .reference = fixed(as(DType::kU8, expected))});
+  };
+  shift("LEFT", i64({32, 16, 129, 0}));
+  shift("RIGHT", i64({8, 1, 129, 0}));
+}
+
 void add_tests_and_choices(Cases& cases) {
   for (const Function& one : kComparisons) {
     cases.push_back({.op = one.op, .inputs = {i64({2, 3}, {1, 2, 3, 4, 5, 6}), i64({3}, {1, 3, 3})}, .reference = pairs(one.f)});
@@ -181,6 +269,8 @@ void add_casts(Cases& cases) {
 void add_binary_cases(Cases& cases) {
   add_arithmetic(cases);
   add_powers_and_remainders(cases);
+  add_slopes_and_limited_broadcasts(cases);
+  add_bits(cases);
   add_tests_and_choices(cases);
   add_casts(cases);
 }

@@ -13,12 +13,14 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
 double gelu_tanh(double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
 double softplus(double x) { return x > 30 ? x : std::log1p(std::exp(x)); }
+const double kSeluAlpha = static_cast<double>(1.67326319f), kSeluGamma = static_cast<double>(1.05070102f);
 double sign(double x) { return (x > 0) - (x < 0); }
 
 struct Function {
   std::string op;
   double (*f)(double);
   double low = -3, high = 3;
+  int opset = 0;
 };
 
 const Function kFunctions[] = {
@@ -44,6 +46,23 @@ const Function kFunctions[] = {
     {"Elu", [](double x) { return x < 0 ? std::expm1(x) : x; }},
     {"HardSigmoid", [](double x) { return std::clamp(static_cast<double>(0.2f) * x + 0.5, 0.0, 1.0); }},
     {"Identity", [](double x) { return x; }},
+    {"Tan", std::tan, -1.4, 1.4},
+    {"Asin", std::asin, -0.95, 0.95},
+    {"Acos", std::acos, -0.95, 0.95},
+    {"Atan", std::atan},
+    {"Sinh", std::sinh},
+    {"Cosh", std::cosh},
+    {"Asinh", std::asinh},
+    {"Acosh", std::acosh, 1.1, 9},
+    {"Atanh", std::atanh, -0.9, 0.9},
+    {"Softsign", [](double x) { return x / (1 + std::fabs(x)); }},
+    {"HardSwish", [](double x) { return x * std::clamp(x / 6 + 0.5, 0.0, 1.0); }, -5, 5},
+    {"Swish", [](double x) { return x * sigmoid(x); }, -9, 9, 24},
+    {"Mish", [](double x) { return x * std::tanh(softplus(x)); }, -25, 25},
+    {"Selu", [](double x) { return kSeluGamma * (x < 0 ? kSeluAlpha * std::expm1(x) : x); }},
+    {"Celu", [](double x) { return x < 0 ? std::expm1(x) : x; }},
+    {"ThresholdedRelu", [](double x) { return x <= 1 ? 0 : x; }},
+    {"Shrink", [](double x) { return x < -0.5 || x > 0.5 ? x : 0; }},
 };
 
 // dy * f'(x), or with f' written in y, for the fused gradients.
@@ -64,6 +83,18 @@ const Slope kSlopes[] = {
     {"ErfGrad", [](double x) { return 2 / std::sqrt(M_PI) * std::exp(-x * x); }},
     {"GeluGrad", [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI); }},
     {"SoftplusGrad", sigmoid, -30, 30},
+    {"HardSwishGrad", [](double x) { return x < -3 ? 0 : x > 3 ? 1 : x / 3 + 0.5; }, -5, 5},
+    {"SwishGrad",
+     [](double x) { return sigmoid(0.5 * x) * (1 + 0.5 * x * (1 - sigmoid(0.5 * x))); },
+     -9,
+     9,
+     {{"alpha", 0.5f}}},
+    {"MishGrad",
+     [](double x) {
+       const double t = std::tanh(softplus(x));
+       return t + x * sigmoid(x) * (1 - t * t);
+     },
+     -25, 25},
 };
 
 Reference product_with(double (*slope)(double)) {
@@ -107,10 +138,52 @@ void add_clip_cases(Cases& cases) {
                    .reference = fixed(f32({4}, {0, 6, 7, 0}))});
 }
 
+// Attributes other than the defaults.
+void add_parameters(Cases& cases) {
+  struct Set {
+    std::string op;
+    Attributes attributes;
+    double (*f)(double);
+  };
+  const Set sets[] = {
+      {"LeakyRelu", {{"alpha", 0.25f}}, [](double x) { return x < 0 ? 0.25 * x : x; }},
+      {"Elu", {{"alpha", 0.5f}}, [](double x) { return x < 0 ? 0.5 * std::expm1(x) : x; }},
+      {"HardSigmoid", {{"alpha", 0.5f}, {"beta", 0.25f}}, [](double x) { return std::clamp(0.5 * x + 0.25, 0.0, 1.0); }},
+      {"Selu", {{"alpha", 2.0f}, {"gamma", 3.0f}}, [](double x) { return 3 * (x < 0 ? 2 * std::expm1(x) : x); }},
+      {"Celu", {{"alpha", 2.0f}}, [](double x) { return x < 0 ? 2 * std::expm1(x / 2) : x; }},
+      {"Swish", {{"alpha", -1.5f}}, [](double x) { return x * sigmoid(-1.5 * x); }},
+      {"ThresholdedRelu", {{"alpha", -0.5f}}, [](double x) { return x > -0.5 ? x : 0; }},
+      {"Shrink", {{"lambd", 1.5f}, {"bias", 1.25f}}, [](double x) { return x < -1.5 ? x + 1.25 : x > 1.5 ? x - 1.25 : 0; }},
+  };
+  for (const Set& one : sets)
+    for (DType type : {DType::kF32, DType::kF64})
+      cases.push_back({.op = one.op,
+                       .what = "parameters",
+                       .inputs = {as(type, uniform({3, 7}))},
+                       .attributes = one.attributes,
+                       .opset = one.op == "Swish" ? 24 : 0,
+                       .reference = each(one.f)});
+  cases.push_back({.op = "Shrink",
+                   .what = "integers",
+                   .inputs = {i64({-3, -1, 0, 1, 2, 7})},
+                   .attributes = {{"lambd", 1.5f}, {"bias", 1.0f}},
+                   .reference = fixed(i64({-2, 0, 0, 0, 1, 6}))});
+  for (DType type : {DType::kI64, DType::kI32, DType::kI8})
+    cases.push_back({.op = "BitwiseNot",
+                     .what = std::string(name(type)),
+                     .inputs = {as(type, i64({-3, 0, 4, 127}))},
+                     .reference = each([](double x) { return -x - 1; })});
+  cases.push_back({.op = "BitwiseNot",
+                   .what = "u8",
+                   .inputs = {as(DType::kU8, i64({0, 1, 255}))},
+                   .reference = each([](double x) { return 255 - x; })});
+}
+
 }  // namespace
 
 void add_unary_cases(Cases& cases) {
   for (const Function& one : kFunctions) {
+    const size_t first = cases.size();
     cases.push_back({.op = one.op, .inputs = {uniform({3, 7}, one.low, one.high)}, .reference = each(one.f)});
     cases.push_back({.op = one.op,
                      .what = "large",
@@ -126,12 +199,13 @@ void add_unary_cases(Cases& cases) {
                      .rtol = 1e-14,
                      .atol = 1e-15,
                      .gradient = false});
-    if (one.op == "Identity") continue;
-    cases.push_back({.op = one.op,
-                     .what = "nan",
-                     .inputs = {f32({2}, {kNan, 1})},
-                     .reference = each([&](double x) { return std::isnan(x) ? x : one.f(x); }),
-                     .gradient = false});
+    if (one.op != "Identity" && one.op != "Shrink")
+      cases.push_back({.op = one.op,
+                       .what = "nan",
+                       .inputs = {f32({2}, {kNan, 1})},
+                       .reference = each([&](double x) { return std::isnan(x) ? x : one.f(x); }),
+                       .gradient = false});
+    for (size_t c = first; one.opset && c < cases.size(); ++c) cases[c].opset = one.opset;
   }
   for (const std::string op : {"Abs", "Neg", "Relu", "Sign"}) {
     const Tensor values = i64({-3, 0, 4});
@@ -173,21 +247,7 @@ void add_unary_cases(Cases& cases) {
                    .inputs = {uniform({3, 7})},
                    .attributes = {{"approximate", std::string("tanh")}},
                    .reference = each(gelu_tanh)});
-  cases.push_back({.op = "LeakyRelu",
-                   .what = "alpha",
-                   .inputs = {uniform({3, 7})},
-                   .attributes = {{"alpha", 0.25f}},
-                   .reference = each([](double x) { return x < 0 ? 0.25 * x : x; })});
-  cases.push_back({.op = "Elu",
-                   .what = "alpha",
-                   .inputs = {uniform({3, 7})},
-                   .attributes = {{"alpha", 0.5f}},
-                   .reference = each([](double x) { return x < 0 ? 0.5 * std::expm1(x) : x; })});
-  cases.push_back({.op = "HardSigmoid",
-                   .what = "alpha beta",
-                   .inputs = {uniform({3, 7})},
-                   .attributes = {{"alpha", 0.5f}, {"beta", 0.25f}},
-                   .reference = each([](double x) { return std::clamp(0.5 * x + 0.25, 0.0, 1.0); })});
+  add_parameters(cases);
   cases.push_back(
       {.op = "Not", .inputs = {booleans({3}, {true, false, true})}, .reference = each([](double x) { return x == 0; })});
   const Tensor odd = f32({5}, {kNan, kInf, -kInf, 0, 1});

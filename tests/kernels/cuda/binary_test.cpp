@@ -29,7 +29,9 @@ const Pair kPairs[] = {{{7, 33}, {7, 33}},
                        {{3, 0}, {3, 1}}};
 
 constexpr BinaryOp kOps[] = {BinaryOp::kAdd, BinaryOp::kSub, BinaryOp::kMul,  BinaryOp::kDiv,
-                             BinaryOp::kMin, BinaryOp::kMax, BinaryOp::kFmod, BinaryOp::kMod};
+                             BinaryOp::kMin, BinaryOp::kMax, BinaryOp::kFmod, BinaryOp::kPRelu,
+                             BinaryOp::kMod, BinaryOp::kBitAnd, BinaryOp::kBitOr, BinaryOp::kBitXor,
+                             BinaryOp::kShiftLeft, BinaryOp::kShiftRight};
 
 // Small numbers, zeros and limits for integers; NaN for floats.
 template <class T>
@@ -68,7 +70,7 @@ void expect_arithmetic(BinaryOp op) {
 }
 TEST(CudaBinary, EqualsItsTwin) {
   for (BinaryOp op : kOps) {
-    if (op != BinaryOp::kMod) {
+    if (op < BinaryOp::kMod || op == BinaryOp::kFmod || op == BinaryOp::kPRelu) {
       expect_arithmetic<float>(op);
       expect_arithmetic<double>(op);
     }

@@ -11,10 +11,14 @@ constexpr UnaryOp kOps[] = {UnaryOp::kAbs,        UnaryOp::kNeg,     UnaryOp::kE
                             UnaryOp::kReciprocal, UnaryOp::kRelu,    UnaryOp::kSigmoid,   UnaryOp::kTanh, UnaryOp::kErf,
                             UnaryOp::kSoftplus,   UnaryOp::kFloor,   UnaryOp::kCeil,      UnaryOp::kSign, UnaryOp::kSin,
                             UnaryOp::kCos,        UnaryOp::kRound,   UnaryOp::kLeakyRelu, UnaryOp::kElu,  UnaryOp::kHardSigmoid,
-                            UnaryOp::kGelu,       UnaryOp::kGeluTanh};
+                            UnaryOp::kGelu,       UnaryOp::kGeluTanh, UnaryOp::kAsin,     UnaryOp::kAcos, UnaryOp::kAtan,
+                            UnaryOp::kTan,        UnaryOp::kSinh,    UnaryOp::kCosh,      UnaryOp::kAsinh, UnaryOp::kAcosh,
+                            UnaryOp::kAtanh,      UnaryOp::kSoftsign, UnaryOp::kHardSwish, UnaryOp::kSwish, UnaryOp::kMish,
+                            UnaryOp::kSelu,       UnaryOp::kCelu,    UnaryOp::kThresholdedRelu, UnaryOp::kShrink};
 constexpr UnaryGradOp kGradOps[] = {UnaryGradOp::kRelu,      UnaryGradOp::kSigmoid, UnaryGradOp::kTanh, UnaryGradOp::kHardSigmoid,
                                     UnaryGradOp::kLeakyRelu, UnaryGradOp::kElu,     UnaryGradOp::kErf,  UnaryGradOp::kGelu,
-                                    UnaryGradOp::kGeluTanh,  UnaryGradOp::kSoftplus};
+                                    UnaryGradOp::kGeluTanh,  UnaryGradOp::kSoftplus, UnaryGradOp::kHardSwish, UnaryGradOp::kSwish,
+                                    UnaryGradOp::kMish};
 constexpr UnaryParameters kParameters = {.alpha = 0.3f, .beta = 0.4f};
 // Lengths around a vector, a block and a whole number of both.
 constexpr int64_t kLengths[] = {0, 1, 3, 4, 5, 8, 17, 1024, 2051};
@@ -59,7 +63,7 @@ TEST(CudaUnary, EqualsItsTwin) {
   }
 }
 TEST(CudaUnary, EqualsItsTwinOnIntegers) {
-  for (UnaryOp op : {UnaryOp::kAbs, UnaryOp::kNeg, UnaryOp::kRelu, UnaryOp::kSign}) {
+  for (UnaryOp op : {UnaryOp::kAbs, UnaryOp::kNeg, UnaryOp::kRelu, UnaryOp::kSign, UnaryOp::kShrink, UnaryOp::kBitNot}) {
     expect_unary<int32_t>(op);
     expect_unary<int64_t>(op);
     expect_unary<int8_t>(op);
