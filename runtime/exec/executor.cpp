@@ -52,6 +52,7 @@ void Executor::find_segments() {
     const Step& step = plan_->steps[s];
     if (step.kind == StepKind::kView || step.kind == StepKind::kFeed) continue;
     const bool on_device = step.kind != StepKind::kHost;
+    if (on_device && plan_->graph.nodes[static_cast<size_t>(step.node)].def->stateful) has_device_collectives_ = true;
     const bool differs = on_device && differs_from_run_to_run(step, producers);
     if (segments_.empty() || segments_.back().on_device != on_device || differs || apart)
       segments_.push_back({s, s, on_device, !differs});
@@ -229,10 +230,11 @@ void Executor::run_steps(Binding& binding, const Segment& segment) {
   }
 }
 
-// With collectives on the GPU also for what becomes of the other ranks.
+// Work that has collectives among it may wait for another rank that never comes.
 void Executor::wait_for_device() {
-  if (plan_->options.device_collectives && options_.communicator && options_.communicator->devices())
-    options_.communicator->devices()->synchronize(lane_->stream().handle());
+  DeviceCommunicator* const ranks = options_.communicator ? options_.communicator->devices() : nullptr;
+  if (has_device_collectives_ && ranks)
+    ranks->synchronize(lane_->stream().handle());
   else
     lane_->stream().synchronize();
 }

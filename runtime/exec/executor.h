@@ -88,6 +88,7 @@ class Executor {
   std::vector<ConstTensorView> next_inputs_;
   size_t slot_ = 0;  // of the run now under way, or the last one
   bool device_is_busy_ = false;
+  bool has_device_collectives_ = false;
   std::string not_captured_;  // why
 };
 
