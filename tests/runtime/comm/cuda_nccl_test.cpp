@@ -213,13 +213,13 @@ TEST_F(CudaNccl, WhatFailsWhileTheGpuWorksIsFoundByWhoWaits) {
 
 TEST_F(CudaNccl, AWaitHasTheGroupsDeadline) {
   if (!fake) GTEST_SKIP() << "the real library does not hang when it is told to";
-  host = std::move(make_thread_group(1, {.deadline = std::chrono::milliseconds(50)})[0]);
+  host = std::move(make_thread_group(1, {.deadline = std::chrono::milliseconds(400)})[0]);
   const auto gpus = connect();
   DeviceMemory memory(64);
   fake->never_done = true;
   const Error error = error_of([&] { gpus->begin_all_reduce({memory.data(), DType::kF32, {16}}, stream->handle()); });
   EXPECT_EQ(error.code(), ErrorCode::kDeadlineExceeded);
-  EXPECT_THAT(error.what(), HasSubstr("ncclAllReduce was not done within the deadline of 50 ms"));
+  EXPECT_THAT(error.what(), HasSubstr("ncclAllReduce was not done within the deadline of 400 ms"));
 }
 
 TEST_F(CudaNccl, ALostGroupIsNotWaitedFor) {
@@ -247,6 +247,43 @@ TEST_F(CudaNccl, AllRanksDecideAlike) {
   };
   EXPECT_EQ(problems(nullptr), "rank 1: it computes on the CPU");
   EXPECT_EQ(problems(device), "ranks 0 and 1 share a GPU, and NCCL wants one a rank");
+}
+
+// The wait for the end of a run, while the GPU is at work.
+class CudaNcclWait : public CudaNccl {
+ protected:
+  void SetUp() override {
+    CudaNccl::SetUp();
+    if (!IsSkipped() && !fake) GTEST_SKIP() << "the real library does not dawdle when it is told to";
+  }
+  // Waits for some pieces of work, each of which takes a while.
+  Error dawdle(DeviceCommunicator& gpus, int milliseconds, const std::function<void()>& before_the_wait = [] {}) {
+    fake->milliseconds = milliseconds;
+    DeviceMemory memory(64);
+    return error_of([&] {
+      for (int i = 0; i < 7; ++i) gpus.broadcast({memory.data(), DType::kF32, {16}}, 0, stream->handle());
+      before_the_wait();
+      gpus.synchronize(stream->handle());
+    });
+  }
+};
+
+TEST_F(CudaNcclWait, GoesOnWhileAllIsWell) { EXPECT_STREQ(dawdle(*connect(), 40).what(), "(nothing was thrown)"); }
+
+TEST_F(CudaNcclWait, HasTheGroupsDeadline) {
+  host = std::move(make_thread_group(1, {.deadline = std::chrono::milliseconds(400)})[0]);
+  const Error error = dawdle(*connect(), 80);
+  EXPECT_EQ(error.code(), ErrorCode::kDeadlineExceeded);
+  EXPECT_THAT(error.what(), HasSubstr(" was not done within the deadline of 400 ms"));
+  EXPECT_EQ(fake->aborted, 1);
+}
+
+TEST_F(CudaNcclWait, EndsWhenTheGroupIsLost) {
+  const auto gpus = connect();
+  const Error error = dawdle(*gpus, 40, [&] { host->abort("disk full"); });
+  EXPECT_EQ(error.code(), ErrorCode::kUnavailable);
+  EXPECT_THAT(error.what(), HasSubstr("a collective was given up: rank 0 aborted: disk full"));
+  EXPECT_EQ(fake->aborted, 1);
 }
 
 Graph with_all_reduce() {

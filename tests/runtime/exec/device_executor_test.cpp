@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "runtime/comm/device_communicator.h"
 #include "runtime/exec/executor.h"
 #include "runtime/exec/profiler.h"
 #include "tests/support/graph_builder.h"
@@ -200,6 +201,27 @@ TEST(DeviceExecutor, ProfilesEachStep) {
   gpu.run(inputs);
   EXPECT_FALSE(profiler.events().empty());
   EXPECT_THAT(gpu.capture_report(), HasSubstr("profiled"));
+}
+
+// tests/runtime/comm/cuda_nccl_test.cpp has what is done with NCCL.
+TEST(DeviceExecutor, WithoutNcclCollectivesGoThroughTheHost) {
+  const auto device = open_cuda(0);
+  const auto ranks = make_local_communicator();
+  const ConnectedDevices gpus = connect_devices(*ranks, device);
+  if (gpus.communicator) GTEST_SKIP() << "NCCL is there";
+  EXPECT_THAT(gpus.problem, ::testing::StartsWith("rank 0: NCCL is not used: "));
+  EXPECT_EQ(ranks->devices(), nullptr);
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3});
+  const auto begun = graph.add_node(newest_op("AllReduceStart", "tandem"), {add(graph, "Sigmoid", {x})}, 2);
+  graph.outputs = {add(graph, "Tanh", {add(graph, "AllReduceWait", {begun[0], begun[1]}, {}, "tandem")})};
+  Executor gpu(plan_for_gpu(graph), {.communicator = ranks.get(), .device = device});
+  Executor cpu(make_plan(graph, {.default_bound = 8}), {.communicator = ranks.get()});
+  for (int run = 0; run < 4; ++run) {
+    const Tensor given = numbers({5, 3}, static_cast<float>(run));
+    const ConstTensorView inputs[] = {given.view()};
+    expect_near(gpu.run(inputs)[0], cpu.run(inputs)[0]);
+  }
 }
 
 }  // namespace

@@ -144,6 +144,7 @@ void take(const Rank& own, const Announcement& what, void* to, size_t first, siz
 
 // In the order of the stream, as all ranks come to it.
 void exchange(Rank& own, const Announcement& what, const void* from, void* to) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(fake().milliseconds));
   if (fake().asynchronous_error) own.state = static_cast<ncclResult_t>(fake().asynchronous_error);
   if (own.aborted || own.state != ncclSuccess) return;
   const size_t size = bytes_of(static_cast<ncclDataType_t>(what.type));

@@ -18,4 +18,5 @@ struct FakeNccl {
   const char* last_call = "";
   int asynchronous_error = 0;  // the state of communicators from now on
   bool never_done = false;     // calls that are begun stay in progress
+  int milliseconds = 0;        // that a collective takes
 };
