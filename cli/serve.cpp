@@ -88,6 +88,7 @@ void print_limits(const InferenceServerOptions& options, bool json) {
 void add_device(nlohmann::ordered_json& model, const ModelDevice& device) {
   model["device"] = device.on_device ? device.asked : "cpu";
   if (!device.problem.empty()) model["fallback"] = device.problem;
+  if (device.on_device) model["captured_graphs"] = device.captured_graphs;
 }
 
 void print_ready(const InferenceServer& server, const std::string& host, bool json) {
@@ -144,7 +145,7 @@ int drain(InferenceServer& server, const StopSignals& signals, std::chrono::seco
 int serve_command(int argc, char** argv) {
   InferenceServerOptions server_options;
   HttpServerOptions& http = server_options.http;
-  std::string repository, versions;
+  std::string repository, versions, batch_sizes;
   int exit_timeout = 30;
   DeviceFlags flags;
   po::options_description options("options");
@@ -156,7 +157,9 @@ int serve_command(int argc, char** argv) {
       "threads", po::value(&server_options.threads)->default_value(1), "threads of each lane")(
       "versions", po::value(&versions)->default_value("latest"), "which versions: latest, latest:N, all, or a list such as 1,3")(
       "max-batch", po::value(&server_options.max_batch)->default_value(1024), "rows of one request at most")(
-      "max-body", po::value(&http.limits.request_bytes)->default_value(http.limits.request_bytes),
+      "batch-sizes", po::value(&batch_sizes)->default_value("auto"),
+      "rows that models on a GPU are made ready for when they are loaded, unless their config.pbtxt says: a list such as 1,8,32, none, "
+      "or auto (powers of two up to 64)")("max-body", po::value(&http.limits.request_bytes)->default_value(http.limits.request_bytes),
       "bytes of one request at most")("queue-length",
                                       po::value(&http.limits.queue_length)->default_value(http.limits.queue_length),
                                       "requests waiting for one model at most")(
@@ -176,6 +179,7 @@ int serve_command(int argc, char** argv) {
   require(exit_timeout >= 0, "exit-timeout must not be negative", exit_timeout);
   server_options.repository = repository;
   server_options.versions = parse_version_policy(versions);
+  server_options.batch_sizes = parse_batch_sizes(batch_sizes);
   server_options.version = TANDEM_VERSION;
   server_options.device = flags.device;
   server_options.strict_device = flags.strict;

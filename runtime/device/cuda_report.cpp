@@ -10,8 +10,8 @@
 namespace tandem {
 namespace {
 
-// A library that is there may yet not start: a cuDNN without its other files, a driver too old for it, memory that is used up. Only a
-// session on a GPU tells.
+// A library that is there may yet not start: a cuDNN without its other files, a driver too old for it, memory that is used up.
+// Only a session on a GPU tells.
 class Trial {
  public:
   explicit Trial(const CudaProbe& probe) {

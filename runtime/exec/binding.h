@@ -34,6 +34,7 @@ struct Binding {
 
   std::vector<Shape> input_shapes;
   size_t feed_slot = 0;                 // whose feeds the views show
+  bool kept = false;                    // however many others come
   std::vector<ConstTensorView> inputs;  // of all steps, one after the other
   std::vector<TensorView> outputs;
   std::vector<ConstTensorView> results;  // of the graph

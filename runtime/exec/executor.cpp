@@ -11,7 +11,11 @@
 namespace tandem {
 namespace {
 
-constexpr size_t kMostBindings = 64;  // sets of input shapes kept; the one unused for longest is dropped
+constexpr int64_t kMostBindings = 64;  // sets of input shapes, beside those that are to be kept; the one unused for longest is dropped
+
+int64_t graphs_of(const Binding& binding) {
+  return std::ranges::count_if(binding.captured, [](const auto& graph) { return graph != nullptr; });
+}
 
 }  // namespace
 
@@ -112,12 +116,22 @@ Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
     return *bindings_.front();
   }
   check_inputs(*plan_, inputs);
-  if (bindings_.size() >= kMostBindings) bindings_.erase(bindings_.end() - (bindings_.back().get() == running_ ? 2 : 1));
+  make_room();
   std::unique_ptr<Binding> binding = make_binding(*plan_, inputs, memories(slot));
   binding->feed_slot = slot;
   binding->captured.resize(segments_.size());
   bindings_.insert(bindings_.begin(), std::move(binding));
   return *bindings_.front();
+}
+
+void Executor::make_room() {
+  if (std::ranges::count_if(bindings_, [](const auto& binding) { return !binding->kept; }) < kMostBindings) return;
+  for (auto i = bindings_.end(); i-- != bindings_.begin();) {
+    if ((*i)->kept || i->get() == running_) continue;
+    captured_graphs_ -= graphs_of(**i);
+    bindings_.erase(i);
+    return;
+  }
 }
 
 // What another plan of the job, or somebody else, did to the states since the last run.
@@ -136,6 +150,12 @@ void Executor::bring_states() {
 std::span<const ConstTensorView> Executor::run(std::span<const ConstTensorView> inputs) {
   start(inputs);
   return finish();
+}
+
+void Executor::prepare(std::span<const ConstTensorView> inputs) {
+  run(inputs);
+  if (lane_) run(inputs);
+  bindings_.front()->kept = true;
 }
 
 void Executor::start(std::span<const ConstTensorView> inputs) {
@@ -204,6 +224,7 @@ void Executor::launch_captured(Binding& binding, size_t segment) {
     try {
       run_steps(binding, segments_[segment]);
       graph = stream.end_capture();
+      ++captured_graphs_;
     } catch (const Error& error) {
       stream.abandon_capture();
       not_captured_ = error.what();
@@ -280,15 +301,13 @@ std::string Executor::capture_report() const {
   if (!options_.capture) return "not captured: capture is off";
   if (options_.profiler) return "not captured: it is profiled";
   if (!not_captured_.empty()) return "not captured: " + not_captured_;
-  int64_t graphs = 0, nodes = 0;
+  if (captured_graphs_ == 0) return "not captured yet: the second run with the same shapes is";
+  int64_t nodes = 0;
   for (const auto& binding : bindings_)
     for (const auto& graph : binding->captured)
-      if (graph) {
-        ++graphs;
-        nodes += graph->nodes();
-      }
-  if (graphs == 0) return "not captured yet: the second run with the same shapes is";
-  return "captured: " + std::to_string(graphs) + (graphs == 1 ? " graph, " : " graphs, ") + std::to_string(nodes) + " nodes";
+      if (graph) nodes += graph->nodes();
+  return "captured: " + std::to_string(captured_graphs_) + (captured_graphs_ == 1 ? " graph, " : " graphs, ") + std::to_string(nodes) +
+         " nodes";
 }
 
 }  // namespace tandem

@@ -1,7 +1,8 @@
 // Runs a Plan: on the calling thread and its OpenMP team, or on a GPU. One executor a lane; not thread-safe.
 //
 // Shapes are bound when an input shape is first seen and kept; a run with shapes seen before allocates nothing. On a GPU the second run with
-// the same shapes is captured, and later ones replay it: one launch for each stretch of work between steps on the CPU.
+// the same shapes is captured, and later ones replay it: one launch for each stretch of work between steps on the CPU. prepare() does that
+// beforehand, for shapes that are known to come.
 #pragma once
 
 #include <memory>
@@ -44,6 +45,10 @@ class Executor {
   // executor nor the states on that GPU can be used any more, and a job goes on from its checkpoint.
   std::span<const ConstTensorView> run(std::span<const ConstTensorView> inputs);
 
+  // Runs with inputs of these shapes until the next run() with such has nothing left to make: on a GPU it replays. What was made for them is
+  // kept, however many other shapes come. Throws what run() throws.
+  void prepare(std::span<const ConstTensorView> inputs);
+
   // run() in pieces, so that the next inputs travel while the GPU works (in the second feed buffer, whose runs are captured apart):
   //   start(a);  loop { prefetch(b);  use(finish());  start(); }
   void start(std::span<const ConstTensorView> inputs);
@@ -54,6 +59,10 @@ class Executor {
 
   // What a user wants to know of capture: "captured: 2 graphs, 31 nodes", or why not.
   std::string capture_report() const;
+  // Held now, over all shapes.
+  int64_t captured_graphs() const { return captured_graphs_; }
+  // Why a capture failed, after which nothing more is captured; "" if none did.
+  const std::string& not_captured() const { return not_captured_; }
 
  private:
   // Steps [first, last) that run on one side without waiting for the other.
@@ -64,6 +73,7 @@ class Executor {
   };
   Memories memories(size_t slot);
   Binding& bind(std::span<const ConstTensorView> inputs, size_t slot);
+  void make_room();
   void find_segments();
   bool differs_from_run_to_run(const Step& step, std::span<const int> producers) const;
   void execute(Binding& binding);
@@ -90,6 +100,7 @@ class Executor {
   bool device_is_busy_ = false;
   bool has_device_collectives_ = false;
   std::string not_captured_;  // why
+  int64_t captured_graphs_ = 0;
 };
 
 }  // namespace tandem

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
+#include <utility>
 
 #include "kernels/base/error.h"
 
@@ -74,13 +76,72 @@ void LanePlans::prepare(Lane& lane, std::span<const ConstTensorView> inputs) {
   largest_ = planned;
 }
 
+void LanePlans::make_ready(std::vector<int64_t> batch_sizes) {
+  batch_sizes_ = std::move(batch_sizes);
+  std::ranges::sort(batch_sizes_, std::greater());  // the largest first: the plan grows once
+  try {
+    for (Lane& lane : lanes_) warm_up(lane);
+  } catch (...) {
+    batch_sizes_.clear();  // requests need not meet it again
+    throw;
+  }
+}
+
+// Should memory be too little for that, the lane goes without from then on.
+void LanePlans::warm_up(Lane& lane) {
+  if (!std::exchange(lane.warms_up, false)) return;
+  for (const int64_t rows : batch_sizes_) {
+    const std::vector<Tensor> examples = example_inputs(signature_, rows);
+    std::vector<ConstTensorView> inputs;
+    for (const Tensor& example : examples) inputs.push_back(example.view());
+    if (!lane.executor || !covers(lane.executor->plan(), inputs)) prepare(lane, inputs);
+    lane.executor->prepare(inputs);
+    take_note(lane);
+  }
+  lane.warms_up = true;
+}
+
+void LanePlans::take_note(Lane& lane) {
+  lane.captured_graphs.store(lane.executor->captured_graphs(), std::memory_order_relaxed);
+  if (lane.executor->not_captured().empty()) [[likely]]
+    return;
+  const std::lock_guard lock(mutex_);
+  not_captured_ = lane.executor->not_captured();
+}
+
+int64_t LanePlans::captured_graphs() const {
+  int64_t graphs = 0;
+  for (const Lane& lane : lanes_) graphs += lane.captured_graphs.load(std::memory_order_relaxed);
+  return graphs;
+}
+
+std::string LanePlans::not_captured() const {
+  const std::lock_guard lock(mutex_);
+  return not_captured_;
+}
+
+void LanePlans::drop(int lane) {
+  Lane& own = lanes_[static_cast<size_t>(lane)];
+  own.executor.reset();
+  own.planned = {};
+  own.captured_graphs = 0;
+}
+
 std::span<const ConstTensorView> LanePlans::run(int lane, std::span<const ConstTensorView> inputs) {
   Lane& own = lanes_[static_cast<size_t>(lane)];
-  if (!own.executor || !covers(own.executor->plan(), inputs)) prepare(own, inputs);
   try {
-    return own.executor->run(inputs);
+    if (!own.executor || !covers(own.executor->plan(), inputs)) {
+      prepare(own, inputs);
+      warm_up(own);
+    }
+    const std::span<const ConstTensorView> outputs = own.executor->run(inputs);
+    take_note(own);
+    return outputs;
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kOutOfMemory) own.executor.reset();  // it stopped half-way
+    if (error.code() == ErrorCode::kOutOfMemory) {  // it stopped half-way
+      own.executor.reset();
+      own.captured_graphs = 0;
+    }
     throw;
   }
 }

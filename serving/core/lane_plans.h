@@ -1,10 +1,12 @@
 // A model on one side, the CPU or a GPU: the plan that all lanes share, which grows with the requests, and an Executor a lane.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,10 +34,17 @@ class LanePlans {
   // until the lane's next run. After OutOfMemory, for a plan that cannot grow so far, the lane goes on with the one it had, and
   // so do all others.
   std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
+  // Makes every lane ready for requests of so many rows each (0: for the one shape of a model without a batch dimension): on a GPU, the
+  // first such request replays what was captured here. A lane that gets a larger plan later makes itself ready again. To be called once,
+  // before the first run, with a complete signature that has example_inputs. Throws what run throws.
+  void make_ready(std::vector<int64_t> batch_sizes);
   // Gives back what the lane holds. On the lane's thread.
-  void drop(int lane) { lanes_[static_cast<size_t>(lane)] = {}; }
+  void drop(int lane);
 
+  // Any thread.
   std::shared_ptr<const Plan> plan() const;
+  int64_t captured_graphs() const;   // of all lanes, as each one's last run left them
+  std::string not_captured() const;  // why a lane's capture failed, "" if none did
 
  private:
   struct Planned {
@@ -45,18 +54,24 @@ class LanePlans {
   struct Lane {
     Planned planned;  // what its last executor was made of: known to fit
     std::unique_ptr<Executor> executor;
+    bool warms_up = true;  // false once memory was too little for it
+    std::atomic<int64_t> captured_graphs{0};
   };
   bool covers(const Plan& plan, std::span<const ConstTensorView> inputs) const;
   Planned with_constants(std::shared_ptr<const Plan> plan) const;
   Planned larger(const Lane& lane, std::span<const ConstTensorView> inputs) const;
   void make_executor(Lane& lane, const Planned& planned) const;
   void prepare(Lane& lane, std::span<const ConstTensorView> inputs);
+  void warm_up(Lane& lane);
+  void take_note(Lane& lane);
 
   Graph graph_;  // as it was given: a plan for a GPU has copies in its own
   const Signature& signature_;
   LanePlansOptions options_;
-  mutable std::mutex mutex_;  // of the next one
-  Planned largest_;           // that an executor was made of
+  std::vector<int64_t> batch_sizes_;  // to be ready for
+  mutable std::mutex mutex_;          // of the next two
+  Planned largest_;                   // that an executor was made of
+  std::string not_captured_;
   std::vector<Lane> lanes_;   // each touched by its lane alone
 };
 

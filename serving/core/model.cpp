@@ -32,6 +32,7 @@ Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions&
   const std::shared_ptr<const Plan> plan = plans().plan();
   signature_ = signature_of(plan->graph);
   categories_ = Categories::of(plan->graph);
+  make_ready();
   if (!host_ && options_.device.log)
     options_.device.log(title() + ", can only be served from the GPU, so nothing answers should that fail: " + host_problem_);
 }
@@ -68,12 +69,43 @@ void Model::plan_for_device(const Graph& graph) {
     options.plan.device_memory_limit = options.device->free_bytes();
     device_ = std::make_unique<LanePlans>(graph, signature_, std::move(options));
   } catch (const Error& error) {
-    if (!host_ && host_problem_ != error.what())
-      throw Error(error.code(), std::string(error.what()) + "; nor can the CPU serve it: " + host_problem_);
-    if (!may_fall_back()) throw;
-    if (error.code() == ErrorCode::kDevice) ++device_errors_;
-    fall_back("cannot be served from the GPU", error);
+    not_from_device(error);
   }
+}
+
+// What went wrong while the model was loaded: the CPU takes over, or the model is refused.
+void Model::not_from_device(const Error& error) {
+  if (!host_ && host_problem_ != error.what())
+    throw Error(error.code(), std::string(error.what()) + "; nor can the CPU serve it: " + host_problem_);
+  if (!may_fall_back()) throw Error(error.code(), error.what());
+  if (error.code() == ErrorCode::kDevice) ++device_errors_;
+  fall_back("cannot be served from the GPU", error);
+}
+
+// A failure of the GPU here is as one while planning. What only makes first requests slower is told.
+void Model::make_ready() {
+  const std::vector<int64_t> sizes =
+      sizes_to_make_ready(options_.batch_sizes, signature_, std::min(options_.batch, options_.max_batch), options_.max_batch);
+  if (!device_ || sizes.empty()) return;
+  std::string problem;
+  if (const auto open = open_dimension(signature_)) {
+    if (options_.batch_sizes && options_.batch_sizes->by_model) problem = "dimension '" + *open + "' has no fixed size";
+  } else {
+    try {
+      device_->make_ready(sizes);
+      ready_batch_sizes_ = sizes;
+      problem = device_->not_captured();
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kDevice || error.code() == ErrorCode::kOutOfMemory) {
+        not_from_device(error);
+        device_.reset();
+      } else {  // an op that refuses zeros
+        problem = error.what();
+      }
+    }
+  }
+  if (!problem.empty() && options_.device.log)
+    options_.device.log(title() + ", has no captured graphs for its batch sizes, and runs from the GPU without: " + problem);
 }
 
 // Told once, however many lanes meet the failure.
@@ -105,6 +137,10 @@ ModelDevice Model::device() const {
   if (options_.device.device) device.asked = device_text(options_.device.device.get());
   device.on_device = device_ && !fallen_back_;
   device.errors = device_errors_;
+  if (device.on_device) {
+    device.captured_graphs = device_->captured_graphs();
+    device.not_captured = device_->not_captured();
+  }
   const std::lock_guard lock(mutex_);
   device.problem = problem_;
   return device;

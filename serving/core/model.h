@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "serving/core/batch_sizes.h"
 #include "serving/core/categories.h"
 #include "serving/core/lane_plans.h"
 #include "serving/core/serving_device.h"
@@ -29,12 +30,14 @@ struct ModelOptions {
   int64_t max_batch = 1024;          // rows of one request at most (--max-batch)
   int64_t max_dimension = 65'536;    // any other symbolic dimension at most
   int64_t memory_limit = INT64_MAX;  // bytes of one plan
+  std::optional<BatchSizes> batch_sizes = {};
   ServingDevice device = {};         // the CPU, unless told otherwise
 };
 
 class Model {
  public:
-  // `graph` as imported, after the passes. Throws what make_plan throws; with a strict device also what the device does.
+  // `graph` as imported, after the passes. On a GPU, all lanes are made ready for the batch sizes. Throws what make_plan throws, and
+  // InvalidArgument for wrong batch sizes; with a strict device also what the device does.
   Model(std::string name, int64_t version, Graph graph, const ModelOptions& options);
 
   const std::string& name() const { return name_; }
@@ -47,6 +50,8 @@ class Model {
   int64_t peak_bytes() const { return plans().plan()->peak_bytes(); }
   // Any thread.
   ModelDevice device() const;
+  // What it was made ready for on the GPU; 0 stands for the one shape of a model without a batch dimension.
+  const std::vector<int64_t>& ready_batch_sizes() const { return ready_batch_sizes_; }
   // False once a device has failed that is strict, or alone can run the model. Any thread.
   bool usable() const { return may_fall_back() || !fallen_back_; }
 
@@ -68,6 +73,8 @@ class Model {
   const LanePlans& plans() const { return host_ ? *host_ : *device_; }
   void plan_for_host(const Graph& graph);
   void plan_for_device(const Graph& graph);
+  void make_ready();
+  void not_from_device(const Error& error);
   void fall_back(std::string_view what, const Error& error);
   void tell_too_large(const Error& error);
   int64_t limit_of(std::string_view symbol) const;
@@ -77,6 +84,7 @@ class Model {
   ModelOptions options_;
   Signature signature_;
   Categories categories_;
+  std::vector<int64_t> ready_batch_sizes_;
   std::unique_ptr<LanePlans> host_, device_;  // at least one; device_: null if none was asked for, or if it could not be had
   std::string host_problem_;                  // why host_ is null
   std::atomic<bool> fallen_back_{false};

@@ -1,14 +1,35 @@
+#include "kernels/base/error.h"
+#include "runtime/io/file.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/passes/pass_manager.h"
 #include "serving/core/repository.h"
 
 namespace tandem {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The configuration is of all versions; it need not be there.
+std::optional<BatchSizes> declared_in(const fs::path& model_folder, const Limits& limits) {
+  const std::string file = "config.pbtxt";
+  if (!fs::exists(model_folder / file)) return std::nullopt;
+  const std::string text = read_file_beneath(model_folder, file, limits.config_bytes);
+  try {
+    return batch_sizes_of_config(text);
+  } catch (const Error& error) {
+    throw Error(error.code(), file + ", " + error.what());
+  }
+}
+
+}  // namespace
 
 ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& limits) {
   return [options, limits](const std::string& name, int64_t version, std::string_view onnx, const std::filesystem::path& folder) {
     Graph graph = parse_onnx(onnx, folder, limits);
     run_passes(graph);
-    return std::make_shared<Model>(name, version, std::move(graph), options);
+    ModelOptions own = options;
+    if (auto declared = declared_in(folder.parent_path(), limits)) own.batch_sizes = std::move(declared);
+    return std::make_shared<Model>(name, version, std::move(graph), own);
   };
 }
 

@@ -29,6 +29,8 @@ struct ModelDevice {
   bool on_device = false;
   std::string problem;  // why the CPU answers though a GPU was asked for
   int64_t errors = 0;   // of the device, met by this model
+  int64_t captured_graphs = 0;  // held now: a few for each lane and each set of shapes
+  std::string not_captured = {};  // why a capture failed, after which kernels are launched one by one; "" if none did
 };
 
 }  // namespace tandem

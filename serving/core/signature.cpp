@@ -29,4 +29,21 @@ Signature signature_of(const Graph& graph) {
   return signature;
 }
 
+std::vector<Tensor> example_inputs(const Signature& signature, int64_t rows) {
+  std::vector<Tensor> inputs;
+  for (const TensorSpec& spec : signature.inputs) {
+    std::vector<int64_t> sizes;
+    for (const Dim& dim : spec.dims) sizes.push_back(dim.known() ? dim.size : rows);
+    inputs.emplace_back(spec.dtype, Shape(sizes));
+  }
+  return inputs;
+}
+
+std::optional<std::string> open_dimension(const Signature& signature) {
+  for (const TensorSpec& spec : signature.inputs)
+    for (const Dim& dim : spec.dims)
+      if (!dim.known() && (dim.symbol.empty() || dim.symbol != signature.batch_symbol)) return dim.symbol.empty() ? "?" : dim.symbol;
+  return std::nullopt;
+}
+
 }  // namespace tandem

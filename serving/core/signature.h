@@ -1,6 +1,8 @@
 // What a model takes and gives, as a client sees it.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +26,11 @@ struct Signature {
 };
 
 Signature signature_of(const Graph& graph);
+
+// Zeros and empty texts for a request of so many rows. REQUIRES !open_dimension(signature).
+std::vector<Tensor> example_inputs(const Signature& signature, int64_t rows);
+// A dimension of an input that requests choose, beside the batch: its symbol, or "?".
+std::optional<std::string> open_dimension(const Signature& signature);
 
 // Calls visit(symbol, size) for every symbolic dimension of `inputs`, which are in the order of the signature and of its ranks.
 template <class Visit>

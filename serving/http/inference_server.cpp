@@ -35,6 +35,8 @@ ModelOptions model_options(const InferenceServerOptions& options, int lanes) {
   model.lanes = lanes;
   model.threads = options.threads;
   model.max_batch = options.max_batch;
+  if (options.batch_sizes) check_batch_sizes(*options.batch_sizes, options.max_batch);
+  model.batch_sizes = options.batch_sizes;
   model.device = open_device_of(options);
   return model;
 }

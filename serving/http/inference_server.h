@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "serving/core/repository.h"
@@ -19,6 +20,7 @@ struct InferenceServerOptions {
   int lanes = 0;           // 0: as many as the processors allow
   int threads = 1;         // of each lane
   int64_t max_batch = 1024;
+  std::optional<BatchSizes> batch_sizes = {};  // of models that declare none
   std::string version;  // of the program
   std::string device = "cpu";  // as open_device takes it
   bool strict_device = false;  // no device, no server; a model that does not fit the device is not ready

@@ -50,7 +50,8 @@ void refuse_packed_body(const HttpRequest& request) {
 std::string device_note(const ModelListing& listing) {
   if (!listing.model) return "";
   const ModelDevice device = listing.model->device();
-  if (device.on_device) return "  (on " + device.asked + ")";
+  if (device.on_device)
+    return "  (on " + device.asked + (device.not_captured.empty() ? "" : ", without captured graphs: " + device.not_captured) + ")";
   if (device.problem.empty()) return "";
   return (listing.answers() ? "  (on the CPU, not on a GPU: " : "  (the GPU failed: ") + device.problem + ")";
 }
@@ -148,7 +149,8 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
       const std::shared_ptr<Model> model = repository_.find(route.model, version_of(route));
       return {
           200, "application/json",
-          model_config_json(model->name(), model->signature(), model->max_batch(), options_.lanes, model->device().on_device)};
+          model_config_json(model->name(), model->signature(), model->max_batch(), options_.lanes, model->device().on_device,
+                            model->ready_batch_sizes())};
     }
     case Endpoint::kRepositoryIndex:
       return {200, "application/json", repository_index_json(repository_.listings(), parse_ready_filter(request.body()))};
@@ -170,7 +172,11 @@ HttpResponse V2Service::metrics_text() const {
     if (!listing.ready) continue;
     const ModelDevice device = listing.model->device();
     metrics_.set_ready(listing.name, listing.version, listing.answers());
-    metrics_.set_device(listing.name, listing.version, device.on_device, !device.problem.empty(), device.errors);
+    metrics_.set_device(listing.name, listing.version,
+                        {.on_device = device.on_device,
+                         .fallen_back = !device.problem.empty(),
+                         .errors = device.errors,
+                         .captured_graphs = device.captured_graphs});
   }
   return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_.text()};
 }

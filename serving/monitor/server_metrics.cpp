@@ -57,6 +57,8 @@ struct ServerMetrics::Families {
       family(registry, prometheus::BuildGauge(), "tandem_model_fallen_back", "1 if the CPU answers although a GPU was asked for");
   prometheus::Family<prometheus::Counter>& device_errors =
       family(registry, prometheus::BuildCounter(), "tandem_device_errors_total", "Failures of the GPU that the model met");
+  prometheus::Family<prometheus::Gauge>& captured =
+      family(registry, prometheus::BuildGauge(), "tandem_captured_graphs", "Captured graphs held on the GPU");
   prometheus::Family<prometheus::Counter>& http =
       family(registry, prometheus::BuildCounter(), "tandem_http_requests_total", "HTTP answers, by status class");
   prometheus::Family<prometheus::Gauge>& build = family(registry, prometheus::BuildGauge(), "tandem_build_info", "Always 1");
@@ -141,13 +143,14 @@ void ServerMetrics::set_ready(const std::string& model, int64_t version, bool re
   families_->ready.Add({{"model", model}, {"version", std::to_string(version)}}).Set(ready ? 1 : 0);
 }
 
-void ServerMetrics::set_device(const std::string& model, int64_t version, bool on_device, bool fallen_back, int64_t errors) {
+void ServerMetrics::set_device(const std::string& model, int64_t version, const DeviceMetrics& device) {
   const Labels labels{{"model", model}, {"version", std::to_string(version)}};
   const std::lock_guard lock(families_->mutex);
-  families_->on_device.Add(labels).Set(on_device ? 1 : 0);
-  families_->fallen_back.Add(labels).Set(fallen_back ? 1 : 0);
+  families_->on_device.Add(labels).Set(device.on_device ? 1 : 0);
+  families_->fallen_back.Add(labels).Set(device.fallen_back ? 1 : 0);
+  families_->captured.Add(labels).Set(static_cast<double>(device.captured_graphs));
   prometheus::Counter& counter = families_->device_errors.Add(labels);
-  counter.Increment(static_cast<double>(errors) - counter.Value());
+  counter.Increment(static_cast<double>(device.errors) - counter.Value());
 }
 
 void ServerMetrics::count_http(int status) {

@@ -12,6 +12,7 @@
 //   tandem_model_on_device{model,version}                       1 while a GPU answers, 0 while the CPU does
 //   tandem_model_fallen_back{model,version}                     1 if the CPU answers although a GPU was asked for
 //   tandem_device_errors_total{model,version}                   failures of the GPU that the model met
+//   tandem_captured_graphs{model,version}                       held on the GPU, a few for each lane and each set of shapes
 //   tandem_model_ready{model,version}, tandem_build_info{version}, process_*
 #pragma once
 
@@ -35,6 +36,13 @@ class ModelMetrics {
   virtual void unknown_categories(std::string_view input, int64_t count) = 0;  // an input named at add_model
 };
 
+// How the GPU serves a model.
+struct DeviceMetrics {
+  bool on_device = false, fallen_back = false;
+  int64_t errors = 0;  // all that the model has met so far
+  int64_t captured_graphs = 0;
+};
+
 class ServerMetrics {
  public:
   explicit ServerMetrics(std::string_view version);
@@ -43,8 +51,7 @@ class ServerMetrics {
   // The same object for the same model and version. `text_inputs`: those with known categories.
   ModelMetrics& add_model(const std::string& model, int64_t version, std::span<const std::string> text_inputs);
   void set_ready(const std::string& model, int64_t version, bool ready);
-  // `errors`: all that the model has met so far.
-  void set_device(const std::string& model, int64_t version, bool on_device, bool fallen_back, int64_t errors);
+  void set_device(const std::string& model, int64_t version, const DeviceMetrics& device);
   void count_http(int status);
   // The text exposition format, version 0.0.4.
   std::string text();

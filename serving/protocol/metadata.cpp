@@ -38,6 +38,20 @@ void write_config_tensors(JsonWriter& json, std::string_view key, std::span<cons
   json.end_array();
 }
 
+void write_graphs(JsonWriter& json, std::span<const int64_t> batch_sizes) {
+  json.key("optimization").begin_object().key("cuda").begin_object().member("graphs", true).key("graph_spec").begin_array();
+  for (int64_t size : batch_sizes) json.begin_object().member("batch_size", size).end_object();
+  json.end_array().end_object().end_object();
+}
+
+// Why it is not ready, or not as fast as it could be.
+std::string reason_of(const ModelListing& listing) {
+  if (!listing.model || !listing.reason.empty()) return listing.reason;
+  const ModelDevice device = listing.model->device();
+  return device.problem.empty() && !device.not_captured.empty() ? "runs from the GPU without captured graphs: " + device.not_captured
+                                                                : device.problem;
+}
+
 }  // namespace
 
 std::string server_metadata_json(std::string_view name, std::string_view version) {
@@ -62,13 +76,16 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
   if (!device.asked.empty() || !device.problem.empty()) {
     json.key("parameters").begin_object().member("device", device.on_device ? device.asked : "cpu");
     if (!device.on_device) json.member("fallback", device.problem);
+    if (device.on_device) json.member("captured_graphs", device.captured_graphs);
+    if (!device.not_captured.empty()) json.member("not_captured", device.not_captured);
     json.end_object();
   }
   json.end_object();
   return text;
 }
 
-std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes, bool on_device) {
+std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes, bool on_device,
+                              std::span<const int64_t> graph_sizes) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).member("platform", "tandem_onnx").member("backend", "tandem");
@@ -78,6 +95,7 @@ std::string model_config_json(std::string_view name, const Signature& signature,
   write_config_tensors(json, "output", signature.outputs, max_batch > 0);
   json.key("instance_group").begin_array().begin_object();
   json.member("name", name).member("kind", on_device ? "KIND_GPU" : "KIND_CPU").member("count", lanes).end_object().end_array();
+  if (on_device && !graph_sizes.empty()) write_graphs(json, graph_sizes);
   json.member("default_model_filename", "model.onnx");
   json.key("model_transaction_policy").begin_object().member("decoupled", false).end_object();
   json.key("response_cache").begin_object().member("enable", false).end_object();
@@ -95,8 +113,7 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
     json.begin_object().member("name", listing.name);
     if (listing.version > 0) json.member("version", std::to_string(listing.version));
     json.member("state", ready ? "READY" : "UNAVAILABLE");
-    const std::string reason = listing.model && listing.reason.empty() ? listing.model->device().problem : listing.reason;
-    if (!reason.empty()) json.member("reason", reason);
+    if (const std::string reason = reason_of(listing); !reason.empty()) json.member("reason", reason);
     json.end_object();
   }
   json.end_array();

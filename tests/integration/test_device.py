@@ -118,6 +118,57 @@ def test_a_served_request(emulated, small_run, table, tmp_path):
     assert all(answer["outputs"] == answers["cuda"][0]["outputs"] for answer in answers["cuda"])
 
 
+@pytest.fixture
+def served(emulated, small_run, tmp_path):
+    """served(config.pbtxt, options...) starts a server of one model and returns what it says when ready, its metrics, and its index."""
+    def serve(config, *options):
+        (tmp_path / "repository/m/1").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "repository/m/1/model.onnx").write_bytes((small_run / "model.onnx").read_bytes())
+        (tmp_path / "repository/m/config.pbtxt").write_text(config)
+        server = subprocess.Popen([EMULATED, "serve", "--repository", tmp_path / "repository", "--http-port", "0", "--json", "--device", "cuda",
+                                   "--lanes", "2", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+        try:
+            ready = json.loads(server.stdout.readline())
+            metrics = urllib.request.urlopen(ready["url"] + "/metrics", timeout=30).read().decode()
+            index = json.load(urllib.request.urlopen(ready["url"] + "/v2/repository/index", b"", timeout=30))
+        finally:
+            server.terminate()
+            server.wait(30)
+        return ready["models"][0], metrics, index[0]
+    return serve
+
+
+@needs_emulator
+def test_declared_batch_sizes_are_captured_at_load(served):
+    def graphs(config, *options):
+        model, metrics, _ = served(config, *options)
+        assert f'tandem_captured_graphs{{model="m",version="1"}} {model["captured_graphs"]}' in metrics
+        return model["captured_graphs"]
+    one = graphs("optimization { cuda { graphs: true graph_spec { batch_size: 5 } } }")
+    assert one > 0
+    assert graphs("dynamic_batching { preferred_batch_size: [ 1, 5, 9 ] }") == 3 * one
+    assert graphs("dynamic_batching { preferred_batch_size: [ 1, 5, 9 ] }", "--batch-sizes", "2") == 3 * one
+    assert graphs("", "--batch-sizes", "2,3") == 2 * one
+    assert graphs('name: "m"') == 7 * one  # powers of two up to 64
+    assert graphs("", "--batch-sizes", "none") == 0
+
+
+@needs_emulator
+@pytest.mark.parametrize("sizes, says", [("[ 0 ]", "not positive: 0"), ("[ 4, 2000 ]", "beyond the server's --max-batch"), ("[ 4, 4 ]", "twice: 4"),
+                                         ("{ size: 4 }", "line 1: dynamic_batching.preferred_batch_size must be a whole number"),
+                                         ("[ 4", "config.pbtxt, line 1: expected ',' or ']'")])
+def test_wrong_batch_sizes_are_told(served, sizes, says):
+    model, _, index = served("dynamic_batching { preferred_batch_size: " + sizes + " }")
+    assert not model["ready"] and says in model["reason"], model
+    assert index["state"] == "UNAVAILABLE" and index["reason"] == model["reason"]
+    assert model["reason"].startswith("failed to load 'm', version 1: ")
+
+
+def test_wrong_batch_sizes_of_a_server(tmp_path):
+    for sizes, says in (("0", "not positive"), ("1,1", "twice"), ("1025", "beyond"), ("1,x", "a list such as '1,8,32'"), ("", "a list such as")):
+        fails("serve", "--repository", tmp_path, "--batch-sizes", sizes, says=says)
+
+
 @needs_emulator
 def test_devices_on_the_emulator(emulated):
     listed = tandem("devices", "--json").json

@@ -29,7 +29,8 @@ class CudaReportTest : public ::testing::Test {
     setenv("TANDEM_CUDA_LIBRARY_PATH", folders.c_str(), 1);
   }
   void SetUp() override {
-    if (fake_library_folder("cublas_lt").empty() || fake_library_folder("cudnn").empty()) GTEST_SKIP() << "no stand-ins were built";
+    if (fake_library_folder("cublas_lt").empty() || fake_library_folder("cudnn").empty())
+      GTEST_SKIP() << "no stand-ins were built";
     ASSERT_NE(kept, nullptr);
     emulator::reset();
   }

@@ -119,6 +119,28 @@ TEST(DeviceExecutor, ARunUnderWayIsNeverForgotten) {
   expect_near(gpu.finish()[0], cpu.run(inputs)[0]);
 }
 
+// What was prepared is replayed at once, and outlives more shapes than an executor keeps of others.
+TEST(DeviceExecutor, PreparedShapesAreCapturedAndKept) {
+  const auto plan = make_plan(small_mlp(), {.default_bound = 128, .target = Space::kDevice});
+  Executor gpu(plan, {.device = open_cuda(0)});
+  Executor cpu(make_plan(small_mlp(), {.default_bound = 128}));
+  const Tensor zeros(DType::kF32, {3, 3});
+  const ConstTensorView prepared[] = {zeros.view()};
+  gpu.prepare(prepared);
+  EXPECT_EQ(gpu.captured_graphs(), 1);
+  for (int64_t rows = 4; rows <= 100; ++rows) {
+    const Tensor other = numbers({rows, 3}, 0);
+    const ConstTensorView inputs[] = {other.view()};
+    for (int run = 0; run < 2; ++run) expect_near(gpu.run(inputs)[0], cpu.run(inputs)[0]);
+  }
+  EXPECT_EQ(gpu.captured_graphs(), 1 + 64);
+  const Tensor x = numbers({3, 3}, 1);
+  const ConstTensorView inputs[] = {x.view()};
+  expect_near(gpu.run(inputs)[0], cpu.run(inputs)[0]);
+  EXPECT_EQ(gpu.captured_graphs(), 1 + 64) << "it was captured anew";
+  EXPECT_EQ(gpu.not_captured(), "");
+}
+
 TEST(DeviceExecutor, StatesGoOnFromRunToRunAndComeBack) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {2});

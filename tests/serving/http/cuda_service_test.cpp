@@ -34,8 +34,9 @@ struct PlainRequest final : HttpRequest {
 
 class CudaService : public ::testing::Test {
  protected:
-  explicit CudaService(bool strict = false) {
+  explicit CudaService(bool strict = false, int64_t failing_call = 0) {
     emulator::reset();
+    if (failing_call) emulator::fail_call(failing_call, cudaErrorStreamCaptureUnsupported);
     fs::create_directories(root_ / "m/1");
     std::ofstream(root_ / "m/1/model.onnx") << "x";
     repository_.emplace(
@@ -46,6 +47,7 @@ class CudaService : public ::testing::Test {
           graph.outputs = {testing::add(graph, "Softmax", {x}, {{"axis", int64_t{1}}})};
           ModelOptions options;
           options.device = open_serving_device("cuda", strict);
+          options.batch_sizes = BatchSizes{{1, 4}, "config", true};
           return std::make_shared<Model>(name, version, std::move(graph), options);
         },
         Limits{});
@@ -84,6 +86,49 @@ TEST_F(CudaService, TellsWhereAModelRuns) {
   EXPECT_THAT(json::parse(ask("GET", "/v2/models/m").body)["parameters"]["device"], HasSubstr("cuda:0"));
   EXPECT_EQ(json::parse(ask("GET", "/v2/models/m/config").body)["instance_group"][0]["kind"], "KIND_GPU");
   EXPECT_THAT(ask("GET", "/").body, HasSubstr("(on cuda:0"));
+}
+
+TEST_F(CudaService, TellsWhatWasCapturedAtLoad) {
+  infer();
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("tandem_captured_graphs{model=\"m\",version=\"1\"} 2"));
+  EXPECT_EQ(json::parse(ask("GET", "/v2/models/m").body)["parameters"]["captured_graphs"], 2);
+  EXPECT_EQ(json::parse(ask("GET", "/v2/models/m/config").body)["optimization"],
+            json::parse(R"({"cuda": {"graphs": true, "graph_spec": [{"batch_size": 1}, {"batch_size": 4}]}})"));
+  emulator::fault_kernel(1, cudaErrorIllegalAddress);
+  infer();
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("tandem_captured_graphs{model=\"m\",version=\"1\"} 0"));
+  EXPECT_FALSE(json::parse(ask("GET", "/v2/models/m").body)["parameters"].contains("captured_graphs"));
+  EXPECT_FALSE(json::parse(ask("GET", "/v2/models/m/config").body).contains("optimization"));
+}
+
+// The nth call fails, for every n: where that is a call of a capture, all places say so.
+TEST(CudaServiceOfFailedCaptures, AreTold) {
+  struct Service final : CudaService {
+    explicit Service(int64_t failing_call) : CudaService(false, failing_call) {}
+    void TestBody() override {}
+    bool tells() {
+      const int64_t calls = emulator::calls();
+      const json parameters = json::parse(ask("GET", "/v2/models/m").body)["parameters"];
+      EXPECT_EQ(emulator::calls(), calls);
+      if (!parameters.contains("not_captured")) return false;
+      EXPECT_THAT(parameters["device"], HasSubstr("cuda:0"));
+      EXPECT_THAT(parameters["not_captured"], HasSubstr("cudaErrorStreamCaptureUnsupported"));
+      const json index = json::parse(ask("POST", "/v2/repository/index").body);
+      EXPECT_EQ(index[0]["state"], "READY");
+      EXPECT_THAT(index[0]["reason"], HasSubstr("runs from the GPU without captured graphs: "));
+      EXPECT_THAT(ask("GET", "/").body, HasSubstr(", without captured graphs: "));
+      EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("tandem_model_on_device{model=\"m\",version=\"1\"} 1"));
+      infer();
+      return true;
+    }
+  };
+  int told = 0;
+  for (int64_t n = 1;; ++n) {
+    Service service(n);
+    if (emulator::calls() < n) break;
+    told += service.tells();
+  }
+  EXPECT_GT(told, 3);
 }
 
 TEST_F(CudaService, TellsThatItFellBackAndAnswersOn) {
