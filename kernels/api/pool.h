@@ -1,7 +1,8 @@
-// Max and average pooling over 1 to 3 spatial axes (ONNX MaxPool-22, AveragePool-22, GlobalAveragePool) and their gradients.
+// Max, average and Lp pooling over 1 to 3 spatial axes (ONNX MaxPool-22, AveragePool-22, LpPool-22, GlobalAveragePool), with
+// gradients.
 //
-// x and dx are [batch, channels, input...], y and dy [batch, channels, output...] of the window; batch and channels are read from the
-// views. No workspace. Threads share planes (one batch item, one channel), so bits do not depend on them.
+// x and dx are [batch, channels, input...], y and dy [batch, channels, output...] of the window; batch and channels are read from
+// the views. No workspace. Threads share planes (one batch item, one channel), so bits do not depend on them.
 #pragma once
 
 #include "kernels/api/window.h"
@@ -32,6 +33,9 @@ void max_pool_grad(const KernelContext&, const Window&, ConstTensorView x, Const
 // (ceil_mode may let a window reach beyond them: that part never counts).
 void average_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y, bool count_include_pad = false);
 void average_pool_grad(const KernelContext&, const Window&, ConstTensorView dy, TensorView dx, bool count_include_pad = false);
+
+// (sum of |x|^p)^(1/p) over each window, p >= 1. f32, f64.
+void lp_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y, int64_t p);
 
 // x [batch, channels, spatial...] of any rank >= 2, y [batch, channels, 1...]. f32, f64.
 void global_average_pool(const KernelContext&, ConstTensorView x, TensorView y);

@@ -1,8 +1,7 @@
 // Average pooling: a line of outputs sums its taps in scan order, then divides by the elements that count.
 #include <array>
 
-#include "kernels/api/pool.h"
-#include "kernels/cpu/pool_lines.h"
+#include "kernels/cpu/pool_sums.h"
 
 namespace tandem::cpu {
 namespace {
@@ -55,21 +54,13 @@ void for_each_channel(const KernelContext& context, const Shape& x, F&& f) {
 void average_pool(const KernelContext& context, const Window& w, ConstTensorView x, TensorView y, bool count_include_pad) {
   check_pool(w, x.shape, y.shape);
   visit_float(x.dtype, [&]<class T>() {
-    const T* in = x.as<T>().data();
-    T* out = y.as<T>().data();
-    for_each_plane(context, w, x.shape, [&](int64_t plane) {
-      const T* source = in + plane * w.input_size();
-      Line<T> scales;
-      for_each_part(w, [&](const LinePart& part) {
-        fill_scales(w, part, count_include_pad, scales);
-        T* line = out + plane * w.output_size() + part.first(w);
-        std::fill_n(line, part.count, T(0));
-        for_each_tap_of(w, part, [&](int64_t first, int64_t last, int64_t at) {
-          for (int64_t i = first; i < last; ++i, at += w.stride[2]) line[i] += source[at];
+    sum_pool<T>(
+        context, w, x, y, [](T v) { return v; },
+        [&](const LinePart& part, T* line) {
+          Line<T> scales;
+          fill_scales(w, part, count_include_pad, scales);
+          for (int64_t i = 0; i < part.count; ++i) line[i] *= scales[static_cast<size_t>(i)];
         });
-        for (int64_t i = 0; i < part.count; ++i) line[i] *= scales[static_cast<size_t>(i)];
-      });
-    });
   });
 }
 

@@ -15,12 +15,15 @@ extern const OpFamily arg_reduce_ops;
 extern const OpFamily batch_normalization_ops;
 extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
+extern const OpFamily center_crop_pad_ops;
 extern const OpFamily clip_ops;
 extern const OpFamily concat_ops;
 extern const OpFamily constant_ops;
 extern const OpFamily conv_ops;
+extern const OpFamily conv_transpose_ops;
 extern const OpFamily copy_ops;
 extern const OpFamily cross_entropy_ops;
+extern const OpFamily depth_to_space_ops;
 extern const OpFamily dropout_ops;
 extern const OpFamily elementwise_binary_ops;
 extern const OpFamily elementwise_unary_ops;
@@ -31,10 +34,12 @@ extern const OpFamily feature_vectorizer_ops;
 extern const OpFamily gather_ops;
 extern const OpFamily gemm_ops;
 extern const OpFamily global_pool_ops;
+extern const OpFamily group_normalization_ops;
 extern const OpFamily imputer_ops;
 extern const OpFamily label_encoder_ops;
 extern const OpFamily layer_normalization_ops;
 extern const OpFamily limited_broadcast_ops;
+extern const OpFamily lrn_ops;
 extern const OpFamily matmul_ops;
 extern const OpFamily one_hot_ops;
 extern const OpFamily one_hot_encoder_ops;
@@ -62,12 +67,15 @@ constexpr const OpFamily* kFamilies[] = {
     &batch_normalization_ops,
     &bitwise_ops,
     &cast_ops,
+    &center_crop_pad_ops,
     &clip_ops,
     &concat_ops,
     &constant_ops,
     &conv_ops,
+    &conv_transpose_ops,
     &copy_ops,
     &cross_entropy_ops,
+    &depth_to_space_ops,
     &dropout_ops,
     &elementwise_binary_ops,
     &elementwise_unary_ops,
@@ -78,10 +86,12 @@ constexpr const OpFamily* kFamilies[] = {
     &gather_ops,
     &gemm_ops,
     &global_pool_ops,
+    &group_normalization_ops,
     &imputer_ops,
     &label_encoder_ops,
     &layer_normalization_ops,
     &limited_broadcast_ops,
+    &lrn_ops,
     &matmul_ops,
     &one_hot_ops,
     &one_hot_encoder_ops,

@@ -1,8 +1,9 @@
-// GlobalAveragePool and GlobalMaxPool (ONNX 1) over all axes from 2 on, and their gradients tandem.GlobalAveragePoolGrad(dy, like
-// x) and tandem.GlobalMaxPoolGrad(dy, x).
+// GlobalAveragePool and GlobalMaxPool (ONNX 1) and GlobalLpPool (2) over all axes from 2 on, and the gradients
+// tandem.GlobalAveragePoolGrad(dy, like x) and tandem.GlobalMaxPoolGrad(dy, x).
 #include "kernels/api/pool.h"
 
 #include "runtime/ops/gradient_context.h"
+#include "runtime/ops/pool_window.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -61,6 +62,15 @@ BoundKernel bind_max_grad(const BindContext&) {
   }};
 }
 
+BoundKernel bind_lp(const BindContext& node) {
+  return {.run = [p = norm_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    const ConstTensorView x = flattened(in[0]);
+    cpu::lp_pool(context, whole(x.shape), x, flattened(out[0]), p);
+  }};
+}
+
+constexpr std::string_view kLpAttributes[] = {"p"};
+
 constexpr OpDef global_average_pool_op = {
     .name = "GlobalAveragePool",
     .infer = infer,
@@ -75,6 +85,14 @@ constexpr OpDef global_max_pool_op = {
     .gradient = max_gradient,
     .cpu = bind_max<cpu::max_pool>,
     .cuda = on_cuda(bind_max<cuda::max_pool>),
+};
+
+constexpr OpDef global_lp_pool_op = {
+    .name = "GlobalLpPool",
+    .since = 2,
+    .attributes = kLpAttributes,
+    .infer = infer,
+    .cpu = bind_lp,
 };
 
 constexpr OpDef global_average_pool_grad_op = {
@@ -98,8 +116,8 @@ constexpr OpDef global_max_pool_grad_op = {
     .cuda = on_cuda(bind_max_grad<cuda::max_pool_grad>),
 };
 
-constexpr const OpDef* kOps[] = {&global_average_pool_op, &global_max_pool_op, &global_average_pool_grad_op,
-                                     &global_max_pool_grad_op};
+constexpr const OpDef* kOps[] = {&global_average_pool_op, &global_max_pool_op, &global_lp_pool_op, &global_average_pool_grad_op,
+                                 &global_max_pool_grad_op};
 
 }  // namespace
 

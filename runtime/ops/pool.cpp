@@ -1,13 +1,11 @@
-// MaxPool (ONNX 1 to 22; Indices from 8, dilations and ceil_mode from 10) and AveragePool (7 to 22; dilations from 19), and their
+// MaxPool (ONNX 1 to 22; Indices from 8, dilations and ceil_mode from 10) and AveragePool (1 to 22; dilations from 19), their
 // gradients tandem.MaxPoolGrad(dy, x) and tandem.AveragePoolGrad(dy, like x). MaxPoolGrad finds the maxima again, so the forward
-// pass of a training graph keeps no indices.
+// pass of a training graph keeps no indices. LpPool (2 to 22; ceil_mode and dilations from 18).
 #include "kernels/api/pool.h"
 
-#include <algorithm>
-
 #include "runtime/ops/gradient_context.h"
+#include "runtime/ops/pool_window.h"
 #include "runtime/ops/symbolic.h"
-#include "runtime/ops/window_attributes.h"
 
 namespace tandem {
 namespace {
@@ -16,29 +14,18 @@ constexpr std::string_view kMaxAttributes[] = {"auto_pad", "ceil_mode",     "dil
                                                "pads",     "storage_order", "strides"};
 constexpr std::string_view kAverageAttributes[] = {"auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape",
                                                    "pads",     "strides"};
+constexpr std::string_view kLpAttributes[] = {"auto_pad", "ceil_mode", "dilations", "kernel_shape", "p", "pads", "strides"};
 
-constexpr int kMinRank = 3, kMaxRank = 5;
-
-void infer_window(InferenceContext& node) {
-  const WindowAttributes attributes(node);
-  std::optional<Dims> dims;
-  if (node.has_rank(0)) {
-    node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes",
-                 to_string(node.dims(0)));
-    dims = window_dims(node, attributes, node.dims(0)[1]);
-  }
+void infer_max(InferenceContext& node) {
+  node.require_number(0);
+  const auto dims = pool_dims(node);
   node.set_output(0, node.dtype(0), dims);
   node.set_output(1, DType::kI64, dims);
 }
 
-void infer_max(InferenceContext& node) {
-  node.require_number(0);
-  infer_window(node);
-}
-
-void infer_average(InferenceContext& node) {
+void infer_float(InferenceContext& node) {
   require_float(node, 0);
-  infer_window(node);
+  node.set_output(0, node.dtype(0), pool_dims(node));
 }
 
 // dx is like x, the second input.
@@ -55,22 +42,6 @@ void max_gradient(GradientContext& node) {
 void average_gradient(GradientContext& node) {
   node.set_input_grad(0, node.emit_internal("AveragePoolGrad", {node.output_grad(), node.input(0)}, node.node().attributes));
 }
-
-// The window at the plan's bounds, and at the shape of a run where this is another.
-class PoolWindow {
- public:
-  PoolWindow(const BindContext& node, const Shape& x) : attributes_(node), x_(x) {
-    planned_ = naming(node, [&] { return make_window(x, attributes_.options()); });
-  }
-  Window of(const Shape& x) const {
-    return std::ranges::equal(x.dims().subspan(2), x_.dims().subspan(2)) ? planned_ : make_window(x, attributes_.options());
-  }
-
- private:
-  WindowAttributes attributes_;
-  Shape x_;
-  Window planned_;
-};
 
 // Twins have one signature, so one binder serves both devices.
 template <auto kernel>
@@ -104,6 +75,13 @@ BoundKernel bind_average_grad(const BindContext& node) {
   }};
 }
 
+BoundKernel bind_lp(const BindContext& node) {
+  return {
+      .run = [window = PoolWindow(node, node.shape(0)), p = norm_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+        cpu::lp_pool(context, window.of(in[0].shape), in[0], out[0], p);
+      }};
+}
+
 constexpr OpDef max_pool_op = {
     .name = "MaxPool",
     .since = 1,
@@ -117,12 +95,20 @@ constexpr OpDef max_pool_op = {
 
 constexpr OpDef average_pool_op = {
     .name = "AveragePool",
-    .since = 7,
+    .since = 1,
     .attributes = kAverageAttributes,
-    .infer = infer_average,
+    .infer = infer_float,
     .gradient = average_gradient,
     .cpu = bind_average<cpu::average_pool>,
     .cuda = on_cuda(bind_average<cuda::average_pool>),
+};
+
+constexpr OpDef lp_pool_op = {
+    .name = "LpPool",
+    .since = 2,
+    .attributes = kLpAttributes,
+    .infer = infer_float,
+    .cpu = bind_lp,
 };
 
 constexpr OpDef max_pool_grad_op = {
@@ -148,7 +134,7 @@ constexpr OpDef average_pool_grad_op = {
     .shape_inputs = input_set(1),
 };
 
-constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op, &max_pool_grad_op, &average_pool_grad_op};
+constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op, &lp_pool_op, &max_pool_grad_op, &average_pool_grad_op};
 
 }  // namespace
 

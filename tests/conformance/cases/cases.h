@@ -16,6 +16,9 @@ void add_loss_cases(Cases& cases);
 void add_normalization_cases(Cases& cases);
 void add_optimizer_cases(Cases& cases);
 void add_encoder_cases(Cases& cases);
+void add_conv_transpose_cases(Cases& cases);
+void add_spatial_cases(Cases& cases);
+void add_channel_normalization_cases(Cases& cases);
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -29,6 +32,9 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_normalization_cases,
     add_optimizer_cases,
     add_encoder_cases,
+    add_conv_transpose_cases,
+    add_spatial_cases,
+    add_channel_normalization_cases,
 };
 
 }  // namespace tandem::conformance

@@ -1,5 +1,6 @@
 // Convolution and pooling with their gradients, against loops over every (output, input, kernel tap) triple.
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -267,6 +268,18 @@ const Problem kPools[] = {
      .auto_pad = "SAME_UPPER"},
 };
 
+Reference lp_pool(const Problem& p, int64_t norm) {
+  return [=](const std::vector<Tensor>& in) {
+    std::vector<double> y;
+    for (const WindowElements& window : windows(p, in[0])) {
+      double sum = 0;
+      for (double v : window.values) sum += std::pow(std::fabs(v), norm);
+      y.push_back(std::pow(sum, 1.0 / static_cast<double>(norm)));
+    }
+    return std::vector{f64(p.output_shape(p.x[1]), y)};
+  };
+}
+
 void add_pool(Cases& cases, const Problem& p) {
   const Tensor x = uniform(p.x), dy = uniform(p.output_shape(p.x[1]), -1, 1, 8);
   const Attributes attributes = p.attributes(true);
@@ -279,6 +292,18 @@ void add_pool(Cases& cases, const Problem& p) {
                    .reference = pool_grad(p, [](const WindowElements& window, double d, std::vector<double>& dx) {
                      dx[first_maximum(window)] += d;
                    })});
+  for (DType dtype : {DType::kU8, DType::kI8})
+    cases.push_back({.op = "MaxPool",
+                     .what = p.what + " bytes",
+                     .inputs = {as(dtype, uniform(p.x, 0, 100))},
+                     .attributes = attributes,
+                     .outputs = 2,
+                     .reference = max_pool(p)});
+  for (int64_t norm : {1, 2, 3}) {
+    Attributes lp = attributes;
+    lp["p"] = norm;
+    cases.push_back({.op = "LpPool", .what = p.what, .inputs = {x}, .attributes = lp, .reference = lp_pool(p, norm)});
+  }
   for (bool count_pads : {false, true}) {
     Attributes average = attributes;
     average["count_include_pad"] = int64_t{count_pads};
@@ -310,6 +335,11 @@ void add_global_pool(Cases& cases, const Shape& x_shape, const Shape& flat) {
   cases.push_back({.op = "GlobalMaxPool", .what = p.what, .inputs = {x}, .reference = flattened(max_pool(p), y_shape)});
   cases.push_back(
       {.op = "GlobalAveragePool", .what = p.what, .inputs = {x}, .reference = flattened(average_pool(p, false), y_shape)});
+  cases.push_back({.op = "GlobalLpPool",
+                   .what = p.what,
+                   .inputs = {x},
+                   .attributes = {{"p", int64_t{3}}},
+                   .reference = flattened(lp_pool(p, 3), y_shape)});
   cases.push_back({.op = "tandem.GlobalMaxPoolGrad",
                    .what = p.what,
                    .inputs = {dy, x},
