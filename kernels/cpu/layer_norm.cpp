@@ -21,10 +21,12 @@ struct RowStatistics {
   T mean, inverse;
 };
 
+enum class Mean : uint8_t { kOfRow, kZero };  // layer or RMS normalization
+
 template <class T>
-RowStatistics<T> statistics(const simd::RowOps<T>& row, const T* x, int64_t length, double epsilon) {
+RowStatistics<T> statistics(const simd::RowOps<T>& row, const T* x, int64_t length, double epsilon, Mean about) {
   const double n = static_cast<double>(length);
-  const T mean = static_cast<T>(static_cast<double>(row.sum(x, length)) / n);
+  const T mean = about == Mean::kZero ? T{0} : static_cast<T>(static_cast<double>(row.sum(x, length)) / n);
   const double var = static_cast<double>(row.squared_deviation(x, length, mean)) / n;
   return {mean, static_cast<T>(1 / std::sqrt(var + epsilon))};
 }
@@ -58,20 +60,18 @@ void sum_columns(const T* dy, const T* x, const RowStatistics<T>* of, int64_t ro
 
 // dx = inverse * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * scale, as a combination of g and x.
 template <class T>
-void row_grad(const simd::RowOps<T>& row, const T* dy, const T* x, const T* scale, RowStatistics<T> of, T* g, T* dx,
-              int64_t length) {
+void row_grad(const simd::RowOps<T>& row, const T* dy, const T* x, const T* scale, RowStatistics<T> of, Mean about, T* g,
+              T* dx, int64_t length) {
   row.product(dy, scale, g, length, 0);
   const double n = static_cast<double>(length), inverse = of.inverse;
-  const double mean_g = static_cast<double>(row.sum(g, length)) / n;
+  const double mean_g = about == Mean::kZero ? 0 : static_cast<double>(row.sum(g, length)) / n;
   const double mean_g_xhat = static_cast<double>(row.dot(x, g, length, of.mean)) * inverse / n;
   const double x_scale = -inverse * inverse * mean_g_xhat;
   const double offset = -inverse * mean_g - x_scale * static_cast<double>(of.mean);
   row.combine(g, x, dx, length, of.inverse, static_cast<T>(x_scale), static_cast<T>(offset));
 }
 
-}  // namespace
-
-void layer_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
+void normalize(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon, Mean about) {
   visit_float(views.x.dtype, [&]<class T>() {
     const auto& row = simd::row_ops<T>();
     const T* x = views.x.as<T>().data();
@@ -81,10 +81,14 @@ void layer_norm(const KernelContext& context, const LayerNormViews& views, int64
     float *means = data_or_null<float>(views.mean), *inverses = data_or_null<float>(views.inverse);
 #pragma omp parallel for num_threads(context.threads) if (rows * length >= kElementsPerThread * context.threads)
     for (int64_t r = 0; r < rows; ++r) {
-      const RowStatistics<T> of = statistics(row, x + r * length, length, epsilon);
+      const RowStatistics<T> of = statistics(row, x + r * length, length, epsilon, about);
       T* out = y + r * length;
-      row.affine(x + r * length, out, length, 1, -of.mean);
-      row.affine(out, out, length, of.inverse, 0);
+      const T* centred = x + r * length;
+      if (about == Mean::kOfRow) {
+        row.affine(centred, out, length, 1, -of.mean);
+        centred = out;
+      }
+      row.affine(centred, out, length, of.inverse, 0);
       if (bias != nullptr)
         row.multiply_add(out, scale, bias, out, length);
       else
@@ -95,12 +99,8 @@ void layer_norm(const KernelContext& context, const LayerNormViews& views, int64
   });
 }
 
-size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype, int threads) {
-  return statistics_bytes(rows, dtype) + static_cast<size_t>(threads * scratch_row_elements(length)) * size_of(dtype);
-}
-
-void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length,
-                     double epsilon) {
+void normalize_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon,
+                    Mean about) {
   visit_float(views.x.dtype, [&]<class T>() {
     const auto& row = simd::row_ops<T>();
     const T *dy = views.dy.as<T>().data(), *x = views.x.as<T>().data(), *scale = views.scale.as<T>().data();
@@ -109,7 +109,7 @@ void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& vie
     T* scratch = reinterpret_cast<T*>(context.workspace.data() + statistics_bytes(rows, dtype_of<T>));
     const bool split = rows * length >= kElementsPerThread * context.threads;
 #pragma omp parallel for num_threads(context.threads) if (split)
-    for (int64_t r = 0; r < rows; ++r) of[r] = statistics(row, x + r * length, length, epsilon);
+    for (int64_t r = 0; r < rows; ++r) of[r] = statistics(row, x + r * length, length, epsilon, about);
     // Columns before rows: dx may be the memory of dy or x.
     const int64_t blocks = dscale || dbias ? ceil_div(length, kColumnBlock) : 0;
 #pragma omp parallel for num_threads(context.threads) if (split)
@@ -119,9 +119,28 @@ void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& vie
 #pragma omp parallel for num_threads(context.threads) if (split)
     for (int64_t r = 0; r < rows; ++r) {
       T* g = scratch + omp_get_thread_num() * scratch_row_elements(length);
-      row_grad(row, dy + r * length, x + r * length, scale, of[r], g, dx + r * length, length);
+      row_grad(row, dy + r * length, x + r * length, scale, of[r], about, g, dx + r * length, length);
     }
   });
+}
+
+}  // namespace
+
+size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype, int threads) {
+  return statistics_bytes(rows, dtype) + static_cast<size_t>(threads * scratch_row_elements(length)) * size_of(dtype);
+}
+
+void layer_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize(context, views, rows, length, epsilon, Mean::kOfRow);
+}
+void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize_grad(context, views, rows, length, epsilon, Mean::kOfRow);
+}
+void rms_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize(context, views, rows, length, epsilon, Mean::kZero);
+}
+void rms_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize_grad(context, views, rows, length, epsilon, Mean::kZero);
 }
 
 }  // namespace tandem::cpu

@@ -17,12 +17,12 @@ namespace {
 
 using namespace tandem_onnx_proto;
 
-constexpr int kIrVersion = 10;  // the IR of opset 21
+// The IR version that came with an opset of ai.onnx, 10 at least.
+constexpr int ir_version(int opset) { return opset <= 22 ? 10 : std::min(13, opset - 12); }
 
-// The newest opset of a domain, up to `newest`, in which the definitions of all its nodes are in force; 0 if no node is of that
-// domain.
+// The newest opset of a domain, up to `newest` (or the first after it, if a node needs that), in which the definitions of all its nodes
+// are in force; 0 if no node is of that domain.
 int common_opset(const Graph& graph, std::string_view domain, int newest) {
-  int opset = newest;
   const Node *youngest = nullptr, *oldest = nullptr;
   for (const Node& node : graph.nodes) {
     if (node.def->domain != domain) continue;
@@ -30,6 +30,7 @@ int common_opset(const Graph& graph, std::string_view domain, int newest) {
     if (!oldest || node.def->until < oldest->def->until) oldest = &node;
   }
   if (!youngest) return 0;
+  int opset = std::max(newest, youngest->def->since);
   if (oldest->def->until <= opset) opset = oldest->def->until - 1;
   require(youngest->def->since <= opset, "no opset suits both of two nodes (node, op, from opset; node, op, before opset)",
           youngest->name, youngest->def->name, youngest->def->since, oldest->name, oldest->def->name, opset + 1);
@@ -92,10 +93,10 @@ void write_graph(const Graph& graph, GraphProto& proto) {
 std::string serialize_onnx(const Graph& graph) {
   const Graph standard = with_standard_ops(graph);
   ModelProto model;
-  model.set_ir_version(kIrVersion);
   model.set_producer_name("tandem");
   const int opset = common_opset(standard, "", kOnnxOpset), ml_opset = common_opset(standard, "ai.onnx.ml", kOnnxMlOpset);
   add_opset(model, "", opset ? opset : kOnnxOpset);
+  model.set_ir_version(ir_version(opset));
   if (ml_opset) add_opset(model, "ai.onnx.ml", ml_opset);
   for (const auto& [key, text] : graph.metadata) {
     auto* entry = model.add_metadata_props();

@@ -21,7 +21,7 @@ Graph load_onnx(const std::filesystem::path& path, const Limits& limits = {});
 // The same for bytes in memory. `folder` is where external data may lie; without one a model that has such data is refused.
 Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder = {}, const Limits& limits = {});
 
-// IR version 10. The opset is kOnnxOpset (kOnnxMlOpset), or the newest one below in which all nodes mean the same; constants and
+// IR version 10 or what the opset needs. The opset is kOnnxOpset (kOnnxMlOpset), or the nearest in which all nodes mean the same; constants and
 // states become initializers. The same graph gives the same bytes. Throws InvalidArgument naming an internal op that ONNX has no
 // form for, and for a model over protobuf's 2 GiB.
 std::string serialize_onnx(const Graph& graph);

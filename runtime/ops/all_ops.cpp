@@ -12,6 +12,7 @@ namespace tandem {
 extern const OpFamily activations_ops;
 extern const OpFamily all_reduce_ops;
 extern const OpFamily arg_reduce_ops;
+extern const OpFamily attention_ops;
 extern const OpFamily batch_normalization_ops;
 extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
@@ -50,9 +51,12 @@ extern const OpFamily pool_ops;
 extern const OpFamily prelu_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily reshape_ops;
+extern const OpFamily rms_normalization_ops;
+extern const OpFamily rotary_embedding_ops;
 extern const OpFamily shape_ops;
 extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
+extern const OpFamily tensor_scatter_ops;
 extern const OpFamily transpose_ops;
 extern const OpFamily trigonometry_ops;
 extern const OpFamily trilu_ops;
@@ -64,6 +68,7 @@ constexpr const OpFamily* kFamilies[] = {
     &activations_ops,
     &all_reduce_ops,
     &arg_reduce_ops,
+    &attention_ops,
     &batch_normalization_ops,
     &bitwise_ops,
     &cast_ops,
@@ -102,9 +107,12 @@ constexpr const OpFamily* kFamilies[] = {
     &prelu_ops,
     &reduce_ops,
     &reshape_ops,
+    &rms_normalization_ops,
+    &rotary_embedding_ops,
     &shape_ops,
     &slice_ops,
     &softmax_ops,
+    &tensor_scatter_ops,
     &transpose_ops,
     &trigonometry_ops,
     &trilu_ops,

@@ -48,8 +48,9 @@ const OpDef& find_op(std::string_view domain, std::string_view name, int opset) 
 const OpDef& newest_op(std::string_view name, std::string_view domain) {
   const auto versions = versions_of(domain, name);
   if (versions.empty()) reject_unknown(domain, name);
-  if (domain.empty()) return find_op(domain, name, kOnnxOpset);
-  if (domain == "ai.onnx.ml") return find_op(domain, name, kOnnxMlOpset);
+  // An op younger than what Tandem writes: its first definition.
+  if (domain.empty()) return find_op(domain, name, std::max(kOnnxOpset, versions.front()->since));
+  if (domain == "ai.onnx.ml") return find_op(domain, name, std::max(kOnnxMlOpset, versions.front()->since));
   return *versions.back();
 }
 

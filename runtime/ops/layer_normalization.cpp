@@ -1,10 +1,12 @@
 // LayerNormalization (ONNX 17) and tandem.LayerNormalizationGrad(dy, x, scale) -> dx, dscale, dbias.
 //
 // The axes from `axis` on are one row; Scale and B have their shape. Mean and InvStdDev, outputs 1 and 2, are f32 and keep those
-// axes as ones. Statistics are taken in the type of X with sums in vector lanes, so stash_type asks for nothing more.
+// axes as ones. Statistics are taken in the type of X with sums in vector lanes, so stash_type asks for nothing more (16-bit floats are
+// widened before); it must be f32 where Mean or InvStdDev are asked for.
 #include "kernels/api/layer_norm.h"
 
 #include "runtime/ops/gradient_context.h"
+#include "runtime/ops/row_normalization.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -16,29 +18,11 @@ constexpr Alias kInPlace[] = {{.input = 0, .output = 0}};
 constexpr Alias kGradInPlace[] = {{.input = 0, .output = 0}, {.input = 1, .output = 0}};
 
 constexpr float kEpsilon = 1e-5f;  // the default of the specification
-constexpr int64_t kStashF32 = 1;
-
-int axis_of(const NodeContext& node, int rank) { return node.normalized_axis(node.get_int("axis", -1), rank); }
-
-// Scale or B must have the shape of a row of x.
-void require_row(const InferenceContext& node, int x, int i) {
-  if (!node.has_input(i)) return;
-  node.require_same_dtype(x, i);
-  if (!node.has_rank(x) || !node.has_rank(i)) return;
-  const Dims& dims = node.dims(x);
-  const Dims row(dims.begin() + axis_of(node, node.rank(x)), dims.end());
-  bool same = row.size() == node.dims(i).size();
-  for (size_t k = 0; same && k < row.size(); ++k) same = !differ(row[k], node.dims(i)[k]);
-  node.require(same, "Scale and B must have the shape of the normalized axes (input, its dims, those of X from axis on)", i,
-               to_string(node.dims(i)), to_string(row));
-}
-
 void infer(InferenceContext& node) {
   require_float(node, 0);
   require_row(node, 0, 1);
   require_row(node, 0, 2);
-  node.require(node.get_int("stash_type", kStashF32) == kStashF32, "stash_type must be 1 (f32)",
-               node.get_int("stash_type", kStashF32));
+  require_stash_type(node);
   node.set_output_like(0, 0);
   std::optional<Dims> statistics;
   if (node.has_rank(0)) {
@@ -66,8 +50,6 @@ void gradient(GradientContext& node) {
   for (int i = 0; i < 3; ++i)
     if (node.wants(i)) node.set_input_grad(i, grads[static_cast<size_t>(i)]);
 }
-
-TensorView output_or_null(Outputs out, size_t i) { return out.size() > i ? out[i] : TensorView{}; }
 
 template <auto kernel>
 BoundKernel bind(const BindContext& node) {

@@ -49,7 +49,8 @@ class FencedBuffer {
 Graph graph_of(const Case& one, bool fixed_shapes) {
   const OpDef& def = definition(one);
   Graph graph;
-  graph.opsets[std::string(def.domain)] = def.domain == "ai.onnx.ml" ? kOnnxMlOpset : std::min(kOnnxOpset, def.until - 1);
+  graph.opsets[std::string(def.domain)] =
+      def.domain == "ai.onnx.ml" ? kOnnxMlOpset : std::max(def.since, std::min(kOnnxOpset, def.until - 1));
   std::vector<ValueId> ids;
   for (size_t i = 0; i < one.inputs.size(); ++i) {
     const Tensor& input = one.inputs[i];

@@ -7,6 +7,7 @@ namespace tandem::conformance {
 
 void add_unary_cases(Cases& cases);
 void add_binary_cases(Cases& cases);
+void add_attention_cases(Cases& cases);
 void add_reduce_cases(Cases& cases);
 void add_movement_cases(Cases& cases);
 void add_memory_cases(Cases& cases);
@@ -23,6 +24,7 @@ void add_channel_normalization_cases(Cases& cases);
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
     add_binary_cases,
+    add_attention_cases,
     add_reduce_cases,
     add_movement_cases,
     add_memory_cases,

@@ -1,4 +1,4 @@
-// Batch and layer normalization; their gradients against differences of the loops.
+// Batch, layer and RMS normalization; their gradients against differences of the loops.
 #include <cmath>
 
 #include "tests/conformance/cases/cases.h"
@@ -163,11 +163,57 @@ void add_layer_norm(Cases& cases) {
   }
 }
 
+// (x, scale) -> y = x / sqrt(mean(x^2) + epsilon) * scale over the axes from `axis` on.
+Reference rms_norm(int axis) {
+  return [=](const std::vector<Tensor>& in) {
+    const Shape& shape = in[0].shape();
+    const auto length = static_cast<size_t>(shape.product(axis, shape.rank()));
+    const std::vector<double> scale = numbers(in[1]);
+    std::vector<double> y = numbers(in[0]);
+    for (size_t first = 0; first < y.size(); first += length) {
+      double square = 0;
+      for (size_t i = 0; i < length; ++i) square += y[first + i] * y[first + i] / static_cast<double>(length);
+      for (size_t i = 0; i < length; ++i) y[first + i] *= scale[i] / std::sqrt(square + static_cast<double>(kEpsilon));
+    }
+    return std::vector{f64(shape, y)};
+  };
+}
+
+void add_rms_norm(Cases& cases) {
+  for (const auto& [shape, axis] : {std::pair{Shape{5, 9}, 1}, {Shape{2, 3, 4}, 1}, {Shape{2, 40, 300}, 2}}) {
+    const Shape row(shape.dims().subspan(static_cast<size_t>(axis)));
+    const Attributes attributes = {{"axis", int64_t{axis - shape.rank()}}, {"epsilon", kEpsilon}};
+    const std::vector<Tensor> inputs = {uniform(shape), uniform(row, 0.5, 2, 3)};
+    const bool small = shape.elements() < 100;
+    cases.push_back({.op = "RMSNormalization",
+                     .what = to_string(shape),
+                     .inputs = inputs,
+                     .attributes = attributes,
+                     .reference = rms_norm(axis),
+                     .gradient = small});
+    if (!small) continue;
+    const auto reference = [inputs, axis](const std::vector<Tensor>& in) {
+      std::vector<Tensor> grads;
+      for (size_t i = 0; i < 2; ++i) grads.push_back(differences(rms_norm(axis), inputs, i, in[0]));
+      return grads;
+    };
+    cases.push_back({.op = "tandem.RMSNormalizationGrad",
+                     .what = to_string(shape),
+                     .inputs = {uniform(shape, -1, 1, 8), inputs[0], inputs[1]},
+                     .attributes = attributes,
+                     .outputs = 2,
+                     .reference = reference,
+                     .rtol = 1e-4,
+                     .atol = 1e-5});
+  }
+}
+
 }  // namespace
 
 void add_normalization_cases(Cases& cases) {
   add_batch_norm(cases);
   add_layer_norm(cases);
+  add_rms_norm(cases);
 }
 
 }  // namespace tandem::conformance

@@ -1,0 +1,78 @@
+// Scaled dot-product attention (ONNX Attention-23 to 25) and its gradient. f32, f64.
+//
+//   y = softmax(cap(scale * q k^T) + mask) v      cap(s) = softcap * tanh(s / softcap), left out for softcap 0
+//
+// Keys and values are those of the past, then the new ones. Query i of a batch stands at position p = i + offset, offset being
+// the length of the past, or valid keys - queries if the number of valid keys is given. Causal: keys <= p; a window: keys of [p -
+// left, p + right]. A row without any key is zero. Each block of queries is worked on by one thread in an order that depends on
+// shapes only. Keys pass by in blocks (online softmax), so no matrix of queries by keys is made unless `scores` are asked for.
+#pragma once
+
+#include <array>
+
+#include "kernels/base/kernel_context.h"
+#include "kernels/base/tensor_view.h"
+
+namespace tandem {
+
+// What the output `scores` holds; ONNX's qk_matmul_output_mode.
+enum class AttentionScores : uint8_t { kRaw, kCapped, kMasked, kProbabilities };
+
+struct AttentionOptions {
+  int64_t query_heads = 0, key_heads = 0;  // of inputs of rank 3, [batch, rows, heads * size]; 0 for [batch, heads, rows, size]
+  double scale = 0;                        // 0: 1 / sqrt(size of a head)
+  double softcap = 0;
+  bool causal = false;
+  int64_t left_window = -1, right_window = -1;  // -1: no limit
+  AttentionScores scores = AttentionScores::kRaw;
+};
+
+// Where the rows of a [batch, heads, rows, size] tensor lie, in elements.
+struct HeadStrides {
+  int64_t batch = 0, head = 0, row = 0;
+};
+
+// All sizes, from shapes. Query head h reads key head h / (query_heads / key_heads).
+struct AttentionGeometry {
+  int64_t batch = 0, query_heads = 0, key_heads = 0;
+  int64_t queries = 0, past = 0, keys = 0;  // `keys` counts the past too
+  int64_t head_size = 0, value_size = 0;
+  HeadStrides q, k, v, y, past_k, past_v;
+  int64_t group() const { return query_heads / key_heads; }
+};
+
+struct AttentionInputs {
+  ConstTensorView q, k, v;
+  ConstTensorView mask;  // null, bool (false: hidden) or a float to add; broadcasts to [batch, heads, queries, keys]; keys
+                         // beyond its last axis are hidden
+  ConstTensorView past_k, past_v;  // null or [batch, key heads, past, size]
+  ConstTensorView valid_keys;      // null or i64 [batch]
+};
+struct AttentionOutputs {
+  TensorView y;
+  TensorView present_k, present_v;  // null or [batch, key heads, keys, size]
+  TensorView scores;                // null or [batch, heads, queries, keys]
+};
+// Gradients, each may be null. dk and dv have k's and v's layout, but if there is a past: then [batch, key heads, keys, size].
+struct AttentionGrads {
+  TensorView dq, dk, dv;
+  TensorView dscores;  // [batch, heads, queries, keys]: of the masked scores, and so of a mask of that shape
+};
+
+// Throws InvalidArgument if the shapes do not fit. `past_k` and `past_v` may be null shapes (rank 0).
+AttentionGeometry attention_geometry(const AttentionOptions&, const Shape& q, const Shape& k, const Shape& v, const Shape& past_k,
+                                     const Shape& past_v);
+
+namespace cpu {
+
+// For these sizes and all smaller ones. `scores`: whether that output is wanted.
+size_t attention_workspace(DType, const AttentionGeometry&, bool scores, int threads);
+void attention(const KernelContext&, const AttentionOptions&, const AttentionInputs&, const AttentionOutputs&);
+
+// Computes the probabilities anew, a block of queries at a time. One thread a batch and key head.
+size_t attention_grad_workspace(DType, const AttentionGeometry&, int threads);
+void attention_grad(const KernelContext&, const AttentionOptions&, const AttentionInputs&, ConstTensorView dy,
+                    const AttentionGrads&);
+
+}  // namespace cpu
+}  // namespace tandem

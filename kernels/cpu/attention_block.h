@@ -1,0 +1,153 @@
+// What attention and its gradient share: a block of query rows, the keys that each row sees, and its scores.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "kernels/api/attention.h"
+#include "kernels/api/gemm.h"
+#include "kernels/cpu/simd/elementwise_f32.h"
+#include "kernels/cpu/simd/row.h"
+
+namespace tandem::cpu {
+
+inline constexpr int64_t kQueryRows = 64;  // of a block
+
+// Query rows of one batch that share a key head. Usually consecutive rows of one head; where there is a single query, the heads
+// of a group.
+struct QueryBlock {
+  int64_t batch = 0, head = 0, key_head = 0;
+  int64_t first = 0, rows = 0;
+  bool heads_as_rows = false;
+
+  int64_t position(int64_t row) const { return heads_as_rows ? 0 : first + row; }
+  // Of the block's first row in a tensor, and from row to row.
+  int64_t offset(const HeadStrides& s) const { return batch * s.batch + head * s.head + first * s.row; }
+  int64_t stride(const HeadStrides& s) const { return heads_as_rows ? s.head : s.row; }
+};
+
+struct KeyRange {
+  int64_t first = 0, end = 0;
+};
+
+template <class T>
+class AttentionScorer {
+ public:
+  static constexpr T kHidden = -std::numeric_limits<T>::infinity();
+
+  AttentionScorer(const AttentionOptions& options, const AttentionInputs& in, const AttentionGeometry& of)
+      : options_(options), in_(in), of_(of), row_(simd::row_ops<T>()) {
+    scale_ = static_cast<T>(options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(of.head_size)));
+    cap_ = static_cast<T>(options.softcap);
+    mask_columns_ = of.keys;
+    if (in.valid_keys) check_valid_keys();
+    if (in.mask) read_mask_layout();
+  }
+
+  T scale() const { return scale_; }
+  bool capped() const { return cap_ > 0; }
+
+  // The keys that row `row` sees by its position (not by the mask).
+  KeyRange visible(const QueryBlock& block, int64_t row) const {
+    const int64_t valid = in_.valid_keys ? in_.valid_keys.as<int64_t>()[static_cast<size_t>(block.batch)] : of_.keys;
+    const int64_t offset = in_.valid_keys ? valid - of_.queries : of_.past;
+    const int64_t at = block.position(row) + offset;
+    KeyRange keys{0, std::min(valid, mask_columns_)};
+    if (options_.causal) keys.end = std::min(keys.end, at + 1);
+    if (options_.right_window >= 0) keys.end = std::min(keys.end, at + options_.right_window + 1);
+    if (options_.left_window >= 0) keys.first = std::clamp<int64_t>(at - options_.left_window, 0, std::min(valid, mask_columns_));
+    keys.end = std::max(keys.end, keys.first);
+    return keys;
+  }
+
+  // Keys [first, end) come from the past, then from the new ones: body(matrix, row stride, first key, keys) for each part.
+  template <class Body>
+  void for_parts(const QueryBlock& block, KeyRange keys, ConstTensorView past, const HeadStrides& past_strides,
+                 ConstTensorView fresh, const HeadStrides& strides, Body body) const {
+    const int64_t split = std::clamp(of_.past, keys.first, keys.end);
+    if (keys.first < split) {
+      const T* rows = past.as<T>().data() + block.batch * past_strides.batch + block.key_head * past_strides.head;
+      body(rows + keys.first * past_strides.row, past_strides.row, keys.first, split - keys.first);
+    }
+    if (split < keys.end) {
+      const T* rows = fresh.as<T>().data() + block.batch * strides.batch + block.key_head * strides.head;
+      body(rows + (split - of_.past) * strides.row, strides.row, split, keys.end - split);
+    }
+  }
+  template <class Body>
+  void for_keys(const QueryBlock& block, KeyRange keys, Body body) const {
+    for_parts(block, keys, in_.past_k, of_.past_k, in_.k, of_.k, body);
+  }
+  template <class Body>
+  void for_values(const QueryBlock& block, KeyRange keys, Body body) const {
+    for_parts(block, keys, in_.past_v, of_.past_v, in_.v, of_.v, body);
+  }
+
+  // out[row][key - keys.first] = scale * q k^T
+  void raw(const KernelContext& lone, const QueryBlock& block, KeyRange keys, T* out, int64_t ld) const {
+    for_keys(block, keys, [&](const T* k, int64_t k_stride, int64_t first, int64_t count) {
+      GemmArgs<T> args;
+      args.a = in_.q.as<T>().data() + block.offset(of_.q), args.lda = block.stride(of_.q);
+      args.b = k, args.ldb = k_stride;
+      args.c = out + (first - keys.first), args.ldc = ld;
+      args.alpha = scale_;
+      gemm<T>(lone, {block.rows, count, of_.head_size, false, true}, args);
+    });
+  }
+
+  void cap(T* scores, int64_t n) const {
+    row_.affine(scores, scores, n, 1 / cap_, 0);
+    if constexpr (std::is_same_v<T, float>) {
+      simd::unary(UnaryOp::kTanh, scores, scores, n, {});
+    } else {
+      for (int64_t i = 0; i < n; ++i) scores[i] = std::tanh(scores[i]);
+    }
+    row_.affine(scores, scores, n, cap_, 0);
+  }
+
+  // Adds what the mask says of `n` keys from `first` on to one row of scores.
+  void add_mask(const QueryBlock& block, int64_t row, int64_t first, int64_t n, T* scores) const {
+    if (!in_.mask || n <= 0) return;
+    const int64_t at = block.offset(mask_) + row * block.stride(mask_) + first;
+    if (in_.mask.dtype == DType::kBool) {
+      const bool* seen = in_.mask.as<bool>().data() + at;
+      for (int64_t i = 0; i < n; ++i) scores[i] = seen[i] ? scores[i] : kHidden;
+    } else {
+      row_.combine(scores, in_.mask.as<T>().data() + at, scores, n, 1, 1, 0);
+    }
+  }
+
+ private:
+  void check_valid_keys() const {
+    require(in_.valid_keys.elements() == of_.batch, "nonpad_kv_seqlen needs one number a batch", to_string(in_.valid_keys.shape));
+    for (int64_t valid : in_.valid_keys.as<int64_t>())
+      require(valid >= 0 && valid <= of_.keys, "nonpad_kv_seqlen must be within the keys (value, keys)", valid, of_.keys);
+  }
+  void read_mask_layout() {
+    const Shape& mask = in_.mask.shape;
+    require(mask.rank() >= 1 && mask.rank() <= 4 && mask[mask.rank() - 1] <= of_.keys, "attn_mask has the wrong shape",
+            to_string(mask));
+    mask_columns_ = mask[mask.rank() - 1];
+    const std::array<int64_t, 3> wanted = {of_.queries, of_.query_heads, of_.batch};
+    const std::array<int64_t*, 3> strides = {&mask_.row, &mask_.head, &mask_.batch};
+    int64_t stride = mask_columns_;
+    for (int i = 0; i < std::min(3, mask.rank() - 1); ++i) {
+      const int64_t size = mask[mask.rank() - 2 - i];
+      require(size == 1 || size == wanted[static_cast<size_t>(i)], "attn_mask does not broadcast to the scores", to_string(mask));
+      *strides[static_cast<size_t>(i)] = size == 1 ? 0 : stride;
+      stride *= size;
+    }
+  }
+
+  const AttentionOptions& options_;
+  const AttentionInputs& in_;
+  const AttentionGeometry& of_;
+  const simd::RowOps<T>& row_;
+  T scale_, cap_;
+  HeadStrides mask_;
+  int64_t mask_columns_;
+};
+
+}  // namespace tandem::cpu
