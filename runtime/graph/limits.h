@@ -9,6 +9,7 @@ struct Limits {
   int64_t model_bytes = int64_t{2} << 30;   // a model.onnx without external data (protobuf's own limit)
   int64_t tensor_bytes = int64_t{8} << 30;  // one tensor
   int64_t graph_nodes = 10'000'000;
+  int64_t function_nodes = 1'000'000;           // that the calls of a model's own functions stand for
   int64_t node_arity = 100'000;                 // inputs or outputs of one node
   int64_t text_file_bytes = int64_t{16} << 30;  // a CSV or JSON data file
   int64_t csv_columns = 65'536;

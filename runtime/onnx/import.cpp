@@ -8,12 +8,14 @@
 #include <memory>
 #include <ranges>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 
 #include "onnx.pb.h"
 #include "runtime/graph/nearest_name.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
+#include "runtime/onnx/functions.h"
 #include "runtime/onnx/node_order.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/tensor_proto.h"
@@ -37,6 +39,16 @@ std::string describe(const NodeProto& node) {
   const std::string made = node.output_size() ? ", making '" + node.output(0) + "'" : "";
   return fmt::format("node '{}' ({}{})", node.name(), node.op_type(), made);
 }
+
+void check_opset(std::string_view domain, int64_t version) {
+  const int newest = domain.empty()           ? kNewestOnnxOpset
+                     : domain == "ai.onnx.ml" ? kNewestOnnxMlOpset
+                                              : INT_MAX;  // others: no op of theirs is known
+  require(version >= 1 && version <= newest, "opset version is not supported (domain, has, newest)", printed(domain), version, newest);
+}
+
+using OpKey = std::tuple<std::string_view, std::string_view, std::string_view>;  // domain, op, overload
+OpKey key_of(const NodeProto& node) { return {canonical(node.domain()), node.op_type(), node.overload()}; }
 
 class Importer {
  public:
@@ -81,7 +93,7 @@ class Importer {
   Graph graph_;
   std::map<std::string, ValueId, std::less<>> ids_;  // not hashed: names come from a stranger
   std::map<std::string_view, int> makers_;           // output of a node -> index of the node in the file
-  std::map<std::pair<std::string_view, std::string_view>, const OpDef*> defs_;  // (domain, op)
+  std::map<OpKey, const OpDef*> defs_;
 };
 
 void Importer::read_header() {
@@ -92,11 +104,7 @@ void Importer::read_header() {
   if (!proto_.name().empty()) graph_.name = proto_.name();
   for (const auto& opset : model_.opset_import()) {
     const std::string_view domain = canonical(opset.domain());
-    const int newest = domain.empty()           ? kNewestOnnxOpset
-                       : domain == "ai.onnx.ml" ? kNewestOnnxMlOpset
-                                                : INT_MAX;  // others: no op of theirs is known
-    require(opset.version() >= 1 && opset.version() <= newest, "opset version is not supported (domain, has, newest)",
-            printed(domain), opset.version(), newest);
+    check_opset(domain, opset.version());
     require(graph_.opsets.emplace(domain, static_cast<int>(opset.version())).second, "opset of a domain is given twice",
             printed(domain));
   }
@@ -109,17 +117,18 @@ void Importer::resolve_ops() {
   std::set<std::string> unsupported;
   for (const NodeProto& node : proto_.node()) {
     const std::string_view domain = canonical(node.domain());
-    const auto [entry, is_new] = defs_.try_emplace({domain, node.op_type()}, nullptr);
+    const auto [entry, is_new] = defs_.try_emplace(key_of(node), nullptr);
     if (!is_new || (domain.empty() && node.op_type() == "Constant")) continue;
-    const auto opset = graph_.opsets.find(domain);
-    require(opset != graph_.opsets.end(), "the file imports no opset for the domain of a node (domain, node)", printed(domain),
-            describe(node));
+    const auto imported = graph_.opsets.find(domain);
+    const int64_t opset = opset_of_node(node, imported == graph_.opsets.end() ? 0 : imported->second);
+    require(opset > 0, "the file imports no opset for the domain of a node (domain, node)", printed(domain), describe(node));
+    check_opset(domain, opset);
     try {
       // Internal ops stand for memory and for ranks; they have no meaning in a file.
-      require(domain != "tandem" && node.overload().empty(), "not an op of ONNX");
-      entry->second = &find_op(domain, node.op_type(), opset->second);
+      require(domain != "tandem", "not an op of ONNX");
+      entry->second = &find_op(domain, node.op_type(), static_cast<int>(opset));
     } catch (const Error&) {
-      unsupported.insert(fmt::format("{}.{}-{}", printed(domain), node.op_type(), opset->second));
+      unsupported.insert(fmt::format("{}.{}-{}", printed(domain), node.op_type(), opset));
     }
   }
   std::vector<std::string> listed(unsupported.begin(), unsupported.end());
@@ -205,7 +214,7 @@ Attributes Importer::read_attributes(const NodeProto& proto) const {
 void Importer::read_node(const NodeProto& proto) try {
   require(proto.input_size() <= limits_.node_arity && proto.output_size() <= limits_.node_arity,
           "too many inputs or outputs (inputs, outputs, limit)", proto.input_size(), proto.output_size(), limits_.node_arity);
-  const OpDef* def = defs_.at({canonical(proto.domain()), proto.op_type()});
+  const OpDef* def = defs_.at(key_of(proto));
   if (!def) return read_constant_node(proto);
   Node node{def, proto.name().empty() ? proto.op_type() : proto.name(), {}, {}, read_attributes(proto)};
   for (const std::string& name : proto.input()) node.inputs.push_back(lookup(name));
@@ -271,6 +280,7 @@ void Importer::read_outputs() {
 
 Graph import_model(ModelProto& model, const std::filesystem::path& folder, const Limits& limits) {
   require(model.has_graph(), "not an ONNX model: it has no graph");
+  expand_functions(model, limits);
   return Importer(model, folder, limits).run();
 }
 

@@ -24,11 +24,11 @@ def probe(*args):
     return subprocess.run([str(PROBE), *map(str, args)], capture_output=True, text=True)
 
 
-def descriptor(tmp_path):
+def descriptor(tmp_path, file="onnx.proto"):
     """Our own onnx.proto, as protoc reads it."""
     out = tmp_path / "onnx.desc"
     folder = ROOT / "runtime" / "onnx"
-    subprocess.run(["protoc", f"-I{folder}", f"--descriptor_set_out={out}", "onnx.proto"], check=True)
+    subprocess.run(["protoc", f"-I{folder}", f"--descriptor_set_out={out}", file], check=True)
     return descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file[0]
 
 
@@ -53,6 +53,17 @@ def test_every_field_of_our_proto_is_that_of_onnx(tmp_path):
     assert len(ours) > 120
     for name, field in ours.items():
         assert theirs[name] == field, name
+
+
+def test_every_field_of_our_data_proto_is_that_of_onnx(tmp_path):
+    ours = fields_and_values(descriptor(tmp_path, "onnx_data.proto").message_type)
+    reference = descriptor_pb2.FileDescriptorProto()
+    onnx.onnx_data_pb2.DESCRIPTOR.CopyToProto(reference)
+    theirs = fields_and_values(reference.message_type)
+    assert len(ours) > 20
+    for name, field in ours.items():
+        assert theirs[name] == field, name
+    assert {name for name in theirs.keys() - ours.keys() if not name.startswith("MapProto")} == {"SequenceProto.map_values", "OptionalProto.map_value"}
 
 
 def test_what_our_proto_leaves_out_is_known(tmp_path):
