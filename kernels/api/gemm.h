@@ -13,6 +13,7 @@
 #include <memory>
 #include <type_traits>
 
+#include "kernels/api/elementwise.h"
 #include "kernels/api/isa.h"
 #include "kernels/api/matmul_products.h"
 #include "kernels/base/kernel_context.h"
@@ -35,6 +36,20 @@ struct GemmBatch {
   int64_t stride_a = 0, stride_b = 0, stride_c = 0, stride_addend = 0;  // in elements
 };
 
+enum class Operand : uint8_t { kA, kB };
+
+// What the backward step of a dense layer makes in the same product, instead of passes over its result. T is the type of C.
+//
+//   C = C * slope(saved)         the gradient of the activation that made this layer's input; no other activation then
+//   sums = sum over k of op(A), m values, or of op(B), n values: the gradient of a bias; only of one product, not of a batch
+template <class T>
+struct GemmBackward {
+  const T* saved = nullptr;  // [m, n] with the leading dimension of C (and its stride in a batch), not in its memory; null: no slope
+  UnaryGradOp slope = UnaryGradOp::kRelu;  // kRelu, kSigmoid, kTanh (saved: y), kGelu or kGeluTanh (saved: x)
+  T* sums = nullptr;                       // null: none
+  Operand summed = Operand::kA;
+};
+
 // NumPy's matmul on views: leading dimensions broadcast, a 1-D `a` is a row and a 1-D `b` a column whose axis vanishes from `y`.
 // The transposes swap the last two axes of an operand (rank >= 2). Any ranks; dtype f32 or f64, the same for all.
 struct MatmulOptions {
@@ -48,7 +63,7 @@ struct MatmulOptions {
 
 namespace tandem::cpu {
 
-using tandem::Activation, tandem::BiasAxis, tandem::GemmBatch, tandem::GemmShape, tandem::MatmulOptions;
+using tandem::Activation, tandem::BiasAxis, tandem::GemmBackward, tandem::GemmBatch, tandem::GemmShape, tandem::MatmulOptions;
 
 // op(B) rearranged into the panels that one tier reads: weights, packed once when a plan is made. A handle: copies share the storage.
 class PackedMatrix {
@@ -90,6 +105,7 @@ struct GemmArgs {
   const T* bias = nullptr;                 // null: none
   BiasAxis bias_axis = BiasAxis::kColumn;
   Activation activation = Activation::kNone;
+  GemmBackward<T> backward = {};           // sums of op(B) need b, not packed_b
 };
 
 // T is float or double.
@@ -133,11 +149,12 @@ struct GemmArgs {
   const Out* bias = nullptr;
   BiasAxis bias_axis = BiasAxis::kColumn;
   Activation activation = Activation::kNone;
+  GemmBackward<Out> backward = {};
 };
 
-// For gemm and batched_gemm with products of at most this shape.
+// For gemm and batched_gemm with products of at most this shape; `backward`: of those that use GemmArgs::backward, too.
 template <class T>
-size_t gemm_workspace_bytes(const GemmShape&);
+size_t gemm_workspace_bytes(const GemmShape&, bool backward = false);
 // The bits depend on the shape, and on whether the library is there, but on nothing else.
 template <class T, class Out = T>
 void gemm(const KernelContext&, const GemmShape&, const GemmArgs<T, Out>&);

@@ -34,6 +34,7 @@ extern const OpFamily feature_scaling_ops;
 extern const OpFamily feature_vectorizer_ops;
 extern const OpFamily gather_ops;
 extern const OpFamily gemm_ops;
+extern const OpFamily gemm_grad_ops;
 extern const OpFamily global_pool_ops;
 extern const OpFamily group_normalization_ops;
 extern const OpFamily imputer_ops;
@@ -90,6 +91,7 @@ constexpr const OpFamily* kFamilies[] = {
     &feature_vectorizer_ops,
     &gather_ops,
     &gemm_ops,
+    &gemm_grad_ops,
     &global_pool_ops,
     &group_normalization_ops,
     &imputer_ops,

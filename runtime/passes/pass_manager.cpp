@@ -31,8 +31,8 @@ void verify_after(const Pass& pass, const Graph& graph) {
 std::span<const Pass* const> default_passes() {
   // Folding first shows what is constant; merging and removal bring patterns together; fusion looks for what is left.
   static constexpr const Pass* kPasses[] = {
-      &constant_folding_pass,   &identity_removal_pass, &common_subexpression_pass,
-      &batch_norm_folding_pass, &epilogue_fusion_pass,  &dead_code_pass,
+      &constant_folding_pass, &identity_removal_pass, &common_subexpression_pass, &batch_norm_folding_pass, &epilogue_fusion_pass,
+      &gradient_fusion_pass,  &dead_code_pass,
   };
   return kPasses;
 }

@@ -34,7 +34,17 @@ void activate(Activation activation, T* c, int64_t ldc, int64_t rows, int64_t co
   }
 }
 
+template <class T>
+void multiply_by_slope(UnaryGradOp slope, const T* saved, T* c, int64_t ldc, int64_t rows, int64_t cols) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const TensorView row{reinterpret_cast<std::byte*>(c + i * ldc), dtype_of<T>, {cols}};
+    unary_backward({}, slope, {reinterpret_cast<const std::byte*>(saved + i * ldc), dtype_of<T>, {cols}}, row, row);
+  }
+}
+
 template void activate<float>(Activation, float*, int64_t, int64_t, int64_t);
 template void activate<double>(Activation, double*, int64_t, int64_t, int64_t);
+template void multiply_by_slope<float>(UnaryGradOp, const float*, float*, int64_t, int64_t, int64_t);
+template void multiply_by_slope<double>(UnaryGradOp, const double*, double*, int64_t, int64_t, int64_t);
 
 }  // namespace tandem::cpu

@@ -11,6 +11,11 @@ namespace tandem::cpu {
 template <class T>
 void activate(Activation activation, T* c, int64_t ldc, int64_t rows, int64_t cols);
 
+// In place on c[rows, cols]: times the slope of the activation that saved `saved`, laid out as c (UnaryGradOp without
+// parameters).
+template <class T>
+void multiply_by_slope(UnaryGradOp slope, const T* saved, T* c, int64_t ldc, int64_t rows, int64_t cols);
+
 // Whether the register tile does it while storing.
 constexpr bool in_tile(Activation activation) { return activation == Activation::kNone || activation == Activation::kRelu; }
 

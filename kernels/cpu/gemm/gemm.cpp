@@ -37,6 +37,7 @@ class RectangleProduct {
       for (int64_t s = 0; s < steps; ++s) {
         const int64_t cols = std::min(kMaxCols, part_.cols - col), k0 = s * step_, k = std::min(step_, shape_.k - k0);
         set_step(k0, k);
+        add_to_sums(col);
         if (args_.packed_b) prepacked(part_.col + col, cols);
         else if (pack_b_) packed(part_.col + col, cols);
         else in_place(part_.col + col, cols);
@@ -55,6 +56,23 @@ class RectangleProduct {
     block_.beta = args_.beta;
     last_ = k0 + k == shape_.k;
     block_.relu = last_ && args_.activation == Activation::kRelu;
+  }
+
+  // This step of k into the sums of an operand, by the rectangles at one edge of C: its elements are about to be read anyway.
+  void add_to_sums(int64_t col) {
+    const GemmBackward<T>& backward = args_.backward;
+    const bool of_a = backward.summed == Operand::kA;
+    if (!backward.sums || (of_a ? part_.col + col : part_.row) != 0) return;
+    const int64_t first = of_a ? part_.row : part_.col + col, count = of_a ? part_.rows : std::min(kMaxCols, part_.cols - col);
+    const bool along_k = of_a ? !shape_.transpose_a : shape_.transpose_b;
+    const int64_t ld = of_a ? args_.lda : args_.ldb, stride = along_k ? ld : 1, k_stride = along_k ? 1 : ld;
+    Runs<T> lines;
+    lines.target = backward.sums + first;
+    lines.source = (of_a ? args_.a : args_.b) + first * stride + k0_ * k_stride;
+    lines.source_row = k_stride, lines.source_stride = stride;
+    lines.rows = block_.k, lines.length = count;
+    if (k0_ == 0) std::fill_n(lines.target, count, T(0));
+    tier_.add_runs(lines);
   }
 
   void prepacked(int64_t col, int64_t cols) {
@@ -112,7 +130,12 @@ class RectangleProduct {
       block_.row_bias = by_row ? args_.bias + row : nullptr;
       block_.column_bias = by_row ? nullptr : args_.bias + col;
     }
+    const GemmBackward<T>& backward = args_.backward;
+    const T* saved = backward.saved && last_ ? backward.saved + row * args_.ldc + col : nullptr;
+    if (backward.slope == UnaryGradOp::kRelu) block_.gate = saved;
     tier_.multiply(block_);
+    if (saved && backward.slope != UnaryGradOp::kRelu)
+      multiply_by_slope(backward.slope, saved, block_.c, block_.ldc, block_.rows, block_.cols);
     if (last_ && !in_tile(args_.activation)) activate(args_.activation, block_.c, block_.ldc, block_.rows, block_.cols);
   }
 
@@ -174,6 +197,7 @@ template <class T>
 GemmArgs<T> product(GemmArgs<T> args, const ProductSet& set, int64_t i) {
   if (args.c) args.c += i * set.c_stride;
   if (args.addend) args.addend += i * set.addend_stride;
+  if (args.backward.saved) args.backward.saved += i * set.c_stride;
   for (int axis = set.rank - 1; axis >= 0; --axis) {
     const auto at = static_cast<size_t>(axis);
     const int64_t index = i % set.sizes[at];
@@ -194,6 +218,10 @@ size_t gemm_workspace_bytes(const GemmShape& shape, int threads, Isa isa) {
 
 template <class T>
 void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T>& args, const ProductSet& set, Isa isa) {
+  const GemmBackward<T>& backward = args.backward;
+  ensure(!backward.saved || args.activation == Activation::kNone, "a product has an activation or the slope of one");
+  ensure(!backward.sums || (set.count == 1 && !(args.packed_b && backward.summed == Operand::kB)),
+         "only one product of matrices that are not packed has its operands summed");
   if (shape.m == 0 || shape.n == 0 || set.count == 0) return;
   const GemmTier<T>& tier = tier_for(shape, args, isa);
   const double each = static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(std::max<int64_t>(shape.k, 1));

@@ -24,7 +24,7 @@ struct GemmBlock {
   int64_t a_group = 0, b_group = 0;
   T* c = nullptr;
   int64_t ldc = 0;
-  // finish(s) = relu?(alpha * s + (c if accumulate, else beta * addend) + bias)
+  // finish(s) = relu?(alpha * s + (c if accumulate, else beta * addend) + bias), and 0 where the gate is not positive
   bool accumulate = false;
   T alpha = 1, beta = 1;
   const T* addend = nullptr;          // null: none
@@ -32,6 +32,7 @@ struct GemmBlock {
   const T* column_bias = nullptr;     // null: none
   const T* row_bias = nullptr;        // null: none
   bool relu = false;
+  const T* gate = nullptr;            // laid out as c; null: none
 };
 
 // Panels of `width` from the elements source[i * i_stride + k * k_stride], i < count, k < steps. One of the strides is usually 1.

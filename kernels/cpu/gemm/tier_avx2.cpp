@@ -45,6 +45,9 @@ struct Avx2Vector {
   friend Avx2Vector operator*(Avx2Vector a, Avx2Vector b) { return {_mm256_mul_ps(a.v, b.v)}; }
   friend Avx2Vector fma(Avx2Vector a, Avx2Vector b, Avx2Vector c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
   friend Avx2Vector relu(Avx2Vector a) { return {_mm256_max_ps(_mm256_setzero_ps(), a.v)}; }  // this order keeps NaN
+  friend Avx2Vector where_positive(Avx2Vector gate, Avx2Vector a) {
+    return {_mm256_and_ps(_mm256_cmp_ps(gate.v, _mm256_setzero_ps(), _CMP_GT_OQ), a.v)};
+  }
 };
 
 }  // namespace

@@ -50,6 +50,9 @@ struct Avx512Vector {
   friend Avx512Vector operator*(Avx512Vector a, Avx512Vector b) { return {_mm512_mul_ps(a.v, b.v)}; }
   friend Avx512Vector fma(Avx512Vector a, Avx512Vector b, Avx512Vector c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
   friend Avx512Vector relu(Avx512Vector a) { return {_mm512_max_ps(_mm512_setzero_ps(), a.v)}; }  // this order keeps NaN
+  friend Avx512Vector where_positive(Avx512Vector gate, Avx512Vector a) {
+    return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(gate.v, _mm512_setzero_ps(), _CMP_GT_OQ), a.v)};
+  }
 };
 
 }  // namespace

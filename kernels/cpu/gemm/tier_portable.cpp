@@ -46,6 +46,7 @@ struct PortableVector {
   friend PortableVector operator*(PortableVector a, PortableVector b) { return {a.v * b.v}; }
   friend PortableVector fma(PortableVector a, PortableVector b, PortableVector c) { return {a.v * b.v + c.v}; }
   friend PortableVector relu(PortableVector a) { return {a.v < Native{} ? Native{} : a.v}; }  // NaN stays NaN
+  friend PortableVector where_positive(PortableVector gate, PortableVector a) { return {gate.v > Native{} ? a.v : Native{}}; }
 };
 
 }  // namespace

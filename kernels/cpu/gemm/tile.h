@@ -13,7 +13,8 @@
 namespace tandem::cpu {
 
 // V has: Scalar; kLanes; kRows (mr); kVectors (vectors of a panel, nr = kVectors * kLanes); wide_panels(rows);
-// Part and part(n), the n leading lanes; load(p), load(p, part) with zeros behind, store(p), store(p, part), set, +, *, fma(a, b, c) = a * b + c, relu, transpose(V (&)[kLanes]).
+// Part and part(n), the n leading lanes; load(p), load(p, part) with zeros behind, store(p), store(p, part), set, +, *, fma(a, b, c) = a * b + c, relu,
+// where_positive(gate, a), transpose(V (&)[kLanes]).
 template <class V>
 struct Tile {
   using T = typename V::Scalar;
@@ -41,6 +42,7 @@ struct Tile {
       if (s.column_bias) v = v + column_bias;
       if (s.row_bias) v = v + V::set(s.row_bias[row + r]);
       if (s.relu) v = relu(v);
+      if (s.gate) v = where_positive(read<kWhole>(s.gate + (row + r) * s.ldc + col, n), v);
       if constexpr (kWhole) v.store(c);
       else v.store(c, V::part(n));
     }
@@ -80,7 +82,7 @@ struct Tile {
         }
       }
     }
-    const bool plain = s.alpha == 1 && !s.accumulate && !s.addend && !s.column_bias && !s.row_bias && !s.relu;
+    const bool plain = s.alpha == 1 && !s.accumulate && !s.addend && !s.column_bias && !s.row_bias && !s.relu && !s.gate;
 #pragma GCC unroll 16
     for (int j = 0; j < P * W; ++j) {
       const int64_t at = col + (j / W * V::kVectors + j % W) * kLanes, n = s.cols - at;

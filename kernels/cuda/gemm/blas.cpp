@@ -2,8 +2,9 @@
 // both with the transposes they have; rows and columns change places; one bias a column becomes one a row, which is the bias it
 // knows.
 //
-// Its GELU is the approximation by tanh and ours the exact one, so of the activations only ReLU is left to it. Descriptors and
-// the chosen algorithm are kept in the session: in the steady state a product is one call that allocates nothing.
+// Its GELU is the approximation by tanh and ours the exact one, so of the activations only ReLU is left to it; of their slopes
+// those of ReLU and of the GELU by tanh. As operands change places, sums of our A are those of its B. Descriptors and the chosen
+// algorithm are kept in the session: in the steady state a product is one call that allocates nothing.
 #include "kernels/cuda/gemm/blas.h"
 
 #include <algorithm>
@@ -45,9 +46,17 @@ CublasLt::Compute compute_of(DType dtype, Math math) {
 }
 
 CublasLt::Epilogue epilogue_of(const BlasProduct& p) {
+  if (p.relu_mask) return CublasLt::kReluGrad;
+  if (p.gelu_input) return CublasLt::kGeluGrad;
+  if (p.sums) return p.summed == Operand::kA ? CublasLt::kSumB : CublasLt::kSumA;
   if (p.bias) return p.relu ? CublasLt::kReluBias : CublasLt::kBias;
   return p.relu ? CublasLt::kRelu : CublasLt::kPlain;
 }
+
+// What the epilogue reads or writes besides C.
+const void* vector_of(const BlasProduct& p) { return p.sums ? p.sums : p.bias; }
+const void* auxiliary_of(const BlasProduct& p) { return p.relu_mask ? p.relu_mask : p.gelu_input; }
+int64_t auxiliary_ld(const BlasProduct& p) { return p.relu_mask ? blas_mask_words(p.shape.n) * 32 : p.ldc; }  // in bits
 
 // One of the library's objects.
 using Owned = std::unique_ptr<void, int (*)(void*)>;
@@ -93,6 +102,14 @@ Layouts make_layouts(const BlasProduct& p) {
           make_layout(p.out, n, m, p.ldc, count, stride_c)};
 }
 
+void set_pointers(const Owned& descriptor, const BlasProduct& p) {
+  const auto attribute = [&](int name, const void* value) {
+    if (value) set("cublasLtMatmulDescSetAttribute", cublas_lt()->set_descriptor, descriptor, name, value);
+  };
+  attribute(CublasLt::kBiasPointer, vector_of(p));
+  attribute(CublasLt::kAuxPointer, auxiliary_of(p));
+}
+
 Owned make_descriptor(const BlasProduct& p, Math math) {
   const CublasLt& lt = *cublas_lt();
   const int scale = p.in == DType::kF64 ? CublasLt::kF64 : CublasLt::kF32;
@@ -104,9 +121,9 @@ Owned make_descriptor(const BlasProduct& p, Math math) {
   attribute(CublasLt::kTransposeA, static_cast<int32_t>(p.shape.transpose_b ? CublasLt::kTransposed : CublasLt::kAsIs));
   attribute(CublasLt::kTransposeB, static_cast<int32_t>(p.shape.transpose_a ? CublasLt::kTransposed : CublasLt::kAsIs));
   attribute(CublasLt::kEpilogue, static_cast<uint32_t>(epilogue_of(p)));
-  if (!p.bias) return descriptor;
-  attribute(CublasLt::kBiasType, static_cast<int32_t>(type_of(p.out)));
-  attribute(CublasLt::kBiasPointer, p.bias);  // algorithms are chosen by its alignment, too
+  if (vector_of(p)) attribute(CublasLt::kBiasType, static_cast<int32_t>(type_of(p.out)));
+  if (auxiliary_of(p)) attribute(CublasLt::kAuxLeadingDimension, auxiliary_ld(p));
+  set_pointers(descriptor, p);  // algorithms are chosen by their alignment, too
   return descriptor;
 }
 
@@ -146,7 +163,7 @@ struct Choice {
 };
 
 // All that a choice depends on.
-using Key = std::array<int64_t, 24>;
+using Key = std::array<int64_t, 25>;
 Key key_of(const BlasProduct& p, Math math, size_t workspace) {
   return {p.shape.m,
           p.shape.n,
@@ -169,7 +186,8 @@ Key key_of(const BlasProduct& p, Math math, size_t workspace) {
           alignment_of(p.b),
           alignment_of(p.c),
           alignment_of(addend_or_c(p)),
-          alignment_of(p.bias),
+          alignment_of(vector_of(p)),
+          alignment_of(auxiliary_of(p)),
           static_cast<int64_t>(math),
           static_cast<int64_t>(workspace)};
 }
@@ -194,6 +212,17 @@ int multiply(void* handle, const Choice& choice, const BlasProduct& p, std::span
                                stream);
 }
 
+// The algorithm for this kind of product, looked for once; null if there is none.
+Choice* usable_choice(Session& session, const BlasProduct& product, std::span<std::byte> workspace) {
+  void* const handle = session.blas();
+  if (!handle) return nullptr;
+  auto& choices = session.kept<Choices>().by_key;
+  const Key key = key_of(product, session.math(), workspace.size());
+  auto at = choices.find(key);
+  if (at == choices.end()) at = choices.try_emplace(key, handle, product, session.math(), workspace.size()).first;
+  return at->second.usable ? &at->second : nullptr;
+}
+
 // The library's layouts have no k of 0 and count matrices with 32 bits.
 bool representable(const BlasProduct& p) {
   const int64_t most = std::max({p.shape.m, p.shape.n, p.shape.k, p.batch.count});
@@ -203,6 +232,11 @@ bool representable(const BlasProduct& p) {
 
 }  // namespace
 
+bool blas_can_multiply(const KernelContext& context, const BlasProduct& product) {
+  if (!context.cuda || !cublas_lt() || !representable(product)) return false;
+  return context.cuda->recorder || usable_choice(*context.cuda, product, aligned(context.workspace));
+}
+
 bool blas_multiply(const KernelContext& context, const BlasProduct& product) {
   if (!context.cuda || !cublas_lt() || !representable(product)) return false;
   Session& session = *context.cuda;
@@ -210,21 +244,15 @@ bool blas_multiply(const KernelContext& context, const BlasProduct& product) {
     session.recorder->push_back({.kernel = "cublasLtMatmul"});
     return true;
   }
-  void* const handle = session.blas();
-  if (!handle) return false;
   const std::span<std::byte> workspace = aligned(context.workspace);
-  auto& choices = session.kept<Choices>().by_key;
-  const Key key = key_of(product, session.math(), workspace.size());
-  auto at = choices.find(key);
-  if (at == choices.end()) at = choices.try_emplace(key, handle, product, session.math(), workspace.size()).first;
-  Choice& choice = at->second;
-  if (!choice.usable) return false;
-  if (product.bias)
-    set("cublasLtMatmulDescSetAttribute", cublas_lt()->set_descriptor, choice.descriptor, CublasLt::kBiasPointer, product.bias);
-  const int status = product.in == DType::kF64 ? multiply<double>(handle, choice, product, workspace, session.stream())
-                                               : multiply<float>(handle, choice, product, workspace, session.stream());
+  Choice* const choice = usable_choice(session, product, workspace);
+  if (!choice) return false;
+  set_pointers(choice->descriptor, product);
+  void* const handle = session.blas();
+  const int status = product.in == DType::kF64 ? multiply<double>(handle, *choice, product, workspace, session.stream())
+                                               : multiply<float>(handle, *choice, product, workspace, session.stream());
   if (!refused(status)) must(status, "cublasLtMatmul");
-  return choice.usable = status == CublasLt::kSuccess;
+  return choice->usable = status == CublasLt::kSuccess;
 }
 
 size_t blas_workspace_bytes() { return cublas_lt() ? kWorkspaceBytes + kWorkspaceAlignment : 0; }

@@ -12,6 +12,16 @@ namespace tandem::cuda {
 template <class T, class Out>
 void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args, const ProductSet& set);
 
+// The same by cuBLASLt: false, and nothing done, if it is not there or has no algorithm (then our own kernels are to make it).
+template <class T, class Out>
+bool multiply_by_library(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args,
+                         const ProductSet& set);
+// What it makes use of for products of at most this shape; `backward`: with GemmArgs::backward. 0 without the library.
+size_t library_workspace_bytes(const GemmShape& shape, bool backward);
+
+// A set of products as a kernel argument.
+Products kernel_argument(const ProductSet& set);
+
 // One tile size of a product kernel: rows and columns of C that a block makes.
 template <class T, class Out>
 struct TileSize {

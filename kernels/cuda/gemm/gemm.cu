@@ -1,44 +1,38 @@
-// Which kernel makes a product: cuBLASLt's where it is there, with what it cannot fuse done in place afterwards; else our own.
+// Which kernel makes a product: cuBLASLt's where it is there (by_library.cu), else our own.
 //
 // Our own fill the GPU with the largest tile that gives every multiprocessor a block; where even the smallest does not, k is cut
 // in parts whose sums are added afterwards in order. All of it is a function of the shape alone.
 #include <algorithm>
 
-#include "kernels/cuda/gemm/blas.h"
 #include "kernels/cuda/gemm/driver.h"
 
 namespace tandem::cuda {
 namespace {
 
-constexpr int64_t kProcessors = 132;        // of an H100 or H200; fixed, or bits would depend on the GPU
-constexpr int64_t kMostParts = 32;          // of k
-constexpr int64_t kLeastSteps = 128;        // of k in a part
-constexpr int64_t kStepMultiple = 32;       // the depth of every tile divides it
-constexpr int64_t kSmallestTile = 64 * 64;  // the largest of the smallest tiles: bounds the workspace
+constexpr int64_t kProcessors = 132;   // of an H100 or H200; fixed, or bits would depend on the GPU
+constexpr int64_t kMostParts = 32;     // of k
+constexpr int64_t kLeastSteps = 128;   // of k in a part
+constexpr int64_t kStepMultiple = 32;  // the depth of every tile divides it
+constexpr int64_t kSmallestEdge = 64;  // of the largest of the smallest tiles: bounds the workspace
+constexpr int64_t kSmallestTile = kSmallestEdge * kSmallestEdge;
 
 // C from its parts: reads each once, writes C once.
 template <class T, class Out>
 __global__ void __launch_bounds__(kBlock) add_parts(Problem<T, Out> problem) {
   const int64_t n = problem.shape.n, elements = problem.shape.m * n;
-  for (int64_t i = first_index(); i < elements; i += index_stride()) {
+  const auto total = [&](const Compute<T>* parts, int64_t length, int64_t at) {
     Compute<T> sum = 0;
-    for (int64_t part = 0; part < problem.split.parts; ++part) sum += problem.split.sums[part * elements + i];
-    const int64_t row = i / n, col = i % n;
-    problem.args.c[row * problem.args.ldc + col] = finished(problem.args, row, col, sum);
-  }
-}
-
-// The rest of an epilogue, on C in place: reads and writes it once. Rows of all products lie one after another.
-template <class T, class Out>
-__global__ void __launch_bounds__(kBlock) finish_in_place(Problem<T, Out> problem, int64_t elements) {
-  const int64_t m = problem.shape.m, n = problem.shape.n;
+    for (int64_t part = 0; part < problem.split.parts; ++part) sum += parts[part * length + at];
+    return sum;
+  };
   for (int64_t i = first_index(); i < elements; i += index_stride()) {
-    const int64_t product = i / (m * n), row = i / n % m, col = i % n;
-    GemmArgs<T, Out> args = problem.args;
-    if (args.addend) args.addend += product * problem.products.addend_stride;
-    Out& c = args.c[product * problem.products.c_stride + row * args.ldc + col];
-    c = finished(args, row, col, widen(c));
+    const int64_t row = i / n, col = i % n;
+    problem.args.c[row * problem.args.ldc + col] = finished(problem.args, row, col, total(problem.split.sums, elements, i));
   }
+  Out* const sums = problem.args.backward.sums;
+  const int64_t length = sums ? summed_length(problem) : 0;
+  for (int64_t i = first_index(); i < length; i += index_stride())
+    sums[i] = narrow<Out>(total(problem.split.sums + problem.split.parts * elements, length, i));
 }
 
 template <class T, class Out>
@@ -58,67 +52,33 @@ int64_t parts_for(const GemmShape& shape, int64_t tiles) {
   return std::max<int64_t>(1, std::min({kMostParts, kProcessors / tiles, shape.k / kLeastSteps}));
 }
 
-Products kernel_argument(const ProductSet& set) {
-  Products products{};
-  products.rank = set.rank;
-  products.c_stride = set.c_stride, products.addend_stride = set.addend_stride;
-  for (size_t i = 0; i < static_cast<size_t>(set.rank); ++i)
-    products.sizes[i] = set.sizes[i], products.a_strides[i] = set.a_strides[i], products.b_strides[i] = set.b_strides[i];
-  return products;
-}
-
-// Only sets of at most one axis: those are the strided batches that the library knows.
-template <class T, class Out>
-bool multiply_by_library(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args,
-                         const ProductSet& set) {
-  if (!context.cuda || set.rank > 1) return false;
-  const bool fuses_addend = args.addend && args.addend_step == 1 && args.ld_addend >= shape.n;
-  const bool fuses_bias = args.bias && args.bias_axis == BiasAxis::kColumn;
-  GemmArgs<T, Out> rest = args;
-  rest.alpha = 1;
-  if (fuses_addend) rest.addend = nullptr;
-  if (fuses_bias) rest.bias = nullptr;
-  const bool relu = args.activation == Activation::kRelu && !rest.addend && !rest.bias;
-  if (relu) rest.activation = Activation::kNone;
-  BlasProduct product;
-  product.shape = shape;
-  product.in = dtype_of<T>, product.out = dtype_of<Out>;
-  product.a = args.a, product.b = args.b;
-  product.addend = fuses_addend ? args.addend : nullptr;
-  product.bias = fuses_bias ? args.bias : nullptr;
-  product.c = args.c;
-  product.lda = args.lda, product.ldb = args.ldb, product.ldc = args.ldc, product.ld_addend = args.ld_addend;
-  product.alpha = args.alpha, product.beta = args.beta;
-  product.relu = relu;
-  product.batch.count = set.count;
-  if (set.rank == 1) product.batch = {set.count, set.a_strides[0], set.b_strides[0], set.c_stride, set.addend_stride};
-  if (!blas_multiply(context, product)) return false;
-  if (rest.addend || rest.bias || rest.activation != Activation::kNone) {
-    const int64_t elements = shape.m * shape.n * set.count;
-    launch<finish_in_place<T, Out>>(context, grid_for(elements), Problem<T, Out>{shape, rest, kernel_argument(set), {}},
-                                    elements);
-  }
-  return true;
+// Of a part: the sums of C, and of an operand if those are wanted.
+int64_t part_elements(const GemmShape& shape, bool of_operand) {
+  return shape.m * shape.n + (of_operand ? std::max(shape.m, shape.n) : 0);
 }
 
 template <class T>
-size_t split_bytes(const GemmShape& shape) {
+size_t split_bytes(const GemmShape& shape, bool backward) {
   const int64_t parts = std::min(kMostParts, shape.k / kLeastSteps);
   if (parts <= 1) return 0;
   // Parts times tiles are at most kProcessors.
-  return static_cast<size_t>(std::min(checked_mul(parts, shape.m * shape.n), kProcessors * kSmallestTile)) * sizeof(Compute<T>);
+  const int64_t most = kProcessors * (kSmallestTile + (backward ? kSmallestEdge : 0));
+  return static_cast<size_t>(std::min(checked_mul(parts, part_elements(shape, backward)), most)) * sizeof(Compute<T>);
 }
 
 }  // namespace
 
 template <class T>
-size_t gemm_workspace_bytes(const GemmShape& shape) {
-  return std::max(split_bytes<T>(shape), blas_workspace_bytes());
+size_t gemm_workspace_bytes(const GemmShape& shape, bool backward) {
+  return std::max(split_bytes<T>(shape, backward), library_workspace_bytes(shape, backward));
 }
 
 template <class T, class Out>
 void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args,
                   const ProductSet& whole_set) {
+  const GemmBackward<Out>& backward = args.backward;
+  ensure(!backward.saved || args.activation == Activation::kNone, "a product has an activation or the slope of one");
+  ensure(!backward.sums || whole_set.count == 1, "only one product has its operands summed");
   if (shape.m == 0 || shape.n == 0 || whole_set.count == 0) return;
   const ProductSet set = with_merged_axes(whole_set);
   if (multiply_by_library(context, shape, args, set)) return;
@@ -131,7 +91,8 @@ void multiply_all(const KernelContext& context, const GemmShape& shape, const Ge
     problem.split.parts = std::max<int64_t>(1, ceil_div(shape.k, std::max(problem.split.steps, kStepMultiple)));
   }
   if (problem.split.parts > 1) {
-    const size_t bytes = static_cast<size_t>(problem.split.parts * shape.m * shape.n) * sizeof(Compute<T>);
+    const int64_t each = part_elements(shape, backward.sums != nullptr);
+    const size_t bytes = static_cast<size_t>(problem.split.parts * each) * sizeof(Compute<T>);
     ensure(context.workspace.size() >= bytes, "workspace is too small", "gemm", context.workspace.size(), bytes);
     problem.split.sums = reinterpret_cast<Compute<T>*>(context.workspace.data());
   }
@@ -153,10 +114,10 @@ void batched_gemm(const KernelContext& context, const GemmShape& shape, const Ge
   multiply_all(context, shape, args, set);
 }
 
-template size_t gemm_workspace_bytes<float>(const GemmShape&);
-template size_t gemm_workspace_bytes<double>(const GemmShape&);
-template size_t gemm_workspace_bytes<F16>(const GemmShape&);
-template size_t gemm_workspace_bytes<BF16>(const GemmShape&);
+template size_t gemm_workspace_bytes<float>(const GemmShape&, bool);
+template size_t gemm_workspace_bytes<double>(const GemmShape&, bool);
+template size_t gemm_workspace_bytes<F16>(const GemmShape&, bool);
+template size_t gemm_workspace_bytes<BF16>(const GemmShape&, bool);
 
 template void gemm(const KernelContext&, const GemmShape&, const GemmArgs<float>&);
 template void gemm(const KernelContext&, const GemmShape&, const GemmArgs<double>&);

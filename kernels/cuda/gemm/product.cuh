@@ -16,7 +16,8 @@ struct Products {
 };
 
 // k cut in `parts` of `steps` each (a multiple of every tile's depth); their sums go to `sums` as [parts, m, n] and are added
-// later, in order. One part: the tile is finished at once and `sums` is not used.
+// later, in order; behind them those of an operand (GemmBackward), [parts, m or n]. One part: the tile is finished at once and
+// `sums` is not used.
 template <class Scalar>
 struct Split {
   int64_t parts = 1, steps = 0;
@@ -47,6 +48,7 @@ __device__ Tile tile_of_block(const Problem<T, Out>& problem, GemmArgs<T, Out>& 
   const Products& all = problem.products;
   args.c += product * all.c_stride;
   if (args.addend) args.addend += product * all.addend_stride;
+  if (args.backward.saved) args.backward.saved += product * all.c_stride;
   for (int axis = all.rank - 1; axis >= 0; --axis) {
     const int64_t index = product % all.sizes[axis];
     product /= all.sizes[axis];
@@ -95,8 +97,39 @@ __device__ Out finished(const GemmArgs<T, Out>& args, int64_t row, int64_t col, 
   Compute<T> value = args.alpha * sum;
   if (args.addend) value += args.beta * widen(args.addend[row * args.ld_addend + col * args.addend_step]);
   if (args.bias) value += widen(args.bias[args.bias_axis == BiasAxis::kRow ? row : col]);
+  if (args.backward.saved)
+    value = activate_backward(args.backward.slope, widen(args.backward.saved[row * args.ldc + col]), value);
   return narrow<Out>(activate(args.activation, value));
 }
+
+// Values that GemmBackward::sums takes.
+template <class T, class Out>
+__device__ int64_t summed_length(const Problem<T, Out>& problem) {
+  return problem.args.backward.summed == Operand::kA ? problem.shape.m : problem.shape.n;
+}
+
+// The sum over k of one row of op(A), or one column of op(B), if this thread has one: the blocks at that edge of C have the
+// operand in shared memory anyway, and a thread for each row of it.
+template <class Scalar>
+struct OperandSum {
+  bool of_a = false, active = false;
+  Scalar total = 0;
+
+  template <int kRows, int kCols, class T, class Out>
+  __device__ void begin(const Problem<T, Out>& problem, const Tile& tile) {
+    of_a = problem.args.backward.summed == Operand::kA;
+    active = problem.args.backward.sums && (of_a ? tile.col : tile.row) == 0 && threadIdx.x < (of_a ? kRows : kCols);
+  }
+  template <class T, class Out>
+  __device__ void store(const Problem<T, Out>& problem, const Tile& tile) const {
+    const int64_t at = (of_a ? tile.row : tile.col) + threadIdx.x, length = summed_length(problem);
+    if (!active || at >= length) return;
+    if (problem.split.parts == 1)
+      problem.args.backward.sums[at] = narrow<Out>(total);
+    else
+      problem.split.sums[problem.split.parts * problem.shape.m * problem.shape.n + blockIdx.y * length + at] = total;
+  }
+};
 
 // Sums of `rows` x kCols elements, row-major in shared memory `stride` apart, to C or to the block's part; neighbours go to
 // neighbours.

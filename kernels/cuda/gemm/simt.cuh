@@ -19,12 +19,14 @@ struct SimtTile {
   static constexpr int kVector = Chunk<T>::kElements;
   static constexpr int kAcross = kN / kEach, kDown = kM / kEach, kThreads = kAcross * kDown;
   static constexpr int kStepsAtOnce = kEach == 8 ? 1 : 2;  // more would spill
-  static constexpr int kPad = kVector;                     // spreads the transposing stores over the banks
+  // Blocks that a multiprocessor is to hold, where the compiler would otherwise take registers without need; 0: no wish.
+  static constexpr int kResident = sizeof(T) == 8 || kEach == 8 ? 0 : kThreads == 64 ? 8 : 3;
+  static constexpr int kPad = kVector;  // spreads the transposing stores over the banks
   static constexpr int kStrideA = kM + kPad, kStrideB = kN + kPad;
   static constexpr int kBuffer = kDepth * (kStrideA + kStrideB);
   static constexpr int kSlabRows = kDown * kVector;  // rows of C that pass through shared memory at once
   static_assert(kSlabRows * kN <= 2 * kBuffer && kM * kDepth % (kVector * kThreads) == 0 &&
-                kN * kDepth % (kVector * kThreads) == 0);
+                kN * kDepth % (kVector * kThreads) == 0 && kM <= kThreads && kN <= kThreads);
 };
 
 // A kRows x kDepth piece of an operand on its way from global memory to shared memory.
@@ -87,8 +89,18 @@ __device__ __forceinline__ void multiply_step(typename S::T (&sums)[S::kEach][S:
   }
 }
 
+// A step of k into the thread's sum of an operand.
 template <class S>
-__global__ void __launch_bounds__(S::kThreads) simt_product(Problem<typename S::T, typename S::T> problem) {
+__device__ __forceinline__ void sum_step(OperandSum<typename S::T>& sum, const typename S::T* buffer) {
+  if (!sum.active) return;
+  const int stride = sum.of_a ? S::kStrideA : S::kStrideB;
+  const typename S::T* from = buffer + (sum.of_a ? 0 : S::kDepth * S::kStrideA) + threadIdx.x;
+#pragma unroll 1
+  for (int k = 0; k < S::kDepth; ++k) sum.total += from[k * stride];
+}
+
+template <class S>
+__global__ void __launch_bounds__(S::kThreads, S::kResident) simt_product(Problem<typename S::T, typename S::T> problem) {
   using T = typename S::T;
   __shared__ __align__(16) T shared[2 * S::kBuffer];
   GemmArgs<T> args = problem.args;
@@ -109,6 +121,8 @@ __global__ void __launch_bounds__(S::kThreads) simt_product(Problem<typename S::
   };
   const int x = threadIdx.x % S::kAcross, y = threadIdx.x / S::kAcross;
   T sums[S::kEach][S::kEach] = {};
+  OperandSum<T> operand_sum;
+  operand_sum.template begin<S::kM, S::kN>(problem, tile);
   load(tile.k_begin);
   store(shared);
   __syncthreads();
@@ -117,9 +131,11 @@ __global__ void __launch_bounds__(S::kThreads) simt_product(Problem<typename S::
     const bool more = k + S::kDepth < tile.k_end;
     if (more) load(k + S::kDepth);
     multiply_step<S>(sums, shared + now * S::kBuffer, x, y);
+    sum_step<S>(operand_sum, shared + now * S::kBuffer);
     if (more) store(shared + (now ^ 1) * S::kBuffer);
     __syncthreads();
   }
+  operand_sum.store(problem, tile);
 #pragma unroll
   for (int slab = 0; slab < S::kEach / S::kVector; ++slab) {
 #pragma unroll

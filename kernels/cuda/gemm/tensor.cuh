@@ -22,7 +22,7 @@ struct TensorTile {
   static constexpr int kBuffer = (kM + kN) * kStride;
   static constexpr int kSlabRows = 16 * kWarpsDown, kSlabStride = kN + 8;
   static constexpr size_t kShared = 2 * kBuffer * sizeof(uint32_t);
-  static_assert(kSlabRows * kSlabStride <= 2 * kBuffer && kShared <= 48 * 1024);
+  static_assert(kSlabRows * kSlabStride <= 2 * kBuffer && kShared <= 48 * 1024 && kM <= kThreads && kN <= kThreads);
 };
 
 // A kRows x 32 piece of an operand on its way to shared memory: 16 elements a thread.
@@ -93,6 +93,20 @@ __device__ __forceinline__ void multiply_step(float (&sums)[S::kDown][S::kAcross
   }
 }
 
+// A step of k into the thread's sum of an operand.
+template <class S>
+__device__ __forceinline__ void sum_step(OperandSum<float>& sum, const uint32_t* buffer) {
+  if (!sum.active) return;
+  using T = typename S::T;
+  const uint32_t* from = buffer + ((sum.of_a ? 0 : S::kM) + threadIdx.x) * S::kStride;
+#pragma unroll 4
+  for (int k = 0; k < S::kDepth / 2; ++k) {
+    const T low{static_cast<uint16_t>(from[k])}, high{static_cast<uint16_t>(from[k] >> 16)};
+    sum.total += widen(low);
+    sum.total += widen(high);
+  }
+}
+
 template <class S>
 __global__ void __launch_bounds__(S::kThreads) tensor_product(Problem<typename S::T, typename S::Out> problem) {
   uint32_t* shared = dynamic_shared<uint32_t>();
@@ -115,6 +129,8 @@ __global__ void __launch_bounds__(S::kThreads) tensor_product(Problem<typename S
   };
   const int warp = threadIdx.x / 32, down = warp / S::kWarpsAcross, across = warp % S::kWarpsAcross;
   float sums[S::kDown][S::kAcross][4] = {};
+  OperandSum<float> operand_sum;
+  operand_sum.begin<S::kM, S::kN>(problem, tile);
   load(tile.k_begin);
   store(shared);
   __syncthreads();
@@ -123,9 +139,11 @@ __global__ void __launch_bounds__(S::kThreads) tensor_product(Problem<typename S
     const bool more = k + S::kDepth < tile.k_end;
     if (more) load(k + S::kDepth);
     multiply_step<S>(sums, shared + now * S::kBuffer, down, across);
+    sum_step<S>(operand_sum, shared + now * S::kBuffer);
     if (more) store(shared + (now ^ 1) * S::kBuffer);
     __syncthreads();
   }
+  operand_sum.store(problem, tile);
   float* slab = dynamic_shared<float>();
   const int group = threadIdx.x % 32 / 4, quad = threadIdx.x % 4;
 #pragma unroll

@@ -17,7 +17,15 @@ struct CublasLt {
   enum Type { kF32 = 0, kF64 = 1, kF16 = 2, kBF16 = 14 };  // cudaDataType_t
   enum Compute { kCompute32F = 68, kCompute64F = 70, kCompute32FFastTf32 = 77 };
   enum Transpose { kAsIs = 0, kTransposed = 1 };
-  enum DescriptorAttribute { kTransposeA = 3, kTransposeB = 4, kEpilogue = 7, kBiasPointer = 8, kBiasType = 26 };
+  enum DescriptorAttribute {
+    kTransposeA = 3,
+    kTransposeB = 4,
+    kEpilogue = 7,
+    kBiasPointer = 8,
+    kAuxPointer = 11,
+    kAuxLeadingDimension = 12,
+    kBiasType = 26
+  };
   enum LayoutAttribute { kBatchCount = 5, kBatchStride = 6 };
   enum PreferenceAttribute {
     kMostWorkspace = 1,
@@ -28,7 +36,8 @@ struct CublasLt {
     kAlignmentD = 8
   };
   enum ReductionScheme : uint32_t { kInComputeType = 2 };  // parts of k are added in a fixed order, in the workspace
-  enum Epilogue { kPlain = 1, kRelu = 2, kBias = 4, kReluBias = 6 };
+  // The last four: the auxiliary input is a mask of ReLU's input, or GELU's input; sums of A or B over k go to the bias pointer.
+  enum Epilogue { kPlain = 1, kRelu = 2, kBias = 4, kReluBias = 6, kReluGrad = 136, kGeluGrad = 192, kSumA = 256, kSumB = 512 };
 
   struct Algorithm {
     uint64_t data[8];

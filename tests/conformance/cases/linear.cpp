@@ -163,11 +163,86 @@ void add_matmul(Cases& cases) {
     }
 }
 
+// How the activation passes a gradient on, from what it saved.
+double slope(const std::string& name, double saved) {
+  const double c = std::sqrt(2 / M_PI), t = std::tanh(c * (saved + 0.044715 * saved * saved * saved));
+  if (name == "Relu") return saved > 0;
+  if (name == "Sigmoid") return saved * (1 - saved);
+  if (name == "Tanh") return 1 - saved * saved;
+  if (name == "Gelu")
+    return 0.5 * std::erfc(-saved / std::sqrt(2.0)) + saved * std::exp(-0.5 * saved * saved) / std::sqrt(2 * M_PI);
+  if (name == "GeluTanh") return 0.5 * (1 + t) + 0.5 * saved * (1 - t * t) * c * (1 + 3 * 0.044715 * saved * saved);
+  return 1;
+}
+
+// The columns' sums of a matrix.
+Tensor summed(const Tensor& matrix) {
+  const int64_t rows = matrix.shape()[0], columns = matrix.shape()[1];
+  const std::vector<double> from = numbers(matrix);
+  std::vector<double> sums(static_cast<size_t>(columns));
+  for (int64_t i = 0; i < rows * columns; ++i) sums[static_cast<size_t>(i % columns)] += from[static_cast<size_t>(i)];
+  return f64({columns}, sums);
+}
+
+void add_gemm_grad(Cases& cases, const std::string& what, std::vector<Tensor> inputs, Attributes attributes) {
+  const std::string sums = text(attributes, "sums");
+  const Reference reference = [attributes, sums](const std::vector<Tensor>& in) {
+    Attributes plain = attributes;
+    plain.erase("slope");
+    std::vector<Tensor> out = product(plain)({in[0], in[1]});
+    if (in.size() > 2)
+      out =
+          pairs([name = text(attributes, "slope")](double dy, double saved) { return dy * slope(name, saved); })({out[0], in[2]});
+    if (sums == "A") out.push_back(summed(flag(attributes, "transA") ? in[0] : transposed(in[0])));
+    if (sums == "B") out.push_back(summed(flag(attributes, "transB") ? transposed(in[1]) : in[1]));
+    return out;
+  };
+  cases.push_back({.op = "tandem.GemmGrad",
+                   .what = what,
+                   .inputs = std::move(inputs),
+                   .attributes = attributes,
+                   .outputs = sums.empty() ? 1 : 2,
+                   .reference = reference,
+                   .atol = 1e-4,
+                   .gradient = false});
+}
+
+void add_gemm_grads(Cases& cases) {
+  for (int64_t ta : {0, 1})
+    for (int64_t tb : {0, 1}) {
+      const std::vector<Tensor> operands = {uniform(ta ? Shape{4, 3} : Shape{3, 4}),
+                                            uniform(tb ? Shape{5, 4} : Shape{4, 5}, -2, 2, 5)};
+      std::vector<Tensor> with_saved = operands;
+      with_saved.push_back(uniform({3, 5}, -2, 2, 6));
+      const Attributes form = {{"transA", ta}, {"transB", tb}, {"alpha", 0.5f}};
+      add_gemm_grad(cases, "plain", operands, form);
+      for (const std::string name : {"Relu", "Sigmoid", "Tanh", "Gelu", "GeluTanh"}) {
+        Attributes attributes = form;
+        attributes["slope"] = name;
+        add_gemm_grad(cases, name, with_saved, attributes);
+      }
+      for (const std::string sums : {"A", "B"}) {
+        Attributes attributes = form;
+        attributes["sums"] = sums;
+        add_gemm_grad(cases, "sums " + sums, operands, attributes);
+        attributes["slope"] = std::string("Relu");
+        add_gemm_grad(cases, "Relu, sums " + sums, with_saved, attributes);
+      }
+    }
+  add_gemm_grad(cases, "leading axes", {uniform({2, 3, 4}), uniform({4, 5}, -2, 2, 5), uniform({2, 3, 5}, -2, 2, 6)},
+                {{"slope", std::string("Gelu")}});
+  add_gemm_grad(cases, "large", {uniform({300, 70}, -1, 1), uniform({300, 129}, -1, 1, 5)},
+                {{"transA", int64_t{1}}, {"sums", std::string("A")}});
+  add_gemm_grad(cases, "nothing to sum", {uniform({0, 3}), uniform({0, 2})},
+                {{"transA", int64_t{1}}, {"sums", std::string("B")}});
+}
+
 }  // namespace
 
 void add_linear_cases(Cases& cases) {
   add_gemm(cases);
   add_matmul(cases);
+  add_gemm_grads(cases);
 }
 
 }  // namespace tandem::conformance

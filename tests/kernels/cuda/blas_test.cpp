@@ -149,6 +149,95 @@ TEST_F(CudaBlas, ReluAndBiasAreFused) {
   EXPECT_EQ(calls().epilogue, 1);  // CUBLASLT_EPILOGUE_DEFAULT
 }
 
+// Slopes and sums, on all transposes and leading dimensions, whether the library has them or not.
+class CudaBlasBackward : public CudaBlas {
+ protected:
+  template <class T, class Out = T>
+  void check_all() {
+    unsigned which = 0;
+    for (const auto& [m, n, k] :
+         {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {9, 1, 5}, {1, 40, 7}, {19, 136, 30}, {40, 24, 65}})
+      for (int t = 0; t < 4; ++t)
+        for (int64_t slack : {0, 8, 1}) {
+          Wish wish{.shape = {m, n, k, (t & 1) != 0, (t & 2) != 0}, .alpha = 0.5, .slack = slack};
+          wish.tolerance = 3 * tolerance<T, Out>();
+          SCOPED_TRACE(text(wish.shape) + " slack " + std::to_string(slack));
+          for (UnaryGradOp slope : {UnaryGradOp::kRelu, UnaryGradOp::kGeluTanh, UnaryGradOp::kGelu}) {
+            wish.slope = slope;
+            check<T, Out>(wish, kSeeds[which++ % 3]);
+          }
+          for (Operand summed : {Operand::kA, Operand::kB}) {
+            wish.summed = summed;
+            check<T, Out>(wish, kSeeds[which++ % 3]);  // with a slope, too
+            wish.slope.reset();
+            check<T, Out>(wish, kSeeds[which++ % 3]);
+          }
+        }
+  }
+  int epilogue_of(const Wish& wish) {
+    check<float>(wish, 1);
+    return calls().epilogue;
+  }
+};
+TEST_F(CudaBlasBackward, F32) { check_all<float>(); }
+TEST_F(CudaBlasBackward, F64) { check_all<double>(); }
+TEST_F(CudaBlasBackward, Halves) {
+  check_all<BF16>();
+  check_all<F16, float>();
+}
+
+TEST_F(CudaBlasBackward, SlopesAndSumsAreFused) {
+  if (!calls) GTEST_SKIP() << "only the stand-in tells";
+  const int before = products();
+  EXPECT_EQ(epilogue_of({.shape = {9, 33, 8}, .slope = UnaryGradOp::kRelu}), 136);      // CUBLASLT_EPILOGUE_DRELU
+  EXPECT_EQ(epilogue_of({.shape = {9, 32, 8}, .slope = UnaryGradOp::kGeluTanh}), 192);  // CUBLASLT_EPILOGUE_DGELU
+  EXPECT_EQ(epilogue_of({.shape = {9, 32, 8}, .summed = Operand::kA}), 512);            // CUBLASLT_EPILOGUE_BGRADB
+  EXPECT_EQ(epilogue_of({.shape = {9, 32, 8}, .summed = Operand::kB}), 256);            // CUBLASLT_EPILOGUE_BGRADA
+  EXPECT_EQ(products(), before + 4);
+}
+
+// What was found for one call serves others, with sums and saved values elsewhere.
+TEST_F(CudaBlasBackward, EachCallHasItsOwnPointers) {
+  const auto a = Values<float>::random({64}, 1), b = Values<float>::random({64}, 2);
+  DeviceTensor da(a), db(b), dc(Values<float>(Shape{64}));
+  std::vector<Values<float>> sums, products_by;
+  for (float gate : {-20.0f, 20.0f}) {
+    Values<float> saved(Shape{64});
+    std::fill(saved.data.begin(), saved.data.end(), gate);  // GELU is flat at the one, and straight at the other
+    DeviceTensor d_saved(saved), d_sums(Values<float>(Shape{16}));
+    const DeviceMemory workspace(8192);
+    const KernelContext context{.cuda = &session, .workspace = {workspace.data(), 8192}};
+    cuda::GemmArgs<float> args{.a = da.view().as<float>().data(),
+                               .lda = 8,
+                               .b = db.view().as<float>().data(),
+                               .ldb = 8,
+                               .c = dc.view().as<float>().data(),
+                               .ldc = 8};
+    args.backward.saved = d_saved.view().as<float>().data(), args.backward.slope = UnaryGradOp::kGeluTanh;
+    cuda::gemm(context, {8, 8, 8}, args);
+    products_by.push_back(dc.values<float>());
+    args.backward = {.sums = d_sums.view().as<float>().data() + (gate > 0 ? 8 : 0), .summed = Operand::kB};
+    cuda::gemm(context, {8, 8, 8}, args);
+    sums.push_back(d_sums.values<float>());
+  }
+  for (int64_t i = 0; i < 64; ++i) EXPECT_EQ(products_by[0][i], 0);
+  EXPECT_NE(products_by[1][0], 0);
+  for (int64_t i = 0; i < 8; ++i) EXPECT_EQ(sums[0][i], sums[1][8 + i]);
+}
+
+// Then the library makes the product, and the rest follows.
+TEST_F(CudaBlasBackward, WhatTheLibraryDoesNotFuseFollows) {
+  if (!calls) GTEST_SKIP() << "only the stand-in tells";
+  const int before = products();
+  EXPECT_EQ(epilogue_of({.shape = {9, 33, 8}, .slope = UnaryGradOp::kGelu}), 1);      // it knows the other GELU
+  EXPECT_EQ(epilogue_of({.shape = {9, 33, 8}, .slope = UnaryGradOp::kGeluTanh}), 1);  // 33 is no multiple of 8
+  EXPECT_EQ(epilogue_of({.shape = {9, 33, 1}, .slope = UnaryGradOp::kRelu}), 1);      // k of 1
+  EXPECT_EQ(epilogue_of({.shape = {1, 32, 8}, .summed = Operand::kA}), 1);            // one sum
+  EXPECT_EQ(epilogue_of({.shape = {9, 32, 8}, .bias = true, .slope = UnaryGradOp::kRelu}), 4);
+  EXPECT_EQ(epilogue_of({.shape = {9, 32, 8}, .products = 3, .slope = UnaryGradOp::kRelu}), 1);
+  EXPECT_EQ(products(), before + 6);
+}
+
 TEST_F(CudaBlas, F32IsF32UnlessFast) {
   check<float>({.shape = {16, 16, 64}}, 1);
   if (calls) {  // CUBLAS_COMPUTE_32F

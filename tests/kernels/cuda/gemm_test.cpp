@@ -118,6 +118,45 @@ TEST(CudaGemm, Batches) {
       }
 }
 
+// What a backward step adds: slopes and sums of an operand, with one tile and several, whole and in parts of k.
+template <class T, class Out = T>
+void check_backward() {
+  unsigned which = 0;
+  for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {5, 70, 33}, {70, 5, 0}, {37, 41, 300}})
+    for (int t = 0; t < 4; ++t)
+      for (UnaryGradOp slope :
+           {UnaryGradOp::kRelu, UnaryGradOp::kSigmoid, UnaryGradOp::kTanh, UnaryGradOp::kGelu, UnaryGradOp::kGeluTanh}) {
+        Wish wish{.shape = {m, n, k, (t & 1) != 0, (t & 2) != 0}, .alpha = 0.5, .slack = which % 2};
+        SCOPED_TRACE(text(wish.shape) + " slope " + std::to_string(int(slope)));
+        wish.slope = slope, wish.summed = which % 2 ? Operand::kA : Operand::kB;
+        wish.tolerance = 2 * tolerance<T, Out>();
+        check_product<T, Out>(wish, kSeeds[which++ % 3]);
+      }
+}
+TEST(CudaGemm, Backward) {
+  check_backward<float>();
+  check_backward<double>();
+}
+TEST(CudaGemm, BackwardOfHalves) {
+  check_backward<BF16>();
+  check_backward<F16>();
+  check_backward<F16, float>();
+}
+
+TEST(CudaGemm, BackwardOfManyTiles) {
+  for (Operand summed : {Operand::kA, Operand::kB})
+    for (bool transposed : {false, true}) {
+      check_product<float>({.shape = {150, 140, 20, transposed, !transposed}, .slope = UnaryGradOp::kRelu, .summed = summed}, 1);
+      check_product<BF16>({.shape = {150, 140, 20, transposed, !transposed}, .slope = UnaryGradOp::kRelu, .summed = summed}, 2);
+    }
+}
+
+TEST(CudaGemm, SlopesOfBatches) {
+  for (bool shared_b : {false, true})
+    check_product<float>({.shape = {20, 30, 41}, .slack = 1, .products = 5, .shared_b = shared_b, .slope = UnaryGradOp::kRelu},
+                         1);
+}
+
 TEST(CudaGemm, EmptySizesWriteNothing) {
   check_product<float>({.shape = {0, 5, 3}}, 1);
   check_product<float>({.shape = {5, 0, 3}, .slack = 1}, 1);
@@ -179,10 +218,10 @@ void check_matmul(const MatmulCase& one, bool epilogue, unsigned seed) {
   SCOPED_TRACE(to_string(one.a) + " x " + to_string(one.b));
   using W = Wide<T>;
   const Shape shape = matmul_shape(one.a, one.b, one.transpose_a, one.transpose_b);
-  const Operand<T> a(one.a.elements(), seed), b(one.b.elements(), seed + 10);
+  const Numbers<T> a(one.a.elements(), seed), b(one.b.elements(), seed + 10);
   const bool vector_b = one.b.rank() == 1;
   const int64_t n = vector_b ? 1 : one.b[one.b.rank() - (one.transpose_b ? 2 : 1)];
-  const Operand<T> bias(n, seed + 20);
+  const Numbers<T> bias(n, seed + 20);
   MatmulOptions options{.transpose_a = one.transpose_a, .transpose_b = one.transpose_b};
   if (epilogue) options.alpha = 0.5f, options.activation = Activation::kSilu;
   Values<W> expected(shape);

@@ -4,7 +4,9 @@
 // take no part.
 //
 // An algorithm is good only for the problem it was found for, uses all of the workspace it asked for (writing junk there), and is
-// refused with anything else. Not supported, as a test of what happens then: an activation on f64.
+// refused with anything else. Not supported, as a test of what happens then: an activation, a slope or sums on f64. Masks have
+// their bits as NVIDIA's tests of nvmath-python read them: row i of D is bit i % 8 of byte i / 8 of its column. As those tests
+// also find, slopes and sums want a k above 1, and sums more than one value.
 #include "tests/support/fake_libraries/cublas_lt.h"
 
 #include <cublasLt.h>
@@ -36,6 +38,8 @@ struct Operation {
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
   int32_t bias_type = -1;  // that of D
+  const void* auxiliary = nullptr;
+  int64_t auxiliary_ld = 0;
 };
 
 struct Matrix {
@@ -115,6 +119,10 @@ struct Problem {
   int64_t k() const { return static_cast<int64_t>(op.transpose_a == CUBLAS_OP_N ? a.columns : a.rows); }
   bool has_bias() const { return op.epilogue == CUBLASLT_EPILOGUE_BIAS || op.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS; }
   bool has_relu() const { return op.epilogue == CUBLASLT_EPILOGUE_RELU || op.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS; }
+  bool has_mask() const { return op.epilogue == CUBLASLT_EPILOGUE_DRELU; }
+  bool has_slope() const { return has_mask() || op.epilogue == CUBLASLT_EPILOGUE_DGELU; }
+  bool has_sums() const { return op.epilogue == CUBLASLT_EPILOGUE_BGRADA || op.epilogue == CUBLASLT_EPILOGUE_BGRADB; }
+  bool sums_a() const { return op.epilogue == CUBLASLT_EPILOGUE_BGRADA; }
   int bias_type() const { return op.bias_type < 0 ? static_cast<int>(d.type) : op.bias_type; }
 
   // The table "supported combinations" of cublasLtMatmul, as far as it is needed.
@@ -142,13 +150,23 @@ struct Problem {
   cublasStatus_t status() const {
     if (!sizes_fit()) return CUBLAS_STATUS_INVALID_VALUE;
     if (!types_fit()) return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (op.epilogue != CUBLASLT_EPILOGUE_DEFAULT && !has_bias() && !has_relu()) return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (has_bias() && (!op.bias || d.order != CUBLASLT_ORDER_COL || bias_type() != d.type)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (op.epilogue != CUBLASLT_EPILOGUE_DEFAULT && !has_bias() && !has_relu() && !has_slope() && !has_sums())
+      return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (has_slope() && !auxiliary_fits()) return CUBLAS_STATUS_INVALID_VALUE;
+    if ((has_slope() || has_sums()) && (k() == 1 || a.type == CUDA_R_64F)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (has_sums() && (sums_a() ? m() : n()) == 1) return CUBLAS_STATUS_NOT_SUPPORTED;
+    if ((has_bias() || has_sums()) && (!op.bias || d.order != CUBLASLT_ORDER_COL || bias_type() != d.type))
+      return CUBLAS_STATUS_INVALID_VALUE;
     return has_relu() && a.type == CUDA_R_64F ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_SUCCESS;
+  }
+  // By the description of CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: bits of a mask, elements of D's type for GELU.
+  bool auxiliary_fits() const {
+    return op.auxiliary && d.order == CUBLASLT_ORDER_COL && d.count == 1 && op.auxiliary_ld >= m() &&
+           op.auxiliary_ld % (has_mask() ? 128 : 8) == 0;
   }
   bool same_kind(const Problem& o) const {
     const auto of = [](const Operation& x) {
-      return std::tie(x.compute, x.scale, x.transpose_a, x.transpose_b, x.epilogue, x.bias_type);
+      return std::tie(x.compute, x.scale, x.transpose_a, x.transpose_b, x.epilogue, x.bias_type, x.auxiliary_ld);
     };
     return of(op) == of(o.op) && a.tie() == o.a.tie() && b.tie() == o.b.tie() && c.tie() == o.c.tie() && d.tie() == o.d.tie();
   }
@@ -174,6 +192,29 @@ struct Pointers {
   double alpha, beta;
 };
 
+double gelu_slope(double x) {
+  const double angle = 0.7978845608028654 * (x + 0.044715 * x * x * x), t = std::tanh(angle);
+  return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.7978845608028654 * (1 + 3 * 0.044715 * x * x);
+}
+
+double slope_at(const Problem& p, int64_t row, int64_t column) {
+  const int64_t at = row + column * p.op.auxiliary_ld;
+  if (!p.has_mask()) return gelu_slope(load(p.d.type, p.op.auxiliary, at));
+  return static_cast<const uint8_t*>(p.op.auxiliary)[at / 8] >> (at % 8) & 1;
+}
+
+// One value a row of D from A, or a column of D from B.
+void make_sums(const Problem& p, const Pointers& at_) {
+  void* const sums = const_cast<void*>(p.op.bias);
+  for (int64_t i = 0; i < (p.sums_a() ? p.m() : p.n()); ++i) {
+    double sum = 0;
+    for (int64_t k = 0; k < p.k(); ++k)
+      sum += p.sums_a() ? load(p.a.type, at_.a, p.op.transpose_a == CUBLAS_OP_N ? at(p.a, i, k) : at(p.a, k, i))
+                        : load(p.b.type, at_.b, p.op.transpose_b == CUBLAS_OP_N ? at(p.b, k, i) : at(p.b, i, k));
+    store(p.bias_type(), sums, i, sum);
+  }
+}
+
 void make_product(const Problem& p, const Pointers& at_, int64_t i) {
   const auto moved = [i](const Matrix& m, const void* data) {
     return static_cast<const std::byte*>(data) + i * m.stride * static_cast<int64_t>(bytes_of(m.type));
@@ -194,6 +235,7 @@ void make_product(const Problem& p, const Pointers& at_, int64_t i) {
       if (at_.beta != 0) sum += at_.beta * load(p.c.type, c, at(p.c, row, column));
       if (p.has_bias()) sum += load(p.bias_type(), p.op.bias, row);
       if (p.has_relu() && sum < 0) sum = 0;
+      if (p.has_slope()) sum *= slope_at(p, row, column);
       store(p.d.type, d, at(p.d, row, column), sum);
     }
 }
@@ -205,6 +247,12 @@ std::optional<cublasStatus_t> wished(const char* name) {
 }
 
 bool is_aligned(const void* address, uint32_t alignment) { return reinterpret_cast<uintptr_t>(address) % alignment == 0; }
+
+// Algorithms are found by the values that pointers in the descriptor had: 16 bytes are the most that is looked at.
+bool as_aligned_as(const void* found, const void* now) {
+  const auto low = [](const void* address) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(address) % 16); };
+  return low(found) == 0 ? low(now) == 0 : low(now) % (low(found) & -low(found)) == 0;
+}
 
 }  // namespace
 
@@ -247,6 +295,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t object, cubla
     case CUBLASLT_MATMUL_DESC_TRANSB: return assign(op.transpose_b, value, bytes);
     case CUBLASLT_MATMUL_DESC_EPILOGUE: return assign(op.epilogue, value, bytes);
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return assign(op.bias, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER: return assign(op.auxiliary, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: return assign(op.auxiliary_ld, value, bytes);
     case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE: return assign(op.bias_type, value, bytes);
     default: return CUBLAS_STATUS_INVALID_VALUE;
   }
@@ -331,10 +381,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, 
   if (!algorithm || algorithm->data[0] < 1 || algorithm->data[0] > known().size()) return CUBLAS_STATUS_INVALID_VALUE;
   const Known& found = known()[algorithm->data[0] - 1];
   const auto& alignment = found.preference.alignment;
+  const Operation& op_now = problem.op;
   const size_t used = found.preference.workspace >= kWorkspace ? kWorkspace : 0;
   if (!found.problem.same_kind(problem) || workspace_bytes < used || (used && !is_aligned(workspace, 256)) ||
       !is_aligned(a, alignment[0]) || !is_aligned(b, alignment[1]) || !is_aligned(c, alignment[2]) ||
-      !is_aligned(d, alignment[3]))
+      !is_aligned(d, alignment[3]) || !as_aligned_as(found.problem.op.bias, op_now.bias) ||
+      !as_aligned_as(found.problem.op.auxiliary, op_now.auxiliary))
     return CUBLAS_STATUS_INVALID_VALUE;
   if (c == d && !(problem.c.tie() == problem.d.tie())) return CUBLAS_STATUS_INVALID_VALUE;
   const Pointers pointers{a, b, c, d, workspace, load(problem.op.scale, alpha, 0), load(problem.op.scale, beta, 0)};
@@ -346,8 +398,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, 
       [problem, pointers, used] {
         std::memset(pointers.workspace, 0xA5, used);
         for (int64_t i = 0; i < problem.d.count; ++i) make_product(problem, pointers, i);
+        if (problem.has_sums()) make_sums(problem, pointers);
       },
-      a, b, c, d, workspace);
+      a, b, c, d, workspace, problem.op.bias, problem.op.auxiliary);
   return CUBLAS_STATUS_SUCCESS;
 }
 
