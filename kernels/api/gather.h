@@ -19,6 +19,10 @@ void gather_elements(const KernelContext&, ConstTensorView x, ConstTensorView in
 // The gradient: sums in row-major order of `dy`. Floats.
 void gather_elements_backward(const KernelContext&, ConstTensorView dy, ConstTensorView indices, int axis, TensorView dx);
 
+// The last axis of `indices` (i64) names slices of x after `batch_dims` shared axes; y has the shape
+// indices.shape[:-1] + x.shape[batch_dims + indices.shape[-1]:]; any element type. The gradient is scatter_nd (scatter.h).
+void gather_nd(const KernelContext&, ConstTensorView x, ConstTensorView indices, int batch_dims, TensorView y);
+
 }  // namespace tandem::cpu
 
 // The twins: the same contracts, in device memory, on the session's stream; also f16 and bf16, no strings. The gradients add in

@@ -1,36 +1,13 @@
-// Indices are checked in one pass before any element moves: a bad one must be an error, and an exception cannot leave a parallel
-// loop.
+// Reads are shared by output element; the sums of a gradient by column, so that whoever adds to an element adds all of its terms.
 #include "kernels/api/gather.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/api/element_walk.h"
+#include "kernels/cpu/indices.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tandem::cpu {
-namespace {
-
-// Calls f(index type's pointer) once every index is known to be in [-limit, limit).
-template <class F>
-void with_indices(ConstTensorView indices, int64_t limit, F&& f) {
-  const auto checked = [&]<class I>() {
-    const I* first = indices.as<I>().data();
-    for (int64_t i = 0; i < indices.elements(); ++i)
-      require(first[i] >= -limit && first[i] < limit, "[Gather] index is out of range: index, size of the axis", first[i], limit);
-    f(first);
-  };
-  require(indices.dtype == DType::kI32 || indices.dtype == DType::kI64, "[Gather] indices must be i32 or i64",
-          name(indices.dtype));
-  indices.dtype == DType::kI32 ? checked.template operator()<int32_t>() : checked.template operator()<int64_t>();
-}
-
-template <class I>
-int64_t wrapped(I index, int64_t size) {
-  return index < 0 ? static_cast<int64_t>(index) + size : static_cast<int64_t>(index);
-}
-
-}  // namespace
 
 void gather(const KernelContext& context, ConstTensorView x, ConstTensorView indices, int axis, TensorView y) {
   const AxisView view(x.shape, axis);
@@ -96,6 +73,19 @@ void gather_elements_backward(const KernelContext&, ConstTensorView dy, ConstTen
       std::fill_n(out, dx.elements(), T{0});
       for (int64_t i = 0; i < indices.elements(); ++i)
         out[walk.offset(i) + wrapped(index[i], dx.shape[axis]) * walk.axis_stride()] += grad[i];
+    });
+  });
+}
+
+void gather_nd(const KernelContext& context, ConstTensorView x, ConstTensorView indices, int batch_dims, TensorView y) {
+  const TupleWalk walk(x.shape, indices.shape, batch_dims);
+  const int64_t* index = indices.as<int64_t>().data();
+  walk.check(index);
+  visit_size(x.dtype, [&]<class T>() {
+    const T* in = x.raw<T>().data();
+    T* out = y.raw<T>().data();
+    parallel_chunks(context, walk.batches() * walk.per_batch(), grain_of(walk.slice()), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) std::copy_n(in + walk.offset(index, t), walk.slice(), out + t * walk.slice());
     });
   });
 }

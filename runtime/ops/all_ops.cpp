@@ -52,12 +52,15 @@ extern const OpFamily pool_ops;
 extern const OpFamily prelu_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily reshape_ops;
+extern const OpFamily reverse_sequence_ops;
 extern const OpFamily rms_normalization_ops;
 extern const OpFamily rotary_embedding_ops;
+extern const OpFamily scatter_ops;
 extern const OpFamily shape_ops;
 extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
 extern const OpFamily tensor_scatter_ops;
+extern const OpFamily top_k_ops;
 extern const OpFamily transpose_ops;
 extern const OpFamily trigonometry_ops;
 extern const OpFamily trilu_ops;
@@ -109,12 +112,15 @@ constexpr const OpFamily* kFamilies[] = {
     &prelu_ops,
     &reduce_ops,
     &reshape_ops,
+    &reverse_sequence_ops,
     &rms_normalization_ops,
     &rotary_embedding_ops,
+    &scatter_ops,
     &shape_ops,
     &slice_ops,
     &softmax_ops,
     &tensor_scatter_ops,
+    &top_k_ops,
     &transpose_ops,
     &trigonometry_ops,
     &trilu_ops,
