@@ -17,6 +17,7 @@ namespace {
 
 void check_input(const Plan& plan, const Value& input, const ConstTensorView& given) {
   if (given.dtype != input.type.dtype) reject_input(input, "is", name(given.dtype), name(input.type.dtype));
+  if (!input.type.dims || plan.options.dynamic_inputs) return;
   const Dims& dims = *input.type.dims;
   bool fits = given.shape.rank() == static_cast<int>(dims.size());
   for (size_t axis = 0; fits && axis < dims.size(); ++axis)
@@ -24,7 +25,9 @@ void check_input(const Plan& plan, const Value& input, const ConstTensorView& gi
   if (!fits) reject_input(input, "has shape", to_string(given.shape), to_string(dims));
   for (size_t axis = 0; axis < dims.size(); ++axis) {
     if (dims[axis].known()) continue;
-    const int64_t bound = plan.bounds.at(dims[axis].symbol), size = given.shape[static_cast<int>(axis)];
+    const auto bound_of = plan.bounds.find(dims[axis].symbol);
+    if (bound_of == plan.bounds.end()) continue;  // a dynamic input
+    const int64_t bound = bound_of->second, size = given.shape[static_cast<int>(axis)];
     require(size <= bound, "a dimension is over the bound it was planned for (input, dimension, size, bound)", input.name,
             dims[axis].symbol, size, bound);
   }
@@ -35,6 +38,7 @@ void check_symbols(const Plan& plan, std::span<const ConstTensorView> inputs) {
   std::map<std::string_view, int64_t> sizes;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Value& input = plan.graph.value(plan.graph.inputs[i]);
+    if (plan.is_dynamic(plan.graph.inputs[i])) continue;
     for (size_t axis = 0; axis < input.type.dims->size(); ++axis) {
       const Dim& dim = (*input.type.dims)[axis];
       if (dim.known()) continue;
@@ -50,8 +54,15 @@ class BindingBuilder {
  public:
   BindingBuilder(const Plan& plan, std::span<const ConstTensorView> inputs, const Memories& memories)
       : plan_(plan), graph_(plan.graph), memories_(memories), binding_(std::make_unique<Binding>()) {
-    for (const ConstTensorView& input : inputs) binding_->input_shapes.push_back(input.shape);
-    shapes_ = concrete_shapes(graph_, binding_->input_shapes);
+    std::vector<std::optional<Shape>> shapes;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      binding_->input_shapes.push_back(inputs[i].shape);
+      if (plan.is_dynamic(graph_.inputs[i]))
+        shapes.emplace_back();
+      else
+        shapes.emplace_back(inputs[i].shape);
+    }
+    shapes_ = resolve_shapes(graph_, shapes).shapes;
   }
 
   std::unique_ptr<Binding> build() {
@@ -81,7 +92,7 @@ class BindingBuilder {
   }
 
   TensorView view(ValueId id) const {
-    if (id == kNoValue) return {};
+    if (id == kNoValue || plan_.is_dynamic(id)) return {};
     const Value& value = graph_.value(id);
     const Shape& shape = shapes_[static_cast<size_t>(id)];
     const auto bytes = shape.elements() * static_cast<int64_t>(size_of(value.type.dtype));
@@ -117,7 +128,10 @@ void Binding::patch(std::span<const ConstTensorView> given) {
 }
 
 void check_inputs(const Plan& plan, std::span<const ConstTensorView> inputs) {
-  for (size_t i = 0; i < inputs.size(); ++i) check_input(plan, plan.graph.value(plan.graph.inputs[i]), inputs[i]);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value& input = plan.graph.value(plan.graph.inputs[i]);
+    if (input.type.container == Container::kTensor) check_input(plan, input, inputs[i]);
+  }
   check_symbols(plan, inputs);
 }
 

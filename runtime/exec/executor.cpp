@@ -31,6 +31,7 @@ Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
     arena_ = Tensor(DType::kU8, {plan_->host.arena});
   }
   workspace_ = Tensor(DType::kU8, {plan_->host.workspace});
+  if (std::ranges::find(plan_->dynamic, true) != plan_->dynamic.end()) dynamic_ = std::make_unique<DynamicSteps>(plan_);
   std::set<ValueId> replaced;
   for (const Node& node : plan_->graph.nodes)
     for (const Alias& alias : node.def->aliases)
@@ -55,7 +56,7 @@ void Executor::find_segments() {
   for (size_t s = 0; s < plan_->steps.size(); ++s) {
     const Step& step = plan_->steps[s];
     if (step.kind == StepKind::kView || step.kind == StepKind::kFeed) continue;
-    const bool on_device = step.kind != StepKind::kHost;
+    const bool on_device = step.kind != StepKind::kHost && step.kind != StepKind::kDynamic;
     if (on_device && plan_->graph.nodes[static_cast<size_t>(step.node)].def->stateful) has_device_collectives_ = true;
     const bool differs = on_device && differs_from_run_to_run(step, producers);
     if (segments_.empty() || segments_.back().on_device != on_device || differs || apart)
@@ -106,11 +107,16 @@ Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
   const Graph& graph = plan_->graph;
   require(inputs.size() == graph.inputs.size(), "wrong number of inputs (given, expected)", inputs.size(), graph.inputs.size());
   const auto same = [&](const auto& binding) {
-    return binding->feed_slot == slot &&
-           std::ranges::equal(binding->input_shapes, inputs, {}, {}, [](const ConstTensorView& v) { return v.shape; });
+    if (binding->feed_slot != slot) return false;
+    for (size_t i = 0; i < inputs.size(); ++i)  // nothing is bound to the shape of a dynamic input
+      if (!plan_->is_dynamic(graph.inputs[i]) && binding->input_shapes[i] != inputs[i].shape) return false;
+    return true;
   };
-  const bool same_types = std::ranges::equal(graph.inputs, inputs, {}, [&](ValueId id) { return graph.value(id).type.dtype; },
-                                             [](const ConstTensorView& v) { return v.dtype; });
+  bool same_types = true;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const TensorType& type = graph.value(graph.inputs[i]).type;
+    same_types = same_types && (type.container != Container::kTensor || type.dtype == inputs[i].dtype);
+  }
   if (const auto found = std::ranges::find_if(bindings_, same); same_types && found != bindings_.end()) {
     std::rotate(bindings_.begin(), found, found + 1);  // most recently used first
     return *bindings_.front();
@@ -158,6 +164,43 @@ void Executor::prepare(std::span<const ConstTensorView> inputs) {
   bindings_.front()->kept = true;
 }
 
+std::vector<RunValue> Executor::run_values(std::span<const RunValue> inputs) {
+  const Graph& graph = plan_->graph;
+  require(inputs.size() == graph.inputs.size(), "wrong number of inputs (given, expected)", inputs.size(), graph.inputs.size());
+  std::vector<ConstTensorView> views;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Value& input = graph.value(graph.inputs[i]);
+    require(inputs[i].container == input.type.container && (inputs[i].dtype == input.type.dtype || !inputs[i].present),
+            "an input has another type than the model takes (input, type)", input.name, name(inputs[i].dtype));
+    views.push_back(inputs[i].tensor ? inputs[i].tensor.view() : ConstTensorView{});
+  }
+  next_values_.assign(inputs.begin(), inputs.end());
+  const auto results = run(views);
+  std::vector<RunValue> outputs;
+  for (size_t i = 0; i < graph.outputs.size(); ++i) {
+    RunValue value = plan_->is_dynamic(graph.outputs[i]) ? dynamic_->value(graph.outputs[i]) : RunValue::of(Tensor::borrow(results[i]));
+    const auto own = [](Tensor& tensor) {
+      if (tensor.is_borrowed() || tensor.dtype() == DType::kString) tensor = tensor.clone();
+    };
+    own(value.tensor);
+    std::ranges::for_each(value.sequence, own);
+    outputs.push_back(std::move(value));
+  }
+  return outputs;
+}
+
+void Executor::hand_over_dynamic_inputs() {
+  const Graph& graph = plan_->graph;
+  dynamic_->begin();
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    if (!plan_->is_dynamic(graph.inputs[i])) continue;
+    require(!next_values_.empty() || graph.value(graph.inputs[i]).type.container == Container::kTensor,
+            "an input is no tensor but a sequence or an optional value (input)", graph.value(graph.inputs[i]).name);
+    dynamic_->set_value(graph.inputs[i], next_values_.empty() ? RunValue::of(Tensor::borrow(next_inputs_[i])) : std::move(next_values_[i]));
+  }
+  next_values_.clear();
+}
+
 void Executor::start(std::span<const ConstTensorView> inputs) {
   prefetch(inputs);
   start();
@@ -177,6 +220,7 @@ void Executor::start() {
   Binding& binding = *std::exchange(next_, nullptr);
   binding.patch(next_inputs_);
   bring_states();
+  if (dynamic_) hand_over_dynamic_inputs();
   if (lane_) {
     slot_ = binding.feed_slot;
     lane_->wait_for_feed(slot_);
@@ -194,6 +238,11 @@ std::span<const ConstTensorView> Executor::finish() {
     for (ValueId id : replaced_states_) states_->replaced_on_device(plan_->graph.value(id).name);
   }
   ++binding.runs;
+  for (size_t i = 0; i < plan_->graph.outputs.size(); ++i)
+    if (const ValueId id = plan_->graph.outputs[i]; plan_->is_dynamic(id)) {
+      const Tensor& tensor = dynamic_->value(id).tensor;
+      binding.results[i] = tensor ? tensor.view() : ConstTensorView{};
+    }
   return binding.results;
 }
 
@@ -282,6 +331,8 @@ void Executor::launch_step(Binding& binding, size_t s) {
                               .communicator = options_.communicator,
                               .workspace = {workspace_.view().data, workspace_.bytes()}},
                              inputs, outputs);
+    case StepKind::kDynamic:
+      return dynamic_->run(s, inputs, {.threads = plan_->options.threads, .communicator = options_.communicator});
     case StepKind::kDevice:
       return step.kernel.run(
           {.cuda = lane_->session(), .communicator = options_.communicator, .workspace = lane_->workspace()}, inputs, outputs);

@@ -12,7 +12,9 @@
 
 #include "runtime/exec/binding.h"
 #include "runtime/exec/device_lane.h"
+#include "runtime/exec/dynamic_steps.h"
 #include "runtime/exec/state_store.h"
+#include "runtime/graph/run_value.h"
 
 namespace tandem {
 
@@ -48,6 +50,9 @@ class Executor {
   // Runs with inputs of these shapes until the next run() with such has nothing left to make: on a GPU it replays. What was made for them is
   // kept, however many other shapes come. Throws what run() throws.
   void prepare(std::span<const ConstTensorView> inputs);
+  // The same for graphs that take or make sequences and optional values (views of those cannot be had: run() leaves them null). What comes
+  // back is the caller's own.
+  std::vector<RunValue> run_values(std::span<const RunValue> inputs);
 
   // run() in pieces, so that the next inputs travel while the GPU works (in the second feed buffer, whose runs are captured apart):
   //   start(a);  loop { prefetch(b);  use(finish());  start(); }
@@ -82,6 +87,7 @@ class Executor {
   void run_step(Binding& binding, size_t s);
   void launch_step(Binding& binding, size_t s);
   void launch_captured(Binding& binding, size_t segment);
+  void hand_over_dynamic_inputs();
   void bring_states();
   void wait_for_device();
 
@@ -89,6 +95,8 @@ class Executor {
   std::shared_ptr<StateStore> states_;
   ExecutorOptions options_;
   std::unique_ptr<DeviceLane> lane_;  // null: on the CPU
+  std::unique_ptr<DynamicSteps> dynamic_;  // null: every shape is planned
+  std::vector<RunValue> next_values_;      // of run_values()
   Tensor arena_, workspace_;
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::vector<Segment> segments_;

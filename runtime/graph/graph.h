@@ -55,7 +55,8 @@ struct TensorType {
 
 class Graph;
 // The body of If, Loop, Scan. It stands alone: a value that it takes from the graph around it is one more input of the body, after the formal
-// ones, and one more input of the node, after its own, in the same order. ONNX's outer names are resolved to that by the importer.
+// ones, and one more input of the node, after its own; a node with two bodies has those of the first (by attribute name) before those of the
+// second. ONNX's outer names are resolved to that by the importer.
 using Subgraph = std::shared_ptr<const Graph>;
 
 using Attribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor,
@@ -87,6 +88,7 @@ class Graph {
   std::vector<Node> nodes;
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
+  int captured_inputs = 0;                      // of a body: how many inputs, the last ones, come from the graph around it
   std::map<std::string, std::string> metadata;  // ONNX metadata_props and producer notes
 
   Value& value(ValueId id) { return values[static_cast<size_t>(id)]; }

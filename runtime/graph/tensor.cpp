@@ -55,6 +55,16 @@ Tensor Tensor::copy_of(ConstTensorView view) {
   return copy;
 }
 
+Tensor Tensor::borrow(ConstTensorView view) {
+  static std::byte nothing;
+  Tensor tensor;
+  tensor.dtype_ = view.dtype;
+  tensor.shape_ = view.shape;
+  auto* memory = view.data ? const_cast<std::byte*>(view.data) : &nothing;  // a tensor without elements may have no address
+  tensor.data_ = std::shared_ptr<std::byte[]>(std::shared_ptr<void>(), memory);
+  return tensor;
+}
+
 Tensor Tensor::reshaped(const Shape& shape) const {
   require(shape.elements() == elements(), "reshape changes the number of elements", to_string(shape_), to_string(shape));
   Tensor other = *this;

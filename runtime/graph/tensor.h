@@ -43,6 +43,9 @@ class Tensor {
   // A deep copy of what the view shows, text included.
   static Tensor copy_of(ConstTensorView view);
   Tensor clone() const { return copy_of(view()); }
+  // A handle on memory that somebody else owns and that must outlive it.
+  static Tensor borrow(ConstTensorView view);
+  bool is_borrowed() const { return data_.get() != nullptr && data_.use_count() == 0; }
   // The same storage under another shape of as many elements.
   Tensor reshaped(const Shape& shape) const;
 

@@ -30,6 +30,7 @@ using namespace tandem_onnx_proto;
 
 constexpr int64_t kOldestIr = 3, kNewestIr = 13;
 constexpr size_t kMostNamesListed = 20;
+constexpr int kDeepestBody = 32;
 
 // "ai.onnx" is another way to write the default domain.
 std::string_view canonical(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }
@@ -55,30 +56,46 @@ class Importer {
   Importer(ModelProto& model, const std::filesystem::path& folder, const Limits& limits)
       : model_(model), proto_(*model.mutable_graph()), folder_(folder), limits_(limits) {}
 
+  // For the body of a node of `outer`.
+  Importer(Importer& outer, GraphProto& body)
+      : model_(outer.model_), proto_(body), folder_(outer.folder_), limits_(outer.limits_), outer_(&outer), depth_(outer.depth_ + 1) {
+    graph_.opsets = outer.graph_.opsets;
+  }
+
   Graph run() {
-    read_header();
+    if (outer_)
+      read_body_header();
+    else
+      read_header();
     resolve_ops();
     read_inputs();
     read_initializers();
     declare_outputs_of_nodes();
-    for (int n : running_order()) read_node(proto_.node(n));
+    for (int n : running_order()) read_node(*proto_.mutable_node(n));
     read_outputs();
+    graph_.captured_inputs = static_cast<int>(captured_.size());
     verify(graph_);
     return std::move(graph_);
   }
+  // Of a body: the values of the graph around it that are its last inputs.
+  const std::vector<ValueId>& captured() const { return captured_; }
 
  private:
   void read_header();
+  void read_body_header();
   void resolve_ops();
   void read_inputs();
   void read_initializers();
   void declare_outputs_of_nodes();
-  std::vector<int> running_order() const;
-  void read_node(const NodeProto& proto);
+  std::vector<int> running_order();
+  void read_node(NodeProto& proto);
+  void read_bodies(NodeProto& proto, Node& node);
+  bool find_around(const std::string& name);
   void read_constant_node(const NodeProto& proto);
   Attributes read_attributes(const NodeProto& proto) const;
   void read_outputs();
   TensorType read_type(const ValueInfoProto& info) const;
+  TensorType read_tensor_type(const TypeProto& proto, const std::string& value_name) const;
   void check_declared(const ValueInfoProto& info, const Value& value) const;
   void bind_name(const std::string& name, ValueId id) {
     require(!name.empty(), "a value needs a name");
@@ -90,6 +107,9 @@ class Importer {
   GraphProto& proto_;
   const std::filesystem::path& folder_;
   const Limits& limits_;
+  Importer* outer_ = nullptr;  // of a body: what reads the graph around it
+  int depth_ = 0;
+  std::vector<ValueId> captured_;
   Graph graph_;
   std::map<std::string, ValueId, std::less<>> ids_;  // not hashed: names come from a stranger
   std::map<std::string_view, int> makers_;           // output of a node -> index of the node in the file
@@ -110,6 +130,30 @@ void Importer::read_header() {
   }
   for (const auto& entry : model_.metadata_props())
     require(graph_.metadata.emplace(entry.key(), entry.value()).second, "metadata key is given twice", entry.key());
+}
+
+void Importer::read_body_header() {
+  require(depth_ <= kDeepestBody, "subgraphs are nested too deeply (limit)", kDeepestBody);
+  require(proto_.node_size() <= limits_.graph_nodes, "the graph has too many nodes (has, limit)", proto_.node_size(), limits_.graph_nodes);
+  graph_.name = proto_.name().empty() ? "body" : proto_.name();
+}
+
+// Makes a value of a graph around this one known here: a constant is one here too, anything else becomes an input.
+bool Importer::find_around(const std::string& name) {
+  if (ids_.contains(name)) return true;
+  if (!outer_ || !outer_->find_around(name)) return false;
+  const ValueId id = outer_->lookup(name);
+  const Value& value = outer_->graph_.value(id);
+  if (value.kind == ValueKind::kConstant) {
+    bind_name(name, graph_.add_constant(name, value.data));
+    return true;
+  }
+  const TensorType type = value.type;
+  const ValueId input = graph_.add_input(name, type.dtype, {});
+  graph_.value(input).type = type;
+  captured_.push_back(id);
+  bind_name(name, input);
+  return true;
 }
 
 // Looks each kind of op up once; what is not supported is told all at once, so that a user need not find it out one by one.
@@ -137,17 +181,29 @@ void Importer::resolve_ops() {
 }
 
 TensorType Importer::read_type(const ValueInfoProto& info) const {
-  require(info.type().value_case() == TypeProto::kTensorType,
-          "only tensors are supported as inputs and outputs of a graph (value)", info.name());
-  const auto& proto = info.type().tensor_type();
+  // optional(seq(tensor)) at most: each step inwards is one message.
+  const TypeProto* proto = &info.type();
+  const bool optional = proto->value_case() == TypeProto::kOptionalType;
+  if (optional) proto = &proto->optional_type().elem_type();
+  const bool sequence = proto->value_case() == TypeProto::kSequenceType;
+  if (sequence) proto = &proto->sequence_type().elem_type();
+  require(proto->value_case() == TypeProto::kTensorType,
+          "only tensors, sequences of tensors and optional ones are supported as inputs and outputs of a graph (value)", info.name());
+  TensorType type = read_tensor_type(*proto, info.name());
+  type.container = optional ? (sequence ? Container::kOptionalSequence : Container::kOptional) : sequence ? Container::kSequence : Container::kTensor;
+  return type;
+}
+
+TensorType Importer::read_tensor_type(const TypeProto& type_proto, const std::string& value_name) const {
+  const auto& proto = type_proto.tensor_type();
   TensorType type{dtype_of_proto(proto.elem_type()), std::nullopt};
   if (!proto.has_shape()) return type;
-  require(proto.shape().dim_size() <= Shape::kMaxRank, "rank exceeds the limit (value, rank, limit)", info.name(),
-          proto.shape().dim_size(), Shape::kMaxRank);
+  require(proto.shape().dim_size() <= Shape::kMaxRank, "rank exceeds the limit (value, rank, limit)", value_name, proto.shape().dim_size(),
+          Shape::kMaxRank);
   Dims& dims = type.dims.emplace();
   for (const auto& dim : proto.shape().dim()) {
     // Some exporters write -1 for a dimension that may vary.
-    require(dim.dim_value() >= -1, "dimension is negative (value, dimension)", info.name(), dim.dim_value());
+    require(dim.dim_value() >= -1, "dimension is negative (value, dimension)", value_name, dim.dim_value());
     dims.push_back(dim.has_dim_value() && dim.dim_value() >= 0 ? Dim(int64_t{dim.dim_value()}) : Dim(dim.dim_param()));
   }
   return type;
@@ -186,14 +242,41 @@ void Importer::declare_outputs_of_nodes() {
     }
 }
 
-std::vector<int> Importer::running_order() const {
+// The names that a graph and the bodies in it use but do not make.
+void collect_outer_names(const GraphProto& graph, std::set<std::string>& names, int depth) {
+  require(depth <= kDeepestBody, "subgraphs are nested too deeply (limit)", kDeepestBody);
+  std::set<std::string> used, made;
+  for (const ValueInfoProto& input : graph.input()) made.insert(input.name());
+  for (const TensorProto& tensor : graph.initializer()) made.insert(tensor.name());
+  for (const NodeProto& node : graph.node()) {
+    used.insert(node.input().begin(), node.input().end());
+    made.insert(node.output().begin(), node.output().end());
+    for (const AttributeProto& attribute : node.attribute())
+      if (attribute.has_g()) collect_outer_names(attribute.g(), used, depth + 1);
+  }
+  for (const ValueInfoProto& output : graph.output()) used.insert(output.name());
+  std::ranges::set_difference(used, made, std::inserter(names, names.end()));
+}
+
+// All names that a node reads, its bodies included.
+std::set<std::string> names_read(const NodeProto& node) {
+  std::set<std::string> names(node.input().begin(), node.input().end());
+  for (const AttributeProto& attribute : node.attribute())
+    if (attribute.has_g()) collect_outer_names(attribute.g(), names, 1);
+  names.erase("");
+  return names;
+}
+
+std::vector<int> Importer::running_order() {
   std::vector<std::vector<int>> producers(static_cast<size_t>(proto_.node_size()));
   for (int n = 0; n < proto_.node_size(); ++n)
-    for (const std::string& name : proto_.node(n).input()) {
-      if (name.empty() || ids_.contains(name)) continue;
+    for (const std::string& name : names_read(proto_.node(n))) {
+      if (ids_.contains(name)) continue;
       const auto maker = makers_.find(name);
-      require(maker != makers_.end(), "a node reads a value that nothing makes (value, node)", name, describe(proto_.node(n)));
-      producers[static_cast<size_t>(n)].push_back(maker->second);
+      if (maker == makers_.end())
+        require(find_around(name), "a node reads a value that nothing makes (value, node)", name, describe(proto_.node(n)));
+      else
+        producers[static_cast<size_t>(n)].push_back(maker->second);
     }
   std::vector<int> order = topological_order(producers);
   if (order.size() == producers.size()) return order;
@@ -206,18 +289,33 @@ std::vector<int> Importer::running_order() const {
 Attributes Importer::read_attributes(const NodeProto& proto) const {
   Attributes attributes;
   for (const AttributeProto& attribute : proto.attribute())
-    require(attributes.emplace(attribute.name(), read_attribute(attribute, folder_, limits_)).second, "attribute is given twice",
+    if (!attribute.has_g()) require(attributes.emplace(attribute.name(), read_attribute(attribute, folder_, limits_)).second, "attribute is given twice",
             attribute.name());
   return attributes;
 }
 
-void Importer::read_node(const NodeProto& proto) try {
+// The attributes that are graphs, in the order of their names, and the values they take from here.
+void Importer::read_bodies(NodeProto& proto, Node& node) {
+  std::map<std::string, GraphProto*> bodies;
+  for (AttributeProto& attribute : *proto.mutable_attribute())
+    if (attribute.has_g())
+      require(!node.attributes.contains(attribute.name()) && bodies.emplace(attribute.name(), attribute.mutable_g()).second,
+              "attribute is given twice", attribute.name());
+  for (const auto& [name, body] : bodies) {
+    Importer importer(*this, *body);
+    node.attributes[name] = std::make_shared<const Graph>(importer.run());
+    node.inputs.insert(node.inputs.end(), importer.captured().begin(), importer.captured().end());
+  }
+}
+
+void Importer::read_node(NodeProto& proto) try {
   require(proto.input_size() <= limits_.node_arity && proto.output_size() <= limits_.node_arity,
           "too many inputs or outputs (inputs, outputs, limit)", proto.input_size(), proto.output_size(), limits_.node_arity);
   const OpDef* def = defs_.at(key_of(proto));
   if (!def) return read_constant_node(proto);
   Node node{def, proto.name().empty() ? proto.op_type() : proto.name(), {}, {}, read_attributes(proto)};
   for (const std::string& name : proto.input()) node.inputs.push_back(lookup(name));
+  read_bodies(proto, node);
   for (const std::string& name : proto.output()) {
     node.outputs.push_back(name.empty() ? kNoValue : graph_.add_result(name));
     if (!name.empty()) bind_name(name, node.outputs.back());
@@ -258,7 +356,7 @@ void Importer::check_declared(const ValueInfoProto& info, const Value& value) co
   const auto text = [](const TensorType& type) {
     return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : "");
   };
-  bool agrees = declared.dtype == value.type.dtype;
+  bool agrees = declared.dtype == value.type.dtype && declared.container == value.type.container;
   if (declared.dims && value.type.dims)
     agrees = agrees && std::ranges::equal(*declared.dims, *value.type.dims, [](const Dim& a, const Dim& b) {
                return !a.known() || !b.known() || a.size == b.size;
@@ -271,8 +369,8 @@ void Importer::read_outputs() {
   std::set<std::string_view> seen;
   for (const ValueInfoProto& info : proto_.output()) {
     require(seen.insert(info.name()).second, "two graph outputs have one name", info.name());
+    require(find_around(info.name()), "nothing makes a graph output", info.name());
     const auto found = ids_.find(info.name());
-    require(found != ids_.end(), "nothing makes a graph output", info.name());
     check_declared(info, graph_.value(found->second));
     graph_.outputs.push_back(found->second);
   }

@@ -20,6 +20,7 @@ extern const OpFamily center_crop_pad_ops;
 extern const OpFamily clip_ops;
 extern const OpFamily concat_ops;
 extern const OpFamily constant_ops;
+extern const OpFamily control_flow_ops;
 extern const OpFamily conv_ops;
 extern const OpFamily conv_transpose_ops;
 extern const OpFamily copy_ops;
@@ -56,6 +57,7 @@ extern const OpFamily reverse_sequence_ops;
 extern const OpFamily rms_normalization_ops;
 extern const OpFamily rotary_embedding_ops;
 extern const OpFamily scatter_ops;
+extern const OpFamily scan_ops;
 extern const OpFamily shape_ops;
 extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
@@ -80,6 +82,7 @@ constexpr const OpFamily* kFamilies[] = {
     &clip_ops,
     &concat_ops,
     &constant_ops,
+    &control_flow_ops,
     &conv_ops,
     &conv_transpose_ops,
     &copy_ops,
@@ -116,6 +119,7 @@ constexpr const OpFamily* kFamilies[] = {
     &rms_normalization_ops,
     &rotary_embedding_ops,
     &scatter_ops,
+    &scan_ops,
     &shape_ops,
     &slice_ops,
     &softmax_ops,

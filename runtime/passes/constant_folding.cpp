@@ -59,7 +59,7 @@ class Folder {
 
   // Constant inputs, shapes that are numbers, bounded growth. Fills in shapes_.
   bool can_run(const Node& node) {
-    if (!cpu_computes(graph_, node)) return false;
+    if (!cpu_computes(graph_, node) || node.def->evaluate) return false;
     size_t bytes_in = 0, bytes_out = 0;
     bool has_input = node.def->name == "Constant";  // others without inputs make random numbers
     for (ValueId id : node.inputs) {

@@ -24,7 +24,8 @@ const Alias* replacing(const Node& node, size_t i) {
 
 class Placer {
  public:
-  Placer(Graph& graph, bool device_collectives) : graph_(graph), device_collectives_(device_collectives) {}
+  Placer(Graph& graph, const std::vector<bool>& dynamic, bool device_collectives)
+      : graph_(graph), dynamic_(dynamic), device_collectives_(device_collectives) {}
 
   DevicePlacement run() {
     homes_.assign(graph_.values.size(), Space::kHost);
@@ -83,8 +84,13 @@ class Placer {
   void place(const Node& node) {
     Space space = Space::kDevice;
     const auto text = [&](ValueId id) { return id != kNoValue && is_text(graph_.value(id)); };
+    const auto of_unknown_size = [&](ValueId id) { return id != kNoValue && static_cast<size_t>(id) < dynamic_.size() && dynamic_[static_cast<size_t>(id)]; };
+    const bool is_dynamic = std::ranges::any_of(node.outputs, of_unknown_size);
     const bool has_text = std::ranges::any_of(node.inputs, text) || std::ranges::any_of(node.outputs, text);
-    if (is_view(node)) {
+    if (is_dynamic) {
+      space = Space::kHost;
+      placement_.without_twin.push_back(std::string(node.def->name) + ", of a size that depends on data (node '" + node.name + "')");
+    } else if (is_view(node)) {
       space = space_of_view(node);
     } else if (is_shape_arithmetic(node) || only_reads_shapes(node)) {
       space = Space::kHost;
@@ -237,6 +243,7 @@ class Placer {
   }
 
   Graph& graph_;
+  const std::vector<bool>& dynamic_;
   bool device_collectives_;
   std::vector<Space> spaces_, new_spaces_;  // of nodes
   std::vector<Space> homes_;                // of values
@@ -252,7 +259,9 @@ DevicePlacement place_on_host(const Graph& graph) {
           .without_twin = {}};
 }
 
-DevicePlacement place_on_device(Graph& graph, bool device_collectives) { return Placer(graph, device_collectives).run(); }
+DevicePlacement place_on_device(Graph& graph, bool device_collectives, const std::vector<bool>& dynamic) {
+  return Placer(graph, dynamic, device_collectives).run();
+}
 
 bool is_copy_to_device(const Node& node) { return node.def->name == "CopyToDevice" && node.def->domain == "tandem"; }
 bool is_copy_to_host(const Node& node) { return node.def->name == "CopyToHost" && node.def->domain == "tandem"; }

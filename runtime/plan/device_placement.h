@@ -27,7 +27,8 @@ DevicePlacement place_on_host(const Graph& graph);
 
 // Inserts the copies and orders the nodes so that the GPU is interrupted by the host as seldom as possible.
 // `device_collectives`: collectives work on the GPU's memory; else they exchange the host's.
-DevicePlacement place_on_device(Graph& graph, bool device_collectives = false);
+// Nodes that make `dynamic` values (indexed by ValueId; empty: none) stay on the host.
+DevicePlacement place_on_device(Graph& graph, bool device_collectives = false, const std::vector<bool>& dynamic = {});
 
 bool is_copy_to_device(const Node& node);
 bool is_copy_to_host(const Node& node);

@@ -13,11 +13,16 @@
 namespace tandem {
 namespace {
 
+// A sequence, an optional value, a tensor of unknown rank: nothing can be planned for it.
+bool is_dynamic_input(const Plan& plan, const Value& input) {
+  return plan.options.dynamic_inputs || input.type.container != Container::kTensor || !input.type.dims;
+}
+
 // Gives every unnamed dimension of the inputs a symbol of its own and finds the bound of each symbol.
 void bind_symbols(Plan& plan) {
   for (ValueId id : plan.graph.inputs) {
     Value& input = plan.graph.value(id);
-    require(input.type.dims.has_value(), "the rank of a graph input is not known", input.name);
+    if (is_dynamic_input(plan, input)) continue;
     for (size_t axis = 0; axis < input.type.dims->size(); ++axis) {
       Dim& dim = (*input.type.dims)[axis];
       if (dim.known()) continue;
@@ -30,14 +35,25 @@ void bind_symbols(Plan& plan) {
   for (const Node& node : plan.graph.nodes) infer_types(plan.graph, node, &contents);
 }
 
-std::vector<Shape> shapes_at_bounds(const Plan& plan) {
-  std::vector<Shape> inputs;
+void resolve_at_bounds(Plan& plan) {
+  std::vector<std::optional<Shape>> inputs;
   for (ValueId id : plan.graph.inputs) {
+    const Value& input = plan.graph.value(id);
+    if (is_dynamic_input(plan, input)) {
+      inputs.emplace_back();
+      continue;
+    }
     std::vector<int64_t> sizes;
-    for (const Dim& dim : *plan.graph.value(id).type.dims) sizes.push_back(dim.known() ? dim.size : plan.bounds.at(dim.symbol));
-    inputs.emplace_back(sizes);
+    for (const Dim& dim : *input.type.dims) sizes.push_back(dim.known() ? dim.size : plan.bounds.at(dim.symbol));
+    inputs.emplace_back(Shape(sizes));
   }
-  return concrete_shapes(plan.graph, inputs);
+  ResolvedShapes resolved = resolve_shapes(plan.graph, inputs);
+  plan.shapes = std::move(resolved.shapes);
+  plan.dynamic = std::move(resolved.dynamic);
+}
+
+bool is_dynamic(const Plan& plan, const Node& node) {
+  return std::ranges::any_of(node.outputs, [&](ValueId id) { return plan.is_dynamic(id); });
 }
 
 // Where each storage begins in the arena, or the feed buffer, of its space.
@@ -91,11 +107,12 @@ class StorageOffsets {
 };
 
 void plan_memory(Plan& plan) {
-  const StorageMap map = assign_storage(plan.graph, plan.shapes, plan.on_device());
+  const StorageMap map = assign_storage(plan.graph, plan.shapes, plan.dynamic, plan.on_device());
   const StorageOffsets offsets(plan, map);
   plan.buffers.resize(plan.graph.values.size());
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
     const auto [s, offset] = map.places[i];
+    if (plan.dynamic[i]) plan.buffers[i].placement = Placement::kDynamic;
     if (s < 0) continue;
     const Storage& storage = map.storages[static_cast<size_t>(s)];
     const auto bytes = plan.shapes[i].elements() * static_cast<int64_t>(size_of(plan.graph.values[i].type.dtype));
@@ -105,7 +122,7 @@ void plan_memory(Plan& plan) {
 }
 
 void place(Plan& plan) {
-  plan.placement = plan.on_device() ? place_on_device(plan.graph, plan.options.device_collectives) : place_on_host(plan.graph);
+  plan.placement = plan.on_device() ? place_on_device(plan.graph, plan.options.device_collectives, plan.dynamic) : place_on_host(plan.graph);
   if (!plan.options.strict_device || plan.placement.without_twin.empty()) return;
   std::string names;
   for (const std::string& name : plan.placement.without_twin) names += (names.empty() ? "" : ", ") + name;
@@ -114,6 +131,7 @@ void place(Plan& plan) {
 
 StepKind kind_of(const Plan& plan, size_t n) {
   const Node& node = plan.graph.nodes[n];
+  if (is_dynamic(plan, node)) return StepKind::kDynamic;
   if (is_view(node)) return StepKind::kView;
   if (!plan.on_device()) return StepKind::kHost;
   if (is_feed(plan.graph, node)) return StepKind::kFeed;
@@ -138,6 +156,13 @@ void bind_kernels(Plan& plan) {
     const Node& node = plan.graph.nodes[n];
     Step step{static_cast<int>(n), kind_of(plan, n), {}};
     const BindContext context(plan.graph, node, plan.shapes, plan.options.threads);
+    if (step.kind == StepKind::kDynamic) {
+      require(node.def->cpu != nullptr || node.def->evaluate != nullptr || is_view(node), "an op has no CPU kernel (op, node)", node.def->name,
+              node.name);
+      for (const Alias& alias : node.def->aliases)
+        require(alias.kind != AliasKind::kMust, "a state cannot be replaced by a value whose shape depends on data (op, node)", node.def->name,
+                node.name);
+    }
     if (step.kind == StepKind::kHost) {
       require(node.def->cpu != nullptr, "an op has no CPU kernel (op, node)", node.def->name, node.name);
       require(cpu_computes(plan.graph, node), "the CPU does not compute in f16 or bf16: run this graph on a GPU, or in f32 (op, node)",
@@ -151,6 +176,14 @@ void bind_kernels(Plan& plan) {
     memory.constants += static_cast<int64_t>(step.kernel.constant_bytes);
     plan.steps.push_back(std::move(step));
   }
+}
+
+void plan_bodies(Plan& plan) {
+  const PlanOptions options{.threads = plan.options.threads, .memory_limit = plan.options.memory_limit, .dynamic_inputs = true};
+  for (size_t n = 0; n < plan.graph.nodes.size(); ++n)
+    for (const auto& [name, attribute] : plan.graph.nodes[n].attributes)
+      if (const auto* body = std::get_if<Subgraph>(&attribute))
+        plan.bodies[{static_cast<int>(n), name}] = make_plan(**body, options);
 }
 
 void refuse_over(const Plan& plan, const MemoryPlan& memory, int64_t limit, std::string_view where) {
@@ -175,11 +208,13 @@ std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   plan->graph = std::move(graph);
   plan->options = options;
   bind_symbols(*plan);
+  resolve_at_bounds(*plan);
   place(*plan);
-  plan->shapes = shapes_at_bounds(*plan);
+  if (plan->on_device()) resolve_at_bounds(*plan);  // copies are new values
   plan_memory(*plan);
   refuse_over_limits(*plan);  // before weights are packed
   bind_kernels(*plan);
+  plan_bodies(*plan);
   refuse_over_limits(*plan);
   return plan;
 }

@@ -1,6 +1,7 @@
 // A compiled graph: schedule, buffer offsets, bound kernels. Immutable once made; executors on several lanes share one.
 //
-// Memory is planned for the largest allowed value of every symbolic dimension (its bound); a run may use any smaller one.
+// Memory is planned for the largest allowed value of every symbolic dimension (its bound); a run may use any smaller one. Where a shape
+// depends on data, and in all that follows from there, values are dynamic: the run itself takes memory for them and binds their steps.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@ struct PlanOptions {
   bool strict_device = false;                               // refuse a graph of which any op would run on the CPU
   int64_t device_memory_limit = INT64_MAX;                  // bytes of the GPU's memory
   bool device_collectives = false;                          // the ranks' GPUs are connected: collectives leave values there
+  bool dynamic_inputs = false;                              // a body of Loop: its inputs have another shape each time
 };
 
 // Where a value lives.
@@ -34,6 +36,7 @@ enum class Placement : uint8_t {
   kState,     // the executor's state store
   kArena,     // the executor's arena, at `offset`
   kFeed,      // an input of the graph on the GPU: the executor's feed buffer, at `offset`
+  kDynamic,   // made by the run, which alone knows its size
 };
 
 struct BufferPlan {
@@ -48,6 +51,7 @@ struct BufferPlan {
 enum class StepKind : uint8_t {
   kView,          // nothing to do
   kHost,          // a kernel on the CPU
+  kDynamic,       // on the CPU, bound when the run reaches it: it makes or reads dynamic values
   kDevice,        // a kernel on the GPU
   kFeed,          // an input goes to the GPU, ahead of the run
   kCopyToDevice,
@@ -80,13 +84,16 @@ class Plan {
   std::vector<BufferPlan> buffers;                     // indexed by ValueId
   std::vector<Step> steps;                             // in the order of graph.nodes
   DevicePlacement placement;                           // where nodes run and values lie
+  std::vector<bool> dynamic;                           // values of Placement::kDynamic, indexed by ValueId
+  std::map<std::pair<int, std::string>, std::shared_ptr<const Plan>> bodies;  // of the subgraph that is this attribute of this node
   MemoryPlan host, device;                             // host memory of a plan for a GPU is pinned
   // Everything a run holds in host memory.
   int64_t peak_bytes() const { return host.total(); }
+  bool is_dynamic(ValueId id) const { return id != kNoValue && dynamic[static_cast<size_t>(id)]; }
   bool on_device() const { return options.target == Space::kDevice; }
 };
 
-// Throws InvalidArgument for a graph that cannot run (an op without a kernel, a shape that stays unknown at the bounds, with strict_device
+// Throws InvalidArgument for a graph that cannot run (an op without a kernel, a state replaced by a dynamic value, with strict_device
 // an op that would run on the CPU: all of them are named) and OutOfMemory with figures when a limit would be exceeded.
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options);
 

@@ -14,6 +14,7 @@ std::string_view place_name(Placement placement) {
     case Placement::kState: return "state";
     case Placement::kArena: return "arena";
     case Placement::kFeed: return "feed";
+    case Placement::kDynamic: return "dynamic";
   }
   return "-";
 }

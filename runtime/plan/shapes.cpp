@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/graph/contexts.h"
+#include "runtime/graph/op_def.h"
 
 namespace tandem {
 namespace {
@@ -23,38 +24,49 @@ bool visit_shape_type(DType dtype, F&& f) {
 
 class ShapePropagation {
  public:
-  explicit ShapePropagation(const Graph& graph) : graph_(graph), contents_(graph.values.size()) {}
+  explicit ShapePropagation(const Graph& graph)
+      : graph_(graph), contents_(graph.values.size()), result_{std::vector<Shape>(graph.values.size()), std::vector<bool>(graph.values.size())} {}
 
-  std::vector<Shape> run(std::span<const Shape> inputs) {
-    shapes_.resize(graph_.values.size());
-    for (size_t i = 0; i < graph_.inputs.size(); ++i) graph_.value(graph_.inputs[i]).type.dims = to_dims(inputs[i]);
-    for (size_t i = 0; i < graph_.values.size(); ++i)
-      if (graph_.values[i].kind != ValueKind::kResult) settle(static_cast<ValueId>(i), nullptr);
-    for (const Node& node : graph_.nodes) {
-      infer_types(graph_, node, &contents_);
-      for (ValueId id : node.outputs)
-        if (id != kNoValue) settle(id, &node);
-      compute_content(node);
+  ResolvedShapes run(std::span<const std::optional<Shape>> inputs) {
+    for (size_t i = 0; i < graph_.inputs.size(); ++i) {
+      if (inputs[i])
+        graph_.value(graph_.inputs[i]).type.dims = to_dims(*inputs[i]);
+      else
+        result_.dynamic[static_cast<size_t>(graph_.inputs[i])] = true;
     }
-    return std::move(shapes_);
+    for (size_t i = 0; i < graph_.values.size(); ++i)
+      if (graph_.values[i].kind != ValueKind::kResult && !result_.dynamic[i]) settle(static_cast<ValueId>(i));
+    for (const Node& node : graph_.nodes) resolve(node);
+    return std::move(result_);
   }
 
  private:
-  void settle(ValueId id, const Node* node) {
+  bool is_dynamic(ValueId id) const { return id != kNoValue && result_.dynamic[static_cast<size_t>(id)]; }
+
+  void resolve(const Node& node) {
+    bool dynamic = is_evaluated(graph_, node) || std::ranges::any_of(node.inputs, [&](ValueId id) { return is_dynamic(id); });
+    if (!dynamic) {
+      infer_types(graph_, node, &contents_);
+      for (ValueId id : node.outputs) dynamic = dynamic || (id != kNoValue && !settle(id));
+    }
+    if (!dynamic) return compute_content(node);
+    for (ValueId id : node.outputs)
+      if (id != kNoValue) result_.dynamic[static_cast<size_t>(id)] = true;
+  }
+
+  bool settle(ValueId id) {
     const Value& value = graph_.value(id);
-    const auto shape = value.type.dims ? fixed_shape(*value.type.dims) : std::nullopt;
-    if (!shape)
-      fail(ErrorCode::kInvalidArgument, "the shape of a value is not known before the run (value, shape, node)",
-           {value.name, value.type.dims ? to_string(*value.type.dims) : "?", node ? node->name : "-"});
-    shapes_[static_cast<size_t>(id)] = *shape;
+    const auto shape = value.type.dims && value.type.container == Container::kTensor ? fixed_shape(*value.type.dims) : std::nullopt;
+    if (shape) result_.shapes[static_cast<size_t>(id)] = *shape;
+    return shape.has_value();
   }
 
   // Runs the kernel of a node whose inputs are all known integers and whose rule did not say the content itself.
   void compute_content(const Node& node) {
     const ValueId out = node.outputs[0];
-    if (node.outputs.size() != 1 || node.def->cpu == nullptr || node.def->stateful || contents_[static_cast<size_t>(out)]) return;
+    if (node.outputs.size() != 1 || out == kNoValue || node.def->cpu == nullptr || node.def->stateful || contents_[static_cast<size_t>(out)]) return;
     const Value& value = graph_.value(out);
-    const Shape& shape = shapes_[static_cast<size_t>(out)];
+    const Shape& shape = result_.shapes[static_cast<size_t>(out)];
     if (shape.rank() > 1 || shape.elements() > kMostElements || !visit_shape_type(value.type.dtype, []<class T>() {})) return;
     std::vector<Tensor> tensors;
     std::vector<ConstTensorView> views;
@@ -69,7 +81,7 @@ class ShapePropagation {
       views.push_back(std::as_const(tensors.back()).view());
     }
     Tensor result(value.type.dtype, shape);
-    const BoundKernel kernel = node.def->cpu(BindContext(graph_, node, shapes_, 1));
+    const BoundKernel kernel = node.def->cpu(BindContext(graph_, node, result_.shapes, 1));
     std::vector<std::byte> workspace(kernel.workspace);
     const TensorView output = result.view();
     kernel.run({.workspace = workspace}, views, {&output, 1});
@@ -85,7 +97,7 @@ class ShapePropagation {
     if (value.kind == ValueKind::kConstant) return value.data;
     const auto& content = contents_[static_cast<size_t>(id)];
     if (!content || std::ranges::any_of(*content, [](const Dim& dim) { return !dim.symbol.empty(); })) return std::nullopt;
-    Tensor tensor(value.type.dtype, shapes_[static_cast<size_t>(id)]);
+    Tensor tensor(value.type.dtype, result_.shapes[static_cast<size_t>(id)]);
     const bool known = visit_shape_type(tensor.dtype(), [&]<class T>() {
       std::ranges::transform(*content, tensor.as<T>().begin(), [](const Dim& dim) { return static_cast<T>(dim.size); });
     });
@@ -94,12 +106,12 @@ class ShapePropagation {
 
   Graph graph_;  // a copy: its types are overwritten with numbers (tensors are shared handles)
   InferenceContext::KnownContents contents_;
-  std::vector<Shape> shapes_;
+  ResolvedShapes result_;
 };
 
 }  // namespace
 
-std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> inputs) {
+ResolvedShapes resolve_shapes(const Graph& graph, std::span<const std::optional<Shape>> inputs) {
   return ShapePropagation(graph).run(inputs);
 }
 
@@ -115,6 +127,22 @@ std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, std::s
     }
   }
   return bounds;
+}
+
+std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> inputs) {
+  ResolvedShapes resolved = resolve_shapes(graph, std::vector<std::optional<Shape>>(inputs.begin(), inputs.end()));
+  const auto found = std::ranges::find(resolved.dynamic, true);
+  if (found == resolved.dynamic.end()) return std::move(resolved.shapes);
+  const Value& value = graph.values[static_cast<size_t>(found - resolved.dynamic.begin())];
+  fail(ErrorCode::kInvalidArgument, "the shape of a value is not known before the run (value, shape)",
+       {value.name, value.type.dims ? to_string(*value.type.dims) : "?"});
+}
+
+bool is_evaluated(const Graph& graph, const Node& node) {
+  if (node.def->evaluate == nullptr) return false;
+  return node.def->cpu == nullptr || std::ranges::any_of(node.outputs, [&](ValueId id) {
+           return id != kNoValue && graph.value(id).type.dtype == DType::kString;
+         });
 }
 
 }  // namespace tandem

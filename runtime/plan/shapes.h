@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,12 +11,22 @@
 
 namespace tandem {
 
-// `inputs` in the order of graph.inputs; the result is indexed by ValueId (empty shapes for values that no node makes).
-// Small integer tensors that only depend on shapes are computed on the way, so that Shape -> Gather -> Reshape chains resolve.
-// Throws InvalidArgument naming the first node whose output shape depends on data that only a run can know.
+struct ResolvedShapes {
+  std::vector<Shape> shapes;  // indexed by ValueId; empty for values that no node makes and for dynamic ones
+  // Values whose shape only a run can know (what NonZero makes), sequences and optional values, and whatever is computed from one of these.
+  std::vector<bool> dynamic;
+};
+
+// `inputs` in the order of graph.inputs, nothing for a dynamic one. Small integer tensors that only depend on shapes are computed on the way,
+// so that Shape -> Gather -> Reshape chains resolve.
+ResolvedShapes resolve_shapes(const Graph& graph, std::span<const std::optional<Shape>> inputs);
+
+// For graphs without dynamic values. Throws InvalidArgument naming the first value that is one.
 std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> inputs);
 
 // The sizes that these shapes of the inputs give to the symbolic dimensions, as PlanOptions::bounds wants them (at least 1 each).
 std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, std::span<const Shape> inputs);
+// Whether the op makes its outputs itself (OpDef::evaluate). Text that is new needs an owner, so an op with both forms makes strings itself.
+bool is_evaluated(const Graph& graph, const Node& node);
 
 }  // namespace tandem

@@ -8,8 +8,8 @@ namespace {
 
 class StorageAssignment {
  public:
-  StorageAssignment(const Graph& graph, std::span<const Shape> shapes, bool has_feeds)
-      : graph_(graph), shapes_(shapes), has_feeds_(has_feeds), producers_(graph.producers()), last_use_(graph.values.size(), -1) {
+  StorageAssignment(const Graph& graph, std::span<const Shape> shapes, const std::vector<bool>& dynamic, bool has_feeds)
+      : graph_(graph), shapes_(shapes), dynamic_(dynamic), has_feeds_(has_feeds), producers_(graph.producers()), last_use_(graph.values.size(), -1) {
     map_.places.resize(graph.values.size());
   }
 
@@ -27,6 +27,7 @@ class StorageAssignment {
   StorageMap::Place& place(ValueId id) { return map_.places[static_cast<size_t>(id)]; }
   Storage& storage(ValueId id) { return map_.storages[static_cast<size_t>(place(id).storage)]; }
   const Value& value(ValueId id) const { return graph_.value(id); }
+  bool is_dynamic(ValueId id) const { return dynamic_[static_cast<size_t>(id)]; }
   int64_t bytes(ValueId id) const {
     return checked_mul(shapes_[static_cast<size_t>(id)].elements(), static_cast<int64_t>(size_of(value(id).type.dtype)),
                        value(id).name);
@@ -62,7 +63,7 @@ class StorageAssignment {
   // A result that a kernel writes can be written straight into its place inside the output of the Pack that takes it.
   void find_placements() {
     for (const Node& node : graph_.nodes) {
-      if (!node.def->placement_offset_bytes) continue;
+      if (!node.def->placement_offset_bytes || is_dynamic(node.outputs[0])) continue;
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         const ValueId id = unviewed(node.inputs[i]);
         const int maker = producers_[static_cast<size_t>(id)];
@@ -84,7 +85,7 @@ class StorageAssignment {
 
   void add_standing_value(ValueId id) {
     const ValueKind kind = value(id).kind;
-    if (kind == ValueKind::kResult) return;
+    if (kind == ValueKind::kResult || is_dynamic(id)) return;
     const Placement placement = kind == ValueKind::kInput      ? Placement::kInput
                                 : kind == ValueKind::kConstant ? Placement::kConstant
                                                                : Placement::kState;
@@ -100,7 +101,7 @@ class StorageAssignment {
   void place_output(int n, int output) {
     const Node& node = graph_.nodes[static_cast<size_t>(n)];
     const ValueId id = node.outputs[static_cast<size_t>(output)];
-    if (place(id).storage >= 0) return;  // a Pack output, already made by the first value placed in it
+    if (is_dynamic(id) || place(id).storage >= 0) return;  // a Pack output, already made by the first value placed in it
     if (const Alias* must = alias_of(node, output, AliasKind::kMust)) return share_input(node, id, must->input, 0);
     if (const Alias* view = alias_of(node, output, AliasKind::kView))
       return share_input(node, id, view->input, node.def->view_offset_bytes ? node.def->view_offset_bytes(graph_, node) : 0);
@@ -146,6 +147,7 @@ class StorageAssignment {
   };
   const Graph& graph_;
   std::span<const Shape> shapes_;
+  const std::vector<bool>& dynamic_;
   bool has_feeds_;
   std::vector<int> producers_;
   std::vector<int> last_use_;
@@ -155,8 +157,8 @@ class StorageAssignment {
 
 }  // namespace
 
-StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes, bool has_feeds) {
-  return StorageAssignment(graph, shapes, has_feeds).run();
+StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes, const std::vector<bool>& dynamic, bool has_feeds) {
+  return StorageAssignment(graph, shapes, dynamic, has_feeds).run();
 }
 
 }  // namespace tandem

@@ -27,7 +27,8 @@ struct StorageMap {
 
 // Views share the memory they look at, updates that of their state, in-place outputs that of an input nobody needs any more, and
 // the inputs of tandem.Pack lie inside its output. What shares memory lies in one space: values cross by copies only.
+// `dynamic` values (indexed by ValueId) have no storage: a run makes it.
 // `has_feeds`: what brings an input of the graph to a GPU writes into the executor's feed buffer.
-StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes, bool has_feeds);
+StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes, const std::vector<bool>& dynamic, bool has_feeds);
 
 }  // namespace tandem

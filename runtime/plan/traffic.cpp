@@ -10,7 +10,7 @@ Traffic traffic_of(const Plan& plan) {
         node.outputs.empty() || node.outputs[0] == kNoValue ? 0 : plan.buffers[static_cast<size_t>(node.outputs[0])].bytes;
     if (step.kind == StepKind::kFeed || step.kind == StepKind::kCopyToDevice) traffic.to_device += bytes;
     if (step.kind == StepKind::kCopyToHost) traffic.to_host += bytes;
-    if (step.kind == StepKind::kHost) ++traffic.host_steps;
+    if (step.kind == StepKind::kHost || step.kind == StepKind::kDynamic) ++traffic.host_steps;
     if (step.kind == StepKind::kDevice) ++traffic.device_steps;
   }
   return traffic;
@@ -19,7 +19,8 @@ Traffic traffic_of(const Plan& plan) {
 std::string_view side_name(StepKind kind) {
   switch (kind) {
     case StepKind::kView: return "view";
-    case StepKind::kHost: return "cpu";
+    case StepKind::kHost:
+    case StepKind::kDynamic: return "cpu";
     case StepKind::kDevice: return "cuda";
     case StepKind::kFeed:
     case StepKind::kCopyToDevice: return "to gpu";

@@ -1,0 +1,119 @@
+// If-1 to 25 and Loop-1 to 25 (ONNX; the versions differ in element types only). Their bodies are graphs of their own, with what they take from
+// around them as last inputs (runtime/graph/graph.h).
+#include "runtime/graph/evaluate_context.h"
+#include "runtime/graph/op_def.h"
+#include "runtime/ops/body.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kIfAttributes[] = {"else_branch", "then_branch"}, kLoopAttributes[] = {"body"};
+
+bool condition(const EvaluateContext& node, const RunValue& value) {
+  node.require(value.tensor.dtype() == DType::kBool && value.tensor.elements() == 1, "a condition must be one bool (shape)",
+               to_string(value.tensor.shape()));
+  return value.tensor.as<bool>()[0];
+}
+
+void infer_if(InferenceContext& node) {
+  const Graph &then_body = body_of(node, "then_branch"), &else_body = body_of(node, "else_branch");
+  node.require_dtype(0, DType::kBool);
+  node.require(formal_inputs(then_body) == 0 && formal_inputs(else_body) == 0, "the branches of If take no inputs of their own");
+  node.require(node.inputs() == 1 + then_body.captured_inputs + else_body.captured_inputs, "wrong number of inputs (has)", node.inputs());
+  for (const Graph* body : {&then_body, &else_body})
+    node.require(static_cast<int>(body->outputs.size()) == node.outputs(), "a branch has another number of outputs than the node (branch, node)",
+                 body->outputs.size(), node.outputs());
+  for (int i = 0; i < node.outputs(); ++i)
+    node.set_output_type(i, common_type(node, output_type(then_body, i), output_type(else_body, i)));
+}
+
+void evaluate_if(EvaluateContext& node) {
+  const bool taken = condition(node, node.input(0));
+  const auto of_else = static_cast<size_t>(body_of(node, "else_branch").captured_inputs);
+  const auto captured = node.inputs_from(1);
+  std::vector<RunValue> outputs =
+      taken ? node.run("then_branch", captured.subspan(of_else)) : node.run("else_branch", captured.first(of_else));
+  for (size_t i = 0; i < outputs.size(); ++i) node.set_output(static_cast<int>(i), std::move(outputs[i]));
+}
+
+constexpr OpDef if_op = {.name = "If",
+                         .max_inputs = kVariadic,
+                         .max_outputs = kVariadic,
+                         .attributes = kIfAttributes,
+                         .infer = infer_if,
+                         .evaluate = evaluate_if};
+
+// Node: trip count, condition, carried..., captured... -> carried..., stacked...
+// Body: iteration, condition, carried..., captured... -> condition, carried..., one slice of each stacked...
+struct LoopShape {
+  int carried, stacked;
+  LoopShape(const NodeContext& node, const Graph& body)
+      : carried(formal_inputs(body) - 2), stacked(static_cast<int>(body.outputs.size()) - 1 - carried) {
+    node.require(carried >= 0 && stacked >= 0, "the body of Loop takes iteration, condition and carried values and makes a condition and those "
+                 "(inputs, outputs)", formal_inputs(body), body.outputs.size());
+    node.require(node.inputs() == 2 + carried + body.captured_inputs && node.outputs() <= carried + stacked,
+                 "inputs or outputs do not match the body (inputs, outputs, carried, stacked)", node.inputs(), node.outputs(), carried, stacked);
+  }
+};
+
+// Of a value that each iteration makes anew only numbers can be trusted, and only if the first one agrees.
+TensorType carried_type(const InferenceContext& node, const TensorType& initial, const TensorType& made) {
+  TensorType type = common_type(node, initial, made);
+  if (type.dims && !fixed_shape(*type.dims)) type.dims.reset();
+  return type;
+}
+
+TensorType stacked_type(const TensorType& slice) {
+  TensorType type = slice;
+  if (type.dims && !fixed_shape(*type.dims)) type.dims.reset();
+  if (type.dims) type.dims->insert(type.dims->begin(), Dim());
+  return type;
+}
+
+void infer_loop(InferenceContext& node) {
+  const Graph& body = body_of(node, "body");
+  const LoopShape loop(node, body);
+  for (int i = 0; i < loop.carried; ++i) node.set_output_type(i, carried_type(node, node.type(2 + i), output_type(body, 1 + i)));
+  for (int i = 0; i < loop.stacked; ++i)
+    node.set_output_type(loop.carried + i, stacked_type(output_type(body, 1 + loop.carried + i)));
+}
+
+void evaluate_loop(EvaluateContext& node) {
+  const Graph& body = body_of(node, "body");
+  const LoopShape loop(node, body);
+  const auto carried = static_cast<size_t>(loop.carried);
+  const int64_t trips = node.has_input(0) ? node.tensor(0).as<int64_t>()[0] : std::numeric_limits<int64_t>::max();
+  bool goes_on = !node.has_input(1) || condition(node, node.input(1));
+  std::vector<RunValue> values(2);
+  values.insert(values.end(), node.inputs_from(2).begin(), node.inputs_from(2).end());
+  std::vector<std::vector<Tensor>> stacks(static_cast<size_t>(loop.stacked));
+  for (int64_t trip = 0; trip < trips && goes_on; ++trip) {
+    values[0] = RunValue::of(Tensor::scalar(trip));
+    values[1] = RunValue::of(Tensor::scalar(goes_on));
+    std::vector<RunValue> made = node.run("body", values);
+    goes_on = condition(node, made[0]);
+    for (size_t i = 0; i < carried; ++i) values[2 + i] = std::move(made[1 + i]);
+    for (size_t i = 0; i < stacks.size(); ++i) stacks[i].push_back(std::move(made[1 + carried + i].tensor));
+  }
+  for (size_t i = 0; i < carried; ++i) node.set_output(static_cast<int>(i), std::move(values[2 + i]));
+  for (size_t i = 0; i < stacks.size(); ++i)
+    node.set_output(static_cast<int>(carried + i), stack(stacks[i], 0, output_type(body, static_cast<int>(1 + carried + i))));
+}
+
+constexpr OpDef loop_op = {.name = "Loop",
+                           .min_inputs = 0,
+                           .max_inputs = kVariadic,
+                           .min_outputs = 0,
+                           .max_outputs = kVariadic,
+                           .attributes = kLoopAttributes,
+                           .infer = infer_loop,
+                           .evaluate = evaluate_loop};
+
+constexpr const OpDef* kOps[] = {&if_op, &loop_op};
+
+}  // namespace
+
+extern const OpFamily control_flow_ops;
+constinit const OpFamily control_flow_ops = kOps;
+
+}  // namespace tandem
