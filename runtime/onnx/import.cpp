@@ -56,9 +56,10 @@ class Importer {
   Importer(ModelProto& model, const std::filesystem::path& folder, const Limits& limits)
       : model_(model), proto_(*model.mutable_graph()), folder_(folder), limits_(limits) {}
 
-  // For the body of a node of `outer`.
-  Importer(Importer& outer, GraphProto& body)
-      : model_(outer.model_), proto_(body), folder_(outer.folder_), limits_(outer.limits_), outer_(&outer), depth_(outer.depth_ + 1) {
+  // For the body of a node of `outer`. `formal`: the types of its inputs, where the file does not say.
+  Importer(Importer& outer, GraphProto& body, std::vector<TensorType> formal)
+      : model_(outer.model_), proto_(body), folder_(outer.folder_), limits_(outer.limits_), outer_(&outer), depth_(outer.depth_ + 1),
+        formal_(std::move(formal)) {
     graph_.opsets = outer.graph_.opsets;
   }
 
@@ -90,6 +91,7 @@ class Importer {
   std::vector<int> running_order();
   void read_node(NodeProto& proto);
   void read_bodies(NodeProto& proto, Node& node);
+  std::vector<TensorType> formal_types(const Node& node) const;
   bool find_around(const std::string& name);
   void read_constant_node(const NodeProto& proto);
   Attributes read_attributes(const NodeProto& proto) const;
@@ -109,6 +111,7 @@ class Importer {
   const Limits& limits_;
   Importer* outer_ = nullptr;  // of a body: what reads the graph around it
   int depth_ = 0;
+  std::vector<TensorType> formal_;
   std::vector<ValueId> captured_;
   Graph graph_;
   std::map<std::string, ValueId, std::less<>> ids_;  // not hashed: names come from a stranger
@@ -215,7 +218,8 @@ void Importer::read_inputs() {
   for (const TensorProto& tensor : proto_.initializer()) initialized.insert(tensor.name());
   for (const ValueInfoProto& info : proto_.input()) {
     if (initialized.contains(info.name())) continue;
-    TensorType type = read_type(info);
+    const bool untyped = info.type().value_case() == TypeProto::VALUE_NOT_SET && graph_.inputs.size() < formal_.size();
+    TensorType type = untyped ? formal_[graph_.inputs.size()] : read_type(info);
     require(!info.name().empty() && !ids_.contains(info.name()), "graph inputs need a name each", info.name());
     const ValueId id = graph_.add_input(info.name(), type.dtype, {});
     graph_.value(id).type = std::move(type);
@@ -294,6 +298,17 @@ Attributes Importer::read_attributes(const NodeProto& proto) const {
   return attributes;
 }
 
+// Exporters may leave the types of a loop's variables to be found out.
+std::vector<TensorType> Importer::formal_types(const Node& node) const {
+  if (node.def->name != "Loop") return {};
+  std::vector<TensorType> types = {{DType::kI64, Dims()}, {DType::kBool, Dims()}};
+  for (size_t i = 2; i < node.inputs.size(); ++i) {
+    types.push_back(node.inputs[i] == kNoValue ? TensorType() : graph_.value(node.inputs[i]).type);
+    types.back().dims.reset();  // the next iteration may bring another shape
+  }
+  return types;
+}
+
 // The attributes that are graphs, in the order of their names, and the values they take from here.
 void Importer::read_bodies(NodeProto& proto, Node& node) {
   std::map<std::string, GraphProto*> bodies;
@@ -301,8 +316,9 @@ void Importer::read_bodies(NodeProto& proto, Node& node) {
     if (attribute.has_g())
       require(!node.attributes.contains(attribute.name()) && bodies.emplace(attribute.name(), attribute.mutable_g()).second,
               "attribute is given twice", attribute.name());
+  require(bodies.empty() || node.def->evaluate, "the op takes no subgraph");
   for (const auto& [name, body] : bodies) {
-    Importer importer(*this, *body);
+    Importer importer(*this, *body, formal_types(node));
     node.attributes[name] = std::make_shared<const Graph>(importer.run());
     node.inputs.insert(node.inputs.end(), importer.captured().begin(), importer.captured().end());
   }
@@ -351,7 +367,7 @@ void Importer::read_constant_node(const NodeProto& proto) {
 
 // What the file says of an output must not contradict what the ops infer; other value_info is advice and is ignored.
 void Importer::check_declared(const ValueInfoProto& info, const Value& value) const {
-  if (!info.has_type()) return;
+  if (info.type().value_case() == TypeProto::VALUE_NOT_SET) return;
   const TensorType declared = read_type(info);
   const auto text = [](const TensorType& type) {
     return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : "");

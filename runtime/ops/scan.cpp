@@ -129,6 +129,7 @@ void evaluate_scan_8(EvaluateContext& node) {
 constexpr OpDef scan_op_8 = {.name = "Scan",
                              .since = 8,
                              .until = 9,
+                             .min_inputs = 0,
                              .max_inputs = kVariadic,
                              .max_outputs = kVariadic,
                              .attributes = kAttributes8,
