@@ -13,7 +13,7 @@
 
 namespace tandem {
 
-// kMax and kMin take numbers and propagate NaN; the others f32, f64, i32, i64 (sums of integers wrap; the mean truncates);
+// kMax and kMin take numbers and bool (a CPU) and propagate NaN; the others f32, f64, i32, i64 (sums of integers wrap; the mean truncates);
 // kLogSum and kLogSumExp floats.
 enum class ReduceOp : uint8_t { kSum, kMean, kMax, kMin, kProd, kL1, kL2, kSumSquare, kLogSum, kLogSumExp };
 
@@ -25,8 +25,8 @@ struct ArgReduce {
   bool select_last = false;  // which of equal values
 };
 
-struct CumSum {
-  bool exclusive = false;  // element i does not count in sum i
+struct Cumulative {
+  bool exclusive = false;  // element i does not count in result i
   bool reverse = false;    // from the end
 };
 
@@ -44,8 +44,12 @@ void reduce_to_shape(const KernelContext&, ConstTensorView x, TensorView y);
 // y (i64) is the position along `axis`, which must not be empty. NaN is never chosen unless it comes first.
 void arg_reduce(const KernelContext&, ConstTensorView x, TensorView y, int axis, ArgReduce options);
 
-// Sequential sums along `axis`, in double for floats. y may be x.
-void cumsum(const KernelContext&, ConstTensorView x, TensorView y, int axis, CumSum options);
+// Sequential sums and products along `axis`, in double for floats. y may be x.
+void cumsum(const KernelContext&, ConstTensorView x, TensorView y, int axis, Cumulative options);
+void cumprod(const KernelContext&, ConstTensorView x, TensorView y, int axis, Cumulative options);
+
+// y[i] is the product of all x along `axis` but x[i], without a division: what the gradient of a product needs. Numbers; y is not x.
+void product_of_others(const KernelContext&, ConstTensorView x, TensorView y, int axis);
 
 }  // namespace tandem::cpu
 
@@ -58,6 +62,6 @@ void reduce_to_shape(const KernelContext&, ConstTensorView x, TensorView y);
 size_t reduce_workspace(const Shape& x);
 
 void arg_reduce(const KernelContext&, ConstTensorView x, TensorView y, int axis, ArgReduce options);
-void cumsum(const KernelContext&, ConstTensorView x, TensorView y, int axis, CumSum options);
+void cumsum(const KernelContext&, ConstTensorView x, TensorView y, int axis, Cumulative options);
 
 }  // namespace tandem::cuda

@@ -125,12 +125,25 @@ void reduce_numbers(const KernelContext& context, ReduceOp op, const ReduceLayou
   }
 }
 
+// false < true, as 0 < 1.
+void reduce_flags(const KernelContext& context, ReduceOp op, const ReduceLayout& layout, ConstTensorView x, TensorView y) {
+  require(op == ReduceOp::kMax || op == ReduceOp::kMin, "of bool there are max and min only");
+  if (x.elements() == 0) {
+    std::ranges::fill(y.as<bool>(), op == ReduceOp::kMin);
+    return;
+  }
+  const ConstTensorView bytes{x.data, DType::kU8, x.shape};
+  const TensorView result{y.data, DType::kU8, y.shape};
+  op == ReduceOp::kMax ? run<Max, uint8_t>(context, layout, bytes, result) : run<Min, uint8_t>(context, layout, bytes, result);
+}
+
 }  // namespace
 
 void reduce(const KernelContext& context, ReduceOp op, ConstTensorView x, TensorView y, AxisMask axes) {
   const ReduceLayout layout(x.shape, axes);
   ensure(x.dtype == y.dtype && (x.elements() == 0 || layout.kept.total == y.elements()), "reduction's output does not fit",
          to_string(x.shape), to_string(y.shape));
+  if (x.dtype == DType::kBool) return reduce_flags(context, op, layout, x, y);
   if (op == ReduceOp::kMax) return visit_number(x.dtype, [&]<class T>() { run<Max, T>(context, layout, x, y); });
   if (op == ReduceOp::kMin) return visit_number(x.dtype, [&]<class T>() { run<Min, T>(context, layout, x, y); });
   if (x.dtype == DType::kI32) return reduce_numbers<int32_t>(context, op, layout, x, y);
@@ -159,26 +172,6 @@ void arg_reduce(const KernelContext& context, ConstTensorView x, TensorView y, i
           if (better || (options.select_last && challenger == holder)) best = i;
         }
         out[o] = best;
-      }
-    });
-  });
-}
-
-void cumsum(const KernelContext& context, ConstTensorView x, TensorView y, int axis, CumSum options) {
-  const AxisView view(x.shape, axis);
-  visit_number(x.dtype, [&]<class T>() {
-    const T* in = x.as<T>().data();
-    T* out = y.as<T>().data();
-    parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) {
-        const int64_t first = o / view.inner * view.length * view.inner + o % view.inner;
-        Wide<T> total = 0;
-        for (int64_t i = 0; i < view.length; ++i) {
-          const int64_t at = first + (options.reverse ? view.length - 1 - i : i) * view.inner;
-          const Wide<T> with = Add::join(total, static_cast<Wide<T>>(in[at]));
-          out[at] = static_cast<T>(options.exclusive ? total : with);
-          total = with;
-        }
       }
     });
   });

@@ -45,7 +45,7 @@ __device__ Sums<W> scan(const Team& team, W value) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) cumsum_rows(AxisRows rows, const T* x, T* y, CumSum options) {
+__global__ void __launch_bounds__(kBlock) cumsum_rows(AxisRows rows, const T* x, T* y, Cumulative options) {
   using W = Wide<T>;
   const int64_t first = rows.first(), extent = rows.extent();
   W carry = 0;
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kBlock) cumsum_rows(AxisRows rows, const T* x,
 
 }  // namespace
 
-void cumsum(const KernelContext& context, ConstTensorView x, TensorView y, int axis, CumSum options) {
+void cumsum(const KernelContext& context, ConstTensorView x, TensorView y, int axis, Cumulative options) {
   AxisRows rows(AxisView(x.shape, axis));
   if (rows.inner == 1)
     rows.team = {.lanes = rows.length <= 4 ? 1 : rows.length <= 1024 ? 32 : kBlock};

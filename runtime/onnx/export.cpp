@@ -98,6 +98,10 @@ std::string serialize_onnx(const Graph& graph) {
   add_opset(model, "", opset ? opset : kOnnxOpset);
   model.set_ir_version(ir_version(opset));
   if (ml_opset) add_opset(model, "ai.onnx.ml", ml_opset);
+  std::set<std::string_view> others;
+  for (const Node& node : standard.nodes)
+    if (!node.def->domain.empty() && node.def->domain != "ai.onnx.ml") others.insert(node.def->domain);
+  for (std::string_view domain : others) add_opset(model, domain, common_opset(standard, domain, 1));
   for (const auto& [key, text] : graph.metadata) {
     auto* entry = model.add_metadata_props();
     entry->set_key(key);

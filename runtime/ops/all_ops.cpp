@@ -13,6 +13,7 @@ extern const OpFamily activations_ops;
 extern const OpFamily all_reduce_ops;
 extern const OpFamily arg_reduce_ops;
 extern const OpFamily attention_ops;
+extern const OpFamily axis_normalization_ops;
 extern const OpFamily batch_normalization_ops;
 extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
@@ -26,6 +27,7 @@ extern const OpFamily conv_transpose_ops;
 extern const OpFamily copy_ops;
 extern const OpFamily cross_entropy_ops;
 extern const OpFamily depth_to_space_ops;
+extern const OpFamily determinant_ops;
 extern const OpFamily dropout_ops;
 extern const OpFamily elementwise_binary_ops;
 extern const OpFamily elementwise_unary_ops;
@@ -36,6 +38,7 @@ extern const OpFamily feature_vectorizer_ops;
 extern const OpFamily gather_ops;
 extern const OpFamily gemm_ops;
 extern const OpFamily gemm_grad_ops;
+extern const OpFamily generate_ops;
 extern const OpFamily global_pool_ops;
 extern const OpFamily group_normalization_ops;
 extern const OpFamily imputer_ops;
@@ -51,6 +54,7 @@ extern const OpFamily pack_ops;
 extern const OpFamily pad_ops;
 extern const OpFamily pool_ops;
 extern const OpFamily prelu_ops;
+extern const OpFamily random_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily reshape_ops;
 extern const OpFamily reverse_sequence_ops;
@@ -63,6 +67,7 @@ extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
 extern const OpFamily tensor_scatter_ops;
 extern const OpFamily top_k_ops;
+extern const OpFamily training_update_ops;
 extern const OpFamily transpose_ops;
 extern const OpFamily trigonometry_ops;
 extern const OpFamily trilu_ops;
@@ -75,6 +80,7 @@ constexpr const OpFamily* kFamilies[] = {
     &all_reduce_ops,
     &arg_reduce_ops,
     &attention_ops,
+    &axis_normalization_ops,
     &batch_normalization_ops,
     &bitwise_ops,
     &cast_ops,
@@ -88,6 +94,7 @@ constexpr const OpFamily* kFamilies[] = {
     &copy_ops,
     &cross_entropy_ops,
     &depth_to_space_ops,
+    &determinant_ops,
     &dropout_ops,
     &elementwise_binary_ops,
     &elementwise_unary_ops,
@@ -98,6 +105,7 @@ constexpr const OpFamily* kFamilies[] = {
     &gather_ops,
     &gemm_ops,
     &gemm_grad_ops,
+    &generate_ops,
     &global_pool_ops,
     &group_normalization_ops,
     &imputer_ops,
@@ -113,6 +121,7 @@ constexpr const OpFamily* kFamilies[] = {
     &pad_ops,
     &pool_ops,
     &prelu_ops,
+    &random_ops,
     &reduce_ops,
     &reshape_ops,
     &reverse_sequence_ops,
@@ -125,6 +134,7 @@ constexpr const OpFamily* kFamilies[] = {
     &softmax_ops,
     &tensor_scatter_ops,
     &top_k_ops,
+    &training_update_ops,
     &transpose_ops,
     &trigonometry_ops,
     &trilu_ops,

@@ -1,4 +1,5 @@
-// ArgMax, ArgMin (ONNX 1; select_last_index from 12 on) and CumSum (11).
+// ArgMax, ArgMin (ONNX 1; select_last_index from 12 on), CumSum (11) and CumProd (26), and
+// tandem.ProductOfOthers(x) {axis}, of which ReduceProd's gradient is made.
 #include "kernels/api/reduce.h"
 #include "runtime/ops/element_types.h"
 #include "runtime/ops/gradient_context.h"
@@ -8,7 +9,8 @@ namespace tandem {
 namespace {
 
 constexpr std::string_view kArgAttributes[] = {"axis", "keepdims", "select_last_index"};
-constexpr std::string_view kCumSumAttributes[] = {"exclusive", "reverse"};
+constexpr std::string_view kAxis[] = {"axis"};
+constexpr std::string_view kCumulativeAttributes[] = {"exclusive", "reverse"};
 constexpr Alias kInPlace[] = {{.input = 0, .output = 0}};
 
 void infer_arg(InferenceContext& node) {
@@ -33,18 +35,18 @@ BoundKernel bind_arg(const BindContext& node) {
   }};
 }
 
-void infer_cumsum(InferenceContext& node) {
+void infer_cumulative(InferenceContext& node) {
   require_arithmetic(node, 0);
   require_index(node, 1);
   node.set_output_like(0, 0);
 }
 
 template <auto kernel>
-BoundKernel bind_cumsum(const BindContext& node) {
-  const CumSum options{node.get_int("exclusive", 0) != 0, node.get_int("reverse", 0) != 0};
+BoundKernel bind_cumulative(const BindContext& node) {
+  const Cumulative options{node.get_int("exclusive", 0) != 0, node.get_int("reverse", 0) != 0};
   return {.run = [options, own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
     const IndexList axes(in[1]);
-    require(axes.size() == 1, "[CumSum] axis must be one number", axes.size());
+    require(axes.size() == 1, "[CumSum, CumProd] axis must be one number", axes.size());
     kernel(context, in[0], out[0], NodeContext(own).normalized_axis(axes[0], in[0].shape.rank()), options);
   }};
 }
@@ -54,6 +56,15 @@ void cumsum_gradient(GradientContext& node) {
   node.set_input_grad(
       0, node.emit("CumSum", {node.output_grad(), node.input(1)},
                    {{"exclusive", node.get_int("exclusive", 0)}, {"reverse", int64_t{!node.get_int("reverse", 0)}}}));
+}
+
+void infer_product_of_others(InferenceContext& node) {
+  require_arithmetic(node, 0);
+  node.set_output_like(0, 0);
+}
+BoundKernel bind_product_of_others(const BindContext& node) {
+  return {.run = [axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0))](
+                     const KernelContext& context, Inputs in, Outputs out) { cpu::product_of_others(context, in[0], out[0], axis); }};
 }
 
 constexpr OpDef arg_max_op = {.name = "ArgMax",
@@ -70,15 +81,30 @@ constexpr OpDef cumsum_op = {.name = "CumSum",
                              .since = 11,
                              .min_inputs = 2,
                              .max_inputs = 2,
-                             .attributes = kCumSumAttributes,
-                             .infer = infer_cumsum,
+                             .attributes = kCumulativeAttributes,
+                             .infer = infer_cumulative,
                              .gradient = cumsum_gradient,
-                             .cpu = bind_cumsum<cpu::cumsum>,
-                             .cuda = on_cuda(bind_cumsum<cuda::cumsum>),
+                             .cpu = bind_cumulative<cpu::cumsum>,
+                             .cuda = on_cuda(bind_cumulative<cuda::cumsum>),
                              .host_inputs = input_set(1),
                              .aliases = kInPlace};
 
-constexpr const OpDef* kOps[] = {&arg_max_op, &arg_min_op, &cumsum_op};
+constexpr OpDef cumprod_op = {.name = "CumProd",
+                              .since = 26,
+                              .min_inputs = 2,
+                              .max_inputs = 2,
+                              .attributes = kCumulativeAttributes,
+                              .infer = infer_cumulative,
+                              .cpu = bind_cumulative<cpu::cumprod>,
+                              .aliases = kInPlace};
+
+constexpr OpDef product_of_others_op = {.name = "ProductOfOthers",
+                                        .domain = "tandem",
+                                        .attributes = kAxis,
+                                        .infer = infer_product_of_others,
+                                        .cpu = bind_product_of_others};
+
+constexpr const OpDef* kOps[] = {&arg_max_op, &arg_min_op, &cumsum_op, &cumprod_op, &product_of_others_op};
 
 }  // namespace
 

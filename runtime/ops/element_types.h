@@ -21,6 +21,15 @@ inline void require_arithmetic(const InferenceContext& node, int input) {
   }
 }
 
+// The element type, of numbers or bool, that an attribute names; `otherwise` if it is absent.
+inline DType dtype_attribute(const NodeContext& node, std::string_view attribute, DType otherwise) {
+  const int64_t wanted = node.get_int(attribute, static_cast<int64_t>(otherwise));
+  const auto dtype = static_cast<DType>(wanted);
+  node.require(wanted > 0 && wanted <= 255 && (is_float(dtype) || is_integer(dtype) || dtype == DType::kBool),
+               "not an element type of numbers (attribute, given)", attribute, wanted);
+  return dtype;
+}
+
 // i32 or i64, as ONNX wants of indices.
 inline void require_index(const InferenceContext& node, int input) {
   const DType type = node.dtype(input);

@@ -1,7 +1,7 @@
 // Reductions. The axes are an attribute in old versions and an input in new ones (ReduceSum: 13; the others: 18).
 //
 // An axes input may be computed by the graph; it is read on every run. Max and Min share the gradient equally among the elements
-// that hold the extremum. Prod has no gradient.
+// that hold the extremum. Prod's goes axis by axis, so that zeros do no harm.
 #include "kernels/api/reduce.h"
 
 #include <utility>
@@ -48,7 +48,7 @@ void infer(InferenceContext& node) {
 
 // What the kernels of each op take.
 void infer_extremum(InferenceContext& node) {
-  require_arithmetic(node, 0);
+  if (node.dtype(0) != DType::kBool) require_arithmetic(node, 0);
   infer(node);
 }
 void infer_sum(InferenceContext& node) {
@@ -131,6 +131,15 @@ void extremum_gradient(GradientContext& node) {
   const ValueId count = node.emit("ReduceSum", {holds, node.ints(axes)}, {{"noop_with_empty_axes", int64_t{1}}});
   node.set_input_grad(0, node.emit("Mul", {holds, node.emit("Div", {kept_grad(node), count})}));
 }
+void product_gradient(GradientContext& node) {
+  const std::vector<int64_t> axes = axes_of(node);
+  std::vector<ValueId> before = {node.input(0)};  // what each axis' product was taken of
+  for (size_t i = 0; i + 1 < axes.size(); ++i) before.push_back(node.emit("ReduceProd", {before.back(), node.ints({axes[i]})}));
+  ValueId grad = kept_grad(node);
+  for (size_t i = axes.size(); i-- > 0;)
+    grad = node.emit("Mul", {grad, node.emit_internal("ProductOfOthers", {before[i]}, {{"axis", axes[i]}})});
+  node.set_input_grad(0, grad);
+}
 void norm1_gradient(GradientContext& node) {
   node.set_input_grad(0, node.emit("Mul", {node.emit("Sign", {node.input(0)}), kept_grad(node)}));
 }
@@ -198,8 +207,8 @@ constexpr OpDef reduce_max_op_1 = by_attribute<ReduceOp::kMax>("ReduceMax", 18, 
 constexpr OpDef reduce_max_op_18 = by_input<ReduceOp::kMax>("ReduceMax", 18, infer_extremum, extremum_gradient);
 constexpr OpDef reduce_min_op_1 = by_attribute<ReduceOp::kMin>("ReduceMin", 18, infer_extremum, extremum_gradient);
 constexpr OpDef reduce_min_op_18 = by_input<ReduceOp::kMin>("ReduceMin", 18, infer_extremum, extremum_gradient);
-constexpr OpDef reduce_prod_op_1 = by_attribute<ReduceOp::kProd>("ReduceProd", 18, infer_sum, nullptr);
-constexpr OpDef reduce_prod_op_18 = by_input<ReduceOp::kProd>("ReduceProd", 18, infer_sum, nullptr);
+constexpr OpDef reduce_prod_op_1 = by_attribute<ReduceOp::kProd>("ReduceProd", 18, infer_sum, product_gradient);
+constexpr OpDef reduce_prod_op_18 = by_input<ReduceOp::kProd>("ReduceProd", 18, infer_sum, product_gradient);
 constexpr OpDef reduce_l1_op_1 = by_attribute<ReduceOp::kL1>("ReduceL1", 18, infer_sum, norm1_gradient);
 constexpr OpDef reduce_l1_op_18 = by_input<ReduceOp::kL1>("ReduceL1", 18, infer_sum, norm1_gradient);
 constexpr OpDef reduce_l2_op_1 = by_attribute<ReduceOp::kL2>("ReduceL2", 18, infer_sum, norm2_gradient);

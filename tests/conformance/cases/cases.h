@@ -21,6 +21,7 @@ void add_indexing_cases(Cases& cases);
 void add_conv_transpose_cases(Cases& cases);
 void add_spatial_cases(Cases& cases);
 void add_channel_normalization_cases(Cases& cases);
+void add_generate_cases(Cases& cases);
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -39,6 +40,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_conv_transpose_cases,
     add_spatial_cases,
     add_channel_normalization_cases,
+    add_generate_cases,
 };
 
 }  // namespace tandem::conformance

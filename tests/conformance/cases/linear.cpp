@@ -237,12 +237,43 @@ void add_gemm_grads(Cases& cases) {
                 {{"transA", int64_t{1}}, {"sums", std::string("B")}});
 }
 
+// By Laplace's expansion along the first row.
+double laplace(const std::vector<double>& m, size_t n) {
+  if (n == 0) return 1;
+  double total = 0;
+  for (size_t k = 0; k < n; ++k) {
+    std::vector<double> minor;
+    for (size_t r = 1; r < n; ++r)
+      for (size_t c = 0; c < n; ++c)
+        if (c != k) minor.push_back(m[r * n + c]);
+    total += (k % 2 ? -1 : 1) * m[k] * laplace(minor, n - 1);
+  }
+  return total;
+}
+
+void add_determinants(Cases& cases) {
+  const auto determinants = [](const std::vector<Tensor>& in) {
+    const Shape& shape = in[0].shape();
+    const int64_t n = shape[shape.rank() - 1], count = shape.product(0, shape.rank() - 2);
+    const std::vector<double> x = numbers(in[0]);
+    std::vector<double> y;
+    for (int64_t i = 0; i < count; ++i) y.push_back(laplace({x.begin() + i * n * n, x.begin() + (i + 1) * n * n}, static_cast<size_t>(n)));
+    Shape out;
+    for (int a = 0; a + 2 < shape.rank(); ++a) out.push_back(shape[a]);
+    return std::vector{f64(out, y)};
+  };
+  for (const Shape& shape : {Shape{3, 3}, Shape{2, 3, 5, 5}, Shape{4, 1, 1}, Shape{3000, 4, 4}, Shape{0, 2, 2}, Shape{2, 0, 0}})
+    cases.push_back({.op = "Det", .what = to_string(shape), .inputs = {uniform(shape)}, .reference = determinants});
+  cases.push_back({.op = "Det", .what = "singular", .inputs = {f32({3, 3}, {0, 2, 3, 0, 5, 6, 0, 8, 9})}, .reference = determinants});
+}
+
 }  // namespace
 
 void add_linear_cases(Cases& cases) {
   add_gemm(cases);
   add_matmul(cases);
   add_gemm_grads(cases);
+  add_determinants(cases);
 }
 
 }  // namespace tandem::conformance

@@ -208,12 +208,64 @@ void add_rms_norm(Cases& cases) {
   }
 }
 
+// LpNormalization along one axis of a tensor seen as [outer, length, inner].
+Reference lp_normalized(Shape view, bool euclidean) {
+  return [=](const std::vector<Tensor>& in) {
+    std::vector<double> x = numbers(in[0]);
+    for (int64_t r = 0; r < view[0] * view[2]; ++r) {
+      const auto at = [&](int64_t i) { return static_cast<size_t>((r / view[2] * view[1] + i) * view[2] + r % view[2]); };
+      double norm = 0;
+      for (int64_t i = 0; i < view[1]; ++i) norm += euclidean ? x[at(i)] * x[at(i)] : std::fabs(x[at(i)]);
+      if (euclidean) norm = std::sqrt(norm);
+      for (int64_t i = 0; i < view[1]; ++i) x[at(i)] = norm == 0 ? 0 : x[at(i)] / norm;
+    }
+    return std::vector{f64(in[0].shape(), x)};
+  };
+}
+
+void add_axis_normalization(Cases& cases) {
+  for (int64_t p : {1, 2}) {
+    for (const auto& [axis, view] : {std::pair(int64_t{-1}, Shape{6, 5, 1}), std::pair(int64_t{1}, Shape{2, 3, 5}), std::pair(int64_t{0}, Shape{1, 2, 15})})
+      cases.push_back({.op = "LpNormalization",
+                       .what = "axis " + std::to_string(axis),
+                       .inputs = {uniform({2, 3, 5}, 0.25, 2)},
+                       .attributes = {{"axis", axis}, {"p", p}},
+                       .reference = lp_normalized(view, p == 2)});
+    cases.push_back({.op = "LpNormalization",
+                     .what = "of zeros",
+                     .inputs = {f32({2, 3}, {0, 0, 0, -1, 2, 2})},
+                     .attributes = {{"p", p}},
+                     .reference = lp_normalized({2, 3, 1}, p == 2),
+                     .gradient = false});
+  }
+  // One mean and deviation a channel by default; a tensor [1, rows, 1] has the same over axes 0 and 2.
+  const auto standard = [](const std::vector<Tensor>& in) {
+    const Shape& shape = in[0].shape();
+    std::vector<double> x = numbers(in[0]);
+    const int64_t inner = shape.product(2, shape.rank());
+    for (int64_t c = 0; c < shape[1]; ++c) {
+      const Moments of = channel_moments(shape, x, c);
+      for (size_t i = 0; i < x.size(); ++i)
+        if (static_cast<int64_t>(i) / inner % shape[1] == c) x[i] = (x[i] - of.mean) / (std::sqrt(of.var) + 1e-9);
+    }
+    return std::vector{f64(shape, x)};
+  };
+  for (const Shape& shape : {Shape{2, 3, 4, 5}, Shape{3, 2, 70, 90}})
+    cases.push_back({.op = "MeanVarianceNormalization", .what = to_string(shape), .inputs = {uniform(shape)}, .reference = standard});
+  cases.push_back({.op = "MeanVarianceNormalization",
+                   .what = "axes",
+                   .inputs = {uniform({4, 3, 7})},
+                   .attributes = {{"axes", std::vector<int64_t>{0, -1}}},
+                   .reference = standard});
+}
+
 }  // namespace
 
 void add_normalization_cases(Cases& cases) {
   add_batch_norm(cases);
   add_layer_norm(cases);
   add_rms_norm(cases);
+  add_axis_normalization(cases);
 }
 
 }  // namespace tandem::conformance

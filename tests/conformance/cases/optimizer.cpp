@@ -102,6 +102,62 @@ Reference sum_of_squares() {
   };
 }
 
+// The optimizers of ai.onnx.preview.training on two tensors: X1 X2 G1 G2 and the states, R = 0.125, T = t.
+void add_preview(Cases& cases, const std::string& op, int64_t t, Attributes attributes, int states,
+                 std::vector<double> (*step)(double rate, double t, double x, double g, double v, double h)) {
+  std::vector<Tensor> inputs = {f32({}, {kRate}), i64({}, {t})};
+  for (uint64_t group = 0; group < static_cast<uint64_t>(2 + states); ++group)
+    for (uint64_t k = 0; k < 2; ++k)
+      inputs.push_back(uniform(k ? Shape{20001} : Shape{3, 5}, group < 2 ? -2 : 0.5, 2, 10 * group + k));
+  const auto reference = [=](const std::vector<Tensor>& in) {
+    std::vector<Tensor> out(static_cast<size_t>(2 * (1 + states)));
+    for (size_t k = 0; k < 2; ++k) {
+      const std::vector<double> x = numbers(in[2 + k]), g = numbers(in[4 + k]), v = numbers(in[6 + k]);
+      const std::vector<double> h = states == 2 ? numbers(in[8 + k]) : std::vector<double>(x.size());
+      std::vector<std::vector<double>> results(static_cast<size_t>(1 + states));
+      for (size_t i = 0; i < x.size(); ++i) {
+        const std::vector<double> next = step(kRate, static_cast<double>(t), x[i], g[i], v[i], h[i]);
+        for (size_t r = 0; r < results.size(); ++r) results[r].push_back(next[r]);
+      }
+      for (size_t r = 0; r < results.size(); ++r) out[2 * r + k] = f64(in[2 + k].shape(), results[r]);
+    }
+    return out;
+  };
+  cases.push_back({.op = "ai.onnx.preview.training." + op,
+                   .what = "T " + std::to_string(t),
+                   .inputs = inputs,
+                   .attributes = std::move(attributes),
+                   .outputs = 2 * (1 + states),
+                   .reference = reference});
+}
+
+void add_previews(Cases& cases) {
+  for (int64_t t : {0, 3}) {
+    add_preview(cases, "Adagrad", t, {{"decay_factor", 0.5f}, {"norm_coefficient", 0.25f}, {"epsilon", 0.125f}}, 1,
+                [](double rate, double step, double x, double g, double h, double) {
+                  const double slope = 0.25 * x + g, sum = h + slope * slope;
+                  return std::vector{x - rate / (1 + step * 0.5) * slope / (std::sqrt(sum) + 0.125), sum};
+                });
+    const auto momentum = [](const std::string& mode) {
+      return Attributes{{"alpha", 0.75f}, {"beta", 0.5f}, {"norm_coefficient", 0.25f}, {"mode", mode}};
+    };
+    add_preview(cases, "Momentum", t, momentum("standard"), 1, [](double rate, double step, double x, double g, double v, double) {
+      const double next = 0.75 * v + (step > 0 ? 0.5 : 1) * (0.25 * x + g);
+      return std::vector{x - rate * next, next};
+    });
+    add_preview(cases, "Momentum", t, momentum("nesterov"), 1, [](double rate, double step, double x, double g, double v, double) {
+      const double slope = 0.25 * x + g, next = 0.75 * v + (step > 0 ? 0.5 : 1) * slope;
+      return std::vector{x - rate * (slope + 0.75 * next), next};
+    });
+    const Attributes adam = {{"alpha", 0.75f}, {"beta", 0.5f}, {"epsilon", 0.125f}, {"norm_coefficient", 0.25f}, {"norm_coefficient_post", 0.0625f}};
+    add_preview(cases, "Adam", t, adam, 2, [](double rate, double step, double x, double g, double v, double h) {
+      const double slope = 0.25 * x + g, mean = 0.75 * v + 0.25 * slope, square = 0.5 * h + 0.5 * slope * slope;
+      if (step > 0) rate *= std::sqrt(1 - std::pow(0.5, step)) / (1 - std::pow(0.75, step));
+      return std::vector{(1 - 0.0625) * (x - rate * mean / (std::sqrt(square) + 0.125)), mean, square};
+    });
+  }
+}
+
 }  // namespace
 
 void add_optimizer_cases(Cases& cases) {
@@ -116,6 +172,7 @@ void add_optimizer_cases(Cases& cases) {
     }
   }
   for (bool apply : {false, true}) add_applied(cases, apply);
+  add_previews(cases);
   cases.push_back({.op = "tandem.SumOfSquares", .what = "one", .inputs = {uniform({5})}, .reference = sum_of_squares()});
   cases.push_back({.op = "tandem.SumOfSquares",
                    .what = "several",

@@ -151,6 +151,74 @@ void add_cumsum_cases(Cases& cases) {
   add("both", 1, flags(1, 1), {5, 3, 0, 11, 6, 0});
 }
 
+void add_cumprod_cases(Cases& cases) {
+  const Tensor x = f32({2, 3}, {1, 2, 3, 4, 5, 6});
+  const auto add = [&](std::string what, int64_t axis, int64_t exclusive, int64_t reverse, std::vector<float> expected) {
+    for (DType type : {DType::kF32, DType::kF64, DType::kI32, DType::kI64})
+      cases.push_back({.op = "CumProd",
+                       .what = what + std::string(name(type)),
+                       .inputs = {as(type, x), as(DType::kI32, i64({}, {axis}))},
+                       .attributes = {{"exclusive", exclusive}, {"reverse", reverse}},
+                       .opset = 26,
+                       .constants = {1},
+                       .reference = fixed(f32({2, 3}, expected))});
+  };
+  add("", 1, 0, 0, {1, 2, 6, 4, 20, 120});
+  add("outer", -2, 0, 0, {1, 2, 3, 4, 10, 18});
+  add("exclusive", 1, 1, 0, {1, 1, 2, 1, 4, 20});
+  add("reverse", 1, 0, 1, {6, 6, 3, 120, 30, 6});
+  add("both", 1, 1, 1, {6, 3, 1, 30, 6, 1});
+  cases.push_back({.op = "tandem.ProductOfOthers",
+                   .what = "zeros",
+                   .inputs = {f32({3, 3}, {1, 0, 3, 0, 0, 2, 2, 3, 4})},
+                   .attributes = {{"axis", int64_t{1}}},
+                   .reference = fixed(f32({3, 3}, {0, 3, 0, 0, 0, 0, 12, 8, 6}))});
+  cases.push_back({.op = "tandem.ProductOfOthers",
+                   .what = "outer",
+                   .inputs = {f32({3, 2}, {1, 2, 3, 4, 5, 6})},
+                   .reference = fixed(f32({3, 2}, {15, 24, 5, 12, 3, 8}))});
+}
+
+// Bool as 0 and 1; nothing at all gives what changes nothing.
+void add_edges(Cases& cases) {
+  for (const auto& [op, expected] : {std::pair("ReduceMax", true), std::pair("ReduceMin", false)}) {
+    cases.push_back({.op = op,
+                     .what = "bool",
+                     .inputs = {booleans({2, 2}, {true, false, expected, expected}), i64({1})},
+                     .constants = {1},
+                     .reference = fixed(booleans({2, 1}, {expected, expected}))});
+    cases.push_back({.op = op,
+                     .what = "bool empty",
+                     .inputs = {Tensor(DType::kBool, {2, 0}), i64({1})},
+                     .constants = {1},
+                     .reference = fixed(booleans({2, 1}, {!expected, !expected}))});
+  }
+  const std::pair<std::string, float> neutral[] = {{"ReduceMax", -INFINITY}, {"ReduceMin", INFINITY},        {"ReduceProd", 1},
+                                                   {"ReduceL1", 0},          {"ReduceL2", 0},                {"ReduceSumSquare", 0},
+                                                   {"ReduceLogSum", -INFINITY}, {"ReduceLogSumExp", -INFINITY}, {"ReduceMean", NAN}};
+  for (const auto& [op, value] : neutral)
+    cases.push_back({.op = op,
+                     .what = "empty",
+                     .inputs = {Tensor(DType::kF32, {2, 0}), i64({1})},
+                     .constants = {1},
+                     .reference = fixed(f32({2, 1}, {value, value})),
+                     .gradient = false});
+  for (const auto& [op, f] : std::vector<std::pair<std::string, double (*)(double)>>{{"ReduceL1", std::fabs},
+                                                                                    {"ReduceL2", std::fabs},
+                                                                                    {"ReduceSumSquare", [](double x) { return x * x; }},
+                                                                                    {"ReduceMax", [](double x) { return x; }}})
+    cases.push_back({.op = op,
+                     .what = "of each alone",
+                     .inputs = {uniform({2, 3})},
+                     .attributes = {{"noop_with_empty_axes", int64_t{1}}},
+                     .reference = each(f)});
+  cases.push_back({.op = "ReduceProd",
+                   .what = "zeros",
+                   .inputs = {f32({2, 3}, {2, 0, 3, 4, 5, 0}), i64({0, 1})},
+                   .constants = {1},
+                   .reference = fixed(f32({1, 1}, {0}))});
+}
+
 }  // namespace
 
 void add_reduce_cases(Cases& cases) {
@@ -195,6 +263,8 @@ void add_reduce_cases(Cases& cases) {
   }
   add_arg_cases(cases);
   add_cumsum_cases(cases);
+  add_cumprod_cases(cases);
+  add_edges(cases);
 }
 
 }  // namespace tandem::conformance

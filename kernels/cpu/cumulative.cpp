@@ -1,0 +1,62 @@
+#include "kernels/api/reduce.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/reduce_ops.h"
+
+namespace tandem::cpu {
+namespace {
+
+template <class T>
+using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
+
+template <class Op>
+void accumulate(const KernelContext& context, ConstTensorView x, TensorView y, int axis, Cumulative options) {
+  const AxisView view(x.shape, axis);
+  visit_number(x.dtype, [&]<class T>() {
+    const T* in = x.as<T>().data();
+    T* out = y.as<T>().data();
+    parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        const int64_t first = o / view.inner * view.length * view.inner + o % view.inner;
+        Wide<T> total = Op::template neutral<Wide<T>>();
+        for (int64_t i = 0; i < view.length; ++i) {
+          const int64_t at = first + (options.reverse ? view.length - 1 - i : i) * view.inner;
+          const Wide<T> with = Op::join(total, static_cast<Wide<T>>(in[at]));
+          out[at] = static_cast<T>(options.exclusive ? total : with);
+          total = with;
+        }
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void cumsum(const KernelContext& context, ConstTensorView x, TensorView y, int axis, Cumulative options) {
+  accumulate<reduction::Add>(context, x, y, axis, options);
+}
+
+void cumprod(const KernelContext& context, ConstTensorView x, TensorView y, int axis, Cumulative options) {
+  accumulate<reduction::Prod>(context, x, y, axis, options);
+}
+
+void product_of_others(const KernelContext& context, ConstTensorView x, TensorView y, int axis) {
+  const AxisView view(x.shape, axis);
+  accumulate<reduction::Prod>(context, x, y, axis, {.exclusive = true});
+  visit_number(x.dtype, [&]<class T>() {
+    const T* in = x.as<T>().data();
+    T* out = y.as<T>().data();
+    parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        const int64_t first = o / view.inner * view.length * view.inner + o % view.inner;
+        T behind{1};
+        for (int64_t i = view.length - 1; i >= 0; --i) {
+          const int64_t at = first + i * view.inner;
+          out[at] = reduction::product(out[at], behind);
+          behind = reduction::product(behind, in[at]);
+        }
+      }
+    });
+  });
+}
+
+}  // namespace tandem::cpu
