@@ -87,7 +87,7 @@ int run_command(int argc, char** argv) {
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
   require(threads >= 1 && threads <= kMostThreads, fmt::format("--threads must lie in [1, {}]", kMostThreads), threads);
   const ChosenDevice device(flags);
-  Graph graph = load_onnx(file);
+  Graph graph = load_onnx(file, {}, names_given(inputs));
   run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
   const Feed feed = read_inputs(graph, inputs);
   Profiler profiler;

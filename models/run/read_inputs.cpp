@@ -100,4 +100,16 @@ Feed read_inputs(const Graph& graph, const std::vector<std::string>& specs) {
   return feed;
 }
 
+std::set<std::string, std::less<>> names_given(const std::vector<std::string>& specs) {
+  std::set<std::string, std::less<>> names;
+  for (const std::string& spec : specs) {
+    const size_t equals = spec.find('=');
+    if (equals != std::string::npos)
+      names.insert(spec.substr(0, equals));
+    else if (spec.ends_with(".npz"))
+      for (const auto& entry : read_npz(spec)) names.insert(entry.first);
+  }
+  return names;
+}
+
 }  // namespace tandem

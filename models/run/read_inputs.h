@@ -1,6 +1,7 @@
 // Files as feeds of a graph: what `tandem run --input` accepts.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,5 +14,8 @@ namespace tandem {
 // column feeds f32, a text column strings. Columns that no input asks for are ignored. Throws InvalidArgument naming the input
 // that got nothing, or a spec that fits no input.
 Feed read_inputs(const Graph& graph, const std::vector<std::string>& specs);
+
+// The names that the specs say themselves ("name=rows.npy", the arrays of a .npz): inputs with a default are then read in its place.
+std::set<std::string, std::less<>> names_given(const std::vector<std::string>& specs);
 
 }  // namespace tandem

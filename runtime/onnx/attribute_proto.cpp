@@ -1,6 +1,7 @@
 #include "runtime/onnx/attribute_proto.h"
 
 #include "onnx.pb.h"
+#include "runtime/onnx/sparse_tensor.h"
 #include "runtime/onnx/tensor_proto.h"
 
 namespace tandem {
@@ -16,6 +17,7 @@ AttributeProto::AttributeType type_of(const AttributeProto& proto) {
   if (proto.has_s()) return AttributeProto::STRING;
   if (proto.has_t()) return AttributeProto::TENSOR;
   if (proto.has_g()) return AttributeProto::GRAPH;
+  if (proto.has_sparse_tensor()) return AttributeProto::SPARSE_TENSOR;
   if (proto.floats_size()) return AttributeProto::FLOATS;
   if (proto.ints_size()) return AttributeProto::INTS;
   if (proto.strings_size()) return AttributeProto::STRINGS;
@@ -77,6 +79,7 @@ Attribute read_attribute(const AttributeProto& proto, const std::filesystem::pat
     case AttributeProto::INT: return int64_t{proto.i()};
     case AttributeProto::STRING: return proto.s();
     case AttributeProto::TENSOR: return read_tensor(proto.t(), folder, limits);
+    case AttributeProto::SPARSE_TENSOR: return read_sparse_tensor(proto.sparse_tensor(), folder, limits);
     case AttributeProto::FLOATS: return std::vector<float>(proto.floats().begin(), proto.floats().end());
     case AttributeProto::INTS: return std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
     case AttributeProto::STRINGS: return std::vector<std::string>(proto.strings().begin(), proto.strings().end());

@@ -13,7 +13,7 @@ class AttributeProto;
 
 namespace tandem {
 
-// Throws InvalidArgument naming the attribute: contradicting types, a subgraph, a type, sparse or listed tensors.
+// Throws InvalidArgument naming the attribute: contradicting types, a subgraph, a type, listed tensors. A sparse tensor comes dense.
 Attribute read_attribute(const tandem_onnx_proto::AttributeProto& proto, const std::filesystem::path& folder,
                          const Limits& limits);
 

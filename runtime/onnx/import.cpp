@@ -18,6 +18,7 @@
 #include "runtime/onnx/functions.h"
 #include "runtime/onnx/node_order.h"
 #include "runtime/onnx/onnx.h"
+#include "runtime/onnx/sparse_tensor.h"
 #include "runtime/onnx/tensor_proto.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/op_def.h"
@@ -53,8 +54,8 @@ OpKey key_of(const NodeProto& node) { return {canonical(node.domain()), node.op_
 
 class Importer {
  public:
-  Importer(ModelProto& model, const std::filesystem::path& folder, const Limits& limits)
-      : model_(model), proto_(*model.mutable_graph()), folder_(folder), limits_(limits) {}
+  Importer(ModelProto& model, const std::filesystem::path& folder, const Limits& limits, const NameSet& given)
+      : model_(model), proto_(*model.mutable_graph()), folder_(folder), limits_(limits), given_(given) {}
 
   // For the body of a node of `outer`. `formal`: the types of its inputs, where the file does not say.
   Importer(Importer& outer, GraphProto& body, std::vector<TensorType> formal)
@@ -103,6 +104,11 @@ class Importer {
     require(!name.empty(), "a value needs a name");
     require(ids_.emplace(name, id).second, "two values have one name", name);
   }
+  // Whether an initializer gives way to an input of its name.
+  bool is_given(const std::string& name) const {
+    const auto found = ids_.find(name);
+    return found != ids_.end() && given_.contains(name) && graph_.value(found->second).kind == ValueKind::kInput;
+  }
   ValueId lookup(const std::string& name) const { return name.empty() ? kNoValue : ids_.at(name); }
 
   ModelProto& model_;
@@ -113,6 +119,7 @@ class Importer {
   int depth_ = 0;
   std::vector<TensorType> formal_;
   std::vector<ValueId> captured_;
+  NameSet given_;  // of the inputs with a default, those that get a value in a run
   Graph graph_;
   std::map<std::string, ValueId, std::less<>> ids_;  // not hashed: names come from a stranger
   std::map<std::string_view, int> makers_;           // output of a node -> index of the node in the file
@@ -212,12 +219,13 @@ TensorType Importer::read_tensor_type(const TypeProto& type_proto, const std::st
   return type;
 }
 
-// Before IR 4 every initializer is listed as an input too; it is a constant all the same.
+// An initializer that is listed as an input too (before IR 4 each of them is) is the input's default: a constant, unless the input is given.
 void Importer::read_inputs() {
   std::set<std::string_view> initialized;
   for (const TensorProto& tensor : proto_.initializer()) initialized.insert(tensor.name());
+  for (const SparseTensorProto& tensor : proto_.sparse_initializer()) initialized.insert(tensor.values().name());
   for (const ValueInfoProto& info : proto_.input()) {
-    if (initialized.contains(info.name())) continue;
+    if (initialized.contains(info.name()) && !given_.contains(info.name())) continue;
     const bool untyped = info.type().value_case() == TypeProto::VALUE_NOT_SET && graph_.inputs.size() < formal_.size();
     TensorType type = untyped ? formal_[graph_.inputs.size()] : read_type(info);
     require(!info.name().empty() && !ids_.contains(info.name()), "graph inputs need a name each", info.name());
@@ -228,11 +236,15 @@ void Importer::read_inputs() {
 }
 
 void Importer::read_initializers() {
-  require(proto_.sparse_initializer_size() == 0, "sparse initializers are not supported");
+  const auto add = [&](const std::string& name, const Tensor& content) {
+    require(!ids_.contains(name), "two values have one name", name);
+    bind_name(name, graph_.add_constant(name, content));
+  };
+  for (const SparseTensorProto& proto : proto_.sparse_initializer())
+    if (!is_given(proto.values().name())) add(proto.values().name(), read_sparse_tensor(proto, folder_, limits_));
   for (TensorProto& proto : *proto_.mutable_initializer()) {
-    require(!ids_.contains(proto.name()), "two values have one name", proto.name());
-    const ValueId id = graph_.add_constant(proto.name(), read_tensor(proto, folder_, limits_));
-    bind_name(proto.name(), id);
+    if (is_given(proto.name())) continue;
+    add(proto.name(), read_tensor(proto, folder_, limits_));
     const std::unique_ptr<std::string> freed(proto.release_raw_data());  // the weights are not kept twice
   }
 }
@@ -350,7 +362,7 @@ void Importer::read_constant_node(const NodeProto& proto) {
   const auto& [key, value] = *attributes.begin();
   const auto dims = [](const auto& list) { return Shape{static_cast<int64_t>(list.size())}; };
   Tensor content;
-  if (const auto* tensor = std::get_if<Tensor>(&value); tensor && key == "value") content = *tensor;
+  if (const auto* tensor = std::get_if<Tensor>(&value); tensor && (key == "value" || key == "sparse_value")) content = *tensor;
   if (const auto* number = std::get_if<float>(&value); number && key == "value_float") content = Tensor::scalar(*number);
   if (const auto* number = std::get_if<int64_t>(&value); number && key == "value_int") content = Tensor::scalar(*number);
   if (const auto* text = std::get_if<std::string>(&value); text && key == "value_string")
@@ -365,20 +377,18 @@ void Importer::read_constant_node(const NodeProto& proto) {
   bind_name(proto.output(0), graph_.add_constant(proto.output(0), std::move(content)));
 }
 
-// What the file says of an output must not contradict what the ops infer; other value_info is advice and is ignored.
+// What the file says of an output's element type must be what the ops infer. Its shape is advice, as other value_info is: files whose inputs
+// were edited often keep stale ones.
 void Importer::check_declared(const ValueInfoProto& info, const Value& value) const {
   if (info.type().value_case() == TypeProto::VALUE_NOT_SET) return;
   const TensorType declared = read_type(info);
   const auto text = [](const TensorType& type) {
-    return fmt::format("{}{}", name(type.dtype), type.dims ? to_string(*type.dims) : "");
+    constexpr std::string_view kContainers[] = {"{}", "sequence of {}", "optional {}", "optional sequence of {}"};
+    return fmt::format(fmt::runtime(kContainers[static_cast<size_t>(type.container)]), name(type.dtype));
   };
-  bool agrees = declared.dtype == value.type.dtype && declared.container == value.type.container;
-  if (declared.dims && value.type.dims)
-    agrees = agrees && std::ranges::equal(*declared.dims, *value.type.dims, [](const Dim& a, const Dim& b) {
-               return !a.known() || !b.known() || a.size == b.size;
-             });
-  require(agrees, "a graph output is declared with another type than its node makes (value, declared, made)", value.name,
-          text(declared), text(value.type));
+  require(declared.dtype == value.type.dtype && declared.container == value.type.container,
+          "a graph output is declared with another type than its node makes (value, declared, made)", value.name, text(declared),
+          text(value.type));
 }
 
 void Importer::read_outputs() {
@@ -392,10 +402,10 @@ void Importer::read_outputs() {
   }
 }
 
-Graph import_model(ModelProto& model, const std::filesystem::path& folder, const Limits& limits) {
+Graph import_model(ModelProto& model, const std::filesystem::path& folder, const Limits& limits, const NameSet& given) {
   require(model.has_graph(), "not an ONNX model: it has no graph");
   expand_functions(model, limits);
-  return Importer(model, folder, limits).run();
+  return Importer(model, folder, limits, given).run();
 }
 
 void parse_model(std::string_view bytes, const Limits& limits, ModelProto& model) {
@@ -407,18 +417,18 @@ void parse_model(std::string_view bytes, const Limits& limits, ModelProto& model
 
 }  // namespace
 
-Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder, const Limits& limits) {
+Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder, const Limits& limits, const NameSet& given) {
   ModelProto model;
   parse_model(bytes, limits, model);
-  return import_model(model, folder, limits);
+  return import_model(model, folder, limits, given);
 }
 
-Graph load_onnx(const std::filesystem::path& path, const Limits& limits) {
+Graph load_onnx(const std::filesystem::path& path, const Limits& limits, const NameSet& given) {
   ModelProto model;
   parse_model(read_file(path, limits.model_bytes), limits, model);
   try {
     const std::filesystem::path folder = path.parent_path();
-    return import_model(model, folder.empty() ? "." : folder, limits);
+    return import_model(model, folder.empty() ? "." : folder, limits, given);
   } catch (const Error& error) {
     throw Error(error.code(), path.filename().string() + ": " + error.what());
   }

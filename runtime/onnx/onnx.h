@@ -5,6 +5,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -13,13 +15,16 @@
 
 namespace tandem {
 
+using NameSet = std::set<std::string, std::less<>>;
+
 // Initializers and Constant nodes become constants; types are inferred by the ops; nodes are put in an order in which they can
-// run. Throws NotFound for a file that is not there, InvalidArgument for a broken or unsupported one (all unsupported ops in one
-// error).
-Graph load_onnx(const std::filesystem::path& path, const Limits& limits = {});
+// run. An initializer that is listed as an input too is that input's default: it becomes an input only if `given` has its name (other
+// names there mean nothing). Throws NotFound for a file that is not there, InvalidArgument for a broken or unsupported one (all
+// unsupported ops in one error).
+Graph load_onnx(const std::filesystem::path& path, const Limits& limits = {}, const NameSet& given = {});
 
 // The same for bytes in memory. `folder` is where external data may lie; without one a model that has such data is refused.
-Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder = {}, const Limits& limits = {});
+Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder = {}, const Limits& limits = {}, const NameSet& given = {});
 
 // IR version 10 or what the opset needs. The opset is kOnnxOpset (kOnnxMlOpset), or the nearest in which all nodes mean the same; constants and
 // states become initializers. The same graph gives the same bytes. Throws InvalidArgument naming an internal op that ONNX has no

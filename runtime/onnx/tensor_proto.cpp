@@ -141,7 +141,9 @@ Tensor read_content(const TensorProto& proto, const std::filesystem::path& folde
   const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
   require(bytes <= limits.tensor_bytes, "a tensor exceeds the limit (bytes, limit)", bytes, limits.tensor_bytes);
   const int64_t stored = dtype == DType::kString ? bytes : packed_bytes(dtype, shape.elements());
-  require(!proto.has_segment(), "tensors in segments are not supported");
+  require(!proto.has_segment() || (proto.segment().begin() == 0 && proto.segment().end() == shape.elements()),
+          "only a part of a tensor is here: those in several segments are not supported (begin, end)", proto.segment().begin(),
+          proto.segment().end());
   const bool external = proto.data_location() == TensorProto::EXTERNAL;
   require(!((external || proto.has_raw_data()) && dtype == DType::kString), "strings cannot lie in raw or external data");
   if (!external && !proto.has_raw_data()) return read_typed(proto, dtype, shape);

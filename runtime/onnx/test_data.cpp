@@ -60,4 +60,11 @@ std::vector<std::string> onnx_op_names(std::string_view model_bytes, const Limit
   return names;
 }
 
+std::vector<std::string> onnx_input_names(std::string_view model_bytes, const Limits& limits) {
+  const auto model = parse<ModelProto>(model_bytes, "ModelProto", limits);
+  std::vector<std::string> names;
+  for (const ValueInfoProto& input : model.graph().input()) names.push_back(input.name());
+  return names;
+}
+
 }  // namespace tandem
