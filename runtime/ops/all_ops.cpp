@@ -45,6 +45,7 @@ extern const OpFamily imputer_ops;
 extern const OpFamily label_encoder_ops;
 extern const OpFamily layer_normalization_ops;
 extern const OpFamily limited_broadcast_ops;
+extern const OpFamily linear_model_ops;
 extern const OpFamily lrn_ops;
 extern const OpFamily matmul_ops;
 extern const OpFamily one_hot_ops;
@@ -65,10 +66,12 @@ extern const OpFamily scan_ops;
 extern const OpFamily shape_ops;
 extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
+extern const OpFamily svm_ops;
 extern const OpFamily tensor_scatter_ops;
 extern const OpFamily top_k_ops;
 extern const OpFamily training_update_ops;
 extern const OpFamily transpose_ops;
+extern const OpFamily tree_ensemble_ops;
 extern const OpFamily trigonometry_ops;
 extern const OpFamily trilu_ops;
 extern const OpFamily where_ops;
@@ -112,6 +115,7 @@ constexpr const OpFamily* kFamilies[] = {
     &label_encoder_ops,
     &layer_normalization_ops,
     &limited_broadcast_ops,
+    &linear_model_ops,
     &lrn_ops,
     &matmul_ops,
     &one_hot_ops,
@@ -132,10 +136,12 @@ constexpr const OpFamily* kFamilies[] = {
     &shape_ops,
     &slice_ops,
     &softmax_ops,
+    &svm_ops,
     &tensor_scatter_ops,
     &top_k_ops,
     &training_update_ops,
     &transpose_ops,
+    &tree_ensemble_ops,
     &trigonometry_ops,
     &trilu_ops,
     &where_ops,
