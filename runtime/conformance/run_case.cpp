@@ -48,17 +48,6 @@ std::vector<RunValue> read_inputs(const Graph& graph, const DataSet& data, const
   return inputs;
 }
 
-std::vector<RunValue> run_plain(Executor& executor, const std::vector<RunValue>& inputs) {
-  std::vector<ConstTensorView> views;
-  for (const RunValue& input : inputs) {
-    require(input.container == Container::kTensor, "inputs that are no plain tensors are not supported");
-    views.push_back(input.tensor.view());
-  }
-  std::vector<RunValue> outputs;
-  for (const ConstTensorView& view : executor.run(views)) outputs.push_back(RunValue::of(Tensor::copy_of(view)));
-  return outputs;
-}
-
 std::vector<Shape> shapes_of(const std::vector<RunValue>& inputs) {
   std::vector<Shape> shapes;
   for (const RunValue& input : inputs) shapes.push_back(input.tensor.shape());
@@ -75,7 +64,7 @@ std::string run_data_set(const DataSet& data, const TestCase& test, const KnownC
           data.outputs.size(), graph.outputs.size());
   const std::vector<RunValue> inputs = read_inputs(graph, data, listed);
   Executor executor(make_plan(graph, {.threads = options.threads, .bounds = bounds_of(graph, shapes_of(inputs))}));
-  const std::vector<RunValue> got = run_plain(executor, inputs);
+  const std::vector<RunValue> got = executor.run_values(inputs);
   const Tolerance tolerance{known.relative.value_or(test.tolerance.relative), known.absolute.value_or(test.tolerance.absolute)};
   for (size_t i = 0; i < got.size(); ++i) {
     const Value& output = graph.value(graph.outputs[i]);

@@ -16,7 +16,9 @@
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
 #include "runtime/onnx/functions.h"
+#include "runtime/onnx/gradient_node.h"
 #include "runtime/onnx/node_order.h"
+#include "runtime/onnx/old_attributes.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/sparse_tensor.h"
 #include "runtime/onnx/tensor_proto.h"
@@ -51,6 +53,10 @@ void check_opset(std::string_view domain, int64_t version) {
 
 using OpKey = std::tuple<std::string_view, std::string_view, std::string_view>;  // domain, op, overload
 OpKey key_of(const NodeProto& node) { return {canonical(node.domain()), node.op_type(), node.overload()}; }
+
+// Read into the graph itself: no op stands for them.
+bool is_constant(const NodeProto& node) { return canonical(node.domain()).empty() && node.op_type() == "Constant"; }
+bool is_gradient(const NodeProto& node) { return node.domain() == "ai.onnx.preview.training" && node.op_type() == "Gradient"; }
 
 class Importer {
  public:
@@ -95,6 +101,7 @@ class Importer {
   std::vector<TensorType> formal_types(const Node& node) const;
   bool find_around(const std::string& name);
   void read_constant_node(const NodeProto& proto);
+  void read_gradient_node(const NodeProto& proto);
   Attributes read_attributes(const NodeProto& proto) const;
   void read_outputs();
   TensorType read_type(const ValueInfoProto& info) const;
@@ -172,7 +179,7 @@ void Importer::resolve_ops() {
   for (const NodeProto& node : proto_.node()) {
     const std::string_view domain = canonical(node.domain());
     const auto [entry, is_new] = defs_.try_emplace(key_of(node), nullptr);
-    if (!is_new || (domain.empty() && node.op_type() == "Constant")) continue;
+    if (!is_new || is_constant(node) || is_gradient(node)) continue;
     const auto imported = graph_.opsets.find(domain);
     const int64_t opset = opset_of_node(node, imported == graph_.opsets.end() ? 0 : imported->second);
     require(opset > 0, "the file imports no opset for the domain of a node (domain, node)", printed(domain), describe(node));
@@ -277,8 +284,12 @@ void collect_outer_names(const GraphProto& graph, std::set<std::string>& names, 
 // All names that a node reads, its bodies included.
 std::set<std::string> names_read(const NodeProto& node) {
   std::set<std::string> names(node.input().begin(), node.input().end());
-  for (const AttributeProto& attribute : node.attribute())
+  for (const AttributeProto& attribute : node.attribute()) {
     if (attribute.has_g()) collect_outer_names(attribute.g(), names, 1);
+    if (!is_gradient(node)) continue;
+    names.insert(attribute.s());
+    names.insert(attribute.strings().begin(), attribute.strings().end());
+  }
   names.erase("");
   return names;
 }
@@ -340,8 +351,9 @@ void Importer::read_node(NodeProto& proto) try {
   require(proto.input_size() <= limits_.node_arity && proto.output_size() <= limits_.node_arity,
           "too many inputs or outputs (inputs, outputs, limit)", proto.input_size(), proto.output_size(), limits_.node_arity);
   const OpDef* def = defs_.at(key_of(proto));
-  if (!def) return read_constant_node(proto);
+  if (!def) return is_constant(proto) ? read_constant_node(proto) : read_gradient_node(proto);
   Node node{def, proto.name().empty() ? proto.op_type() : proto.name(), {}, {}, read_attributes(proto)};
+  if (def->domain.empty()) modernize_attributes(def->name, opset_of_node(proto, graph_.opsets.at("")), node.attributes);
   for (const std::string& name : proto.input()) node.inputs.push_back(lookup(name));
   read_bodies(proto, node);
   for (const std::string& name : proto.output()) {
@@ -375,6 +387,28 @@ void Importer::read_constant_node(const NodeProto& proto) {
     content = Tensor::strings(dims(*list), *list);
   require(static_cast<bool>(content), "not a known attribute of Constant, or of another type", key);
   bind_name(proto.output(0), graph_.add_constant(proto.output(0), std::move(content)));
+}
+
+void Importer::read_gradient_node(const NodeProto& proto) {
+  Node node{nullptr, "Gradient", {}, {}, read_attributes(proto)};
+  const NodeContext context(node);
+  const auto ids = [&](const auto& names) {
+    std::vector<ValueId> found;
+    for (const std::string& name : names) found.push_back(lookup(name));
+    return found;
+  };
+  const std::vector<std::string> y = {context.get_string("y", "")};
+  const auto wanted = ids(context.get_strings("xs"));
+  require(!y[0].empty() && !wanted.empty(), "Gradient needs the attributes xs and y");
+  require(proto.output_size() <= static_cast<int>(wanted.size()), "Gradient has more outputs than xs has names");
+  const auto gradients = append_gradient_of(graph_, ids(y)[0], wanted, ids(context.get_strings("zs")), ids(proto.input()));
+  for (int i = 0; i < proto.output_size(); ++i) {
+    if (proto.output(i).empty()) continue;
+    Node named{&newest_op("Identity"), proto.output(i), {gradients[static_cast<size_t>(i)]}, {graph_.add_result(proto.output(i))}, {}};
+    bind_name(proto.output(i), named.outputs[0]);
+    infer_types(graph_, named);
+    graph_.nodes.push_back(std::move(named));
+  }
 }
 
 // What the file says of an output's element type must be what the ops infer. Its shape is advice, as other value_info is: files whose inputs

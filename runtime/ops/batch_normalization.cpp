@@ -1,4 +1,4 @@
-// BatchNormalization (ONNX 7 to 15) and tandem.BatchNormalizationGrad(dy, x, scale, mean?, var?) -> dx, dscale, dbias.
+// BatchNormalization (ONNX 1 to 15, in the terms of 15) and tandem.BatchNormalizationGrad(dy, x, scale, mean?, var?) -> dx, dscale, dbias.
 //
 // With training_mode the statistics of the batch are used, and outputs 1 and 2 are the running ones carried on:
 // momentum * old + (1 - momentum) * those of the batch, the variance being the population's. The gradient computes them again
@@ -117,7 +117,6 @@ BoundKernel bind_grad(const BindContext& node) {
 
 constexpr OpDef batch_normalization_op = {
     .name = "BatchNormalization",
-    .since = 7,
     .min_inputs = 5,
     .max_inputs = 5,
     .max_outputs = 3,

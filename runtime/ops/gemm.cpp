@@ -169,7 +169,6 @@ double flops(const BindContext& node) {
 
 constexpr OpDef gemm_op = {
     .name = "Gemm",
-    .since = 7,
     .min_inputs = 2,
     .max_inputs = 3,
     .attributes = kAttributes,

@@ -1,4 +1,5 @@
-"""Rare but lawful forms of ONNX files, made with the onnx package: sparse tensors, defaults of inputs, stale shapes."""
+"""Rare but lawful forms of ONNX files, made with the onnx package: sparse tensors, defaults of inputs, stale shapes, old opsets,
+gradients as nodes."""
 import os
 import pathlib
 import subprocess
@@ -111,3 +112,89 @@ def test_a_stale_shape_of_an_output_is_advice(tmp_path):
     assert outcome(tmp_path, stale, [X], [X + W]) == ""
     wrong = model(ADD, {"x": X}, {"y": np.zeros((2, 3), np.int64)}, initializer=[numpy_helper.from_array(W, "w")])
     assert "another type" in outcome(tmp_path, wrong, [X], [X + W])
+
+
+def batch_norm(x, scale, bias, mean, var):
+    shape = (1, -1, 1, 1)
+    scale, bias, mean, var = (v.reshape(shape) for v in (scale, bias, mean, var))
+    return ((x - mean) / np.sqrt(var + 1e-5) * scale + bias).astype(np.float32)
+
+
+CHANNELS = [np.array(v, np.float32) for v in ([1, 2], [3, -4], [0.5, 0.25], [4, 9])]
+
+
+@pytest.mark.parametrize("opset, attributes", [(6, dict(is_test=1)), (6, dict(is_test=1, spatial=1)), (7, dict(spatial=1)), (8, {}), (9, {})])
+def test_batch_normalization_of_old(tmp_path, opset, attributes):
+    x = np.random.default_rng(3).normal(size=(2, 2, 3, 1)).astype(np.float32)
+    node = helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], **attributes)
+    weights = [numpy_helper.from_array(v, n) for v, n in zip(CHANNELS, "sbmv")]
+    proto = model([node], {"x": x}, {"y": x}, opset=opset, initializer=weights)
+    assert outcome(tmp_path, proto, [x], [batch_norm(x, *CHANNELS)]) == ""
+
+
+def test_batch_normalization_6_trains_unless_told_otherwise(tmp_path):
+    x = np.random.default_rng(3).normal(size=(2, 2, 3, 1)).astype(np.float32)
+    node = helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"])
+    weights = [numpy_helper.from_array(v, n) for v, n in zip(CHANNELS, "sbmv")]
+    expected = batch_norm(x, *CHANNELS[:2], x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3)))
+    assert outcome(tmp_path, model([node], {"x": x}, {"y": x}, opset=6, initializer=weights), [x], [expected]) == ""
+    node = helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], spatial=0, is_test=1)
+    assert "spatial" in outcome(tmp_path, model([node], {"x": x}, {"y": x}, opset=6, initializer=weights), [x], [expected])
+
+
+def test_gemm_6(tmp_path):
+    b, c = W.T.copy(), np.array([1, 2], np.float32)
+    node = helper.make_node("Gemm", ["x", "b", "c"], ["y"], broadcast=1, alpha=2.0)
+    proto = model([node], {"x": X}, {"y": X @ b}, opset=6, initializer=[numpy_helper.from_array(b, "b"), numpy_helper.from_array(c, "c")])
+    assert outcome(tmp_path, proto, [X], [2 * X @ b + c]) == ""
+
+
+def gradient_model(nodes, outputs, **rest):
+    proto = model(nodes, {"a": X, "b": X}, {name: X for name in outputs}, **rest)
+    proto.opset_import.append(helper.make_opsetid("ai.onnx.preview.training", 1))
+    return proto
+
+
+def gradient(inputs, outputs, **attributes):
+    return helper.make_node("Gradient", inputs, outputs, domain="ai.onnx.preview.training", **attributes)
+
+
+A, B = X, np.random.default_rng(9).normal(size=X.shape).astype(np.float32)
+PRODUCT = [helper.make_node("Mul", ["a", "b"], ["h"]), helper.make_node("Sin", ["h"], ["y"])]  # y = sin(a b)
+
+
+def test_gradients(tmp_path):
+    slope = np.cos(A * B)
+    both = gradient_model([*PRODUCT, gradient(["a", "b"], ["da", "db"], xs=["a", "b"], y="y")], ["da", "db"])
+    assert outcome(tmp_path, both, [A, B], [slope * B, slope * A]) == ""
+    unordered = gradient_model([gradient(["a", "b"], ["da", "db"], xs=["a", "b"], y="y"), *PRODUCT], ["da", "db"])
+    assert outcome(tmp_path, unordered, [A, B], [slope * B, slope * A]) == ""
+    one = gradient_model([*PRODUCT, gradient(["a", "b"], ["da"], xs=["a"], zs=["b"], y="y")], ["da"])
+    assert outcome(tmp_path, one, [A, B], [slope * B]) == ""
+    second = gradient_model([*PRODUCT, gradient(["a", "b"], ["", "db"], xs=["a", "b"], y="y")], ["db"])
+    assert outcome(tmp_path, second, [A, B], [slope * A]) == ""
+    inner = gradient_model([*PRODUCT, gradient(["h"], ["dh"], xs=["h"], y="y")], ["dh"])
+    assert outcome(tmp_path, inner, [A, B], [slope]) == ""
+
+
+def test_gradients_elsewhere_of_second_order_and_of_nothing(tmp_path):
+    elsewhere = gradient_model([*PRODUCT, gradient(["b", "b"], ["da", "db"], xs=["a", "b"], y="y")], ["da", "db"])  # at a = b
+    assert outcome(tmp_path, elsewhere, [A, B], [np.cos(B * B) * B, np.cos(B * B) * B]) == ""
+    inner = gradient_model([*PRODUCT, gradient(["a"], ["dh"], xs=["h"], y="y")], ["dh"])  # at h = a
+    assert outcome(tmp_path, inner, [A, B], [np.cos(A)]) == ""
+    twice = gradient_model([*PRODUCT, gradient(["a", "b"], ["da"], xs=["a"], zs=["b"], y="y"),
+                            gradient(["a", "b"], ["daa"], xs=["a"], zs=["b"], y="da")], ["daa"])
+    assert outcome(tmp_path, twice, [A, B], [-np.sin(A * B) * B * B]) == ""
+    nothing = gradient_model([helper.make_node("Sin", ["a"], ["y"]), gradient(["b"], ["db"], xs=["b"], y="y")], ["db"])
+    assert outcome(tmp_path, nothing, [A, B], [0 * B]) == ""
+
+
+def test_gradients_that_cannot_be(tmp_path):
+    missing = gradient_model([*PRODUCT, gradient(["a"], ["da"], xs=["a"], y="z")], ["da"])
+    assert "nothing makes" in outcome(tmp_path, missing, [A, B], [A])
+    few = gradient_model([*PRODUCT, gradient(["a"], ["da"], xs=["a", "b"], y="y")], ["da"])
+    assert "one input for each name" in outcome(tmp_path, few, [A, B], [A])
+    many = gradient_model([*PRODUCT, gradient(["a"], ["da", "db"], xs=["a"], y="y")], ["da", "db"])
+    assert "more outputs" in outcome(tmp_path, many, [A, B], [A, A])
+    without = gradient_model([*PRODUCT, gradient(["a"], ["da"], xs=["a"])], ["da"])
+    assert "xs and y" in outcome(tmp_path, without, [A, B], [A])
