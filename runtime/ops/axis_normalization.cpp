@@ -92,10 +92,23 @@ BoundKernel bind_mvn(const BindContext& node) {
           .workspace = kept_bytes(node, axes)};
 }
 
+// With c = x - mean(x), s = sqrt(mean(c^2)), d = s + 1e-9: dy reaches c directly (1 / d) and through s, and x less its mean.
+void mvn_gradient(GradientContext& node) {
+  const ValueId x = node.input(0), dy = node.output_grad();
+  const ValueId axes = node.ints(node.has_attribute("axes") ? node.get_ints("axes") : std::vector<int64_t>{0, 2, 3});
+  const auto mean = [&](ValueId value) { return node.emit("ReduceMean", {value, axes}); };
+  const auto product = [&](ValueId a, ValueId b) { return node.emit("Mul", {a, b}); };
+  const ValueId centred = node.emit("Sub", {x, mean(x)}), deviation = node.emit("Sqrt", {mean(product(centred, centred))});
+  const ValueId divisor = node.emit("Add", {deviation, node.scalar(kLeastDeviation, node.type(x).dtype)});
+  const ValueId share = node.emit("Div", {mean(product(dy, centred)), product(product(divisor, divisor), deviation)});
+  const ValueId grad = node.emit("Sub", {node.emit("Div", {dy, divisor}), product(centred, share)});
+  node.set_input_grad(0, node.emit("Sub", {grad, mean(grad)}));
+}
+
 constexpr OpDef lp_normalization_op = {
     .name = "LpNormalization", .attributes = kLpAttributes, .infer = infer_lp, .gradient = lp_gradient, .cpu = bind_lp};
 constexpr OpDef mean_variance_normalization_op = {
-    .name = "MeanVarianceNormalization", .since = 9, .attributes = kMvnAttributes, .infer = infer_mvn, .cpu = bind_mvn};
+    .name = "MeanVarianceNormalization", .since = 9, .attributes = kMvnAttributes, .infer = infer_mvn, .gradient = mvn_gradient, .cpu = bind_mvn};
 
 constexpr const OpDef* kOps[] = {&lp_normalization_op, &mean_variance_normalization_op};
 

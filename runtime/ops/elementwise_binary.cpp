@@ -103,6 +103,15 @@ void pow_gradient(GradientContext& node) {
   });
 }
 
+// y = a - trunc(a / b) * b: dy, and -dy * (a - y) / b.
+void mod_gradient(GradientContext& node) {
+  set_reduced(node, 0, [&] { return node.output_grad(); });
+  set_reduced(node, 1, [&] {
+    const ValueId times = node.emit("Div", {node.emit("Sub", {node.output(0), node.input(0)}), node.input(1)});
+    return node.emit("Mul", {node.output_grad(), times});
+  });
+}
+
 using Rule = void (*)(InferenceContext&);
 using Gradient = void (*)(GradientContext&);
 template <BinaryOp op>
@@ -158,6 +167,7 @@ constexpr OpDef mod_op = {.name = "Mod",
                           .max_inputs = 2,
                           .attributes = kFmod,
                           .infer = infer_mod,
+                          .gradient = mod_gradient,
                           .cpu = bind_mod<cpu::binary>,
                           .cuda = on_cuda(bind_mod<cuda::binary>),
                           .aliases = kInPlace};

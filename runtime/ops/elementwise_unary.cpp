@@ -32,6 +32,8 @@ BoundKernel bind_is_inf(const BindContext& node) {
       .run = [=](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0], positive, negative); }};
 }
 
+// Of what is flat between its steps.
+void zero_gradient(GradientContext& node) { set_product(node, scalar_like_input(node, 0)); }
 void abs_gradient(GradientContext& node) { set_product(node, node.emit("Sign", {node.input(0)})); }
 void neg_gradient(GradientContext& node) { node.set_input_grad(0, node.emit("Neg", {node.output_grad()})); }
 void exp_gradient(GradientContext& node) { set_product(node, node.output(0)); }
@@ -58,10 +60,10 @@ constexpr OpDef log_op = unary<UnaryOp::kLog>("Log", 6, infer_float, log_gradien
 constexpr OpDef sqrt_op = unary<UnaryOp::kSqrt>("Sqrt", 6, infer_float, sqrt_gradient);
 constexpr OpDef reciprocal_op = unary<UnaryOp::kReciprocal>("Reciprocal", 6, infer_float, reciprocal_gradient);
 constexpr OpDef erf_op = unary<UnaryOp::kErf>("Erf", 9, infer_float, gradient_by_input<UnaryOp::kErf>);
-constexpr OpDef floor_op = unary<UnaryOp::kFloor>("Floor", 6, infer_float, nullptr);
-constexpr OpDef ceil_op = unary<UnaryOp::kCeil>("Ceil", 6, infer_float, nullptr);
-constexpr OpDef round_op = unary<UnaryOp::kRound>("Round", 11, infer_float, nullptr);
-constexpr OpDef sign_op = unary<UnaryOp::kSign>("Sign", 9, infer_number, nullptr);
+constexpr OpDef floor_op = unary<UnaryOp::kFloor>("Floor", 6, infer_float, zero_gradient);
+constexpr OpDef ceil_op = unary<UnaryOp::kCeil>("Ceil", 6, infer_float, zero_gradient);
+constexpr OpDef round_op = unary<UnaryOp::kRound>("Round", 11, infer_float, zero_gradient);
+constexpr OpDef sign_op = unary<UnaryOp::kSign>("Sign", 9, infer_number, zero_gradient);
 constexpr OpDef bitwise_not_op = unary<UnaryOp::kBitNot>("BitwiseNot", 18, infer_integer, nullptr);
 constexpr OpDef erf_grad_op = unary_grad<UnaryGradOp::kErf>("ErfGrad");
 

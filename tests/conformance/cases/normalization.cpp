@@ -251,7 +251,7 @@ void add_axis_normalization(Cases& cases) {
     return std::vector{f64(shape, x)};
   };
   for (const Shape& shape : {Shape{2, 3, 4, 5}, Shape{3, 2, 70, 90}})
-    cases.push_back({.op = "MeanVarianceNormalization", .what = to_string(shape), .inputs = {uniform(shape)}, .reference = standard});
+    cases.push_back({.op = "MeanVarianceNormalization", .what = to_string(shape), .inputs = {uniform(shape)}, .reference = standard, .gradient = shape.elements() < 1000});
   cases.push_back({.op = "MeanVarianceNormalization",
                    .what = "axes",
                    .inputs = {uniform({4, 3, 7})},
