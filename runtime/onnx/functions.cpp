@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <map>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "kernels/base/error.h"
 #include "onnx.pb.h"
 #include "runtime/onnx/node_order.h"
+#include "runtime/onnx/node_proto.h"
 
 namespace tandem {
 namespace {
@@ -22,14 +22,12 @@ constexpr int kDeepestGraph = 64;
 constexpr size_t kLongestPrefix = 120;
 constexpr std::string_view kOpsetMark = "opset ";
 
-using FunctionKey = std::tuple<std::string_view, std::string_view, std::string_view>;  // domain, name, overload
 using Names = std::map<std::string, std::string, std::less<>>;                         // in the function -> in the graph
 using NodeList = google::protobuf::RepeatedPtrField<NodeProto>;
 using CallAttributes = std::map<std::string_view, const AttributeProto*>;
 
-std::string_view canonical(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }
-FunctionKey key_of(const NodeProto& node) { return {canonical(node.domain()), node.op_type(), node.overload()}; }
-FunctionKey key_of(const FunctionProto& function) { return {canonical(function.domain()), function.name(), function.overload()}; }
+using tandem::key_of;
+OpKey key_of(const FunctionProto& function) { return {canonical_domain(function.domain()), function.name(), function.overload()}; }
 std::string describe(const FunctionProto& function) {
   return fmt::format("function '{}.{}{}{}'", function.domain(), function.name(), function.overload().empty() ? "" : ":", function.overload());
 }
@@ -78,7 +76,7 @@ class Expander {
     collect_names(*model_.mutable_graph(), 0);
     if (functions_.empty()) return;
     check_calls();
-    for (const auto& opset : model_.opset_import()) model_opsets_[canonical(opset.domain())] = opset.version();
+    for (const auto& opset : model_.opset_import()) model_opsets_[canonical_domain(opset.domain())] = opset.version();
     expand(*model_.mutable_graph(), 0);
   }
 
@@ -101,7 +99,7 @@ class Expander {
 
   ModelProto& model_;
   const Limits& limits_;
-  std::map<FunctionKey, int> functions_;  // by number
+  std::map<OpKey, int> functions_;  // by number
   std::map<std::string_view, int64_t> model_opsets_;
   std::map<std::string, int> names_;  // of all values -> the last number that was tried behind it
   int64_t given_bytes_ = 0;           // of attributes that callers gave
@@ -194,7 +192,7 @@ Instance Expander::make_instance(const NodeProto& call, const FunctionProto& fun
   }
   for (const auto& opset : function.opset_import()) {
     require(opset.version() >= 1, "opset versions begin with 1 (domain, has)", opset.domain(), opset.version());
-    instance.opsets[canonical(opset.domain())] = opset.version();
+    instance.opsets[canonical_domain(opset.domain())] = opset.version();
   }
   return instance;
 }
@@ -293,7 +291,7 @@ void Expander::set_attributes(NodeProto& node, const Instance& instance) {
 }
 
 void Expander::set_opset(NodeProto& node, const Instance& instance) const {
-  const std::string_view domain = canonical(node.domain());
+  const std::string_view domain = canonical_domain(node.domain());
   const auto own = instance.opsets.find(domain);
   require(own != instance.opsets.end(), "the function imports no opset for the domain of a node (domain, node)", domain, node.name());
   require(node.overload().empty(), "a node names an overload that is not defined (overload, node)", node.overload(), node.name());

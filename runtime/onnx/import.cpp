@@ -15,13 +15,16 @@
 #include "runtime/graph/nearest_name.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
+#include "runtime/onnx/constant_node.h"
 #include "runtime/onnx/functions.h"
 #include "runtime/onnx/gradient_node.h"
 #include "runtime/onnx/node_order.h"
+#include "runtime/onnx/node_proto.h"
 #include "runtime/onnx/old_attributes.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/sparse_tensor.h"
 #include "runtime/onnx/tensor_proto.h"
+#include "runtime/onnx/value_type.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/op_def.h"
 #include "runtime/ops/all_ops.h"
@@ -33,30 +36,13 @@ using namespace tandem_onnx_proto;
 
 constexpr int64_t kOldestIr = 3, kNewestIr = 13;
 constexpr size_t kMostNamesListed = 20;
-constexpr int kDeepestBody = 32;
-
-// "ai.onnx" is another way to write the default domain.
-std::string_view canonical(std::string_view domain) { return domain == "ai.onnx" ? "" : domain; }
-std::string_view printed(std::string_view domain) { return domain.empty() ? "ai.onnx" : domain; }
-
-std::string describe(const NodeProto& node) {
-  const std::string made = node.output_size() ? ", making '" + node.output(0) + "'" : "";
-  return fmt::format("node '{}' ({}{})", node.name(), node.op_type(), made);
-}
 
 void check_opset(std::string_view domain, int64_t version) {
   const int newest = domain.empty()           ? kNewestOnnxOpset
                      : domain == "ai.onnx.ml" ? kNewestOnnxMlOpset
                                               : INT_MAX;  // others: no op of theirs is known
-  require(version >= 1 && version <= newest, "opset version is not supported (domain, has, newest)", printed(domain), version, newest);
+  require(version >= 1 && version <= newest, "opset version is not supported (domain, has, newest)", printed_domain(domain), version, newest);
 }
-
-using OpKey = std::tuple<std::string_view, std::string_view, std::string_view>;  // domain, op, overload
-OpKey key_of(const NodeProto& node) { return {canonical(node.domain()), node.op_type(), node.overload()}; }
-
-// Read into the graph itself: no op stands for them.
-bool is_constant(const NodeProto& node) { return canonical(node.domain()).empty() && node.op_type() == "Constant"; }
-bool is_gradient(const NodeProto& node) { return node.domain() == "ai.onnx.preview.training" && node.op_type() == "Gradient"; }
 
 class Importer {
  public:
@@ -104,8 +90,6 @@ class Importer {
   void read_gradient_node(const NodeProto& proto);
   Attributes read_attributes(const NodeProto& proto) const;
   void read_outputs();
-  TensorType read_type(const ValueInfoProto& info) const;
-  TensorType read_tensor_type(const TypeProto& proto, const std::string& value_name) const;
   void check_declared(const ValueInfoProto& info, const Value& value) const;
   void bind_name(const std::string& name, ValueId id) {
     require(!name.empty(), "a value needs a name");
@@ -140,10 +124,10 @@ void Importer::read_header() {
           limits_.graph_nodes);
   if (!proto_.name().empty()) graph_.name = proto_.name();
   for (const auto& opset : model_.opset_import()) {
-    const std::string_view domain = canonical(opset.domain());
+    const std::string_view domain = canonical_domain(opset.domain());
     check_opset(domain, opset.version());
     require(graph_.opsets.emplace(domain, static_cast<int>(opset.version())).second, "opset of a domain is given twice",
-            printed(domain));
+            printed_domain(domain));
   }
   for (const auto& entry : model_.metadata_props())
     require(graph_.metadata.emplace(entry.key(), entry.value()).second, "metadata key is given twice", entry.key());
@@ -177,53 +161,24 @@ bool Importer::find_around(const std::string& name) {
 void Importer::resolve_ops() {
   std::set<std::string> unsupported;
   for (const NodeProto& node : proto_.node()) {
-    const std::string_view domain = canonical(node.domain());
+    const std::string_view domain = canonical_domain(node.domain());
     const auto [entry, is_new] = defs_.try_emplace(key_of(node), nullptr);
     if (!is_new || is_constant(node) || is_gradient(node)) continue;
     const auto imported = graph_.opsets.find(domain);
     const int64_t opset = opset_of_node(node, imported == graph_.opsets.end() ? 0 : imported->second);
-    require(opset > 0, "the file imports no opset for the domain of a node (domain, node)", printed(domain), describe(node));
+    require(opset > 0, "the file imports no opset for the domain of a node (domain, node)", printed_domain(domain), describe(node));
     check_opset(domain, opset);
     try {
       // Internal ops stand for memory and for ranks; they have no meaning in a file.
       require(domain != "tandem", "not an op of ONNX");
       entry->second = &find_op(domain, node.op_type(), static_cast<int>(opset));
     } catch (const Error&) {
-      unsupported.insert(fmt::format("{}.{}-{}", printed(domain), node.op_type(), opset));
+      unsupported.insert(fmt::format("{}.{}-{}", printed_domain(domain), node.op_type(), opset));
     }
   }
   std::vector<std::string> listed(unsupported.begin(), unsupported.end());
   if (listed.size() > kMostNamesListed) listed.resize(kMostNamesListed), listed.push_back("...");
   require(unsupported.empty(), "ops that are not supported (domain.op-opset)", fmt::format("{}", fmt::join(listed, ", ")));
-}
-
-TensorType Importer::read_type(const ValueInfoProto& info) const {
-  // optional(seq(tensor)) at most: each step inwards is one message.
-  const TypeProto* proto = &info.type();
-  const bool optional = proto->value_case() == TypeProto::kOptionalType;
-  if (optional) proto = &proto->optional_type().elem_type();
-  const bool sequence = proto->value_case() == TypeProto::kSequenceType;
-  if (sequence) proto = &proto->sequence_type().elem_type();
-  require(proto->value_case() == TypeProto::kTensorType,
-          "only tensors, sequences of tensors and optional ones are supported as inputs and outputs of a graph (value)", info.name());
-  TensorType type = read_tensor_type(*proto, info.name());
-  type.container = optional ? (sequence ? Container::kOptionalSequence : Container::kOptional) : sequence ? Container::kSequence : Container::kTensor;
-  return type;
-}
-
-TensorType Importer::read_tensor_type(const TypeProto& type_proto, const std::string& value_name) const {
-  const auto& proto = type_proto.tensor_type();
-  TensorType type{dtype_of_proto(proto.elem_type()), std::nullopt};
-  if (!proto.has_shape()) return type;
-  require(proto.shape().dim_size() <= Shape::kMaxRank, "rank exceeds the limit (value, rank, limit)", value_name, proto.shape().dim_size(),
-          Shape::kMaxRank);
-  Dims& dims = type.dims.emplace();
-  for (const auto& dim : proto.shape().dim()) {
-    // Some exporters write -1 for a dimension that may vary.
-    require(dim.dim_value() >= -1, "dimension is negative (value, dimension)", value_name, dim.dim_value());
-    dims.push_back(dim.has_dim_value() && dim.dim_value() >= 0 ? Dim(int64_t{dim.dim_value()}) : Dim(dim.dim_param()));
-  }
-  return type;
 }
 
 // An initializer that is listed as an input too (before IR 4 each of them is) is the input's default: a constant, unless the input is given.
@@ -234,7 +189,7 @@ void Importer::read_inputs() {
   for (const ValueInfoProto& info : proto_.input()) {
     if (initialized.contains(info.name()) && !given_.contains(info.name())) continue;
     const bool untyped = info.type().value_case() == TypeProto::VALUE_NOT_SET && graph_.inputs.size() < formal_.size();
-    TensorType type = untyped ? formal_[graph_.inputs.size()] : read_type(info);
+    TensorType type = untyped ? formal_[graph_.inputs.size()] : read_value_type(info);
     require(!info.name().empty() && !ids_.contains(info.name()), "graph inputs need a name each", info.name());
     const ValueId id = graph_.add_input(info.name(), type.dtype, {});
     graph_.value(id).type = std::move(type);
@@ -265,43 +220,14 @@ void Importer::declare_outputs_of_nodes() {
     }
 }
 
-// The names that a graph and the bodies in it use but do not make.
-void collect_outer_names(const GraphProto& graph, std::set<std::string>& names, int depth) {
-  require(depth <= kDeepestBody, "subgraphs are nested too deeply (limit)", kDeepestBody);
-  std::set<std::string> used, made;
-  for (const ValueInfoProto& input : graph.input()) made.insert(input.name());
-  for (const TensorProto& tensor : graph.initializer()) made.insert(tensor.name());
-  for (const NodeProto& node : graph.node()) {
-    used.insert(node.input().begin(), node.input().end());
-    made.insert(node.output().begin(), node.output().end());
-    for (const AttributeProto& attribute : node.attribute())
-      if (attribute.has_g()) collect_outer_names(attribute.g(), used, depth + 1);
-  }
-  for (const ValueInfoProto& output : graph.output()) used.insert(output.name());
-  std::ranges::set_difference(used, made, std::inserter(names, names.end()));
-}
-
-// All names that a node reads, its bodies included.
-std::set<std::string> names_read(const NodeProto& node) {
-  std::set<std::string> names(node.input().begin(), node.input().end());
-  for (const AttributeProto& attribute : node.attribute()) {
-    if (attribute.has_g()) collect_outer_names(attribute.g(), names, 1);
-    if (!is_gradient(node)) continue;
-    names.insert(attribute.s());
-    names.insert(attribute.strings().begin(), attribute.strings().end());
-  }
-  names.erase("");
-  return names;
-}
-
 std::vector<int> Importer::running_order() {
   std::vector<std::vector<int>> producers(static_cast<size_t>(proto_.node_size()));
   for (int n = 0; n < proto_.node_size(); ++n)
-    for (const std::string& name : names_read(proto_.node(n))) {
+    for (std::string_view name : names_read(proto_.node(n))) {
       if (ids_.contains(name)) continue;
       const auto maker = makers_.find(name);
       if (maker == makers_.end())
-        require(find_around(name), "a node reads a value that nothing makes (value, node)", name, describe(proto_.node(n)));
+        require(find_around(std::string(name)), "a node reads a value that nothing makes (value, node)", name, describe(proto_.node(n)));
       else
         producers[static_cast<size_t>(n)].push_back(maker->second);
     }
@@ -366,27 +292,9 @@ void Importer::read_node(NodeProto& proto) try {
   throw Error(error.code(), describe(proto) + ": " + error.what());
 }
 
-// ONNX Constant-1 to 21: one of seven attributes.
 void Importer::read_constant_node(const NodeProto& proto) {
-  const Attributes attributes = read_attributes(proto);
-  require(attributes.size() == 1 && proto.input_size() == 0 && proto.output_size() == 1 && !proto.output(0).empty(),
-          "a Constant has one attribute, no input and one output");
-  const auto& [key, value] = *attributes.begin();
-  const auto dims = [](const auto& list) { return Shape{static_cast<int64_t>(list.size())}; };
-  Tensor content;
-  if (const auto* tensor = std::get_if<Tensor>(&value); tensor && (key == "value" || key == "sparse_value")) content = *tensor;
-  if (const auto* number = std::get_if<float>(&value); number && key == "value_float") content = Tensor::scalar(*number);
-  if (const auto* number = std::get_if<int64_t>(&value); number && key == "value_int") content = Tensor::scalar(*number);
-  if (const auto* text = std::get_if<std::string>(&value); text && key == "value_string")
-    content = Tensor::strings({}, {text, 1});
-  if (const auto* list = std::get_if<std::vector<float>>(&value); list && key == "value_floats")
-    content = Tensor::of(dims(*list), *list);
-  if (const auto* list = std::get_if<std::vector<int64_t>>(&value); list && key == "value_ints")
-    content = Tensor::of(dims(*list), *list);
-  if (const auto* list = std::get_if<std::vector<std::string>>(&value); list && key == "value_strings")
-    content = Tensor::strings(dims(*list), *list);
-  require(static_cast<bool>(content), "not a known attribute of Constant, or of another type", key);
-  bind_name(proto.output(0), graph_.add_constant(proto.output(0), std::move(content)));
+  require(proto.input_size() == 0 && proto.output_size() == 1 && !proto.output(0).empty(), "a Constant has no input and one output");
+  bind_name(proto.output(0), graph_.add_constant(proto.output(0), constant_of(read_attributes(proto))));
 }
 
 void Importer::read_gradient_node(const NodeProto& proto) {
@@ -415,7 +323,7 @@ void Importer::read_gradient_node(const NodeProto& proto) {
 // were edited often keep stale ones.
 void Importer::check_declared(const ValueInfoProto& info, const Value& value) const {
   if (info.type().value_case() == TypeProto::VALUE_NOT_SET) return;
-  const TensorType declared = read_type(info);
+  const TensorType declared = read_value_type(info);
   const auto text = [](const TensorType& type) {
     constexpr std::string_view kContainers[] = {"{}", "sequence of {}", "optional {}", "optional sequence of {}"};
     return fmt::format(fmt::runtime(kContainers[static_cast<size_t>(type.container)]), name(type.dtype));
