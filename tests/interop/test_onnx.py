@@ -213,8 +213,7 @@ def test_older_files(tmp_path, old_opset, ir_version):
 
 def test_refusals_name_what_is_not_supported(tmp_path):
     source = tmp_path / "in.onnx"
-    made = model([helper.make_node("Frobnicate", ["c"], ["y"], domain="made.up")], [tensor_info("c", [])], [tensor_info("y", [])])
-    made.opset_import.append(helper.make_opsetid("made.up", 3))
-    onnx.save(made, source)
+    graph = helper.make_graph([helper.make_node("Frobnicate", ["c"], ["y"], domain="made.up")], "g", [tensor_info("c", [])], [tensor_info("y", [])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("made.up", 3)], ir_version=8), source)
     done = probe("text", source)
     assert done.returncode == 1 and "made.up.Frobnicate-3" in done.stderr
