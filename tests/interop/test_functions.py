@@ -157,6 +157,33 @@ def test_many_levels(tmp_path):
     check(tmp_path, model([call("L299", ["x"], ["y"])], levels[::-1]), [X])
 
 
+def test_graphs_within_functions(tmp_path):
+    """A branch sees the function's values, whatever the caller's are called; its own names clash with none of them."""
+    def branch(name, factor):
+        nodes = [helper.make_node("Constant", [], ["x"], value_float=factor), helper.make_node("Mul", ["a", "x"], ["y"])]
+        return helper.make_graph(nodes, name, [], [helper.make_empty_tensor_value_info("y")])
+    test = [helper.make_node("ReduceSum", ["a"], ["s"], keepdims=0), helper.make_node("Constant", [], ["zero"], value_float=0.0),
+            helper.make_node("Greater", ["s", "zero"], ["c"]),
+            helper.make_node("If", ["c"], ["b"], then_branch=branch("yes", 2.0), else_branch=branch("no", -3.0))]
+    scale = function("Scale", ["a"], ["b"], test)
+    proto = model([call("Scale", ["x"], ["t"]), call("Scale", ["t"], ["y"])], [scale])
+    for x in (np.abs(X), -np.abs(X)):
+        first = x * (2 if x.sum() > 0 else -3)
+        check(tmp_path, proto, [first * (2 if first.sum() > 0 else -3)], x=x.astype(np.float32))
+
+
+def test_calls_within_graphs(tmp_path):
+    def branch(name, op):
+        return helper.make_graph([call(op, ["x"], ["out"])], name, [], [helper.make_empty_tensor_value_info("out")])
+    twice = function("Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])])
+    negative = function("Negative", ["a"], ["b"], [helper.make_node("Neg", ["a"], ["t"]), call("Twice", ["t"], ["b"])])
+    nodes = [helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0), helper.make_node("Constant", [], ["zero"], value_float=0.0),
+             helper.make_node("Greater", ["s", "zero"], ["c"]),
+             helper.make_node("If", ["c"], ["y"], then_branch=branch("yes", "Twice"), else_branch=branch("no", "Negative"))]
+    for x in (np.abs(X), -np.abs(X)):
+        check(tmp_path, model(nodes, [twice, negative]), [2 * np.abs(x)], x=x.astype(np.float32))
+
+
 def test_circles_are_refused(tmp_path):
     a = function("A", ["a"], ["b"], [call("B", ["a"], ["b"])])
     b = function("B", ["a"], ["b"], [call("A", ["a"], ["b"])])
