@@ -51,7 +51,7 @@ void infer_target(InferenceContext& node, Dims target) {
     if (target[i].size == 0 && !keep_zero) {
       node.require(!has_rank || i < node.dims(0).size(), "a 0 in the shape has no dimension to copy (position)", i);
       target[i] = has_rank ? node.dims(0)[i] : Dim();
-      if (has_rank) continue;
+      continue;
     }
     node.require(target[i].size >= -1, "a dimension is below -1", target[i].size);
     if (target[i] != Dim()) continue;

@@ -1,0 +1,249 @@
+"""Subgraphs that optimizers look for, with their inner tensors left in the pool, so that others read them too; and subgraphs with bodies."""
+import math
+
+import numpy as np
+from onnx import helper
+
+from arithmetic import clip, partner, reduce, within
+from builder import Reject, type_of
+from layers import batch_norm, conv, image, matmul, quantize_dequantize
+from movement import unsqueeze
+
+
+def number(b, like, x):
+    return b.const(np.asarray(x, like.dtype) if b.chance(0.7) else np.full([1], x, like.dtype), fixed=True)
+
+
+def activation(b, v):
+    op = b.choice(["Relu", "Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSwish", "Elu", "Gelu", "Silu", "HardSigmoid"])
+    if op == "Clip":
+        return clip(b, v, 0, 6)
+    if op == "Silu":
+        return b.emit("Mul", [v, b.emit("Sigmoid", [v])[0]])[0]
+    return b.emit(op, [v])[0]
+
+
+def conv_block(b):
+    """Conv, BatchNormalization, bias, residual and activation, each of them or not."""
+    v = image(b, 3, 4)
+    y = conv(b, v)[0]
+    if b.chance(0.6):
+        y = batch_norm(b, y)[0]
+    if b.chance(0.3):
+        y = b.emit(b.choice(["Add", "Mul", "Sub"]), [y, b.leaf([1, y.shape[1]] + [1] * (y.rank - 2) if b.chance(0.7) else [1] * y.rank)])[0]
+    if b.chance(0.3):
+        y = b.emit("Add", [y, v] if v.shape == y.shape else [y, b.leaf(y.shape)])[0]
+    return [activation(b, y)]
+
+
+def dense_block(b):
+    y = matmul(b)[0]
+    if y.rank and b.chance(0.85):
+        bias = b.leaf(b.choice([[y.shape[-1]], [y.shape[-1]], [1], y.shape, [1, y.shape[-1]]]), y.dtype, 0.2)
+        y = b.emit("Add", [y, bias] if b.chance(0.6) else [bias, y])[0]
+    if b.chance(0.3):
+        y = b.emit("Add", [y, partner(b, y)])[0]
+    return [activation(b, y)]
+
+
+def layer_norm(b):
+    v = b.any_float(1, 4)
+    if v.shape[-1] < 2 or v.array.size == 0 or v.array.std(-1).min() < 0.05:
+        raise Reject("no variance")
+    def mean(x):
+        return (b.emit("ReduceMean", [x, b.ints([-1])]) if b.opset >= 18 else b.emit("ReduceMean", [x], axes=[-1 if b.opset >= 11 else x.rank - 1]))[0]
+    centred = b.emit("Sub", [v, mean(v)])[0]
+    square = b.emit("Pow", [centred, number(b, v, 2)])[0] if b.chance(0.7) else b.emit("Mul", [centred, centred])[0]
+    deviation = b.emit("Sqrt", [b.emit("Add", [mean(square), number(b, v, 1e-3)])[0]])[0]
+    y = b.emit("Div", [centred, deviation])[0]
+    scale, bias = b.leaf([v.shape[-1]], v.dtype, 0.1), b.leaf([v.shape[-1]], v.dtype, 0.1)
+    y = b.emit("Mul", [y, scale] if b.chance(0.5) else [scale, y])[0]
+    return b.emit("Add", [y, bias]) if b.chance(0.8) else [y]
+
+
+def gelu(b):
+    v = within(b, b.any_float(), -8, 8)
+    half, one = number(b, v, 0.5), number(b, v, 1)
+    if b.chance(0.5):
+        inner = b.emit("Erf", [b.emit("Div", [v, number(b, v, math.sqrt(2))])[0] if b.chance(0.6) else b.emit("Mul", [v, number(b, v, math.sqrt(0.5))])[0]])[0]
+    else:
+        cube = b.emit("Pow", [v, number(b, v, 3)])[0]
+        sum_ = b.emit("Add", [v, b.emit("Mul", [cube, number(b, v, 0.044715)])[0]])[0]
+        inner = b.emit("Tanh", [b.emit("Mul", [sum_, number(b, v, math.sqrt(2 / math.pi))])[0]])[0]
+    plus = b.emit("Add", [inner, one])[0]
+    if b.chance(0.5):
+        return b.emit("Mul", [b.emit("Mul", [v, plus])[0], half])
+    return b.emit("Mul", [b.emit("Mul", [v, half])[0], plus])
+
+
+def attention(b):
+    v = b.pick(lambda v: v.dtype == np.float32 and v.rank == 3 and 0 not in v.shape, lambda: b.leaf([b.integer(1, 2), b.integer(1, 5), 8]))
+    width, heads = v.shape[2], b.choice([1, 2])
+    if width % heads:
+        raise Reject("heads do not divide the width")
+    def project():
+        y = b.emit("MatMul", [v, b.leaf([width, width], v.dtype, 0)])[0]
+        y = b.emit("Add", [y, b.leaf([width], v.dtype, 0)])[0] if b.chance(0.7) else y
+        y = b.emit("Reshape", [y, b.ints([0, 0, heads, width // heads])])[0]
+        return y
+    q, k, value = b.emit("Transpose", [project()], perm=[0, 2, 1, 3])[0], project(), b.emit("Transpose", [project()], perm=[0, 2, 1, 3])[0]
+    k = b.emit("Transpose", [k], perm=[0, 2, 3, 1])[0]
+    scores = b.emit("MatMul", [q, k])[0]
+    scores = b.emit("Div", [scores, number(b, v, math.sqrt(width // heads))])[0] if b.chance(0.6) else b.emit("Mul", [scores, number(b, v, 0.5)])[0]
+    if b.chance(0.5):
+        scores = b.emit("Add", [scores, b.leaf([v.shape[0], 1, 1, v.shape[1]] if b.chance(0.7) else [v.shape[1]] * 2)])[0]
+    weights = b.emit("Softmax", [scores], axis=3)[0]
+    y = b.emit("Transpose", [b.emit("MatMul", [weights, value])[0]], perm=[0, 2, 1, 3])[0]
+    return b.emit("Reshape", [y, b.ints([0, 0, width])])
+
+
+def rms_norm(b):
+    v = b.any_float(1, 4)
+    if v.array.size == 0:
+        raise Reject("the mean of nothing is not defined")
+    square = b.emit("Pow", [v, number(b, v, 2)])[0]
+    mean = (b.emit("ReduceMean", [square, b.ints([-1])]) if b.opset >= 18 else b.emit("ReduceMean", [square], axes=[v.rank - 1]))[0]
+    root = b.emit("Sqrt", [b.emit("Add", [mean, number(b, v, 1e-2)])[0]])[0]
+    y = b.emit("Mul", [v, b.emit("Reciprocal", [root])[0]])[0] if b.chance(0.6) else b.emit("Div", [v, root])[0]
+    return b.emit("Mul", [b.leaf([v.shape[-1]], v.dtype, 0.1), y])
+
+
+def hard_swish(b):
+    v = b.any_float()
+    gate = clip(b, b.emit("Add", [v, number(b, v, 3)])[0], 0, 6)
+    return b.emit("Div", [b.emit("Mul", [v, gate])[0], number(b, v, 6)])
+
+
+def quantized_layer(b):
+    """QDQ around a product or convolution; also around its weight."""
+    v = b.tensor(2, 4)
+    d = quantize_dequantize(b, v)[0]
+    y = conv(b, d)[0] if d.rank >= 3 and 0 not in d.shape and b.chance(0.5) else b.emit("MatMul", [d, quantize_dequantize(b, b.leaf([d.shape[-1], 3], input_share=0))[0]])[0]
+    y = activation(b, y) if b.chance(0.5) else y
+    return quantize_dequantize(b, y) if b.chance(0.7) else [y]
+
+
+def there_and_back(b):
+    """Pairs that undo each other, nearly or wholly."""
+    v = b.any_tensor(2, 4)
+    kind = b.choice(["transpose", "reshape", "cast", "split", "identity", "squeeze"])
+    if kind == "transpose":
+        perm = [int(i) for i in b.rng.permutation(v.rank)]
+        y = b.emit("Transpose", [v], perm=perm)[0]
+        y = b.emit(b.choice(["Identity", "Neg", "Abs"]), [y])[0] if b.chance(0.5) else y
+        return b.emit("Transpose", [y], perm=[int(i) for i in np.argsort(perm)] if b.chance(0.7) else perm)
+    if kind == "reshape":
+        return b.emit("Reshape", [b.emit("Reshape", [v, b.ints([-1])])[0], b.ints(v.shape)])
+    if kind == "cast":
+        if v.dtype not in (np.float32, np.int32):
+            raise Reject("only widening")
+        wide, back = (np.float64, np.float32) if v.is_float else (np.int64, np.int32)
+        to = [int(helper.np_dtype_to_tensor_dtype(np.dtype(t))) for t in (wide, back)]
+        return b.emit("Cast", [b.emit("Cast", [v], to=to[0])[0]], to=to[1])
+    if kind == "split":
+        axis = b.integer(0, v.rank - 1)
+        if v.shape[axis] % 2 or v.shape[axis] == 0:
+            raise Reject("odd")
+        parts = b.emit("Split", [v], 2, axis=axis, num_outputs=2 if b.opset >= 18 else None)
+        return b.emit("Concat", parts if b.chance(0.6) else parts[::-1], axis=axis)
+    if kind == "squeeze":
+        y = unsqueeze(b, v, [1])
+        return b.emit("Squeeze", [y], axes=[1]) if b.opset < 13 else b.emit("Squeeze", [y, b.ints([1])])
+    y = b.emit("Identity", [b.emit("Identity", [v])[0]])[0]
+    return b.emit("Dropout", [y]) if v.is_float else [y]
+
+
+def twins(b):
+    """The same node twice, then both used; once in a while with an attribute that tells them apart."""
+    v = b.any_float(1)
+    if b.chance(0.5):
+        one, two = (b.emit("Softmax", [v], axis=v.rank - 1)[0] for _ in range(2))
+    else:
+        slopes = [0.1, 0.1 if b.chance(0.5) else 0.2]
+        one, two = (b.emit("LeakyRelu", [v], alpha=a)[0] for a in slopes)
+    return b.emit(b.choice(["Add", "Sub", "Mul", "Concat"]), [one, two], **{})
+
+
+def constants_only(b):
+    v = b.const(b.random_array(b.shape(1, 3)))
+    y = b.emit(b.choice(["Abs", "Exp", "Sin"]), [v])[0]
+    y = b.emit("Transpose", [y])[0]
+    return b.emit("Add", [y, partner(b, b.any_float())])
+
+
+def branch(b, dtype=None, shape=None):
+    """A subgraph without inputs that reads outer values; its builder and output."""
+    inner = b.child()
+    v = inner.pick(lambda v: v.is_float and (dtype is None or v.dtype == dtype))
+    y = inner.emit(b.choice(["Tanh", "Neg", "Identity", "Abs"]), [v])[0]
+    for _ in range(b.integer(0, 2)):
+        y = inner.emit(b.choice(["Add", "Mul"]), [y, inner.const(inner.random_array([], y.dtype))])[0]
+    if b.chance(0.3):
+        y = reduce(inner)[0]
+    return inner, y
+
+
+def graph_of(inner, inputs, outputs):
+    return helper.make_graph(inner.nodes, inner.name("body"), [helper.make_value_info(v.name, type_of(v.array)) for v in inputs],
+                             [helper.make_value_info(v.name, type_of(v.array, known_shape=False)) for v in outputs])
+
+
+def if_(b):
+    one, y = branch(b)
+    two, z = branch(b, y.dtype)
+    if y.dtype != z.dtype:
+        raise Reject("branches differ")
+    condition = b.pick(lambda v: v.dtype == np.bool_ and v.array.size == 1, lambda: b.leaf([], np.bool_))
+    return b.emit("If", [condition], then_branch=graph_of(one, [], [y]), else_branch=graph_of(two, [], [z]))
+
+
+def loop(b):
+    state = b.any_float(0, 3)
+    inner = b.child()
+    count, going = inner.add_value(inner.name("i"), np.asarray(0, np.int64), "node"), inner.add_value(inner.name("g"), np.asarray(True), "node", pooled=False)
+    carried = inner.add_value(inner.name("s"), state.array, "node")
+    outer = partner(b, state)
+    y = inner.emit(b.choice(["Add", "Mul", "Sub"]), [carried, outer])[0]
+    if y.shape != state.shape:
+        raise Reject("the state's shape must stay")
+    y = inner.emit(b.choice(["Tanh", "Sigmoid", "Sin"]), [y])[0]
+    scanned = inner.emit("Cast", [count], to=1)[0] if b.chance(0.3) else inner.emit("Neg", [y])[0]
+    going_on = inner.emit("Identity", [going])[0]
+    body = graph_of(inner, [count, going, carried], [going_on, y, scanned])
+    trips = b.const(np.asarray(b.choice([1, 2, 3, 0]), np.int64), fixed=True) if b.chance(0.8) else b.add_value(b.name("x"), np.asarray(2, np.int64), "input")
+    return b.emit("Loop", [trips, b.const(np.asarray(True), fixed=True) if b.chance(0.5) else None, state], 2, body=body)
+
+
+def scan(b):
+    v = b.any_float(1, 3)
+    if v.shape[0] == 0:
+        raise Reject("nothing to scan")
+    inner = b.child()
+    start = b.leaf(v.shape[1:], v.dtype)
+    state, row = inner.add_value(inner.name("s"), start.array, "node"), inner.add_value(inner.name("r"), v.array[0], "node")
+    y = inner.emit("Add", [state, row])[0]
+    z = inner.emit("Tanh", [y])[0]
+    return b.emit("Scan", [start, v], 2, num_scan_inputs=1, body=graph_of(inner, [state, row], [y, z]))
+
+
+def sequence(b):
+    """Through a sequence of tensors and back."""
+    v = b.any_float(1, 3)
+    kind = b.choice(["split", "construct"])
+    if kind == "split":
+        s = b.emit("SplitToSequence", [v] + ([b.const(np.asarray(1 if b.chance(0.5) else 2, np.int64), fixed=True)] if b.chance(0.6) else []), axis=0)[0]
+    else:
+        s = b.emit("SequenceConstruct", [v, *[b.emit("Neg", [v])[0] for _ in range(b.integer(0, 2))]])[0]
+    if b.chance(0.3):
+        s = b.emit("SequenceInsert", [s, v] + [b.const(np.asarray(0, np.int64), fixed=True)] * b.chance(0.5))[0]
+    if b.chance(0.2):
+        s = b.emit("SequenceErase", [s])[0]
+    if b.chance(0.3):
+        b.emit("SequenceLength", [s])
+    if b.chance(0.5):
+        return b.emit("SequenceAt", [s, b.const(np.asarray(b.choice([0, -1]), np.int64), fixed=True)])
+    return b.emit("ConcatFromSequence", [s], axis=0, new_axis=b.integer(0, 1))
+
+
+MAKERS = [(conv_block, 4), (dense_block, 4), (layer_norm, 2), (gelu, 2), (attention, 1.5), (rms_norm, 1), (hard_swish, 1), (quantized_layer, 2),
+          (there_and_back, 3), (twins, 1.5), (constants_only, 1), (if_, 1.5), (loop, 1.5), (scan, 0.7), (sequence, 1.2)]
