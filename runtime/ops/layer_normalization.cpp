@@ -98,7 +98,7 @@ BoundKernel bind_grad(const BindContext& node) {
 
 constexpr OpDef layer_normalization_op = {
     .name = "LayerNormalization",
-    .since = 17,
+    .since = 1,  // ONNX has it since 17; onnxruntime and what it optimized have it in every version
     .min_inputs = 2,
     .max_inputs = 3,
     .max_outputs = 3,

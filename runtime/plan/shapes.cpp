@@ -123,7 +123,8 @@ std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, std::s
       const Dim& dim = (*input.type.dims)[axis];
       if (dim.known()) continue;
       const std::string symbol = dim.symbol.empty() ? input.name + "." + std::to_string(axis) : dim.symbol;
-      bounds[symbol] = std::max({bounds[symbol], int64_t{1}, inputs[i][static_cast<int>(axis)]});
+      int64_t& bound = bounds[symbol];
+      bound = std::max(bound, inputs[i][static_cast<int>(axis)]);
     }
   }
   return bounds;

@@ -24,7 +24,7 @@ ResolvedShapes resolve_shapes(const Graph& graph, std::span<const std::optional<
 // For graphs without dynamic values. Throws InvalidArgument naming the first value that is one.
 std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> inputs);
 
-// The sizes that these shapes of the inputs give to the symbolic dimensions, as PlanOptions::bounds wants them (at least 1 each).
+// The sizes that these shapes of the inputs give to the symbolic dimensions, as PlanOptions::bounds wants them.
 std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, std::span<const Shape> inputs);
 // Whether the op makes its outputs itself (OpDef::evaluate). Text that is new needs an owner, so an op with both forms makes strings itself.
 bool is_evaluated(const Graph& graph, const Node& node);

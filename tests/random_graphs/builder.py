@@ -15,6 +15,7 @@ FLOATS = (np.float32, np.float64, np.float16)
 INTS = (np.int64, np.int32, np.int8, np.uint8, np.int16, np.uint16, np.uint32, np.uint64)
 PENDING = set("QuantizeLinear DequantizeLinear DynamicQuantizeLinear Resize Upsample LSTM GRU RNN MatMulInteger Einsum SequenceConstruct "
               "SplitToSequence ConcatFromSequence Compress Unique NonZero CastLike ThresholdedRelu".split())  # ops that Tandem does not have yet
+PENDING_TYPES = (np.float16, np.uint16, np.uint32, np.uint64, np.int16)
 FIXED = "fixed_"  # names of numbers that are no measured data (scales, bounds): never perturbed
 
 
@@ -192,8 +193,8 @@ class Builder:
 
     def emit(self, op, inputs, outputs=1, domain="", node_name=False, **attributes):
         """Adds a node; the values of its outputs. `outputs` is a count, or a list of flags: False leaves that output's name empty."""
-        if op in PENDING:
-            raise Reject(f"{op} is not there yet")
+        if op in PENDING or any(v and v.dtype in PENDING_TYPES for v in inputs):
+            raise Reject("not there yet")
         flags = [True] * outputs if isinstance(outputs, int) else outputs
         names = [self.name("t") if flag else "" for flag in flags]
         node = helper.make_node(op, [v.name if v else "" for v in inputs], names, domain=domain,

@@ -32,7 +32,7 @@ def gemm(b):
 def image(b, least=3, most=5, channels=None):
     """A tensor of batch, channels and some spatial axes."""
     return b.pick(lambda v: v.dtype == np.float32 and least <= v.rank <= most and 0 not in v.shape and (not channels or v.shape[1] % channels == 0),
-                  lambda: b.leaf([b.integer(1, 2), b.choice([1, 2, 4, 8]) * (channels or 1), *[b.integer(3, 9) for _ in range(b.choice([1, 2, 2, 2]))]]))
+                  lambda: b.leaf([b.integer(1, 2), b.choice([1, 2, 4, 8]) * (channels or 1), *[b.integer(3, 9) for _ in range(max(least - 2, b.choice([1, 2, 2])))]]))
 
 
 def window(b, spatial, kernel_most=3, dilated=True):
@@ -108,6 +108,8 @@ def normalize(b):
             raise Reject("no variance")
         bias = [b.leaf(shape, v.dtype, 0.1)] if op[0] == "L" and b.chance(0.7) else []
         return b.emit(op, [v, b.leaf(shape, v.dtype, 0.1), *bias], axis=axis, epsilon=1e-3)
+    if op == "MeanVarianceNormalization" and b.opset < 9:
+        raise Reject("onnxruntime has one that ONNX has not")
     v = image(b, 4 if op in ("LRN", "MeanVarianceNormalization") else 3, 4, channels=2 if op == "GroupNormalization" else None)
     if op == "InstanceNormalization":
         return b.emit(op, [v, b.leaf([v.shape[1]]), b.leaf([v.shape[1]])], epsilon=1e-2)

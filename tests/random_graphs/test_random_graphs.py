@@ -1,6 +1,6 @@
 """Random valid ONNX graphs, composed of the ops and the traps of real models, give what onnxruntime gives with nothing optimized.
 
-$RANDOM_GRAPHS sets how many (300), $RANDOM_GRAPHS_SEED the first seed (today's are fixed); tests/random_graphs/run.py runs thousands.
+$RANDOM_GRAPHS sets how many (250), $RANDOM_GRAPHS_SEED the first seed (today's are fixed); tests/random_graphs/run.py runs thousands.
 """
 import os
 
@@ -15,7 +15,7 @@ import harness  # noqa: E402
 import minimise  # noqa: E402
 import run  # noqa: E402
 
-COUNT = int(os.environ.get("RANDOM_GRAPHS", 300))
+COUNT = int(os.environ.get("RANDOM_GRAPHS", 250))
 FIRST = int(os.environ.get("RANDOM_GRAPHS_SEED", 20_000))
 
 
@@ -45,19 +45,20 @@ def test_a_seed_always_makes_the_same_graph():
 
 
 def test_a_wrong_result_is_found_and_its_graph_made_small(tmp_path, monkeypatch):
-    """One op pretends to expect something else: the graph that is printed holds little more than that op."""
+    """Something else is expected of one op than it gives: the graph that is printed holds little more than that op."""
     def has_tanh(case):
         return any(node.op_type == "Tanh" and node.output[0] in {o.name for o in case.model.graph.output} for node in case.model.graph.node)
 
-    case = next(c for c in map(generator.generate, range(FIRST, FIRST + 200)) if c and len(c.model.graph.node) > 8 and has_tanh(c))
     def spoilt(case):
         tanhs = {node.output[0] for node in case.model.graph.node if node.op_type == "Tanh"}
         case.expected = [e + 1 if o.name in tanhs else e for o, e in zip(case.model.graph.output, case.expected)]
         return case
 
+    cases = filter(None, map(generator.generate, range(FIRST, FIRST + 200)))
+    case = spoilt(next(c for c in cases if len(c.model.graph.node) > 8 and has_tanh(c)))
     rebuild = minimise.rebuild
     monkeypatch.setattr(minimise, "rebuild", lambda *arguments: spoilt(rebuild(*arguments)))
-    harness.write_case(tmp_path / "seed_0", spoilt(case))
+    harness.write_case(tmp_path / "seed_0", case)
     assert harness.run_cases(tmp_path)["seed_0"].kind == "wrong"
     small, reason = minimise.minimise(case, "wrong")
     assert [node.op_type for node in small.model.graph.node] == ["Tanh"]

@@ -61,6 +61,19 @@ TEST(ShapeChain, SliceCastAndConcat) {
   EXPECT_EQ(run_shape(executor, 2), "[2, 4, 3]");
 }
 
+// The rank that the zeros copy from is known at the run only: they are no -1.
+TEST(ShapeChain, SeveralZerosOfATensorOfOpenRank) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
+  const ValueId fed = graph.add_input("fed", DType::kI64, {"rank"});
+  const ValueId open = add(graph, "Reshape", {x, fed});
+  graph.outputs = {add(graph, "Reshape", {open, ints(graph, {0, 0, -1})})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 5}, {"rank", 4}}}));
+  const Tensor values = counted({5, 3, 4}), shape = Tensor::of<int64_t>({4}, {5, 2, 3, 2});
+  const ConstTensorView inputs[] = {values.view(), shape.view()};
+  EXPECT_EQ(to_string(executor.run(inputs)[0].shape), "[5, 2, 6]");
+}
+
 // Tensor.expand: sizes of -1 are chosen by Equal and Where among those of the tensor.
 TEST(ShapeChain, ExpandToAChosenShape) {
   Graph graph;
