@@ -59,6 +59,7 @@ struct DynamicSteps::Frame {
   // Binds the kernel for these inputs; it may be kept if only their shapes counted.
   void bind(std::span<const ConstTensorView> inputs, int threads) {
     is_bound = false;
+    hide_contents();  // of a step that failed
     shapes.assign(graph.values.size(), {});
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (node.inputs[i] == kNoValue) continue;
@@ -67,7 +68,7 @@ struct DynamicSteps::Frame {
     }
     const bool settled_by_shapes = infer();
     if (!settled_by_shapes) show_contents(inputs);
-    if (!settled_by_shapes && !infer()) reject();
+    require(settled_by_shapes || infer(), "the shape of an output does not follow from the inputs");
     if (node.def->cpu) kernel = node.def->cpu(BindContext(graph, node, shapes, threads));
     is_bound = settled_by_shapes;
     if (!settled_by_shapes) hide_contents();
@@ -86,10 +87,6 @@ struct DynamicSteps::Frame {
   void hide_contents() {
     for (Value* value : shown) value->kind = ValueKind::kInput, value->data = {};
     shown.clear();
-  }
-  [[noreturn]] void reject() {
-    hide_contents();
-    fail(ErrorCode::kInvalidArgument, "the shape of an output does not follow from the inputs");
   }
 };
 

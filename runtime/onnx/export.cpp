@@ -20,15 +20,25 @@ using namespace tandem_onnx_proto;
 // The IR version that came with an opset of ai.onnx, 10 at least.
 constexpr int ir_version(int opset) { return opset <= 22 ? 10 : std::min(13, opset - 12); }
 
+// Calls f for every node of the graph and of the bodies in it.
+template <class F>
+void for_each_node(const Graph& graph, const F& f) {
+  for (const Node& node : graph.nodes) {
+    f(node);
+    for (const auto& [name, attribute] : node.attributes)
+      if (const auto* body = std::get_if<Subgraph>(&attribute)) for_each_node(**body, f);
+  }
+}
+
 // The newest opset of a domain, up to `newest` (or the first after it, if a node needs that), in which the definitions of all its nodes
 // are in force; 0 if no node is of that domain.
 int common_opset(const Graph& graph, std::string_view domain, int newest) {
   const Node *youngest = nullptr, *oldest = nullptr;
-  for (const Node& node : graph.nodes) {
-    if (node.def->domain != domain) continue;
+  for_each_node(graph, [&](const Node& node) {
+    if (node.def->domain != domain) return;
     if (!youngest || node.def->since > youngest->def->since) youngest = &node;
     if (!oldest || node.def->until < oldest->def->until) oldest = &node;
-  }
+  });
   if (!youngest) return 0;
   int opset = std::max(newest, youngest->def->since);
   if (oldest->def->until <= opset) opset = oldest->def->until - 1;
@@ -37,19 +47,28 @@ int common_opset(const Graph& graph, std::string_view domain, int newest) {
   return opset;
 }
 
+// Throws InvalidArgument naming a node that means something else in `opset`.
+void check_opset(const Graph& graph, int opset) {
+  require(opset <= kNewestOnnxOpset, "this opset is not known (opset, newest)", opset, kNewestOnnxOpset);
+  for_each_node(graph, [&](const Node& node) {
+    require(!node.def->domain.empty() || (node.def->since <= opset && opset < node.def->until),
+            "a node cannot be written in this opset: its op is another there (node, op, opset, from, before)", node.name, node.def->name, opset,
+            node.def->since, node.def->until);
+  });
+}
+
 void add_opset(ModelProto& model, std::string_view domain, int version) {
   auto* opset = model.add_opset_import();
   opset->set_domain(std::string(domain));
   opset->set_version(version);
 }
 
-void write_value_info(const Value& value, ValueInfoProto& info) {
-  info.set_name(value.name);
-  auto* type = info.mutable_type()->mutable_tensor_type();
-  type->set_elem_type(static_cast<int>(value.type.dtype));
-  if (!value.type.dims) return;
+void write_tensor_type(const TensorType& from, TypeProto& proto) {
+  auto* type = proto.mutable_tensor_type();
+  type->set_elem_type(static_cast<int>(from.dtype));
+  if (!from.dims) return;
   type->mutable_shape();  // a scalar has a shape too
-  for (const Dim& dim : *value.type.dims) {
+  for (const Dim& dim : *from.dims) {
     auto* to = type->mutable_shape()->add_dim();
     if (dim.known())
       to->set_dim_value(dim.size);
@@ -58,61 +77,144 @@ void write_value_info(const Value& value, ValueInfoProto& info) {
   }
 }
 
-// Trailing absent inputs and outputs are left out, others are written as empty names.
-template <class Add>
-void write_names(const Graph& graph, std::vector<ValueId> ids, Add add) {
-  while (!ids.empty() && ids.back() == kNoValue) ids.pop_back();
-  for (ValueId id : ids) add(id == kNoValue ? std::string() : graph.value(id).name);
-}
-
-void write_node(const Graph& graph, const Node& node, NodeProto& proto) {
-  proto.set_name(node.name);
-  proto.set_op_type(std::string(node.def->name));
-  proto.set_domain(std::string(node.def->domain));
-  write_names(graph, node.inputs, [&](std::string name) { proto.add_input(std::move(name)); });
-  write_names(graph, node.outputs, [&](std::string name) { proto.add_output(std::move(name)); });
-  for (const auto& [key, attribute] : node.attributes) write_attribute(key, attribute, *proto.add_attribute());
-}
-
-void write_graph(const Graph& graph, GraphProto& proto) {
-  proto.set_name(graph.name.empty() ? "main" : graph.name);
-  for (const Value& value : graph.values)
-    if (value.kind == ValueKind::kConstant || value.kind == ValueKind::kState)
-      write_tensor(value.data, value.name, *proto.add_initializer());
-  for (ValueId id : graph.inputs) write_value_info(graph.value(id), *proto.add_input());
-  for (const Node& node : graph.nodes) write_node(graph, node, *proto.add_node());
-  std::set<ValueId> seen;
-  for (ValueId id : graph.outputs) {
-    require(seen.insert(id).second, "a value is an output of the graph twice", graph.value(id).name);
-    write_value_info(graph.value(id), *proto.add_output());
+void write_type(const TensorType& from, TypeProto& proto) {
+  switch (from.container) {
+    case Container::kTensor: return write_tensor_type(from, proto);
+    case Container::kSequence: return write_tensor_type(from, *proto.mutable_sequence_type()->mutable_elem_type());
+    case Container::kOptional: return write_tensor_type(from, *proto.mutable_optional_type()->mutable_elem_type());
+    case Container::kOptionalSequence:
+      return write_tensor_type(from, *proto.mutable_optional_type()->mutable_elem_type()->mutable_sequence_type()->mutable_elem_type());
   }
+}
+
+// One graph and the bodies in it. A body may use names from around it, so no name is made twice in the whole model.
+class GraphWriter {
+ public:
+  GraphWriter(const Graph& graph, int opset, std::set<std::string>& taken) : graph_(graph), opset_(opset), taken_(taken) {
+    names_.resize(graph.values.size());
+  }
+
+  // `captured`: the outer names of a body's last inputs.
+  void write(GraphProto& proto, const std::vector<std::string>& captured = {}) {
+    proto.set_name(graph_.name.empty() ? "main" : graph_.name);
+    const size_t formal = graph_.inputs.size() - captured.size();
+    for (size_t i = 0; i < captured.size(); ++i) names_[static_cast<size_t>(graph_.inputs[formal + i])] = captured[i];
+    for (size_t v = 0; v < names_.size(); ++v)
+      if (names_[v].empty()) names_[v] = free_name(graph_.values[v].name);
+    for (size_t v = 0; v < names_.size(); ++v)
+      if (const Value& value = graph_.values[v]; value.kind == ValueKind::kConstant || value.kind == ValueKind::kState)
+        write_tensor(value.data, names_[v], *proto.add_initializer());
+    for (size_t i = 0; i < formal; ++i) write_value_info(graph_.inputs[i], *proto.add_input());
+    for (const Node& node : graph_.nodes) write_node(node, *proto.add_node());
+    write_outputs(proto);
+  }
+
+ private:
+  const std::string& name(ValueId id) const { return names_[static_cast<size_t>(id)]; }
+
+  std::string free_name(const std::string& wish) {
+    std::string name = wish;
+    for (int i = 1; !taken_.insert(name).second; ++i) name = wish + "_" + std::to_string(i);
+    return name;
+  }
+
+  void write_value_info(ValueId id, ValueInfoProto& info) const {
+    info.set_name(name(id));
+    write_type(graph_.value(id).type, *info.mutable_type());
+  }
+
+  // Trailing absent inputs and outputs are left out, others are written as empty names.
+  template <class Add>
+  void write_names(std::vector<ValueId> ids, Add add) const {
+    while (!ids.empty() && ids.back() == kNoValue) ids.pop_back();
+    for (ValueId id : ids) add(id == kNoValue ? std::string() : name(id));
+  }
+
+  void write_node(const Node& node, NodeProto& proto) {
+    proto.set_name(node.name);
+    proto.set_op_type(std::string(node.def->name));
+    proto.set_domain(std::string(node.def->domain));
+    size_t captured = 0;
+    for (const auto& [key, attribute] : node.attributes)
+      if (const auto* body = std::get_if<Subgraph>(&attribute)) captured += static_cast<size_t>((*body)->captured_inputs);
+    size_t next = node.inputs.size() - captured;
+    write_names({node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(next)},
+                [&](std::string text) { proto.add_input(std::move(text)); });
+    write_names(node.outputs, [&](std::string text) { proto.add_output(std::move(text)); });
+    for (const auto& [key, attribute] : node.attributes) {
+      const auto* body = std::get_if<Subgraph>(&attribute);
+      body ? write_body(**body, key, node, next, *proto.add_attribute()) : write_attribute(key, attribute, *proto.add_attribute());
+    }
+  }
+
+  // `next`: where the body's captured values begin in the node's inputs; moved on.
+  void write_body(const Graph& body, const std::string& key, const Node& node, size_t& next, AttributeProto& proto) {
+    std::vector<std::string> captured;
+    for (int i = 0; i < body.captured_inputs; ++i) captured.push_back(name(node.inputs[next++]));
+    proto.set_name(key);
+    proto.set_type(AttributeProto::GRAPH);
+    const Graph standard = with_standard_ops(body, opset_);
+    GraphWriter(standard, opset_, taken_).write(*proto.mutable_g(), captured);
+  }
+
+  // ONNX wants a name of its own for each output, and for one that is an input or a constant as it is.
+  void write_outputs(GraphProto& proto) {
+    std::set<ValueId> seen;
+    for (ValueId id : graph_.outputs) {
+      if (seen.insert(id).second) {
+        write_value_info(id, *proto.add_output());
+        continue;
+      }
+      NodeProto& copy = *proto.add_node();
+      copy.set_op_type("Identity");
+      copy.add_input(name(id));
+      copy.add_output(free_name(name(id)));
+      copy.set_name(copy.output(0));
+      ValueInfoProto& info = *proto.add_output();
+      info.set_name(copy.output(0));
+      write_type(graph_.value(id).type, *info.mutable_type());
+    }
+  }
+
+  const Graph& graph_;
+  int opset_;
+  std::set<std::string>& taken_;    // names of all graphs of the model
+  std::vector<std::string> names_;  // by ValueId
+};
+
+void add_opsets(const Graph& graph, int opset, ModelProto& model) {
+  add_opset(model, "", opset);
+  if (const int ml_opset = common_opset(graph, "ai.onnx.ml", kOnnxMlOpset)) add_opset(model, "ai.onnx.ml", ml_opset);
+  std::set<std::string_view> others;
+  for_each_node(graph, [&](const Node& node) {
+    if (!node.def->domain.empty() && node.def->domain != "ai.onnx.ml") others.insert(node.def->domain);
+  });
+  for (std::string_view domain : others) add_opset(model, domain, common_opset(graph, domain, 1));
 }
 
 }  // namespace
 
-std::string serialize_onnx(const Graph& graph) {
-  const Graph standard = with_standard_ops(graph);
+std::string serialize_onnx(const Graph& graph, int asked) {
+  const Graph standard = with_standard_ops(graph, asked ? asked : kOnnxOpset);
+  const int found = common_opset(standard, "", kOnnxOpset);
+  const int opset = asked ? asked : found ? found : kOnnxOpset;
+  check_opset(standard, opset);
   ModelProto model;
   model.set_producer_name("tandem");
-  const int opset = common_opset(standard, "", kOnnxOpset), ml_opset = common_opset(standard, "ai.onnx.ml", kOnnxMlOpset);
-  add_opset(model, "", opset ? opset : kOnnxOpset);
   model.set_ir_version(ir_version(opset));
-  if (ml_opset) add_opset(model, "ai.onnx.ml", ml_opset);
-  std::set<std::string_view> others;
-  for (const Node& node : standard.nodes)
-    if (!node.def->domain.empty() && node.def->domain != "ai.onnx.ml") others.insert(node.def->domain);
-  for (std::string_view domain : others) add_opset(model, domain, common_opset(standard, domain, 1));
+  add_opsets(standard, opset, model);
   for (const auto& [key, text] : graph.metadata) {
     auto* entry = model.add_metadata_props();
     entry->set_key(key);
     entry->set_value(text);
   }
-  write_graph(standard, *model.mutable_graph());
+  std::set<std::string> taken;
+  GraphWriter(standard, opset, taken).write(*model.mutable_graph());
   const size_t bytes = model.ByteSizeLong();
   require(bytes <= size_t{INT_MAX}, "the model is too large for one ONNX file (bytes, limit)", bytes, INT_MAX);
   return model.SerializeAsString();
 }
 
-void save_onnx(const Graph& graph, const std::filesystem::path& path) { write_file(path, serialize_onnx(graph)); }
+void save_onnx(const Graph& graph, const std::filesystem::path& path, int opset) { write_file(path, serialize_onnx(graph, opset)); }
 
 }  // namespace tandem

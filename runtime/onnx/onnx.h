@@ -26,12 +26,12 @@ Graph load_onnx(const std::filesystem::path& path, const Limits& limits = {}, co
 // The same for bytes in memory. `folder` is where external data may lie; without one a model that has such data is refused.
 Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder = {}, const Limits& limits = {}, const NameSet& given = {});
 
-// IR version 10 or what the opset needs. The opset is kOnnxOpset (kOnnxMlOpset), or the nearest in which all nodes mean the same; constants and
-// states become initializers. The same graph gives the same bytes. Throws InvalidArgument naming an internal op that ONNX has no
-// form for, and for a model over protobuf's 2 GiB.
-std::string serialize_onnx(const Graph& graph);
+// The opset is `opset` (0: kOnnxOpset, or the nearest in which all nodes mean the same), the IR version 10 or what that needs; constants and
+// states become initializers, fused ops the standard ones they stand for. The same graph gives the same bytes. Throws InvalidArgument naming an
+// internal op that ONNX has no form for, a node whose op means something else in the opset asked for, and for a model over protobuf's 2 GiB.
+std::string serialize_onnx(const Graph& graph, int opset = 0);
 
 // The same into a file, whole or not at all.
-void save_onnx(const Graph& graph, const std::filesystem::path& path);
+void save_onnx(const Graph& graph, const std::filesystem::path& path, int opset = 0);
 
 }  // namespace tandem

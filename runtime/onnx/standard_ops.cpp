@@ -15,7 +15,7 @@ namespace {
 // Writes one internal node as several standard ones. The last of them makes the internal node's output.
 class Expansion : private NodeContext {
  public:
-  Expansion(Graph& graph, const Node& node) : NodeContext(node), graph_(graph) {}
+  Expansion(Graph& graph, const Node& node, int opset) : NodeContext(node), graph_(graph), opset_(opset) {}
 
   // False if this op has no standard form.
   bool run() {
@@ -33,7 +33,7 @@ class Expansion : private NodeContext {
 
  private:
   ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
-    return graph_.add_node(find_op("", op, kOnnxOpset), std::move(inputs), 1, std::move(attributes),
+    return graph_.add_node(find_op("", op, opset_), std::move(inputs), 1, std::move(attributes),
                            node().name + "." + std::string(op))[0];
   }
 
@@ -84,18 +84,19 @@ class Expansion : private NodeContext {
   }
 
   Graph& graph_;
+  int opset_;
 };
 
 }  // namespace
 
-Graph with_standard_ops(const Graph& graph) {
+Graph with_standard_ops(const Graph& graph, int opset) {
   Graph standard = graph;
   standard.nodes.clear();
   std::set<std::string> refused;
   for (const Node& node : graph.nodes) {
     if (node.def->domain != "tandem")
       standard.nodes.push_back(node);
-    else if (!Expansion(standard, node).run())
+    else if (!Expansion(standard, node, opset).run())
       refused.insert(fmt::format("tandem.{} (node '{}')", node.def->name, node.name));
   }
   require(refused.empty(), "these ops have no form in ONNX", fmt::format("{}", fmt::join(refused, ", ")));

@@ -6,7 +6,7 @@
 namespace tandem {
 
 // The graph with tandem.FusedGemm, FusedMatMul, MatMul and FusedConv written as Gemm, MatMul, Conv, Transpose, Mul, Add and an
-// activation. Throws InvalidArgument listing the internal ops that have no such form.
-Graph with_standard_ops(const Graph& graph);
+// activation, all as of `opset`. Throws InvalidArgument listing the internal ops that have no such form.
+Graph with_standard_ops(const Graph& graph, int opset);
 
 }  // namespace tandem

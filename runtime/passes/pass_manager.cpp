@@ -26,12 +26,23 @@ void verify_after(const Pass& pass, const Graph& graph) {
   }
 }
 
+// The bodies of If, Loop and Scan first: what they are shows in the graph around them.
+void run_passes_on_bodies(Graph& graph, const PassOptions& options, std::span<const Pass* const> passes) {
+  for (Node& node : graph.nodes)
+    for (auto& [name, attribute] : node.attributes)
+      if (auto* body = std::get_if<Subgraph>(&attribute)) {
+        Graph own = **body;
+        run_passes(own, options, passes);
+        *body = std::make_shared<const Graph>(std::move(own));
+      }
+}
+
 }  // namespace
 
 std::span<const Pass* const> default_passes() {
   // Folding first shows what is constant; merging and removal bring patterns together; fusion looks for what is left.
   static constexpr const Pass* kPasses[] = {
-      &constant_folding_pass, &identity_removal_pass, &common_subexpression_pass, &batch_norm_folding_pass, &epilogue_fusion_pass,
+      &constant_folding_pass, &branch_inlining_pass, &identity_removal_pass, &common_subexpression_pass, &batch_norm_folding_pass, &epilogue_fusion_pass,
       &gradient_fusion_pass,  &dead_code_pass,
   };
   return kPasses;
@@ -39,6 +50,7 @@ std::span<const Pass* const> default_passes() {
 
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options, std::span<const Pass* const> passes) {
   check_names(options, passes);
+  run_passes_on_bodies(graph, options, passes);
   std::vector<PassReport> reports;
   for (const Pass* pass : passes) {
     if (options.disabled.contains(pass->name)) continue;

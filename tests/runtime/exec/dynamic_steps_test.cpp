@@ -1,0 +1,129 @@
+// Runs whose shapes only the run knows: shapes as data, the bodies of If and Loop.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/exec/executor.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+using testing::add;
+using testing::constant;
+using ::testing::HasSubstr;
+
+std::vector<float> floats(const ConstTensorView& view) {
+  const auto values = view.as<float>();
+  return {values.begin(), values.end()};
+}
+
+// y = relu(reshape(x, shape)) + 1, the shape an input.
+Graph reshaping() {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {6}), shape = graph.add_input("shape", DType::kI64, {2});
+  const ValueId one = constant(graph, "one", {}, {1});
+  graph.outputs = {add(graph, "Add", {add(graph, "Relu", {add(graph, "Reshape", {x, shape})}), one})};
+  return graph;
+}
+
+TEST(DynamicSteps, TakeAShapeThatIsData) {
+  Executor executor(make_plan(reshaping(), {}));
+  const Tensor x = Tensor::of<float>({6}, {-1, 0, 1, 2, 3, 4});
+  for (const std::vector<int64_t>& dims : {std::vector<int64_t>{2, 3}, {3, 2}, {1, -1}, {2, 3}}) {
+    const Tensor shape = Tensor::of(Shape{2}, dims);
+    const ConstTensorView inputs[] = {x.view(), shape.view()};
+    const auto y = executor.run(inputs)[0];
+    EXPECT_EQ(y.shape[0], dims[0]);
+    EXPECT_EQ(y.shape.elements(), 6);
+    EXPECT_EQ(floats(y), (std::vector<float>{1, 1, 2, 3, 4, 5}));
+  }
+}
+
+TEST(DynamicSteps, RefuseAShapeThatDoesNotFit) {
+  Executor executor(make_plan(reshaping(), {}));
+  const Tensor x(DType::kF32, {6}), shape = Tensor::of<int64_t>({2}, {4, 2}), good = Tensor::of<int64_t>({2}, {6, 1});
+  const ConstTensorView inputs[] = {x.view(), shape.view()}, again[] = {x.view(), good.view()};
+  try {
+    executor.run(inputs);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("[Reshape]"));
+  }
+  EXPECT_EQ(to_string(executor.run(again)[0].shape), "[6, 1]");  // and goes on
+}
+
+// Doubles `carried` and hands out what it was, as long as it is below `limit`, which it takes from around it.
+Subgraph doubling_body() {
+  auto body = std::make_shared<Graph>();
+  body->add_input("trip", DType::kI64, {});
+  body->add_input("goes_on", DType::kBool, {});
+  const ValueId carried = body->add_input("carried", DType::kF32, {2}), limit = body->add_input("limit", DType::kF32, {2});
+  body->captured_inputs = 1;
+  const ValueId doubled = add(*body, "Add", {carried, carried});
+  const ValueId below = add(*body, "Less", {doubled, limit});
+  const ValueId zero = body->add_constant("zero", Tensor::scalar<int64_t>(0));
+  body->outputs = {add(*body, "Gather", {below, zero}), doubled, carried};
+  return body;
+}
+
+TEST(DynamicSteps, RunALoop) {
+  Graph graph;
+  const ValueId trips = graph.add_input("trips", DType::kI64, {}), x = graph.add_input("x", DType::kF32, {2}),
+                limit = graph.add_input("limit", DType::kF32, {2});
+  graph.outputs = graph.add_node(newest_op("Loop"), {trips, kNoValue, x, limit}, 2, {{"body", doubling_body()}});
+  Executor executor(make_plan(graph, {}));
+  const auto run = [&](int64_t most, float below) {
+    const Tensor count = Tensor::scalar(most), start = Tensor::of<float>({2}, {1, 3}), bound = Tensor::of<float>({2}, {below, 0});
+    const ConstTensorView inputs[] = {count.view(), start.view(), bound.view()};
+    const auto results = executor.run(inputs);
+    return std::vector<Tensor>{Tensor::copy_of(results[0]), Tensor::copy_of(results[1])};
+  };
+  const auto by_count = run(3, 1000);
+  EXPECT_EQ(floats(by_count[0].view()), (std::vector<float>{8, 24}));
+  EXPECT_EQ(to_string(by_count[1].shape()), "[3, 2]");
+  EXPECT_EQ(floats(by_count[1].view()), (std::vector<float>{1, 3, 2, 6, 4, 12}));
+  EXPECT_EQ(floats(run(100, 10)[0].view()), (std::vector<float>{16, 48}));  // 16 is the first that is not below
+  const auto none = run(0, 1000);
+  EXPECT_EQ(floats(none[0].view()), (std::vector<float>{1, 3}));
+  EXPECT_EQ(to_string(none[1].shape()), "[0, 2]");
+}
+
+Subgraph branch(std::string_view op, const std::string& captured) {
+  auto body = std::make_shared<Graph>();
+  const ValueId x = body->add_input(captured, DType::kF32, {2});
+  body->captured_inputs = 1;
+  body->outputs = {add(*body, op, {x})};
+  return body;
+}
+
+TEST(DynamicSteps, TakeTheBranchOfTheCondition) {
+  Graph graph;
+  const ValueId condition = graph.add_input("condition", DType::kBool, {}), a = graph.add_input("a", DType::kF32, {2}),
+                b = graph.add_input("b", DType::kF32, {2});
+  const ValueId y = graph.add_node(newest_op("If"), {condition, a, b}, 1,
+                                   {{"else_branch", branch("Neg", "a")}, {"then_branch", branch("Relu", "b")}})[0];
+  graph.outputs = {add(graph, "Add", {y, y})};
+  Executor executor(make_plan(graph, {}));
+  const Tensor first = Tensor::of<float>({2}, {1, -2}), second = Tensor::of<float>({2}, {-3, 4});
+  for (const bool taken : {true, false, true}) {
+    const Tensor chosen = Tensor::scalar(taken);
+    const ConstTensorView inputs[] = {chosen.view(), first.view(), second.view()};
+    EXPECT_EQ(floats(executor.run(inputs)[0]), taken ? (std::vector<float>{0, 8}) : (std::vector<float>{-2, 4}));
+  }
+}
+
+// What comes back stands on its own, whatever is run next.
+TEST(DynamicSteps, RunValuesAreTheCallersOwn) {
+  Executor executor(make_plan(reshaping(), {}));
+  const auto run = [&](float value) {
+    return executor.run_values(std::vector{RunValue::of(Tensor::of<float>({6}, {value, value, value, value, value, value})),
+                                           RunValue::of(Tensor::of<int64_t>({2}, {2, 3}))});
+  };
+  const auto first = run(1), second = run(5);
+  EXPECT_EQ(first[0].tensor.as<float>()[0], 2);
+  EXPECT_EQ(second[0].tensor.as<float>()[0], 6);
+}
+
+}  // namespace
+}  // namespace tandem
