@@ -14,6 +14,7 @@
 #include "runtime/device/topology.h"
 #include "runtime/graph/limits.h"
 #include "runtime/io/file.h"
+#include "runtime/passes/pass_manager.h"
 
 namespace po = boost::program_options;
 
@@ -143,6 +144,8 @@ int conformance_command(int argc, char** argv) {
   require(!folder.empty(), "no folder given; usage: " + kUsageText.line);
   SuiteOptions suite = suite_options(list, filters, threads, timeout);
   suite.run.disabled_passes = {disabled.begin(), disabled.end()};
+  Graph nothing;
+  run_passes(nothing, {.disabled = suite.run.disabled_passes});  // refuses a name that no pass has, before each case does
   suite.workers = values.contains("jobs") ? jobs : allowed_cpus().threads;
   require(suite.workers >= 1 && suite.workers <= kMostThreads, fmt::format("--jobs must lie in [1, {}]", kMostThreads), suite.workers);
 

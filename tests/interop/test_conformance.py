@@ -225,6 +225,12 @@ def test_too_few_cases_and_no_folder(tmp_path):
     assert "found, --min-cases): 0, 1" in run(tmp_path / "empty", code=2).stderr
 
 
+def test_passes_can_be_left_out(tmp_path):
+    relu_case(tmp_path / "test_a")
+    assert run_json(tmp_path, "--disable-pass", "constant_folding", "--disable-pass", "dead_code")["passed"] == 1
+    assert "no pass has this name" in run(tmp_path, "--disable-pass", "magic", code=2).stderr
+
+
 def test_the_op_of_an_expansion(tmp_path):
     """A case of several nodes counts for the op whose expansion it is, else for its folder."""
     two = [helper.make_node("Neg", ["x"], ["a"]), helper.make_node("Neg", ["a"], ["y"])]
