@@ -17,6 +17,7 @@ extern const OpFamily axis_normalization_ops;
 extern const OpFamily batch_normalization_ops;
 extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
+extern const OpFamily causal_conv_ops;
 extern const OpFamily center_crop_pad_ops;
 extern const OpFamily clip_ops;
 extern const OpFamily concat_ops;
@@ -26,6 +27,7 @@ extern const OpFamily conv_ops;
 extern const OpFamily conv_transpose_ops;
 extern const OpFamily copy_ops;
 extern const OpFamily cross_entropy_ops;
+extern const OpFamily deform_conv_ops;
 extern const OpFamily depth_to_space_ops;
 extern const OpFamily determinant_ops;
 extern const OpFamily dropout_ops;
@@ -35,11 +37,13 @@ extern const OpFamily elementwise_variadic_ops;
 extern const OpFamily expand_ops;
 extern const OpFamily feature_scaling_ops;
 extern const OpFamily feature_vectorizer_ops;
+extern const OpFamily fold_ops;
 extern const OpFamily gather_ops;
 extern const OpFamily gemm_ops;
 extern const OpFamily gemm_grad_ops;
 extern const OpFamily generate_ops;
 extern const OpFamily global_pool_ops;
+extern const OpFamily grid_sample_ops;
 extern const OpFamily group_normalization_ops;
 extern const OpFamily imputer_ops;
 extern const OpFamily label_encoder_ops;
@@ -58,11 +62,13 @@ extern const OpFamily prelu_ops;
 extern const OpFamily random_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily reshape_ops;
+extern const OpFamily resize_ops;
 extern const OpFamily reverse_sequence_ops;
 extern const OpFamily rms_normalization_ops;
+extern const OpFamily roi_pool_ops;
 extern const OpFamily rotary_embedding_ops;
-extern const OpFamily scatter_ops;
 extern const OpFamily scan_ops;
+extern const OpFamily scatter_ops;
 extern const OpFamily shape_ops;
 extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
@@ -87,6 +93,7 @@ constexpr const OpFamily* kFamilies[] = {
     &batch_normalization_ops,
     &bitwise_ops,
     &cast_ops,
+    &causal_conv_ops,
     &center_crop_pad_ops,
     &clip_ops,
     &concat_ops,
@@ -96,6 +103,7 @@ constexpr const OpFamily* kFamilies[] = {
     &conv_transpose_ops,
     &copy_ops,
     &cross_entropy_ops,
+    &deform_conv_ops,
     &depth_to_space_ops,
     &determinant_ops,
     &dropout_ops,
@@ -105,11 +113,13 @@ constexpr const OpFamily* kFamilies[] = {
     &expand_ops,
     &feature_scaling_ops,
     &feature_vectorizer_ops,
+    &fold_ops,
     &gather_ops,
     &gemm_ops,
     &gemm_grad_ops,
     &generate_ops,
     &global_pool_ops,
+    &grid_sample_ops,
     &group_normalization_ops,
     &imputer_ops,
     &label_encoder_ops,
@@ -128,11 +138,13 @@ constexpr const OpFamily* kFamilies[] = {
     &random_ops,
     &reduce_ops,
     &reshape_ops,
+    &resize_ops,
     &reverse_sequence_ops,
     &rms_normalization_ops,
+    &roi_pool_ops,
     &rotary_embedding_ops,
-    &scatter_ops,
     &scan_ops,
+    &scatter_ops,
     &shape_ops,
     &slice_ops,
     &softmax_ops,

@@ -23,6 +23,9 @@ void add_conv_transpose_cases(Cases& cases);
 void add_spatial_cases(Cases& cases);
 void add_channel_normalization_cases(Cases& cases);
 void add_generate_cases(Cases& cases);
+void add_resize_cases(Cases& cases);
+void add_sampling_cases(Cases& cases);
+void add_fold_cases(Cases& cases);
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -43,6 +46,9 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_spatial_cases,
     add_channel_normalization_cases,
     add_generate_cases,
+    add_resize_cases,
+    add_sampling_cases,
+    add_fold_cases,
 };
 
 }  // namespace tandem::conformance

@@ -1,0 +1,18 @@
+// Placing what windows hold back into the tensor they slid over: Col2Im (ONNX 18) and MaxUnpool (ONNX 9 to 22).
+#pragma once
+
+#include "kernels/api/window.h"
+#include "kernels/base/kernel_context.h"
+#include "kernels/base/tensor_view.h"
+
+namespace tandem::cpu {
+
+// x [batch, channels * window, positions], y [batch, channels, image...], which is the window's input. Where windows overlap
+// their elements are added, in the order of the window's elements. Numbers.
+void col2im(const KernelContext&, const Window&, ConstTensorView x, TensorView y);
+
+// y is 0 but for y[indices[i]] = x[i]; the indices are positions in a tensor of shape `indexed`, which lies at the origin of y.
+// Of equal indices the last one stays. Any element type. Throws InvalidArgument for an index outside `indexed` or y.
+void max_unpool(const KernelContext&, ConstTensorView x, ConstTensorView indices, const Shape& indexed, TensorView y);
+
+}  // namespace tandem::cpu
