@@ -52,6 +52,7 @@ extern const OpFamily limited_broadcast_ops;
 extern const OpFamily linear_model_ops;
 extern const OpFamily lrn_ops;
 extern const OpFamily matmul_ops;
+extern const OpFamily non_max_suppression_ops;
 extern const OpFamily one_hot_ops;
 extern const OpFamily one_hot_encoder_ops;
 extern const OpFamily optimizer_ops;
@@ -128,6 +129,7 @@ constexpr const OpFamily* kFamilies[] = {
     &linear_model_ops,
     &lrn_ops,
     &matmul_ops,
+    &non_max_suppression_ops,
     &one_hot_ops,
     &one_hot_encoder_ops,
     &optimizer_ops,

@@ -32,6 +32,7 @@ struct Case {
   double rtol = 1e-5, atol = 1e-6;
   bool gradient = true;                   // false at kinks and ties, where finite differences mean nothing
   std::vector<int> no_gradient_for = {};  // inputs that the gradient does not reach by definition (targets, running statistics)
+  std::vector<int> typed = {};  // f32 inputs that are f32 by definition (scales): the gradient check, in f64, leaves them
   bool round_trip = true;                 // through ONNX; internal ops never are
 };
 

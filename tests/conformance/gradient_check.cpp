@@ -20,7 +20,7 @@ Case in_double(const Case& one) {
   wide.constants.clear();
   for (size_t i = 0; i < wide.inputs.size(); ++i) {
     Tensor& input = wide.inputs[i];
-    if (input.dtype() == DType::kF32)
+    if (input.dtype() == DType::kF32 && !listed(one.typed, i))
       input = as(DType::kF64, input);
     else if (listed(one.constants, i))
       wide.constants.push_back(static_cast<int>(i));

@@ -26,6 +26,7 @@ void add_generate_cases(Cases& cases);
 void add_resize_cases(Cases& cases);
 void add_sampling_cases(Cases& cases);
 void add_fold_cases(Cases& cases);
+void add_detection_cases(Cases& cases);
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -49,6 +50,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_resize_cases,
     add_sampling_cases,
     add_fold_cases,
+    add_detection_cases,
 };
 
 }  // namespace tandem::conformance

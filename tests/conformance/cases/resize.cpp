@@ -15,7 +15,7 @@ struct Problem {
   std::string what;
   Shape x;
   Floats scales = {};  // one an axis, or
-  Ints sizes = {};
+  Ints sizes = {};     // likewise, or both where the sizes are rounded
   std::string mode = "nearest", coordinates = "half_pixel", rounding = "round_prefer_floor";
   bool antialias = false, exclude_outside = false;
   Floats roi = {};
@@ -31,7 +31,7 @@ struct Problem {
   }
   double scale(int axis) const {
     const auto at = static_cast<size_t>(axis);
-    return sizes.empty() ? static_cast<double>(scales[at]) : static_cast<double>(sizes[at]) / static_cast<double>(x[axis]);
+    return scales.empty() ? static_cast<double>(sizes[at]) / static_cast<double>(x[axis]) : static_cast<double>(scales[at]);
   }
   Attributes attributes() const {
     Attributes all = {{"mode", mode}, {"coordinate_transformation_mode", coordinates}, {"nearest_mode", rounding}};
@@ -195,7 +195,8 @@ void add_problem(Cases& cases, const Problem& p) {
               .constants = {1, 2, 3},
               .reference = resized(p),
               .atol = 2e-6,
-              .gradient = small};
+              .gradient = small,
+              .typed = {1, 2}};
   if (sizes) one.inputs.push_back(sizes);
   cases.push_back(one);
   if (!small) return;
@@ -222,7 +223,8 @@ void add_axes_and_policies(Cases& cases) {
   };
   add({.what = "", .x = {1, 4, 2, 6}, .sizes = {1, 5, 2, 3}, .mode = "linear"}, "stretch", {3, 5});
   add({.what = "", .x = {1, 4, 2, 6}, .scales = {1, 0.5f, 1, 0.5f}, .mode = "linear"}, "not_larger", {3, 5});
-  add({.what = "", .x = {1, 4, 2, 6}, .scales = {1, 1.25f, 1, 1.3f}, .sizes = {}, .mode = "nearest"}, "not_smaller", {3, 5});
+  add({.what = "", .x = {1, 4, 2, 6}, .scales = {1, 1.25f, 1, 1.25f}, .sizes = {1, 5, 2, 8}, .mode = "nearest"}, "not_smaller",
+      {3, 5});
 }
 
 // Types, and the versions that read their lists elsewhere.
@@ -240,9 +242,15 @@ void add_versions(Cases& cases) {
                      .attributes = mode,
                      .opset = 10,
                      .constants = {1},
-                     .reference = resized(p)});
-    cases.push_back(
-        {.op = "Upsample", .inputs = {x, scales}, .attributes = mode, .opset = 9, .constants = {1}, .reference = resized(p)});
+                     .reference = resized(p),
+                     .typed = {1}});
+    cases.push_back({.op = "Upsample",
+                     .inputs = {x, scales},
+                     .attributes = mode,
+                     .opset = 9,
+                     .constants = {1},
+                     .reference = resized(p),
+                     .typed = {1}});
     Attributes listed = mode, named = mode;
     listed["scales"] = p.scales;
     named["height_scale"] = 2.0f, named["width_scale"] = 1.5f;
