@@ -30,10 +30,12 @@ size_t table_bytes(int64_t entries) {
   return aligned(static_cast<size_t>(entries) * sizeof(double)) + aligned(static_cast<size_t>(entries) * sizeof(int32_t));
 }
 
-// Elements of the longest line of x that any resize of this shape can use.
+// Lines that no tap runs along are worked on in pieces, which stay in the first-level cache.
+constexpr int64_t kPiece = 2048;
+
 int64_t longest_line(const Shape& x) {
-  int64_t longest = 1;
-  for (int a = 0; a < x.rank(); ++a) longest = std::max(longest, std::max(x[a], x.product(a + 1, x.rank())));
+  int64_t longest = kPiece;
+  for (int64_t size : x.dims()) longest = std::max(longest, size);
   return longest;
 }
 
@@ -80,7 +82,8 @@ struct Layout {
 
   template <class T>
   T* scratch() const {
-    return reinterpret_cast<T*>(scratch_) + omp_get_thread_num() * round_up(x_line, static_cast<int64_t>(kAlign / sizeof(T)));
+    return reinterpret_cast<T*>(scratch_) +
+           omp_get_thread_num() * round_up(gathers ? x_line : kPiece, static_cast<int64_t>(kAlign / sizeof(T)));
   }
 
   // Calls body(offset of a line of x, weight) for all lines that line `l` of y is made of. False if it lies outside x.
@@ -154,22 +157,31 @@ void gather_line(const ResizeTable& table, Taps taps, const Sum<T>* line, T outs
   }
 }
 
+// Elements [from, from + count) of the line of x that line `l` of y is made of. False if it lies outside x.
 template <class T>
-void filter_line(const Layout& layout, int64_t l, const T* x, T outside, Sum<T>* line, T* out) {
+bool sum_line(const Layout& layout, int64_t l, int64_t from, int64_t count, const T* x, Sum<T>* line) {
   bool first = true;
-  const bool inside = layout.for_each_source(l, [&](int64_t offset, double weight) {
+  return layout.for_each_source(l, [&](int64_t offset, double weight) {
     const auto w = static_cast<Sum<T>>(weight);
-    const T* source = x + offset;
+    const T* source = x + offset + from;
     if (first)
-      for (int64_t i = 0; i < layout.x_line; ++i) line[i] = w * static_cast<Sum<T>>(source[i]);
+      for (int64_t i = 0; i < count; ++i) line[i] = w * static_cast<Sum<T>>(source[i]);
     else
-      for (int64_t i = 0; i < layout.x_line; ++i) line[i] += w * static_cast<Sum<T>>(source[i]);
+      for (int64_t i = 0; i < count; ++i) line[i] += w * static_cast<Sum<T>>(source[i]);
     first = false;
   });
-  if (!inside) {
+}
+
+template <class T>
+void filter_line(const Layout& layout, int64_t l, const T* x, T outside, Sum<T>* line, T* out) {
+  for (int64_t from = 0; !layout.gathers && from < layout.x_line; from += kPiece) {
+    const int64_t count = std::min(kPiece, layout.x_line - from);
+    const bool inside = sum_line(layout, l, from, count, x, line);
+    for (int64_t i = 0; i < count; ++i) out[from + i] = inside ? convert<T>(line[i]) : outside;
+  }
+  if (!layout.gathers) return;
+  if (!sum_line(layout, l, 0, layout.x_line, x, line)) {
     std::fill_n(out, layout.y_line, outside);
-  } else if (!layout.gathers) {
-    for (int64_t i = 0; i < layout.y_line; ++i) out[i] = convert<T>(line[i]);
   } else if (layout.last.taps == 2) {
     gather_line<T>(layout.last, std::integral_constant<int64_t, 2>(), line, outside, out);
   } else {

@@ -45,6 +45,7 @@ extern const OpFamily generate_ops;
 extern const OpFamily global_pool_ops;
 extern const OpFamily grid_sample_ops;
 extern const OpFamily group_normalization_ops;
+extern const OpFamily image_decoder_ops;
 extern const OpFamily imputer_ops;
 extern const OpFamily label_encoder_ops;
 extern const OpFamily layer_normalization_ops;
@@ -122,6 +123,7 @@ constexpr const OpFamily* kFamilies[] = {
     &global_pool_ops,
     &grid_sample_ops,
     &group_normalization_ops,
+    &image_decoder_ops,
     &imputer_ops,
     &label_encoder_ops,
     &layer_normalization_ops,

@@ -1,4 +1,5 @@
-// Ops that read between pixels: grid sampling, affine grids, deformable convolution and regions of interest.
+// Ops that read between pixels: grid sampling, affine grids, deformable convolution and regions of interest; and those that read
+// pictures.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -361,9 +362,24 @@ void add_max_roi_pool(Cases& cases) {
                    .reference = fixed(f64({1, 1, 1, 3}, {26, 27, 27}))});
 }
 
+// tests/runtime/image has the formats; here a portable graymap of two by one.
+void add_image_decoder(Cases& cases) {
+  const std::vector<uint8_t> file = {'P', '5', ' ', '2', ' ', '1', ' ', '2', '5', '5', '\n', 7, 200};
+  const auto bytes = [](const std::vector<uint8_t>& of) { return Tensor::of<uint8_t>({static_cast<int64_t>(of.size())}, of); };
+  cases.push_back({.op = "ImageDecoder", .inputs = {bytes(file)}, .reference = fixed(f64({1, 2, 3}, {7, 7, 7, 200, 200, 200}))});
+  cases.push_back({.op = "ImageDecoder",
+                   .what = "gray",
+                   .inputs = {bytes(file)},
+                   .attributes = {{"pixel_format", std::string("Grayscale")}},
+                   .reference = fixed(f64({1, 2, 1}, {7, 200}))});
+  cases.push_back(
+      {.op = "ImageDecoder", .what = "broken", .inputs = {bytes({'P', '5', ' '})}, .reference = fixed(f64({0, 0, 0}, {}))});
+}
+
 }  // namespace
 
 void add_sampling_cases(Cases& cases) {
+  add_image_decoder(cases);
   add_grid_sample(cases);
   add_affine_grid(cases);
   add_deform_conv(cases);
