@@ -29,7 +29,8 @@ const Usage kUsageText = {
     "  tandem conformance onnx/backend/test/data\n"
     "  tandem conformance onnx/backend/test/data/node --filter 'test_conv_*' --verbose\n"
     "  tandem conformance onnx/backend/test/data/node --list tests/conformance/onnx_backend.txt --min-cases 1765\n"
-    "  tandem conformance my_case --json                      one object with all cases\n",
+    "  tandem conformance my_case --json                      one object with all cases\n"
+    "  tandem conformance my_networks --l2 5e-5               whole networks: the relative L2 distance of each output\n",
 };
 constexpr size_t kMostFailuresShown = 10;  // without --verbose
 
@@ -54,6 +55,7 @@ void print_json(const SuiteResult& suite) {
                      {"op", test.op},
                      {"status", status_name(test.result.status)},
                      {"reason", test.result.reason}});
+    if (test.result.l2 > 0) cases.back()["l2"] = test.result.l2;
     if (!test.listed.empty()) cases.back()["listed"] = test.listed;
   }
   std::cout << json_line({{"passed", suite.passed},
@@ -131,6 +133,7 @@ int conformance_command(int argc, char** argv) {
   std::vector<std::string> filters, disabled;
   int threads = 1, jobs = 0;
   int64_t least = 1, timeout = 60;
+  double l2 = 0;
   options.add_options()("dir", po::value(&folder), "the folder with the cases, or one case (also as a plain word)")(
       "filter", po::value(&filters)->composing(), "only cases whose names fit this glob pattern; may be repeated")(
       "list", po::value(&list), "a file of known failures, with reasons")("min-cases", po::value(&least)->default_value(1),
@@ -138,7 +141,8 @@ int conformance_command(int argc, char** argv) {
       "verbose,v", "each failure with its message")("jobs,j", po::value(&jobs), "cases at a time (default: one a processor)")(
       "threads", po::value(&threads)->default_value(1), "threads of each run")("timeout", po::value(&timeout)->default_value(60),
                                                                               "seconds that a case may take")(
-      "disable-pass", po::value(&disabled), "leave a pass out");
+      "disable-pass", po::value(&disabled), "leave a pass out")(
+      "l2", po::value(&l2), "judge each floating tensor as a whole: |got - expected| / |expected| is this at most");
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "dir", values)) return kOk;
   require(!folder.empty(), "no folder given; usage: " + kUsageText.line);
@@ -146,6 +150,7 @@ int conformance_command(int argc, char** argv) {
   suite.run.disabled_passes = {disabled.begin(), disabled.end()};
   Graph nothing;
   run_passes(nothing, {.disabled = suite.run.disabled_passes});  // refuses a name that no pass has, before each case does
+  if (values.contains("l2")) suite.run.l2 = l2;
   suite.workers = values.contains("jobs") ? jobs : allowed_cpus().threads;
   require(suite.workers >= 1 && suite.workers <= kMostThreads, fmt::format("--jobs must lie in [1, {}]", kMostThreads), suite.workers);
 

@@ -17,10 +17,16 @@ constexpr int64_t kPanelElements = 64 * 1024;  // of patches held at once: they 
 // Channels of one block of k: whole patches of channels, about kMaxSteps steps.
 int64_t channel_step(const ConvShape& s) { return even_step(s.channels, std::max<int64_t>(1, kMaxSteps / s.taps)); }
 
+// The most pixels that block_pixels says, for this plane and all smaller ones.
+template <class T>
+int64_t most_pixels(const ConvShape& s, const GemmTier<T>& tier) {
+  const int64_t wanted = std::max<int64_t>(tier.nr, kPanelElements / (channel_step(s) * s.taps) / tier.nr * tier.nr);
+  return std::min(wanted, round_up(s.output, tier.nr));
+}
+
 template <class T>
 int64_t block_pixels(const ConvShape& s, const GemmTier<T>& tier) {
-  const int64_t wanted = std::max<int64_t>(tier.nr, kPanelElements / (channel_step(s) * s.taps) / tier.nr * tier.nr);
-  const int64_t panels = ceil_div(s.output, tier.nr), blocks = ceil_div(panels * tier.nr, wanted);
+  const int64_t panels = ceil_div(s.output, tier.nr), blocks = ceil_div(panels * tier.nr, most_pixels(s, tier));
   return ceil_div(panels, blocks) * tier.nr;  // equal blocks
 }
 
@@ -77,7 +83,7 @@ void pack_filter_panels(const ConvShape& s, const GemmTier<T>& tier, const T* w,
 
 template <class T>
 int64_t conv_forward_elements(const ConvShape& s, const GemmTier<T>& tier, int threads) {
-  const int64_t panels = aligned_elements<T>(block_pixels(s, tier) * channel_step(s) * s.taps);
+  const int64_t panels = aligned_elements<T>(most_pixels(s, tier) * channel_step(s) * s.taps);
   return filter_panel_elements(s, tier) + threads * panels;
 }
 

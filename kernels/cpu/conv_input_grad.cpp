@@ -27,7 +27,7 @@ struct Blocking {
     tile_rows = round_up(channels * s.taps, tier.mr);
     chunks = ceil_div(s.channels, channels);
     most = std::max(tier.nr, std::min(kPatchElements / (channels * s.taps), kPanelElements / s.filters) / tier.nr * tier.nr);
-    const int64_t pixels = largest_block(s, most);
+    const int64_t pixels = std::min(most, s.w.output[1] * s.w.output[2]);  // of any block, of a smaller plane too
     b_elements = aligned_elements<T>(s.filters * round_up(pixels, tier.nr));
     patch_elements = s.pointwise ? 0 : aligned_elements<T>(channels * s.taps * pixels);
   }

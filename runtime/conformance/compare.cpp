@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 namespace tandem {
@@ -89,8 +90,28 @@ std::span<const T> elements_of(const Tensor& tensor) {
 }
 
 template <class T>
+double content_l2(std::span<const T> got, std::span<const T> expected) {
+  if constexpr (Floating<T>) {
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      const double g = to_double(got[i]), e = to_double(expected[i]);
+      if (std::isfinite(g) && std::isfinite(e)) {
+        error += (g - e) * (g - e);
+        norm += e * e;
+      } else if (!agree(got[i], expected[i], {})) {
+        return std::numeric_limits<double>::infinity();
+      }
+    }
+    return std::sqrt(norm == 0 ? error : error / norm);
+  } else {
+    return 0;
+  }
+}
+
+template <class T>
 std::string content_difference(const Tensor& got, const Tensor& expected, const Tolerance& tolerance) {
   const auto a = elements_of<T>(got), b = elements_of<T>(expected);
+  if (tolerance.l2 && content_l2(a, b) <= *tolerance.l2 && Floating<T>) return "";
   int64_t count = 0, first = 0;
   for (int64_t i = got.elements() - 1; i >= 0; --i) {
     if (agree(a[static_cast<size_t>(i)], b[static_cast<size_t>(i)], tolerance)) continue;
@@ -116,6 +137,10 @@ std::string tensor_difference(const Tensor& got, const Tensor& expected, const T
   return visit_element(got.dtype(), [&]<class T>() { return content_difference<T>(got, expected, tolerance); });
 }
 
+double tensor_l2(const Tensor& got, const Tensor& expected) {
+  return visit_element(got.dtype(), [&]<class T>() { return content_l2(elements_of<T>(got), elements_of<T>(expected)); });
+}
+
 std::string kind_of(const RunValue& value) {
   if (!value.present) return "an empty optional";
   return value.is_sequence() ? fmt::format("a sequence of {}", value.sequence.size()) : "a tensor";
@@ -137,6 +162,13 @@ std::string value_difference(const RunValue& got, const RunValue& expected, cons
 
 std::string difference(const RunValue& got, const RunValue& expected, const Tolerance& tolerance) {
   return value_difference(got, expected, [&](const Tensor& a, const Tensor& b) { return tensor_difference(a, b, tolerance); });
+}
+
+double relative_l2(const RunValue& got, const RunValue& expected) {
+  if (!got.is_sequence()) return got.present ? tensor_l2(got.tensor, expected.tensor) : 0;
+  double largest = 0;
+  for (size_t i = 0; i < got.sequence.size(); ++i) largest = std::max(largest, tensor_l2(got.sequence[i], expected.sequence[i]));
+  return largest;
 }
 
 std::string difference_of_type(const RunValue& got, const RunValue& expected) { return value_difference(got, expected, type_difference); }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "runtime/exec/executor.h"
 #include "runtime/graph/limits.h"
@@ -54,22 +55,44 @@ std::vector<Shape> shapes_of(const std::vector<RunValue>& inputs) {
   return shapes;
 }
 
-// What is wrong with this data set; "" if nothing is.
-std::string run_data_set(const DataSet& data, const TestCase& test, const KnownCase& known, const CaseOptions& options) {
-  const std::vector<std::string> listed = onnx_input_names(read_file(test.model, Limits{}.model_bytes));
-  const size_t given = std::min(data.inputs.size(), listed.size());
-  Graph graph = load_onnx(test.model, {}, NameSet(listed.begin(), listed.begin() + static_cast<ptrdiff_t>(given)));
-  run_passes(graph, {.disabled = options.disabled_passes});
-  require(data.outputs.size() == graph.outputs.size(), "the data set has another number of outputs than the model (has, model)",
-          data.outputs.size(), graph.outputs.size());
-  const std::vector<RunValue> inputs = read_inputs(graph, data, listed);
-  Executor executor(make_plan(graph, {.threads = options.threads, .bounds = bounds_of(graph, shapes_of(inputs))}));
-  const std::vector<RunValue> got = executor.run_values(inputs);
-  const Tolerance tolerance{known.relative.value_or(test.tolerance.relative), known.absolute.value_or(test.tolerance.absolute)};
+// The session of a case: one for all data sets with equally many inputs, so it must allow the largest of their shapes.
+class Session {
+ public:
+  Session(const TestCase& test, size_t first, const CaseOptions& options) : first_(first) {
+    const std::vector<std::string> listed = onnx_input_names(read_file(test.model, Limits{}.model_bytes));
+    const size_t given = std::min(test.data_sets[first].inputs.size(), listed.size());
+    graph_ = load_onnx(test.model, {}, NameSet(listed.begin(), listed.begin() + static_cast<ptrdiff_t>(given)));
+    run_passes(graph_, {.disabled = options.disabled_passes});
+    PlanOptions plan{.threads = options.threads};
+    for (size_t i = first; i < test.data_sets.size() && test.data_sets[i].inputs.size() == test.data_sets[first].inputs.size(); ++i) {
+      inputs_.push_back(read_inputs(graph_, test.data_sets[i], listed));
+      for (const auto& [symbol, size] : bounds_of(graph_, shapes_of(inputs_.back()))) plan.bounds[symbol] = std::max(plan.bounds[symbol], size);
+    }
+    executor_.emplace(make_plan(graph_, plan));
+  }
+
+  const Graph& graph() const { return graph_; }
+  bool serves(size_t data_set) const { return data_set < first_ + inputs_.size(); }
+  std::vector<RunValue> run(size_t data_set) { return executor_->run_values(inputs_[data_set - first_]); }
+
+ private:
+  size_t first_;
+  Graph graph_;
+  std::vector<std::vector<RunValue>> inputs_;  // of the data sets from first_ on
+  std::optional<Executor> executor_;
+};
+
+// What is wrong with the outputs for this data set; "" if nothing is. `l2` becomes the largest distance.
+std::string compare_outputs(const Graph& graph, const std::vector<RunValue>& got, const DataSet& data, bool random, const Tolerance& tolerance,
+                            double& l2) {
   for (size_t i = 0; i < got.size(); ++i) {
     const Value& output = graph.value(graph.outputs[i]);
     const RunValue expected = read_value(data.outputs[i], output.type);
-    const std::string text = known.random ? difference_of_type(got[i], expected) : difference(got[i], expected, tolerance);
+    std::string text = difference_of_type(got[i], expected);
+    if (text.empty() && !random) {
+      l2 = std::max(l2, relative_l2(got[i], expected));
+      text = difference(got[i], expected, tolerance);
+    }
     if (!text.empty()) return fmt::format("output '{}': {}", output.name, text);
   }
   return "";
@@ -78,12 +101,21 @@ std::string run_data_set(const DataSet& data, const TestCase& test, const KnownC
 CaseResult run_all_sets(const TestCase& test, const KnownCase& known, const CaseOptions& options) {
   if (test.model.empty()) return {CaseStatus::kSkipped, "its model is not here: data.json only says where it is to be had"};
   if (test.data_sets.empty()) return {CaseStatus::kSkipped, "there is no data set beside the model"};
+  const Tolerance tolerance{known.relative.value_or(test.tolerance.relative), known.absolute.value_or(test.tolerance.absolute),
+                            options.l2 ? options.l2 : test.tolerance.l2};
+  CaseResult result{CaseStatus::kPassed, ""};
+  std::optional<Session> session;
   for (size_t i = 0; i < test.data_sets.size(); ++i) {
-    const std::string text = run_data_set(test.data_sets[i], test, known, options);
-    if (!text.empty()) return {CaseStatus::kFailed, test.data_sets.size() > 1 ? fmt::format("data set {}: {}", i, text) : text};
+    if (!session || !session->serves(i)) session.emplace(test, i, options);
+    const DataSet& data = test.data_sets[i];
+    require(data.outputs.size() == session->graph().outputs.size(), "the data set has another number of outputs than the model (has, model)",
+            data.outputs.size(), session->graph().outputs.size());
+    const std::string text = compare_outputs(session->graph(), session->run(i), data, known.random, tolerance, result.l2);
+    if (text.empty()) continue;
+    return {CaseStatus::kFailed, test.data_sets.size() > 1 ? fmt::format("data set {}: {}", i, text) : text, result.l2};
   }
   if (known.random) return {CaseStatus::kSkipped, known.reason};
-  return {CaseStatus::kPassed, ""};
+  return result;
 }
 
 // The one op of a model; "" if it has several.

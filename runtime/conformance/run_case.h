@@ -1,6 +1,7 @@
 // One test case: import, passes, plan, run, compare.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -13,12 +14,14 @@ enum class CaseStatus : char { kPassed, kFailed, kSkipped };
 
 struct CaseOptions {
   int threads = 1;                                       // of the run
+  std::optional<double> l2 = {};                         // Tolerance::l2 of all cases
   std::set<std::string, std::less<>> disabled_passes = {};
 };
 
 struct CaseResult {
   CaseStatus status = CaseStatus::kSkipped;
   std::string reason;  // why not passed: one line
+  double l2 = 0;       // the largest relative_l2 of an output that was compared
 };
 
 // Never throws: whatever happens is the result. Skipped are a case without model or data, and one whose values are random.

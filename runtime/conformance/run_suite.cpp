@@ -1,16 +1,24 @@
 #include "runtime/conformance/run_suite.h"
 
+#include <cstring>
+
 #include "runtime/conformance/isolated_tasks.h"
 
 namespace tandem {
 namespace {
 
-// A result travels between processes as one byte and its reason.
-std::string pack(const CaseResult& result) { return static_cast<char>(result.status) + result.reason; }
+// A result travels between processes as one byte, its distance and its reason.
+std::string pack(const CaseResult& result) {
+  std::string text(1 + sizeof(result.l2), static_cast<char>(result.status));
+  std::memcpy(text.data() + 1, &result.l2, sizeof(result.l2));
+  return text + result.reason;
+}
 
 CaseResult unpack(const TaskOutcome& outcome) {
-  if (!outcome.finished || outcome.text.empty()) return {CaseStatus::kFailed, "it " + outcome.text};
-  return {static_cast<CaseStatus>(outcome.text[0]), outcome.text.substr(1)};
+  double l2 = 0;
+  if (!outcome.finished || outcome.text.size() < 1 + sizeof(l2)) return {CaseStatus::kFailed, "it " + outcome.text};
+  std::memcpy(&l2, outcome.text.data() + 1, sizeof(l2));
+  return {static_cast<CaseStatus>(outcome.text[0]), outcome.text.substr(1 + sizeof(l2)), l2};
 }
 
 void count(const SuiteCase& test, bool is_listed, SuiteResult& suite) {

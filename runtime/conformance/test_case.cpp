@@ -44,13 +44,13 @@ void read_data_json(const fs::path& path, TestCase& test) {
   if (!fs::exists(path)) return;
   const auto json = nlohmann::json::parse(read_file(path, Limits{}.config_bytes), nullptr, false);
   require(json.is_object(), "not a JSON object", path.string());
-  const auto number = [&](const char* key, double standard) {
+  const auto number = [&](const char* key) -> std::optional<double> {
     const auto found = json.find(key);
-    if (found == json.end()) return standard;
+    if (found == json.end()) return std::nullopt;
     require(found->is_number() && found->get<double>() >= 0, "a tolerance is a number from 0 (file, key)", path.string(), key);
     return found->get<double>();
   };
-  test.tolerance = {number("rtol", test.tolerance.relative), number("atol", test.tolerance.absolute)};
+  test.tolerance = {number("rtol").value_or(test.tolerance.relative), number("atol").value_or(test.tolerance.absolute), number("l2")};
 }
 
 class Search {

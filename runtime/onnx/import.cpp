@@ -126,8 +126,10 @@ void Importer::read_header() {
   for (const auto& opset : model_.opset_import()) {
     const std::string_view domain = canonical_domain(opset.domain());
     check_opset(domain, opset.version());
-    require(graph_.opsets.emplace(domain, static_cast<int>(opset.version())).second, "opset of a domain is given twice",
-            printed_domain(domain));
+    // skl2onnx may write the same entry twice.
+    const auto known = graph_.opsets.emplace(domain, static_cast<int>(opset.version())).first;
+    require(known->second == opset.version(), "a domain is given two opsets (domain, one, other)", printed_domain(domain), known->second,
+            opset.version());
   }
   for (const auto& entry : model_.metadata_props())
     require(graph_.metadata.emplace(entry.key(), entry.value()).second, "metadata key is given twice", entry.key());

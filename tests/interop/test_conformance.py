@@ -100,6 +100,31 @@ def test_a_tolerance_of_the_case(tmp_path):
     assert "rtol" in run(tmp_path, code=2).stderr
 
 
+def test_the_distance_of_whole_tensors(tmp_path):
+    expected = np.maximum(X, 0)
+    expected[0, 0] = 0.05  # too far by itself, little for a tensor of this norm
+    distance = float(0.05 / np.linalg.norm(expected))
+    case = relu_case(tmp_path / "test_a", expected)
+    assert run_json(case, code=1)["cases"][0]["l2"] == pytest.approx(distance)
+    assert run_json(case, "--l2", str(distance * 1.01))["passed"] == 1
+    assert run_json(case, "--l2", str(distance * 0.99), code=1)["failed"] == 1
+    (case / "data.json").write_text(json.dumps({"l2": distance * 1.01}))
+    assert run_json(case)["passed"] == 1
+    expected[0, 0] = np.nan
+    relu_case(tmp_path / "test_a", expected)
+    assert run_json(case, "--l2", "1", code=1)["failed"] == 1
+
+
+def test_data_sets_of_several_sizes_share_a_session(tmp_path):
+    symbolic = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", "m"])
+    graph = helper.make_graph([helper.make_node("Softmax", ["x"], ["y"], axis=0)], "g", [symbolic],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", "m"])])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    for i, shape in enumerate([(2, 3), (4, 1), (1, 5)]):
+        write_case(tmp_path / "test_a", proto, [np.zeros(shape, np.float32)], [np.full(shape, 1 / shape[0], np.float32)], data_set=i)
+    assert run_json(tmp_path)["passed"] == 1
+
+
 def test_nan_and_infinity(tmp_path):
     x = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
     proto = model([helper.make_node("Neg", ["x"], ["y"])], {"x": x}, {"y": x})

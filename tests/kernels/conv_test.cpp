@@ -211,6 +211,26 @@ TEST(Conv, EmptyBatch) {
   EXPECT_EQ(run(kWeightGrad, g, 0, none, w, none, 2, chosen_isa()), std::vector<float>(54, 0.0f));
 }
 
+// A plan asks once, for the largest plane; a run may bring any smaller one.
+TEST_P(ConvTiers, WorkspaceOfALargePlaneServesAllSmallerOnes) {
+  const auto workspace = [](int64_t height, int64_t width, int64_t channels, int64_t kernel) {
+    const int64_t half = kernel / 2, pads[] = {half, half, half, half};
+    WindowOptions padded;
+    padded.pads = pads;
+    return conv_workspace_bytes(make_conv_geometry({1, channels, height, width}, {16, channels, kernel, kernel}, 1, padded), DType::kF32, 2,
+                                GetParam());
+  };
+  for (const auto& [channels, kernel] : {std::pair<int64_t, int64_t>{3, 7}, {64, 3}, {16, 1}}) {
+    const ConvWorkspace largest = workspace(50, 60, channels, kernel);
+    for (int64_t height = 1; height <= 50; height += 3)
+      for (int64_t width = 1; width <= 60; ++width) {
+        const ConvWorkspace bytes = workspace(height, width, channels, kernel);
+        EXPECT_LE(bytes.forward, largest.forward) << height << " x " << width;
+        EXPECT_LE(bytes.input_grad, largest.input_grad) << height << " x " << width;
+      }
+  }
+}
+
 TEST(Conv, ImagesDoNotDependOnTheirBatch) {
   const ConvGeometry g = make_conv_geometry({5, 20, 9, 9}, {30, 20, 3, 3}, 1, {});
   const auto x = noise<float>(5 * 20 * 81, 1), w = noise<float>(30 * 20 * 9, 2);

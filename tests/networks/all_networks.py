@@ -1,0 +1,8 @@
+"""The list of all networks: importing a file of builders fills it."""
+import detection_networks  # noqa: F401
+import language_networks  # noqa: F401
+import light_networks  # noqa: F401
+import pipelines  # noqa: F401
+import sequence_networks  # noqa: F401
+import vision_networks  # noqa: F401
+from catalog import NETWORKS  # noqa: F401

@@ -1,0 +1,79 @@
+"""torch modules through both of torch's exporters."""
+import contextlib
+import dataclasses
+import functools
+import io
+import logging
+import os
+import tempfile
+import typing
+import warnings
+
+import numpy as np
+
+from catalog import LARGEST_L2, Built, add
+
+# The exporter, and the opsets it is asked for. torchscript stops at 20; dynamo starts at 18.
+USUAL = (("torchscript", (17,)), ("dynamo", (18,)))
+MANY = (("torchscript", (17, 20)), ("dynamo", (18, 21, 23)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A module and the arguments it is called with. The first are exported, all are run."""
+    module: typing.Any
+    arguments: list[tuple]
+    inputs: list[str]
+    dynamic: dict[str, dict[int, str]] = dataclasses.field(default_factory=dict)  # input -> axis -> symbol
+
+
+def export_torchscript(torch, sample, opset, path):
+    torch.onnx.export(sample.module, sample.arguments[0], path, dynamo=False, opset_version=opset, input_names=sample.inputs,
+                      dynamic_axes=sample.dynamic)
+
+
+def export_dynamo(torch, sample, opset, path):
+    symbols = {symbol: torch.export.Dim(symbol, min=1, max=4096) for axes in sample.dynamic.values() for symbol in axes.values()}
+    shapes = tuple({axis: torch.export.Dim.DYNAMIC if symbol not in symbols else symbols[symbol]
+                    for axis, symbol in sample.dynamic.get(name, {}).items()} for name in sample.inputs)
+    program = torch.onnx.export(sample.module, sample.arguments[0], dynamo=True, opset_version=opset, input_names=sample.inputs,
+                                dynamic_shapes=shapes if sample.dynamic else None, verbose=False)
+    program.save(path, external_data=False)
+
+
+def make_uneven(torch, module):
+    """Zeros and ones that training would have moved (biases, scales, running means) hide what is lost on the way."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
+            tensor.add_(torch.rand_like(tensor) * 0.1)
+
+
+def build(make, exporter, opset):
+    import torch
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    torch.backends.mha.set_fastpath_enabled(False)  # its operator has no counterpart in ONNX
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        sample = make(torch)
+        sample.module.eval()
+        make_uneven(torch, sample.module)
+        path = os.path.join(folder, "model.onnx")
+        with contextlib.redirect_stdout(io.StringIO()):
+            (export_dynamo if exporter == "dynamo" else export_torchscript)(torch, sample, opset, path)
+        with open(path, "rb") as file:
+            model = file.read()
+    feeds = [{name: np.ascontiguousarray(value.detach().numpy()) for name, value in zip(sample.inputs, arguments)}
+             for arguments in sample.arguments]
+    return Built(model, feeds)
+
+
+def torch_network(needs=(), exporters=USUAL, l2=LARGEST_L2):
+    """Decorator of a function torch -> Sample; each exporter and opset makes one entry of the list."""
+    def register(make):
+        for exporter, opsets in exporters:
+            packages = ("torch", "onnxscript", *needs) if exporter == "dynamo" else ("torch", *needs)
+            add(make, exporter, opsets, functools.partial(build, make, exporter), packages, l2)
+        return make
+    return register
