@@ -100,7 +100,17 @@ class Importer {
     const auto found = ids_.find(name);
     return found != ids_.end() && given_.contains(name) && graph_.value(found->second).kind == ValueKind::kInput;
   }
-  ValueId lookup(const std::string& name) const { return name.empty() ? kNoValue : ids_.at(name); }
+  ValueId lookup(const std::string& name) const {
+    if (name.empty()) return kNoValue;
+    const auto found = ids_.find(name);
+    require(found != ids_.end(), "a value is not made in this opset, or made too late", name);
+    return found->second;
+  }
+  // 0: the model imports none.
+  int opset_of(std::string_view domain) const {
+    const auto imported = graph_.opsets.find(domain);
+    return imported == graph_.opsets.end() ? 0 : imported->second;
+  }
 
   ModelProto& model_;
   GraphProto& proto_;
@@ -166,8 +176,7 @@ void Importer::resolve_ops() {
     const std::string_view domain = canonical_domain(node.domain());
     const auto [entry, is_new] = defs_.try_emplace(key_of(node), nullptr);
     if (!is_new || is_constant(node) || is_gradient(node)) continue;
-    const auto imported = graph_.opsets.find(domain);
-    const int64_t opset = opset_of_node(node, imported == graph_.opsets.end() ? 0 : imported->second);
+    const int64_t opset = opset_of_node(node, opset_of(domain));
     require(opset > 0, "the file imports no opset for the domain of a node (domain, node)", printed_domain(domain), describe(node));
     check_opset(domain, opset);
     try {
@@ -281,10 +290,11 @@ void Importer::read_node(NodeProto& proto) try {
   const OpDef* def = defs_.at(key_of(proto));
   if (!def) return is_constant(proto) ? read_constant_node(proto) : read_gradient_node(proto);
   Node node{def, proto.name().empty() ? proto.op_type() : proto.name(), {}, {}, read_attributes(proto)};
-  if (def->domain.empty()) modernize_attributes(def->name, opset_of_node(proto, graph_.opsets.at("")), node.attributes);
+  int outputs = proto.output_size();
+  if (def->domain.empty()) modernize_attributes(def->name, opset_of_node(proto, opset_of("")), node.attributes, outputs);
   for (const std::string& name : proto.input()) node.inputs.push_back(lookup(name));
   read_bodies(proto, node);
-  for (const std::string& name : proto.output()) {
+  for (const std::string& name : proto.output() | std::views::take(outputs)) {
     node.outputs.push_back(name.empty() ? kNoValue : graph_.add_result(name));
     if (!name.empty()) bind_name(name, node.outputs.back());
   }

@@ -140,6 +140,12 @@ def test_a_function_of_another_opset(tmp_path):
     refuses(tmp_path, model([call("New", ["x"], ["y"])], [too_new]), "opset version", "900")
 
 
+def test_a_model_that_imports_only_its_own_domain(tmp_path):
+    proto = model([call("AddTwice", ["x", "x"], ["y"])], [add_twice()])
+    del proto.opset_import[0]
+    check(tmp_path, proto, [3 * X])
+
+
 def test_overloads(tmp_path):
     one = function("F", ["a"], ["b"], [helper.make_node("Neg", ["a"], ["b"])], overload="neg")
     two = function("F", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])])

@@ -142,6 +142,19 @@ def test_batch_normalization_6_trains_unless_told_otherwise(tmp_path):
     assert "spatial" in outcome(tmp_path, model([node], {"x": x}, {"y": x}, opset=6, initializer=weights), [x], [expected])
 
 
+def test_batch_normalization_with_statistics_trains(tmp_path):
+    """Before 14 the outputs tell; the last two, for a gradient, nobody may read."""
+    x = np.random.default_rng(3).normal(size=(2, 2, 3, 1)).astype(np.float32)
+    node = helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y", "mean", "var", "saved_mean", "saved_var"], momentum=0.75)
+    weights = [numpy_helper.from_array(v, n) for v, n in zip(CHANNELS, "sbmv")]
+    mean, var = x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))
+    outputs = {"y": x, "mean": mean, "var": var}
+    expected = [batch_norm(x, *CHANNELS[:2], mean, var), 0.75 * CHANNELS[2] + 0.25 * mean, 0.75 * CHANNELS[3] + 0.25 * var]
+    assert outcome(tmp_path, model([node], {"x": x}, outputs, opset=9, initializer=weights), [x], expected) == ""
+    reader = helper.make_node("Neg", ["saved_mean"], ["z"])
+    assert "saved_mean" in outcome(tmp_path, model([node, reader], {"x": x}, {"z": mean}, opset=9, initializer=weights), [x], [mean])
+
+
 def test_gemm_6(tmp_path):
     b, c = W.T.copy(), np.array([1, 2], np.float32)
     node = helper.make_node("Gemm", ["x", "b", "c"], ["y"], broadcast=1, alpha=2.0)
