@@ -39,6 +39,13 @@ class Placer {
  private:
   Space home(ValueId id) const { return homes_[static_cast<size_t>(id)]; }
 
+  // Bound when the run reaches it, which may read all of its inputs.
+  bool makes_dynamic(const Node& node) const {
+    return std::ranges::any_of(node.outputs, [&](ValueId id) {
+      return id != kNoValue && static_cast<size_t>(id) < dynamic_.size() && dynamic_[static_cast<size_t>(id)];
+    });
+  }
+
   // A shape, axes and the like: a short vector of integers.
   bool is_shape_like(ValueId id) const {
     const Value& value = graph_.value(id);
@@ -84,8 +91,7 @@ class Placer {
   void place(const Node& node) {
     Space space = Space::kDevice;
     const auto text = [&](ValueId id) { return id != kNoValue && is_text(graph_.value(id)); };
-    const auto of_unknown_size = [&](ValueId id) { return id != kNoValue && static_cast<size_t>(id) < dynamic_.size() && dynamic_[static_cast<size_t>(id)]; };
-    const bool is_dynamic = std::ranges::any_of(node.outputs, of_unknown_size);
+    const bool is_dynamic = makes_dynamic(node);
     const bool has_text = std::ranges::any_of(node.inputs, text) || std::ranges::any_of(node.outputs, text);
     if (is_dynamic) {
       space = Space::kHost;
@@ -167,8 +173,9 @@ class Placer {
       Node node = std::move(old[n]);
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         const ValueId id = node.inputs[i];
-        if (id == kNoValue || in_set(node.def->shape_inputs, i)) continue;
-        if (is_view(node) && static_cast<int>(i) != node.def->aliases[0].input) continue;  // shapes and axes: read when planned
+        if (id == kNoValue) continue;
+        const bool is_axes = is_view(node) && static_cast<int>(i) != node.def->aliases[0].input;  // or a shape: read when planned
+        if ((in_set(node.def->shape_inputs, i) || is_axes) && !makes_dynamic(node)) continue;
         node.inputs[i] = in_space(id, in_set(node.def->host_inputs, i) ? Space::kHost : spaces_[n]);
       }
       new_spaces_.push_back(spaces_[n]);

@@ -246,5 +246,22 @@ TEST(DeviceExecutor, WithoutNcclCollectivesGoThroughTheHost) {
   }
 }
 
+// What the GPU makes, the shape included, is brought to the host where a step can only be bound during the run.
+TEST(DeviceExecutor, GoesOnWithTheCpuWhereAShapeIsData) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {6}), shape = graph.add_input("shape", DType::kI64, {2});
+  const ValueId zero = graph.add_constant("zero", Tensor::of<int64_t>({2}, {0, 0}));
+  const ValueId made = add(graph, "Add", {shape, zero});
+  graph.outputs = {add(graph, "Exp", {add(graph, "Reshape", {add(graph, "Relu", {x}), made})})};
+  Executor on_cpu(make_plan(graph, {})), on_gpu(plan_for_gpu(graph), {.device = open_cuda(0)});
+  for (int run = 0; run < 4; ++run) {
+    const Tensor values = numbers({6}, static_cast<float>(run)), dims = Tensor::of<int64_t>({2}, {run % 2 ? 2 : 3, run % 2 ? 3 : 2});
+    const ConstTensorView inputs[] = {values.view(), dims.view()};
+    const auto expected = on_cpu.run(inputs)[0], got = on_gpu.run(inputs)[0];
+    EXPECT_EQ(got.shape, expected.shape);
+    for (size_t i = 0; i < 6; ++i) EXPECT_NEAR(got.as<float>()[i], expected.as<float>()[i], 1e-5f);
+  }
+}
+
 }  // namespace
 }  // namespace tandem
