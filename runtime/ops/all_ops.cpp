@@ -31,6 +31,7 @@ extern const OpFamily deform_conv_ops;
 extern const OpFamily depth_to_space_ops;
 extern const OpFamily determinant_ops;
 extern const OpFamily dropout_ops;
+extern const OpFamily einsum_ops;
 extern const OpFamily elementwise_binary_ops;
 extern const OpFamily elementwise_unary_ops;
 extern const OpFamily elementwise_variadic_ops;
@@ -38,6 +39,7 @@ extern const OpFamily expand_ops;
 extern const OpFamily feature_scaling_ops;
 extern const OpFamily feature_vectorizer_ops;
 extern const OpFamily fold_ops;
+extern const OpFamily fourier_ops;
 extern const OpFamily gather_ops;
 extern const OpFamily gemm_ops;
 extern const OpFamily gemm_grad_ops;
@@ -51,6 +53,7 @@ extern const OpFamily label_encoder_ops;
 extern const OpFamily layer_normalization_ops;
 extern const OpFamily limited_broadcast_ops;
 extern const OpFamily linear_model_ops;
+extern const OpFamily linear_attention_ops;
 extern const OpFamily lrn_ops;
 extern const OpFamily matmul_ops;
 extern const OpFamily non_max_suppression_ops;
@@ -62,6 +65,7 @@ extern const OpFamily pad_ops;
 extern const OpFamily pool_ops;
 extern const OpFamily prelu_ops;
 extern const OpFamily random_ops;
+extern const OpFamily recurrent_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily reshape_ops;
 extern const OpFamily resize_ops;
@@ -109,6 +113,7 @@ constexpr const OpFamily* kFamilies[] = {
     &depth_to_space_ops,
     &determinant_ops,
     &dropout_ops,
+    &einsum_ops,
     &elementwise_binary_ops,
     &elementwise_unary_ops,
     &elementwise_variadic_ops,
@@ -116,6 +121,7 @@ constexpr const OpFamily* kFamilies[] = {
     &feature_scaling_ops,
     &feature_vectorizer_ops,
     &fold_ops,
+    &fourier_ops,
     &gather_ops,
     &gemm_ops,
     &gemm_grad_ops,
@@ -129,6 +135,7 @@ constexpr const OpFamily* kFamilies[] = {
     &layer_normalization_ops,
     &limited_broadcast_ops,
     &linear_model_ops,
+    &linear_attention_ops,
     &lrn_ops,
     &matmul_ops,
     &non_max_suppression_ops,
@@ -140,6 +147,7 @@ constexpr const OpFamily* kFamilies[] = {
     &pool_ops,
     &prelu_ops,
     &random_ops,
+    &recurrent_ops,
     &reduce_ops,
     &reshape_ops,
     &resize_ops,

@@ -1,9 +1,11 @@
-// Gemm (ONNX 7 to 13; newer versions only add element types) and tandem.FusedGemm, which applies an activation as well.
+// Gemm (ONNX 1 to 13; floats and integers) and tandem.FusedGemm, which applies an activation as well. Before 7 an attribute told whether
+// C is broadcast.
 //
 //   Y = activation(alpha * op(A) * op(B) + beta * C)      C broadcasts to [M, N]
 //
 // A constant B is packed when the plan is made.
 #include "kernels/api/gemm.h"
+#include "kernels/api/integer_matmul.h"
 
 #include "runtime/ops/activation.h"
 #include "runtime/ops/gradient_context.h"
@@ -15,8 +17,10 @@ namespace {
 constexpr std::string_view kAttributes[] = {"alpha", "beta", "transA", "transB"};
 constexpr std::string_view kFusedAttributes[] = {"alpha", "beta", "transA", "transB", "activation"};
 
+bool is_wide_integer(DType t) { return t == DType::kI32 || t == DType::kI64 || t == DType::kU32 || t == DType::kU64; }
+
 void infer(InferenceContext& node) {
-  require_float(node, 0);
+  if (!node.node().def->domain.empty() || !is_wide_integer(node.dtype(0))) require_float(node, 0);
   node.require_same_dtype(0, 1);
   if (node.has_input(2)) node.require_same_dtype(0, 2);
   activation_of(node);
@@ -110,7 +114,18 @@ BoundKernel bind_as(const BindContext& node) {
   return bound;
 }
 
+BoundKernel bind_integers(const BindContext& node) {
+  const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
+  const double alpha = static_cast<double>(node.get_float("alpha", 1)), beta = static_cast<double>(node.get_float("beta", 1));
+  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::integer_matmul(context, in[0], in[1], ta, tb, out[0]);
+    const ConstTensorView c = in.size() > 2 ? in[2] : ConstTensorView{};
+    if (c || alpha != 1) cpu::integer_addend(context, alpha, beta, c, out[0]);
+  }};
+}
+
 BoundKernel bind(const BindContext& node) {
+  if (is_wide_integer(node.dtype(0))) return bind_integers(node);
   return visit_float(node.dtype(0), [&]<class T>() { return bind_as<T>(node); });
 }
 

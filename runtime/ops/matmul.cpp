@@ -1,6 +1,7 @@
-// MatMul (ONNX 1 to 13; NumPy's rules), and two internal forms of it: tandem.MatMul, which can read an operand transposed, so
-// that gradients need no Transpose; and tandem.FusedMatMul, with a bias of one value a column and an activation.
+// MatMul (ONNX 1 to 13; NumPy's rules; floats and integers), and two internal forms of it: tandem.MatMul, which can read an operand
+// transposed, so that gradients need no Transpose; and tandem.FusedMatMul, with a bias of one value a column and an activation.
 #include "kernels/api/gemm.h"
+#include "kernels/api/integer_matmul.h"
 
 #include "runtime/ops/activation.h"
 #include "runtime/ops/gradient_context.h"
@@ -23,7 +24,7 @@ Dims matrix_dims(const InferenceContext& node, int i, bool transpose) {
 }
 
 void infer(InferenceContext& node) {
-  require_float(node, 0);
+  if (!node.node().def->domain.empty() || !is_integer(node.dtype(0))) require_float(node, 0);
   node.require_same_dtype(0, 1);
   activation_of(node);
   if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
@@ -89,6 +90,9 @@ MatmulOptions with_bias(MatmulOptions options, Inputs in) {
 }
 
 BoundKernel bind(const BindContext& node) {
+  if (is_integer(node.dtype(0)))
+    return {.run = [](const KernelContext& context, Inputs in,
+                      Outputs out) { cpu::integer_matmul(context, in[0], in[1], false, false, out[0]); }};
   const MatmulOptions options = options_of(node);
   BoundKernel bound;
   bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a,

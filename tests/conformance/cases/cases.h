@@ -27,6 +27,10 @@ void add_resize_cases(Cases& cases);
 void add_sampling_cases(Cases& cases);
 void add_fold_cases(Cases& cases);
 void add_detection_cases(Cases& cases);
+void add_recurrent_cases(Cases& cases);
+void add_fourier_cases(Cases& cases);
+void add_linear_attention_cases(Cases& cases);
+void add_einsum_cases(Cases& cases);
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -51,6 +55,10 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_sampling_cases,
     add_fold_cases,
     add_detection_cases,
+    add_recurrent_cases,
+    add_fourier_cases,
+    add_linear_attention_cases,
+    add_einsum_cases,
 };
 
 }  // namespace tandem::conformance

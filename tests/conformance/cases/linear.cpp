@@ -267,9 +267,39 @@ void add_determinants(Cases& cases) {
   cases.push_back({.op = "Det", .what = "singular", .inputs = {f32({3, 3}, {0, 2, 3, 0, 5, 6, 0, 8, 9})}, .reference = determinants});
 }
 
+void add_integers(Cases& cases) {
+  for (const DType dtype : {DType::kI32, DType::kI64}) {
+    const auto integers = [&](const Shape& shape, uint64_t seed) { return as(dtype, uniform(shape, -50, 50, seed)); };
+    const auto add_one = [&](const std::string& op, std::vector<Tensor> inputs, const Attributes& attributes) {
+      cases.push_back({.op = op,
+                       .what = std::string(name(dtype)),
+                       .inputs = std::move(inputs),
+                       .attributes = attributes,
+                       .reference = product(attributes)});
+    };
+    add_one("MatMul", {integers({2, 1, 3, 4}, 1), integers({3, 4, 2}, 2)}, {});
+    add_one("MatMul", {integers({4}, 1), integers({4, 50}, 2)}, {});
+    add_one("MatMul", {integers({70, 40}, 1), integers({40, 33}, 2)}, {});
+    for (int64_t transposed : {0, 1})
+      add_one("Gemm",
+              {integers(transposed ? Shape{4, 3} : Shape{3, 4}, 1), integers(transposed ? Shape{5, 4} : Shape{4, 5}, 2),
+               integers({3, 1}, 3)},
+              {{"transA", transposed}, {"transB", transposed}, {"beta", 2.0f}});
+    add_one("Gemm", {integers({3, 4}, 1), integers({4, 5}, 2), integers({5}, 3)}, {{"alpha", 3.0f}});
+  }
+  Case old = {.op = "Gemm",
+              .what = "that says to broadcast",
+              .inputs = {uniform({3, 4}), uniform({4, 5}, -2, 2, 5), uniform({5}, -2, 2, 6)},
+              .attributes = {{"broadcast", int64_t{1}}},
+              .opset = 6,
+              .reference = product({})};
+  cases.push_back(old);
+}
+
 }  // namespace
 
 void add_linear_cases(Cases& cases) {
+  add_integers(cases);
   add_gemm(cases);
   add_matmul(cases);
   add_gemm_grads(cases);
