@@ -39,7 +39,7 @@ struct RecurrentOptions {
   int64_t directions = 1;
   bool reverse = false;      // of a single direction; the second of two is always
   bool batch_first = false;  // X [batch, steps, inputs], Y [batch, steps, directions, hidden], states [batch, directions, hidden]
-  double clip = 0;           // what an activation gets is kept within [-clip, clip]; 0: it is not
+  double clip = 0;           // what a gate's activation gets is kept within [-clip, clip] (not C, as in onnxruntime); 0: it is not
   bool input_forget = false;
   bool linear_before_reset = false;
   std::array<std::array<GateActivation, 3>, 2> activations{};  // f, g, h of each direction

@@ -249,7 +249,7 @@ class RecurrentRun {
     if (peepholes_) add_peephole(peepholes_ + n, now, output);
     apply_gate(act_[0], clip_, output, n);
     std::copy_n(now, n, squash);
-    apply_gate(act_[2], clip_, squash, n);
+    apply_gate(act_[2], T{0}, squash, n);
     for (int64_t i = 0; i < n; ++i) next[i] = output[i] * squash[i];
   }
   void add_peephole(const T* weights, const T* state, T* gate) const {

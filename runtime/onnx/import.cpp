@@ -16,6 +16,7 @@
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
 #include "runtime/onnx/constant_node.h"
+#include "runtime/onnx/contrib.h"
 #include "runtime/onnx/functions.h"
 #include "runtime/onnx/gradient_node.h"
 #include "runtime/onnx/node_order.h"
@@ -182,7 +183,8 @@ void Importer::resolve_ops() {
     try {
       // Internal ops stand for memory and for ranks; they have no meaning in a file.
       require(domain != "tandem", "not an op of ONNX");
-      entry->second = &find_op(domain, node.op_type(), static_cast<int>(opset));
+      const ContribOp* contrib = find_contrib_op(domain, node.op_type());
+      entry->second = contrib ? &contrib->def : &find_op(domain, node.op_type(), static_cast<int>(opset));
     } catch (const Error&) {
       unsupported.insert(fmt::format("{}.{}-{}", printed_domain(domain), node.op_type(), opset));
     }
@@ -298,6 +300,8 @@ void Importer::read_node(NodeProto& proto) try {
     node.outputs.push_back(name.empty() ? kNoValue : graph_.add_result(name));
     if (!name.empty()) bind_name(name, node.outputs.back());
   }
+  if (const ContribOp* contrib = find_contrib_op(def->domain, def->name); contrib && def == &contrib->def)
+    return expand_contrib(graph_, *contrib, node);
   infer_types(graph_, node);
   graph_.nodes.push_back(std::move(node));
 } catch (const Error& error) {

@@ -1,5 +1,5 @@
-// Gemm (ONNX 1 to 13; floats and integers) and tandem.FusedGemm, which applies an activation as well. Before 7 an attribute told whether
-// C is broadcast.
+// Gemm (ONNX 7 to 13, and 1 but for an attribute that the importer takes out; floats and integers) and tandem.FusedGemm, which applies an
+// activation as well.
 //
 //   Y = activation(alpha * op(A) * op(B) + beta * C)      C broadcasts to [M, N]
 //

@@ -235,9 +235,12 @@ constexpr OpDef cell_grad(std::string_view name) {
           .cpu = bind_grad};
 }
 
-constexpr OpDef rnn_op = cell("RNN", kInitialH + 1, 2), lstm_op = cell("LSTM", kInputs, 3),
-                gru_op = cell("GRU", kInitialH + 1, 2);
-constexpr OpDef rnn_grad_op = cell_grad("RNNGrad"), lstm_grad_op = cell_grad("LSTMGrad"), gru_grad_op = cell_grad("GRUGrad");
+constexpr OpDef rnn_op = cell("RNN", kInitialH + 1, 2);
+constexpr OpDef lstm_op = cell("LSTM", kInputs, 3);
+constexpr OpDef gru_op = cell("GRU", kInitialH + 1, 2);
+constexpr OpDef rnn_grad_op = cell_grad("RNNGrad");
+constexpr OpDef lstm_grad_op = cell_grad("LSTMGrad");
+constexpr OpDef gru_grad_op = cell_grad("GRUGrad");
 
 constexpr const OpDef* kOps[] = {&rnn_op, &lstm_op, &gru_op, &rnn_grad_op, &lstm_grad_op, &gru_grad_op};
 

@@ -287,13 +287,6 @@ void add_integers(Cases& cases) {
               {{"transA", transposed}, {"transB", transposed}, {"beta", 2.0f}});
     add_one("Gemm", {integers({3, 4}, 1), integers({4, 5}, 2), integers({5}, 3)}, {{"alpha", 3.0f}});
   }
-  Case old = {.op = "Gemm",
-              .what = "that says to broadcast",
-              .inputs = {uniform({3, 4}), uniform({4, 5}, -2, 2, 5), uniform({5}, -2, 2, 6)},
-              .attributes = {{"broadcast", int64_t{1}}},
-              .opset = 6,
-              .reference = product({})};
-  cases.push_back(old);
 }
 
 }  // namespace

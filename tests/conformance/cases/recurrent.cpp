@@ -123,7 +123,7 @@ class Loops {
         const double input = f(0, both(0) + peephole(0, i) * old.c[k]);
         const double forget = cell_.input_forget ? 1 - input : f(0, both(2) + peephole(2, i) * old.c[k]);
         now.c[k] = forget * old.c[k] + input * f(1, both(3));
-        now.h[k] = f(0, both(1) + peephole(1, i) * now.c[k]) * f(2, now.c[k]);
+        now.h[k] = f(0, both(1) + peephole(1, i) * now.c[k]) * cell_.functions[2](now.c[k]);
       }
     }
     return now;

@@ -1,0 +1,194 @@
+"""onnxruntime's own ops, as its transformer optimizer writes them, and recurrent ops and attention of ONNX: one node a model, run by
+`tandem conformance` on onnxruntime's outputs for the same file."""
+import os
+import pathlib
+import subprocess
+from math import erf
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.path.abspath(os.environ.get("TANDEM_BIN", ROOT / "build/release/bin/tandem"))
+MICROSOFT = "com.microsoft"
+RNG = np.random.default_rng(3)
+# Of the case: outputs are sums in another order than onnxruntime's.
+TOLERANCE = "test_case  atol=2e-5  sums are taken in another order\n"
+
+B, S, T, N, D = 2, 5, 7, 4, 16  # batch, queries, keys, heads, size of a head
+H = N * D
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def i32(*values):
+    return np.array(values, np.int32)
+
+
+def case(op, *inputs, outputs=1, domain=MICROSOFT, name="", opset=21, graph_inputs=None, **attributes):
+    return pytest.param(op, inputs, outputs, domain, opset, attributes, id=f"{op}-{name}" if name else op)
+
+
+def past(heads=N, length=3):
+    return normal(B, heads, length, D)
+
+
+def padding(rows, columns):
+    mask = np.ones((rows, columns), np.int32)
+    mask[0, -2:] = 0
+    return mask
+
+
+WORDS, SEGMENTS = RNG.integers(0, 9, (B, S)).astype(np.int32), RNG.integers(0, 2, (B, S)).astype(np.int32)
+TABLES = [normal(9, H), normal(12, H), normal(2, H), normal(H), normal(H)]
+X, SKIP, ROW = normal(B, S, H), normal(B, S, H), normal(H)
+PACKED = [normal(B, S, 12), normal(12, 3 * H), normal(3 * H)]  # input, weights, bias of Attention
+QKV = [normal(B, S, H), normal(B, T, H), normal(B, T, H)]
+SELF = [normal(B, S, H), normal(B, S, H), normal(B, S, H)]
+ANGLES = [np.cos(normal(16, D // 2)), np.sin(normal(16, D // 2))]
+KV = 2  # heads of keys in GroupQueryAttention
+
+
+def group_query(queries, past_length, lengths, name, packed=False, biased=False, **attributes):
+    """`lengths`: tokens of each sequence after the step."""
+    q, k, v = normal(B, queries, H), normal(B, queries, KV * D), normal(B, queries, KV * D)
+    qkv = [np.concatenate([q, k, v], 2), None, None] if packed else [q, k, v]
+    caches = [past(KV, past_length), past(KV, past_length)] if past_length is not None else [None, None]
+    total = max(lengths)
+    for b, tokens in enumerate(lengths):  # nothing is held where the new rows go and behind (onnxruntime clears it)
+        for cache in caches:
+            if cache is not None:
+                cache[b, :, 0 if queries == total else tokens - queries:] = 0
+    inputs = [*qkv, *caches, np.array([n - 1 for n in lengths], np.int32), np.array(total, np.int32), *(ANGLES if attributes.get("do_rotary") else [])]
+    return case("GroupQueryAttention", *inputs, outputs=3, name=name, num_heads=N, kv_num_heads=KV, **attributes)
+
+
+CASES = [
+    case("FusedMatMul", normal(2, 3, 4), normal(2, 4, 5), alpha=0.5),
+    case("FusedMatMul", normal(2, 4, 3), normal(2, 5, 4), name="both transposed", transA=1, transB=1),
+    case("FusedMatMul", normal(3, 2, 4), normal(2, 4, 5), name="batch transposed", transBatchA=1),
+    case("FusedMatMul", normal(4, 2, 6, 3), normal(4, 2, 6, 5), name="batch of two axes", transBatchA=1, transBatchB=1, transA=1),
+    case("Gelu", X),
+    case("BiasGelu", X, ROW),
+    case("FastGelu", X),
+    case("FastGelu", X, ROW, name="bias"),
+    case("QuickGelu", X),
+    case("QuickGelu", X, name="alpha", alpha=1.25),
+    case("SkipLayerNormalization", X, SKIP, ROW, normal(H), normal(H), epsilon=1e-5),
+    case("SkipLayerNormalization", X, SKIP, ROW, name="without beta"),
+    case("SkipLayerNormalization", X, SKIP[:1], ROW, normal(H), name="broadcast skip"),
+    case("SkipLayerNormalization", X, SKIP, ROW, normal(H), normal(H), outputs=(0, 3), name="with sum"),
+    case("SkipSimplifiedLayerNormalization", X, SKIP, ROW, normal(H), outputs=(0, 3), epsilon=1e-6),
+    case("SimplifiedLayerNormalization", X, ROW, domain="", epsilon=1e-6, axis=-1),
+    case("EmbedLayerNormalization", WORDS, SEGMENTS, *TABLES, outputs=2),
+    case("EmbedLayerNormalization", WORDS, SEGMENTS, *TABLES, padding(B, S), outputs=2, name="mask"),
+    case("EmbedLayerNormalization", WORDS, None, TABLES[0], TABLES[1], None, *TABLES[3:], None, WORDS[:1], outputs=3, name="positions"),
+    case("Attention", *PACKED, num_heads=N),
+    case("Attention", *PACKED, name="unidirectional", num_heads=N, unidirectional=1, scale=0.3),
+    case("Attention", *PACKED, padding(B, S), name="mask", num_heads=N),
+    case("Attention", *PACKED, np.stack([padding(S, S)] * B), name="mask of rank 3", num_heads=N),
+    case("Attention", *PACKED, i32(3, 5), name="lengths", num_heads=N),
+    case("Attention", *PACKED, i32(4, 5, 1, 0), name="ends and starts", num_heads=N),
+    case("Attention", *PACKED, None, np.stack([past(), past()]), outputs=2, name="past", num_heads=N, unidirectional=1),
+    case("Attention", *PACKED, padding(B, S + 3), np.stack([past(), past()]), outputs=2, name="past and mask", num_heads=N),
+    case("Attention", *PACKED, padding(B, S), None, normal(1, N, S, S), name="mask and bias", num_heads=N),
+    case("Attention", PACKED[0], normal(12, 2 * H + 20), normal(2 * H + 20), name="sizes", num_heads=N, qkv_hidden_sizes=[H, H, 20]),
+    case("MultiHeadAttention", *QKV, num_heads=N),
+    case("MultiHeadAttention", *QKV, normal(3 * H), name="bias", num_heads=N),
+    case("MultiHeadAttention", *QKV, normal(3 * H), padding(B, T), normal(1, N, S, T), name="padding and bias of scores", num_heads=N, scale=0.2),
+    case("MultiHeadAttention", *QKV, None, i32(4, 7), name="lengths", num_heads=N),
+    case("MultiHeadAttention", normal(B, S, N, 3, D), name="packed", num_heads=N),
+    case("MultiHeadAttention", QKV[0], normal(B, T, N, 2, D), name="packed keys and values", num_heads=N),
+    case("MultiHeadAttention", *SELF, None, None, None, past(), past(), outputs=3, name="past", num_heads=N, unidirectional=1),
+    case("MultiHeadAttention", QKV[0], past(N, T), past(N, T), name="cached keys", num_heads=N),
+    case("RotaryEmbedding", normal(B, S, H), i32(3).astype(np.int64), *ANGLES, name="offset"),
+    case("RotaryEmbedding", normal(B, N, S, D), RNG.integers(0, 16, (B, S)), *ANGLES, name="positions", interleaved=1),
+    case("RotaryEmbedding", normal(B, S, H), RNG.integers(0, 16, (B, S)), *[a[:, :2] for a in ANGLES], name="partly", num_heads=N, rotary_embedding_dim=4),
+    group_query(S, None, (S, S), "prompt without cache"),
+    group_query(S, 0, (S, S), "prompt"),
+    group_query(S, 0, (S, S), "prompt, packed, rotary", packed=True, do_rotary=1),
+    group_query(S, 12, (S, S), "prompt into a buffer", do_rotary=1),
+    group_query(1, 6, (7, 7), "step", do_rotary=1),
+    group_query(1, 6, (7, 4), "step of different lengths", do_rotary=1),
+    group_query(1, 12, (7, 4), "step in a buffer", do_rotary=1, rotary_interleaved=1),
+    group_query(1, 6, (7, 7), "window", local_window_size=3, softcap=2.0),
+    group_query(S, 0, (S, S), "prompt, window", local_window_size=2, scale=0.4),
+    case("BiasAdd", X, ROW, SKIP),
+    case("BiasSplitGelu", X, ROW),
+    *[case("LSTM", normal(6, 3, 5), normal(2, 4 * 4, 5), normal(2, 4 * 4, 4), normal(2, 8 * 4), lengths, normal(2, 3, 4), normal(2, 3, 4), normal(2, 12),
+           outputs=3, domain="", name=name, hidden_size=4, direction="bidirectional", **attributes)
+      for name, lengths, attributes in [("plain", None, {}), ("lengths", i32(6, 2, 4), {}), ("clip", None, {"clip": 0.3}),
+                                        ("functions", None, {"activations": ["HardSigmoid", "Softsign", "Tanh", "Sigmoid", "LeakyRelu", "Relu"],
+                                                             "activation_alpha": [0.3, 0.2], "activation_beta": [0.4]})]],
+    *[case("GRU", normal(6, 3, 5), normal(2, 3 * 4, 5), normal(2, 3 * 4, 4), normal(2, 6 * 4), lengths, normal(2, 3, 4), outputs=2, domain="",
+           name=f"{name} {late}", hidden_size=4, direction="bidirectional", linear_before_reset=late, **attributes)
+      for late in (0, 1) for name, lengths, attributes in [("plain", None, {}), ("lengths", i32(6, 2, 4), {}), ("clip", None, {"clip": 0.3})]],
+    case("RNN", normal(6, 3, 5), normal(1, 4, 5), normal(1, 4, 4), normal(1, 8), outputs=2, domain="", hidden_size=4, direction="reverse"),
+]
+
+
+def without_cpu_kernel(op, inputs):
+    """Whether onnxruntime has no kernel for this on a CPU."""
+    return op in {"BiasAdd", "BiasSplitGelu"} or (op == "MultiHeadAttention" and any(x is not None and x.ndim == 5 for x in inputs))
+
+
+def expected_otherwise(op, inputs):
+    if op == "MultiHeadAttention":
+        parts = [part.reshape(B, -1, H) for x in inputs for part in (np.moveaxis(x, 3, 0) if x.ndim == 5 else [x])]
+        return run_onnxruntime(make_model(op, parts, 1, MICROSOFT, 21, {"num_heads": N}), parts)
+    if op == "BiasAdd":
+        return [inputs[0] + inputs[1] + inputs[2]]
+    left, right = np.split(inputs[0] + inputs[1], 2, axis=-1)
+    return [(left * right * 0.5 * (1 + np.vectorize(erf)(right / np.sqrt(2)))).astype(np.float32)]
+
+
+def run_onnxruntime(model, given):
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {i.name: x for i, x in zip(model.graph.input, given)})
+
+
+def make_model(op, inputs, outputs, domain, opset, attributes):
+    names = [f"x{i}" if x is not None else "" for i, x in enumerate(inputs)]
+    wanted = set(range(outputs)) if isinstance(outputs, int) else set(outputs)
+    made = [f"y{i}" if i in wanted else "" for i in range(max(wanted) + 1)]
+    node = helper.make_node(op, names, made, name="node", domain=domain, **attributes)
+    infos = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for n, x in zip(names, inputs) if n]
+    results = [helper.make_tensor_value_info(n, TensorProto.INT32 if op.startswith("Embed") and n == "y1" else TensorProto.FLOAT, None) for n in made if n]
+    graph = helper.make_graph([node], "g", infos, results)
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1)])
+
+
+@pytest.mark.parametrize("op, inputs, outputs, domain, opset, attributes", CASES)
+def test_same_as_onnxruntime(tmp_path, op, inputs, outputs, domain, opset, attributes):
+    model = make_model(op, inputs, outputs, domain, opset, attributes)
+    given = [x for x in inputs if x is not None]
+    expected = expected_otherwise(op, given) if without_cpu_kernel(op, given) else run_onnxruntime(model, given)
+    folder = tmp_path / "test_case"
+    data = folder / "test_data_set_0"
+    data.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    for kind, arrays in (("input", given), ("output", expected)):
+        for i, array in enumerate(arrays):
+            (data / f"{kind}_{i}.pb").write_bytes(numpy_helper.from_array(np.asarray(array)).SerializeToString())
+    (tmp_path / "list.txt").write_text(TOLERANCE)
+    done = subprocess.run([BINARY, "conformance", folder, "--list", tmp_path / "list.txt", "--verbose"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("op, inputs, attributes, says", [
+    ("Attention", PACKED, {"num_heads": N, "do_rotary": 1}, "do_rotary"),
+    ("Attention", [*PACKED, i32(*range(3 * B + 2))], {"num_heads": N}, "mask"),
+    ("GroupQueryAttention", [*QKV, None, None, i32(1, 1), i32(2)], {"num_heads": 3, "kv_num_heads": 2}, "kv_num_heads"),
+    ("FusedMatMul", [normal(2, 3)], {}, "inputs"),
+])
+def test_what_has_no_form_is_refused(tmp_path, op, inputs, attributes, says):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(make_model(op, inputs, 1, MICROSOFT, 21, attributes).SerializeToString())
+    done = subprocess.run([BINARY, "inspect", path], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and says in done.stderr + done.stdout
