@@ -38,6 +38,7 @@ extern const OpFamily elementwise_variadic_ops;
 extern const OpFamily expand_ops;
 extern const OpFamily feature_scaling_ops;
 extern const OpFamily feature_vectorizer_ops;
+extern const OpFamily flex_attention_ops;
 extern const OpFamily fold_ops;
 extern const OpFamily fourier_ops;
 extern const OpFamily gather_ops;
@@ -120,6 +121,7 @@ constexpr const OpFamily* kFamilies[] = {
     &expand_ops,
     &feature_scaling_ops,
     &feature_vectorizer_ops,
+    &flex_attention_ops,
     &fold_ops,
     &fourier_ops,
     &gather_ops,

@@ -4,6 +4,7 @@
 #include <complex>
 #include <limits>
 
+#include "runtime/ops/all_ops.h"
 #include "tests/conformance/cases/cases.h"
 #include "tests/conformance/cases/differences.h"
 
@@ -221,6 +222,30 @@ void add_attention_grad(Cases& cases) {
                    .atol = 1e-5});
 }
 
+// A body of one tensor that is one op.
+Subgraph body_of_one(const std::string& op) {
+  auto body = std::make_shared<Graph>();
+  body->opsets[""] = kOnnxOpset;
+  const ValueId x = body->add_input("scores", DType::kF32, Dims(4));
+  body->outputs = body->add_node(newest_op(op), {x}, 1);
+  return body;
+}
+
+void add_flex_attention(Cases& cases) {
+  const std::vector<Tensor> inputs = {uniform({2, 4, 3, 8}), uniform({2, 2, 5, 8}, -2, 2, 4), uniform({2, 2, 5, 6}, -2, 2, 5)};
+  const auto add_one = [&](const std::string& what, const Attributes& attributes, const Attributes& meant) {
+    cases.push_back({.op = "ai.onnx.preview.FlexAttention",
+                     .what = what,
+                     .inputs = inputs,
+                     .attributes = attributes,
+                     .reference = first_outputs(attention(meant), 1)});
+  };
+  add_one("plain", {}, {});
+  add_one("scaled, in double", {{"scale", 0.5f}, {"softmax_precision", int64_t{11}}}, {{"scale", 0.5f}});
+  add_one("scores through a body", {{"score_mod", body_of_one("Tanh")}}, {{"softcap", 1.0f}});
+  add_one("probabilities through a body", {{"prob_mod", body_of_one("Identity")}}, {});
+}
+
 // (x, cos, sin, positions) -> y
 Reference rotary(const Attributes& attributes) {
   return [attributes](const std::vector<Tensor>& in) {
@@ -301,6 +326,7 @@ void add_tensor_scatter(Cases& cases) {
 void add_attention_cases(Cases& cases) {
   add_attention(cases);
   add_attention_grad(cases);
+  add_flex_attention(cases);
   add_rotary(cases);
   add_tensor_scatter(cases);
 }
