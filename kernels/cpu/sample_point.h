@@ -70,7 +70,8 @@ AxisTaps<T> axis_taps(T x, int64_t size, const SampleOptions& options) {
   if (!(std::fabs(x) < T(1e9))) x = std::signbit(x) ? T(-1e9) : T(1e9);  // infinities and NaN are far outside
   if (options.mode == SampleMode::kNearest) x = std::nearbyint(x);
   if (x < edge || x > last - edge) {
-    if (options.padding == SamplePadding::kBorder) x = std::clamp(x, T(0), last);
+    // A cubic reads around positions outside the image too, where each of its taps is the border.
+    if (options.padding == SamplePadding::kBorder && options.mode != SampleMode::kCubic) x = std::clamp(x, T(0), last);
     if (options.padding == SamplePadding::kReflection) x = reflected(x, edge, last - edge);
   }
   AxisTaps<T> taps;

@@ -1,4 +1,5 @@
-// Encoded pictures to pixels: PNG, JPEG, BMP, TIFF, PBM, PGM and PPM, and WebP where its library is there (ONNX ImageDecoder-20).
+// Encoded pictures to pixels: PNG, JPEG, BMP, TIFF, PBM, PGM and PPM, and WebP and JPEG 2000 where their libraries are there
+// (ONNX ImageDecoder-20).
 //
 // The bytes are untrusted: memory is taken for what they hold, not for what they claim.
 #pragma once

@@ -32,12 +32,12 @@ bool decode(Bytes bytes, jpeg_decompress_struct& info, Picture& picture) {
   jpeg_create_decompress(&info);
   jpeg_mem_src(&info, bytes.data(), bytes.size());
   jpeg_read_header(&info, TRUE);
+  if (!is_plausible(info.image_width, info.image_height, bytes)) return false;
   if (info.jpeg_color_space != JCS_GRAYSCALE) info.out_color_space = JCS_RGB;
   jpeg_start_decompress(&info);
   picture.width = info.output_width;
   picture.height = info.output_height;
   picture.channels = info.output_components;
-  if (picture.width * picture.height > kMostPixels) return false;
   const size_t row = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.channels);
   while (info.output_scanline < info.output_height) {
     picture.samples.resize(picture.samples.size() + row);

@@ -26,6 +26,12 @@ inline void expect(bool holds, std::string_view text) { require(holds, text); }
 inline void check_size(int64_t width, int64_t height) {
   expect(width >= 1 && height >= 1 && width <= kMostPixels / height, "a picture needs a size, and not too large a one");
 }
+// Whether so many bytes may well hold so many pixels: asked before a library takes memory for what a file claims.
+inline bool is_plausible(int64_t width, int64_t height, Bytes bytes) {
+  constexpr int64_t kAlways = int64_t{1} << 24, kMostPerByte = 1024;
+  return width >= 1 && height >= 1 && width <= kMostPixels / height &&
+         width * height <= kAlways + kMostPerByte * static_cast<int64_t>(bytes.size());
+}
 // `count` bytes from `at` on.
 inline Bytes part(Bytes bytes, uint64_t at, uint64_t count) {
   expect(at <= bytes.size() && count <= bytes.size() - at, "the picture ends too early");
@@ -51,6 +57,7 @@ std::vector<uint8_t> inflated(Bytes bytes, int64_t most);
 
 Picture read_bmp(Bytes bytes);
 Picture read_jpeg(Bytes bytes);
+Picture read_jpeg2000(Bytes bytes);
 Picture read_png(Bytes bytes);
 Picture read_pnm(Bytes bytes);
 Picture read_tiff(Bytes bytes);

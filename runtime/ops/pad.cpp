@@ -59,6 +59,8 @@ void infer(InferenceContext& node) {
   for (size_t i = 0; i < dims.size(); ++i) {
     const int64_t before = (*pads)[i], after = (*pads)[i + dims.size()];
     if (before == 0 && after == 0) continue;
+    node.require(mode != PadMode::kWrap || (before >= 0 && after >= 0), "wrap takes no negative pads (axis, before, after)", i,
+                 before, after);
     if (!dims[i].known()) {
       dims[i] = Dim();
       continue;

@@ -53,7 +53,8 @@ double read(const Image& image, std::vector<double> at, const std::string& mode)
     const auto size = static_cast<double>(image.shape[static_cast<int>(a)]);
     if (mode == "nearest") at[a] = std::nearbyint(at[a]);
     const double edge = image.align_corners ? 0 : 0.5;
-    if (image.padding != "zeros" && (at[a] < -edge || at[a] > size - 1 + edge)) at[a] = image.folded(at[a], size);
+    const bool folds = image.padding == "reflection" || (image.padding == "border" && mode != "cubic");
+    if (folds && (at[a] < -edge || at[a] > size - 1 + edge)) at[a] = image.folded(at[a], size);
   }
   Ints position(axes);
   const std::function<double(size_t)> along = [&](size_t a) -> double {
