@@ -164,21 +164,89 @@ def make_model(op, inputs, outputs, domain, opset, attributes):
     return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1)])
 
 
-@pytest.mark.parametrize("op, inputs, outputs, domain, opset, attributes", CASES)
-def test_same_as_onnxruntime(tmp_path, op, inputs, outputs, domain, opset, attributes):
-    model = make_model(op, inputs, outputs, domain, opset, attributes)
-    given = [x for x in inputs if x is not None]
-    expected = expected_otherwise(op, given) if without_cpu_kernel(op, given) else run_onnxruntime(model, given)
+def check(tmp_path, model, given, expected):
     folder = tmp_path / "test_case"
     data = folder / "test_data_set_0"
     data.mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    (folder / "model.onnx").write_bytes(model)
     for kind, arrays in (("input", given), ("output", expected)):
         for i, array in enumerate(arrays):
             (data / f"{kind}_{i}.pb").write_bytes(numpy_helper.from_array(np.asarray(array)).SerializeToString())
     (tmp_path / "list.txt").write_text(TOLERANCE)
     done = subprocess.run([BINARY, "conformance", folder, "--list", tmp_path / "list.txt", "--verbose"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("op, inputs, outputs, domain, opset, attributes", CASES)
+def test_same_as_onnxruntime(tmp_path, op, inputs, outputs, domain, opset, attributes):
+    model = make_model(op, inputs, outputs, domain, opset, attributes)
+    given = [x for x in inputs if x is not None]
+    expected = expected_otherwise(op, given) if without_cpu_kernel(op, given) else run_onnxruntime(model, given)
+    check(tmp_path, model.SerializeToString(), given, expected)
+
+
+class Encoder:
+    """A transformer's layer as exporters write it: LayerNormalization of sums, GELU spelt out, attention of products."""
+
+    def __init__(self):
+        self.nodes, self.weights = [], []
+
+    def emit(self, op, *inputs, **attributes):
+        self.nodes.append(helper.make_node(op, inputs, [f"v{len(self.nodes)}"], **attributes))
+        return self.nodes[-1].output[0]
+
+    def weight(self, array):
+        self.weights.append(numpy_helper.from_array(np.asarray(array), f"w{len(self.weights)}"))
+        return self.weights[-1].name
+
+    def linear(self, x, rows, columns):
+        return self.emit("Add", self.emit("MatMul", x, self.weight(normal(rows, columns) / np.float32(np.sqrt(rows)))), self.weight(normal(columns)))
+
+    def heads(self, x, perm):
+        return self.emit("Transpose", self.emit("Reshape", x, self.weight(np.array([0, 0, N, D]))), perm=perm)
+
+    def normalized(self, x):
+        return self.emit("LayerNormalization", x, self.weight(normal(H)), self.weight(normal(H)), axis=-1)
+
+    def layer(self, x):
+        q, k, v = (self.heads(self.linear(x, H, H), perm) for perm in ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]))
+        scores = self.emit("Div", self.emit("MatMul", q, k), self.weight(np.float32(np.sqrt(D))))
+        mixed = self.emit("Transpose", self.emit("MatMul", self.emit("Softmax", scores, axis=-1), v), perm=[0, 2, 1, 3])
+        x = self.normalized(self.emit("Add", self.linear(self.emit("Reshape", mixed, self.weight(np.array([0, 0, H]))), H, H), x))
+        wide = self.linear(x, H, 2 * H)
+        erf = self.emit("Erf", self.emit("Div", wide, self.weight(np.float32(np.sqrt(2)))))
+        half = self.emit("Mul", wide, self.emit("Add", erf, self.weight(np.float32(1))))
+        return self.normalized(self.emit("Add", self.linear(self.emit("Mul", half, self.weight(np.float32(0.5))), 2 * H, H), x))
+
+
+def optimized_by_session(path, model):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnx.load(path)
+
+
+def optimized_by_script(path, model):
+    optimizer = pytest.importorskip("onnxruntime.transformers.optimizer")
+    onnx.save(model, path)
+    optimizer.optimize_model(str(path), model_type="bert", num_heads=N, hidden_size=H, opt_level=0).save_model_to_file(str(path))
+    return onnx.load(path)
+
+
+@pytest.mark.parametrize("optimize, writes", [(optimized_by_session, "BiasGelu FusedMatMul SkipLayerNormalization"),
+                                              (optimized_by_script, "Attention BiasGelu SkipLayerNormalization")])
+def test_what_its_optimizers_write(tmp_path, optimize, writes):
+    encoder = Encoder()
+    x = encoder.emit("Add", encoder.emit("Gather", encoder.weight(TABLES[0]), "words"), encoder.weight(normal(S, H)))
+    y = encoder.layer(encoder.layer(encoder.normalized(x)))
+    graph = helper.make_graph(encoder.nodes, "g", [helper.make_tensor_value_info("words", TensorProto.INT32, ["b", S])],
+                              [helper.make_tensor_value_info(y, TensorProto.FLOAT, ["b", S, H])], encoder.weights)
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)])
+    expected = run_onnxruntime(model, [WORDS])
+    optimized = optimize(tmp_path / "optimized.onnx", model)
+    assert {node.op_type for node in optimized.graph.node if node.domain == MICROSOFT} == set(writes.split())
+    check(tmp_path, optimized.SerializeToString(), [WORDS], expected)
 
 
 @pytest.mark.parametrize("op, inputs, attributes, says", [
