@@ -123,13 +123,22 @@ void move_line(const Layout& layout, const T* line, T outside, T* out) {
   for (int64_t o = 0; o < layout.y_line; ++o) out[o] = layout.last.index[o] < 0 ? outside : line[layout.last.index[o]];
 }
 
+// A line that repeats the one before is copied from it.
 template <class T>
 void resize_nearest(const KernelContext& context, const Layout& layout, const T* x, T outside, T* y) {
   parallel_chunks(context, layout.lines, grain_of(layout.y_line), [&](int64_t begin, int64_t end) {
+    int64_t previous = -1;
     for (int64_t l = begin; l < end; ++l) {
       T* out = y + l * layout.y_line;
-      if (!layout.for_each_source(l, [&](int64_t offset, double) { move_line(layout, x + offset, outside, out); }))
+      int64_t source = -1;
+      layout.for_each_source(l, [&](int64_t offset, double) { source = offset; });
+      if (source < 0)
         std::fill_n(out, layout.y_line, outside);
+      else if (source == previous)
+        std::copy_n(out - layout.y_line, layout.y_line, out);
+      else
+        move_line(layout, x + source, outside, out);
+      previous = source;
     }
   });
 }
