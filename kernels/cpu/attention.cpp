@@ -93,7 +93,9 @@ class Attention {
     std::fill_n(w.totals, block.rows, T{0});
     std::fill_n(w.sums, block.rows * of_.value_size, T{0});
     KeyRange all{0, of_.keys};
+    // Blocks of keys begin where they would without a window, so that a row's bits do not depend on the rows beside it.
     if (!out_.scores) all = seen_by_any(block);
+    if (w.ld > 0) all.first -= all.first % w.ld;
     for (int64_t first = all.first; first < all.end; first += w.ld) add_keys(block, {first, std::min(all.end, first + w.ld)}, w);
     finish(block, w);
   }
