@@ -101,7 +101,8 @@ constexpr OpDef sample(int since, int until) {
           .infer = infer,
           .cpu = bind};
 }
-constexpr OpDef grid_sample_op_16 = sample(16, 20), grid_sample_op_20 = sample(20, std::numeric_limits<int>::max());
+constexpr OpDef grid_sample_op_16 = sample(16, 20);
+constexpr OpDef grid_sample_op_20 = sample(20, std::numeric_limits<int>::max());
 constexpr OpDef affine_grid_op = {.name = "AffineGrid",
                                   .since = 20,
                                   .min_inputs = 2,

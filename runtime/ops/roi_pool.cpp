@@ -83,8 +83,8 @@ constexpr OpDef align(int since, int until, std::span<const std::string_view> at
           .infer = infer_align,
           .cpu = bind_align};
 }
-constexpr OpDef roi_align_op_10 = align(10, 16, kAlignAttributes10),
-                roi_align_op_16 = align(16, std::numeric_limits<int>::max(), kAlignAttributes);
+constexpr OpDef roi_align_op_10 = align(10, 16, kAlignAttributes10);
+constexpr OpDef roi_align_op_16 = align(16, std::numeric_limits<int>::max(), kAlignAttributes);
 constexpr OpDef max_roi_pool_op = {
     .name = "MaxRoiPool", .min_inputs = 2, .max_inputs = 2, .attributes = kMaxAttributes, .infer = infer_max, .cpu = bind_max};
 
