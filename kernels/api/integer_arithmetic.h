@@ -7,9 +7,11 @@
 
 namespace tandem {
 
-// The unsigned type whose arithmetic wraps; a floating type is itself.
+// The unsigned type whose arithmetic wraps (products of 16 bits would overflow the int that they are promoted to); a floating type is itself.
 template <class T>
-using Wrapping = std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>, std::type_identity<T>>::type;
+using Wrapping = std::conditional_t<std::is_integral_v<T>,
+                                    std::conditional_t<sizeof(T) == 2, std::type_identity<uint32_t>, std::make_unsigned<T>>,
+                                    std::type_identity<T>>::type;
 
 template <class T>
 constexpr T wrapping_negate(T v) {

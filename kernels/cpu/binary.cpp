@@ -6,6 +6,7 @@
 #include "kernels/api/convert.h"
 #include "kernels/api/elementwise.h"
 #include "kernels/api/integer_arithmetic.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/broadcast.h"
 #include "kernels/cpu/simd/elementwise_f32.h"
 
@@ -123,6 +124,12 @@ void visit_power(DType t, F&& f) {
   visit_float(t, f);
 }
 
+template <class F>
+void visit_comparable(DType t, F&& f) {
+  if (t == DType::kString) return f.template operator()<std::string_view>();
+  visit_arithmetic_or_bool(t, f);
+}
+
 template <class T>
 void compare_orders(const KernelContext& context, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
   switch (op) {
@@ -138,7 +145,7 @@ void compare_orders(const KernelContext& context, CompareOp op, ConstTensorView 
 
 void binary(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
   if (y.dtype == DType::kF32 && op <= BinaryOp::kMax) return binary_f32(context, op, a, b, y);
-  visit_number(y.dtype, [&]<class T>() { arithmetic<T>(context, op, a, b, y); });
+  visit_arithmetic(y.dtype, [&]<class T>() { arithmetic<T>(context, op, a, b, y); });
 }
 
 void pow(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y) {
@@ -147,8 +154,8 @@ void pow(const KernelContext& context, ConstTensorView a, ConstTensorView b, Ten
 
 void compare(const KernelContext& context, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
   if (op == CompareOp::kEqual)
-    return visit_any(a.dtype, [&]<class T>() { map<T, T, bool>(context, a, b, y, std::equal_to<T>{}); });
-  visit_number(a.dtype, [&]<class T>() { compare_orders<T>(context, op, a, b, y); });
+    return visit_comparable(a.dtype, [&]<class T>() { map<T, T, bool>(context, a, b, y, std::equal_to<T>{}); });
+  visit_arithmetic(a.dtype, [&]<class T>() { compare_orders<T>(context, op, a, b, y); });
 }
 
 void logic(const KernelContext& context, LogicOp op, ConstTensorView a, ConstTensorView b, TensorView y) {

@@ -3,6 +3,7 @@
 
 #include "kernels/api/convert.h"
 #include "kernels/api/elementwise.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/map.h"
 #include "kernels/cpu/simd/elementwise_f32.h"
 
@@ -35,13 +36,13 @@ void clip_between(const KernelContext& context, ConstTensorView x, T low, T high
 }  // namespace
 
 void clip(const KernelContext& context, ConstTensorView x, ConstTensorView low, ConstTensorView high, TensorView y) {
-  visit_number(x.dtype, [&]<class T>() {
+  visit_arithmetic(x.dtype, [&]<class T>() {
     clip_between<T>(context, x, scalar_or<T>(low, convert<T>(-kInfinity)), scalar_or<T>(high, convert<T>(kInfinity)), y);
   });
 }
 
 void clip(const KernelContext& context, ConstTensorView x, double low, double high, TensorView y) {
-  visit_number(x.dtype, [&]<class T>() { clip_between<T>(context, x, convert<T>(low), convert<T>(high), y); });
+  visit_arithmetic(x.dtype, [&]<class T>() { clip_between<T>(context, x, convert<T>(low), convert<T>(high), y); });
 }
 
 void clip_backward(const KernelContext& context, ConstTensorView x, ConstTensorView dy, ConstTensorView low, ConstTensorView high,

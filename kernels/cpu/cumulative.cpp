@@ -1,4 +1,5 @@
 #include "kernels/api/reduce.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/reduce_ops.h"
 
@@ -11,7 +12,7 @@ using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
 template <class Op>
 void accumulate(const KernelContext& context, ConstTensorView x, TensorView y, int axis, Cumulative options) {
   const AxisView view(x.shape, axis);
-  visit_number(x.dtype, [&]<class T>() {
+  visit_arithmetic(x.dtype, [&]<class T>() {
     const T* in = x.as<T>().data();
     T* out = y.as<T>().data();
     parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
@@ -42,7 +43,7 @@ void cumprod(const KernelContext& context, ConstTensorView x, TensorView y, int 
 void product_of_others(const KernelContext& context, ConstTensorView x, TensorView y, int axis) {
   const AxisView view(x.shape, axis);
   accumulate<reduction::Prod>(context, x, y, axis, {.exclusive = true});
-  visit_number(x.dtype, [&]<class T>() {
+  visit_arithmetic(x.dtype, [&]<class T>() {
     const T* in = x.as<T>().data();
     T* out = y.as<T>().data();
     parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {

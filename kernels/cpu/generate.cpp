@@ -4,13 +4,14 @@
 #include <numbers>
 
 #include "kernels/api/convert.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tandem::cpu {
 
 void eye(const KernelContext& context, int64_t k, TensorView y) {
   const int64_t rows = y.shape[0], columns = y.shape[1];
-  visit_number_or_bool(y.dtype, [&]<class T>() {
+  visit_arithmetic_or_bool(y.dtype, [&]<class T>() {
     T* out = y.as<T>().data();
     parallel_chunks(context, rows, grain_of(columns), [&](int64_t begin, int64_t end) {
       std::fill(out + begin * columns, out + end * columns, T{0});
@@ -22,7 +23,7 @@ void eye(const KernelContext& context, int64_t k, TensorView y) {
 
 void cosine_window(const KernelContext& context, CosineWindow window, int64_t period, TensorView y) {
   const double step = 2 * std::numbers::pi / static_cast<double>(period);
-  visit_number(y.dtype, [&]<class T>() {
+  visit_arithmetic(y.dtype, [&]<class T>() {
     T* out = y.as<T>().data();
     parallel_chunks(context, y.elements(), kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) {

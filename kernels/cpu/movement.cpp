@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/strided_copy.h"
 
@@ -108,7 +109,7 @@ void copy(const KernelContext& context, ConstTensorView x, TensorView y) {
 }
 
 void range(const KernelContext&, ConstTensorView start, ConstTensorView delta, TensorView y) {
-  visit_number(y.dtype, [&]<class T>() {
+  visit_arithmetic(y.dtype, [&]<class T>() {
     const T first = start.as<T>()[0], step = delta.as<T>()[0];
     auto out = y.as<T>();
     for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<T>(first + static_cast<T>(i) * step);

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "kernels/api/reduce_layout.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/reduce_ops.h"
 
@@ -144,11 +145,15 @@ void reduce(const KernelContext& context, ReduceOp op, ConstTensorView x, Tensor
   ensure(x.dtype == y.dtype && (x.elements() == 0 || layout.kept.total == y.elements()), "reduction's output does not fit",
          to_string(x.shape), to_string(y.shape));
   if (x.dtype == DType::kBool) return reduce_flags(context, op, layout, x, y);
-  if (op == ReduceOp::kMax) return visit_number(x.dtype, [&]<class T>() { run<Max, T>(context, layout, x, y); });
-  if (op == ReduceOp::kMin) return visit_number(x.dtype, [&]<class T>() { run<Min, T>(context, layout, x, y); });
-  if (x.dtype == DType::kI32) return reduce_numbers<int32_t>(context, op, layout, x, y);
-  if (x.dtype == DType::kI64) return reduce_numbers<int64_t>(context, op, layout, x, y);
-  visit_float(x.dtype, [&]<class T>() { reduce_numbers<T>(context, op, layout, x, y); });
+  if (op == ReduceOp::kMax) return visit_arithmetic(x.dtype, [&]<class T>() { run<Max, T>(context, layout, x, y); });
+  if (op == ReduceOp::kMin) return visit_arithmetic(x.dtype, [&]<class T>() { run<Min, T>(context, layout, x, y); });
+  switch (x.dtype) {
+    case DType::kI32: return reduce_numbers<int32_t>(context, op, layout, x, y);
+    case DType::kI64: return reduce_numbers<int64_t>(context, op, layout, x, y);
+    case DType::kU32: return reduce_numbers<uint32_t>(context, op, layout, x, y);
+    case DType::kU64: return reduce_numbers<uint64_t>(context, op, layout, x, y);
+    default: return visit_float(x.dtype, [&]<class T>() { reduce_numbers<T>(context, op, layout, x, y); });
+  }
 }
 
 void reduce_to_shape(const KernelContext& context, ConstTensorView x, TensorView y) {
@@ -160,7 +165,7 @@ void arg_reduce(const KernelContext& context, ConstTensorView x, TensorView y, i
   if (view.outer * view.inner == 0) return;
   require(view.length > 0, "[ArgMax] the reduced axis is empty; shape", to_string(x.shape));
   int64_t* out = y.as<int64_t>().data();
-  visit_number(x.dtype, [&]<class T>() {
+  visit_arithmetic(x.dtype, [&]<class T>() {
     const T* in = x.as<T>().data();
     parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
       for (int64_t o = begin; o < end; ++o) {

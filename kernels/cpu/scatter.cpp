@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kernels/api/integer_arithmetic.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/indices.h"
 #include "kernels/cpu/parallel.h"
 
@@ -51,7 +52,7 @@ struct Larger {
 template <class F>
 void with_reduction(ScatterReduction reduction, DType dtype, F&& f) {
   if (reduction == ScatterReduction::kNone) return visit_size(dtype, [&]<class T>() { f.template operator()<T>(Replace{}); });
-  visit_number(dtype, [&]<class T>() {
+  visit_arithmetic(dtype, [&]<class T>() {
     switch (reduction) {
       case ScatterReduction::kNone: break;
       case ScatterReduction::kAdd: return f.template operator()<T>(Add{});

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tandem::cpu {
@@ -81,14 +82,14 @@ void top_k(const KernelContext& context, ConstTensorView x, int axis, bool large
   const int64_t k = (values ? values : indices).shape[axis];
   ensure(k <= view.length, "more elements wanted than there are", k, view.length);
   if (k == 0) return;
-  visit_number(x.dtype, [&]<class T>() {
+  visit_arithmetic(x.dtype, [&]<class T>() {
     largest ? top_k_of<T, true>(context, x, view, k, values, indices) : top_k_of<T, false>(context, x, view, k, values, indices);
   });
 }
 
 size_t top_k_workspace(DType dtype, int64_t length, int64_t k, int threads) {
   size_t bytes = 0;
-  visit_number(dtype, [&]<class T>() { bytes = sizeof(Entry<T>); });
+  visit_arithmetic(dtype, [&]<class T>() { bytes = sizeof(Entry<T>); });
   return static_cast<size_t>(checked_mul(most_entries(length, k), threads, "TopK workspace")) * bytes;
 }
 

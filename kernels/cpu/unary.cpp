@@ -5,6 +5,7 @@
 #include "kernels/api/convert.h"
 #include "kernels/api/elementwise.h"
 #include "kernels/api/integer_arithmetic.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/map.h"
 #include "kernels/cpu/simd/elementwise_f32.h"
 
@@ -133,7 +134,7 @@ void unary(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorVi
     });
   }
   if (x.dtype == DType::kF64) return unary_f64(context, op, x, y, parameters);
-  visit_number(x.dtype, [&]<class T>() {
+  visit_arithmetic(x.dtype, [&]<class T>() {
     require(unary_number<T>(context, op, x, y, parameters), "no kernel of this function for integers", name(x.dtype));
   });
 }

@@ -6,12 +6,15 @@
 namespace tandem::cuda {
 namespace {
 
-// 16-bit floats come and go as f32: the engine widens and rounds.
+// 16-bit floats come and go as f32: the engine widens, and rounds what must round on to 16 bits as x itself would.
 template <class To>
 struct Convert {
   template <class From>
   __device__ Compute<To> operator()(From x) const {
-    return convert<Compute<To>>(x);
+    if constexpr (kIsHalf<To> && !std::is_same_v<From, float>)
+      return to_odd(to_wide(x));
+    else
+      return convert<Compute<To>>(x);
   }
 };
 

@@ -6,6 +6,7 @@
 #include "runtime/exec/executor.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/evaluate_context.h"
+#include "runtime/ops/cpu_types.h"
 #include "runtime/plan/shapes.h"
 
 namespace tandem {

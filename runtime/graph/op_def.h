@@ -50,6 +50,14 @@ constexpr uint32_t input_set(Numbers... numbers) {
   return ((uint32_t{1} << numbers) | ... | 0u);
 }
 
+// What an op does with elements, which tells what types its kernels take.
+enum class Elements : uint8_t {
+  kComputed,   // arithmetic. CPU: no f16 and bf16 (the plan puts casts to f32 around the node); GPU: no i16, u16, u32, u64 and none below
+               // one byte (the node is placed on the CPU)
+  kMoved,      // copied as they are: every type
+  kConverted,  // from one type to another. CPU: every type; GPU: as kComputed
+};
+
 struct OpDef {
   std::string_view name;
   std::string_view domain = "";  // "" is ai.onnx; "ai.onnx.ml"; "tandem" for internal ones
@@ -67,6 +75,7 @@ struct OpDef {
   void (*evaluate)(EvaluateContext&) = nullptr;
   uint32_t host_inputs = 0;   // input_set: read by the binder's closure on the host (axes, starts, repeats), also when it runs on a GPU
   uint32_t shape_inputs = 0;  // input_set: only the shape is looked at, never the content
+  Elements elements = Elements::kComputed;
   std::span<const Alias> aliases = {};
   // Only for ops whose kView output does not start where its input does (tandem.View).
   int64_t (*view_offset_bytes)(const Graph&, const Node&) = nullptr;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/dtype_families.h"
 #include "runtime/graph/graph.h"
 #include "runtime/graph/op_def.h"
 
@@ -16,18 +17,19 @@ std::string list(const std::vector<T>& items) {
   return fmt::format("[{}]", fmt::join(items, ", "));
 }
 
-// Only the types that ops compute with are spelled out; f16 and its like are stored, not shown.
-bool is_shown(DType t) {
-  constexpr DType kStoredOnly[] = {DType::kF16, DType::kBF16, DType::kU16, DType::kI16, DType::kU32, DType::kU64};
-  return std::ranges::find(kStoredOnly, t) == std::end(kStoredOnly);
-}
+// f16 and its like are stored, not shown.
+bool is_shown(DType t) { return t != DType::kF16 && t != DType::kBF16 && !is_narrow(t); }
 
 std::string content(const Tensor& tensor) {
   if (tensor.elements() > kMostElementsShown || !is_shown(tensor.dtype())) return "{...}";
   std::string text = "{";
-  visit_any(tensor.dtype(), [&]<class T>() {
+  const auto append = [&]<class T>() {
     for (const T& element : tensor.as<T>()) text += (text.size() > 1 ? ", " : "") + fmt::format("{}", element);
-  });
+  };
+  if (tensor.dtype() == DType::kString)
+    append.operator()<std::string_view>();
+  else
+    visit_arithmetic_or_bool(tensor.dtype(), append);
   return text + "}";
 }
 

@@ -50,6 +50,8 @@ extern const OpFamily grid_sample_ops;
 extern const OpFamily group_normalization_ops;
 extern const OpFamily image_decoder_ops;
 extern const OpFamily imputer_ops;
+extern const OpFamily integer_conv_ops;
+extern const OpFamily integer_matmul_ops;
 extern const OpFamily label_encoder_ops;
 extern const OpFamily layer_normalization_ops;
 extern const OpFamily limited_broadcast_ops;
@@ -67,6 +69,8 @@ extern const OpFamily pool_ops;
 extern const OpFamily prelu_ops;
 extern const OpFamily random_ops;
 extern const OpFamily recurrent_ops;
+extern const OpFamily qlinear_ops;
+extern const OpFamily quantize_linear_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily reshape_ops;
 extern const OpFamily resize_ops;
@@ -133,6 +137,8 @@ constexpr const OpFamily* kFamilies[] = {
     &group_normalization_ops,
     &image_decoder_ops,
     &imputer_ops,
+    &integer_conv_ops,
+    &integer_matmul_ops,
     &label_encoder_ops,
     &layer_normalization_ops,
     &limited_broadcast_ops,
@@ -150,6 +156,8 @@ constexpr const OpFamily* kFamilies[] = {
     &prelu_ops,
     &random_ops,
     &recurrent_ops,
+    &qlinear_ops,
+    &quantize_linear_ops,
     &reduce_ops,
     &reshape_ops,
     &resize_ops,

@@ -57,7 +57,8 @@ constexpr OpDef center_crop_pad_op = {.name = "CenterCropPad",
                                       .gradient = gradient,
                                       .cpu = bind<cpu::pad>,
                                       .cuda = on_cuda(bind<cuda::pad>),
-                                      .shape_inputs = input_set(1)};
+                                      .shape_inputs = input_set(1),
+                                      .elements = Elements::kMoved};
 
 constexpr const OpDef* kOps[] = {&center_crop_pad_op};
 

@@ -162,7 +162,8 @@ constexpr OpDef split(int since, int until, int inputs, std::span<const std::str
           .gradient = split_gradient,
           .cpu = bind_split<cpu::split>,
           .cuda = on_cuda(bind_split<cuda::split>),
-          .shape_inputs = input_set(1)};
+          .shape_inputs = input_set(1),
+          .elements = Elements::kMoved};
 }
 
 constexpr OpDef concat_op = {.name = "Concat",
@@ -172,7 +173,8 @@ constexpr OpDef concat_op = {.name = "Concat",
                              .infer = infer_concat,
                              .gradient = concat_gradient,
                              .cpu = bind_concat<cpu::concat>,
-                             .cuda = on_cuda(bind_concat<cuda::concat>)};
+                             .cuda = on_cuda(bind_concat<cuda::concat>),
+                             .elements = Elements::kMoved};
 constexpr OpDef split_op_2 = split(2, 13, 1, kSplit2);
 constexpr OpDef split_op_13 = split(13, 18, 2, kAxis);
 constexpr OpDef split_op_18 = split(18, std::numeric_limits<int>::max(), 2, kSplit18);

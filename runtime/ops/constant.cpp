@@ -2,7 +2,9 @@
 // graph's constants before a plan is made.
 #include <cmath>
 
+#include "kernels/api/convert.h"
 #include "kernels/api/movement.h"
+#include "kernels/base/dtype_families.h"
 #include "runtime/ops/element_types.h"
 
 namespace tandem {
@@ -80,8 +82,10 @@ int64_t range_length(const NodeContext& node, T start, T limit, T delta) {
 Dim range_size(const InferenceContext& node) {
   const Tensor* ends[] = {node.constant(0), node.constant(1), node.constant(2)};
   if (ends[0] && ends[1] && ends[2])
-    return visit_number(node.dtype(0), [&]<class T>() {
-      return Dim(range_length<T>(node, ends[0]->as<T>()[0], ends[1]->as<T>()[0], ends[2]->as<T>()[0]));
+    return visit_convertible(node.dtype(0), [&]<class T>() {
+      using Wide = std::conditional_t<std::is_integral_v<T>, T, double>;
+      const auto value = [&](int i) { return convert<Wide>(ends[i]->as<T>()[0]); };
+      return Dim(range_length<Wide>(node, value(0), value(1), value(2)));
     });
   int64_t numbers[3];
   for (int i = 0; i < 3; ++i) {
@@ -108,14 +112,15 @@ BoundKernel bind_range(const BindContext&) {
 }
 
 constexpr OpDef constant_op = {
-    .name = "Constant", .min_inputs = 0, .max_inputs = 0, .attributes = kConstant, .infer = infer_constant, .cpu = bind_constant};
+    .name = "Constant", .min_inputs = 0, .max_inputs = 0, .attributes = kConstant, .infer = infer_constant, .cpu = bind_constant, .elements = Elements::kMoved};
 constexpr OpDef constant_of_shape_op = {.name = "ConstantOfShape",
                                         .since = 9,
                                         .attributes = kValue,
                                         .infer = infer_constant_of_shape,
                                         .cpu = bind_constant_of_shape<cpu::fill>,
                                         .cuda = on_cuda(bind_constant_of_shape<cuda::fill_with>),
-                                        .shape_inputs = input_set(0)};
+                                        .shape_inputs = input_set(0),
+                                        .elements = Elements::kMoved};
 constexpr OpDef range_op = {.name = "Range",
                             .since = 11,
                             .min_inputs = 3,

@@ -8,6 +8,7 @@
 #include "kernels/api/conv.h"
 
 #include "runtime/ops/activation.h"
+#include "runtime/ops/conv_shape.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 #include "runtime/ops/window_attributes.h"
@@ -19,48 +20,6 @@ constexpr std::string_view kAttributes[] = {"auto_pad", "dilations", "group", "k
 constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations", "group",     "kernel_shape",
                                                  "pads",     "strides",   "activation"};
 
-constexpr int kMinRank = 3, kMaxRank = 5;
-
-// The attributes with the kernel sizes of w, which a kernel_shape must agree with. No sizes: they are not known.
-WindowAttributes attributes_of(const InferenceContext& node) {
-  WindowAttributes attributes(node);
-  const Dims& w = node.dims(1);
-  if (attributes.kernel.empty()) {
-    const auto sizes = fixed_shape(Dims(w.begin() + 2, w.end()));
-    if (sizes) attributes.kernel.assign(sizes->dims().begin(), sizes->dims().end());
-    return attributes;
-  }
-  node.require(attributes.kernel.size() == w.size() - 2, "kernel_shape needs one size a spatial axis (sizes, axes)",
-               attributes.kernel.size(), w.size() - 2);
-  for (size_t i = 2; i < w.size(); ++i)
-    node.require(!differ(w[i], Dim(attributes.kernel[i - 2])), "kernel_shape differs from weight W (kernel_shape, W)",
-                 attributes.kernel[i - 2], to_string(w));
-  return attributes;
-}
-
-// [batch, filters, output...]
-Dims output_dims(const InferenceContext& node, const Dim& filters) {
-  const WindowAttributes attributes = attributes_of(node);
-  if (!attributes.kernel.empty()) return window_dims(node, attributes, filters);
-  Dims open(node.dims(0).size());
-  open[0] = node.dims(0)[0];
-  open[1] = filters;
-  return open;
-}
-
-void check_channels(const InferenceContext& node) {
-  const Dims &x = node.dims(0), &w = node.dims(1);
-  node.require(w.size() == x.size(), "input X and weight W must have as many axes", to_string(x), to_string(w));
-  const int64_t groups = node.get_int("group", 1);
-  node.require(groups >= 1, "group must be positive", groups);
-  if (x[1].known() && w[1].known()) {
-    const int64_t expected = naming(node, [&] { return checked_mul(w[1].size, groups, "channels"); });
-    if (x[1].size != expected)
-      node.reject("input X has " + std::to_string(x[1].size) + " channels, weight W expects " + std::to_string(expected));
-  }
-  node.require(!w[0].known() || w[0].size % groups == 0, "group must divide the filters (filters, group)", w[0].size, groups);
-}
-
 void infer(InferenceContext& node) {
   require_float(node, 0);
   node.require_same_dtype(0, 1);
@@ -68,14 +27,8 @@ void infer(InferenceContext& node) {
     if (node.has_input(i)) node.require_same_dtype(0, i);
   activation_of(node);
   if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
-  node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes",
-               to_string(node.dims(0)));
-  check_channels(node);
-  const Dim filters = node.dims(1)[0];
-  if (node.has_input(2) && node.has_rank(2))
-    node.require(node.rank(2) == 1 && !differ(node.dims(2)[0], filters), "bias B must have one value a filter (B, filters)",
-                 to_string(node.dims(2)), to_string(Dims{filters}));
-  Dims y = output_dims(node, filters);
+  Dims y = conv_dims(node, 1);
+  check_conv_bias(node, 2, y[1]);
   if (node.has_input(3) && node.has_rank(3)) {
     const Dims& residual = node.dims(3);
     bool fits = residual.size() == y.size();
@@ -107,30 +60,6 @@ void gradient(GradientContext& node) {
   node.set_input_grad(2, node.emit("ReduceSum", {dy, node.ints(axes)}, {{"keepdims", int64_t{0}}}));
 }
 
-// The geometry at the plan's bounds, and at the shapes of a run where these are others.
-class Geometry {
- public:
-  Geometry(const BindContext& node, const Shape& x, const Shape& w)
-      : attributes_(node), groups_(node.get_int("group", 1)), x_(x), w_(w) {
-    planned_ = naming(node, [&] { return make(x, w); });
-  }
-
-  const ConvGeometry& planned() const { return planned_; }
-  // Whether a run with this x is the planned one, the batch aside.
-  bool is_planned(const Shape& x, const Shape& w) const {
-    return std::ranges::equal(x.dims().subspan(1), x_.dims().subspan(1)) && w == w_;
-  }
-  ConvGeometry of(const Shape& x, const Shape& w) const { return is_planned(x, w) ? planned_ : make(x, w); }
-
- private:
-  ConvGeometry make(const Shape& x, const Shape& w) const { return make_conv_geometry(x, w, groups_, attributes_.options()); }
-
-  WindowAttributes attributes_;
-  int64_t groups_;
-  Shape x_, w_;
-  ConvGeometry planned_;
-};
-
 ConvEpilogue epilogue_of(Inputs in, Activation activation) {
   return {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
           .residual = in.size() > 3 ? in[3] : ConstTensorView{},
@@ -138,7 +67,7 @@ ConvEpilogue epilogue_of(Inputs in, Activation activation) {
 }
 
 BoundKernel bind(const BindContext& node) {
-  const Geometry geometry(node, node.shape(0), node.shape(1));
+  const PlannedConv geometry(node, node.shape(0), node.shape(1));
   const Activation activation = activation_of(node);
   cpu::PackedFilters packed;
   if (const Tensor* weights = node.constant(1)) packed = cpu::pack_filters(geometry.planned(), weights->view());
@@ -158,7 +87,7 @@ BoundKernel bind(const BindContext& node) {
 
 // A GPU reads the weights as they are.
 BoundKernel bind_cuda(const BindContext& node) {
-  const Geometry geometry(node, node.shape(0), node.shape(1));
+  const PlannedConv geometry(node, node.shape(0), node.shape(1));
   return {.run = [geometry, activation = activation_of(node)](const KernelContext& context, Inputs in, Outputs out) {
             cuda::conv(context, geometry.of(in[0].shape, in[1].shape), in[0], in[1], out[0], epilogue_of(in, activation));
           },
@@ -166,28 +95,28 @@ BoundKernel bind_cuda(const BindContext& node) {
 }
 
 BoundKernel bind_input_grad(const BindContext& node) {
-  const Geometry geometry(node, node.shape(2), node.shape(1));
+  const PlannedConv geometry(node, node.shape(2), node.shape(1));
   const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).input_grad;
   return {.run = [=](const KernelContext& context, Inputs in,
                      Outputs out) { cpu::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]); },
           .workspace = workspace};
 }
 BoundKernel bind_input_grad_cuda(const BindContext& node) {
-  const Geometry geometry(node, node.shape(2), node.shape(1));
+  const PlannedConv geometry(node, node.shape(2), node.shape(1));
   return {.run = [=](const KernelContext& context, Inputs in,
                      Outputs out) { cuda::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]); },
           .workspace = cuda::conv_workspace_bytes(geometry.planned(), node.dtype(0)).input_grad};
 }
 
 BoundKernel bind_weight_grad(const BindContext& node) {
-  const Geometry geometry(node, node.shape(1), node.shape(2));
+  const PlannedConv geometry(node, node.shape(1), node.shape(2));
   const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).weight_grad;
   return {.run = [=](const KernelContext& context, Inputs in,
                      Outputs out) { cpu::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]); },
           .workspace = workspace};
 }
 BoundKernel bind_weight_grad_cuda(const BindContext& node) {
-  const Geometry geometry(node, node.shape(1), node.shape(2));
+  const PlannedConv geometry(node, node.shape(1), node.shape(2));
   return {.run = [=](const KernelContext& context, Inputs in,
                      Outputs out) { cuda::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]); },
           .workspace = cuda::conv_workspace_bytes(geometry.planned(), node.dtype(0)).weight_grad};

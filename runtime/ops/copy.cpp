@@ -18,9 +18,9 @@ BoundKernel bind(const BindContext&) {
 }
 
 constexpr OpDef copy_to_device_op = {
-    .name = "CopyToDevice", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind};
+    .name = "CopyToDevice", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind, .elements = Elements::kMoved};
 constexpr OpDef copy_to_host_op = {
-    .name = "CopyToHost", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind};
+    .name = "CopyToHost", .domain = "tandem", .infer = infer, .gradient = gradient, .cpu = bind, .elements = Elements::kMoved};
 
 constexpr const OpDef* kOps[] = {&copy_to_device_op, &copy_to_host_op};
 

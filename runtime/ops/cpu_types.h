@@ -1,23 +1,48 @@
-// What the CPU's kernels take: all element types but f16 and bf16, which it converts and moves between memories but does not compute with.
+// Which nodes the kernels of the CPU and of the GPU take, by element type.
 #pragma once
 
 #include <algorithm>
 
+#include "kernels/base/dtype_families.h"
 #include "runtime/graph/graph.h"
 #include "runtime/graph/op_def.h"
 
 namespace tandem {
 
+constexpr bool is_half(DType t) { return t == DType::kF16 || t == DType::kBF16; }
+
+// Whether the kernel looks at the content of input `i`.
+inline bool reads_content(const Node& node, size_t i) {
+  return node.inputs[i] != kNoValue && !(i < 32 && (node.def->shape_inputs >> i & 1));
+}
+
+// Whether the op makes its outputs itself (OpDef::evaluate). Text that is new needs an owner, so an op with both forms makes
+// strings itself.
+inline bool is_evaluated(const Graph& graph, const Node& node) {
+  if (node.def->evaluate == nullptr) return false;
+  return node.def->cpu == nullptr || std::ranges::any_of(node.outputs, [&](ValueId id) {
+           return id != kNoValue && graph.value(id).type.dtype == DType::kString;
+         });
+}
+
+// No kernel of the CPU computes in f16 or bf16: runtime/passes/half_widening.h helps such a node.
 inline bool cpu_computes(const Graph& graph, const Node& node) {
-  const auto is_half = [&](ValueId id) {
-    const DType dtype = id == kNoValue ? DType::kUndefined : graph.value(id).type.dtype;
-    return dtype == DType::kF16 || dtype == DType::kBF16;
-  };
-  const bool converts = node.def->name == "Cast" || node.def->name == "CopyToDevice" || node.def->name == "CopyToHost";
-  if (converts || node.def->cpu == nullptr) return true;
+  const bool copies = node.def->name == "CopyToDevice" || node.def->name == "CopyToHost";
+  if (node.def->elements != Elements::kComputed || copies || node.def->cpu == nullptr) return true;
   for (size_t i = 0; i < node.inputs.size(); ++i)
-    if (!(i < 32 && (node.def->shape_inputs >> i & 1)) && is_half(node.inputs[i])) return false;
-  return std::ranges::none_of(node.outputs, is_half);
+    if (reads_content(node, i) && is_half(graph.value(node.inputs[i]).type.dtype)) return false;
+  return std::ranges::none_of(node.outputs, [&](ValueId id) { return id != kNoValue && is_half(graph.value(id).type.dtype); });
+}
+
+// A twin on the GPU computes in floats, i32, i64, u8, i8 and bool; it moves other numbers, and never has text.
+inline bool gpu_takes(const Graph& graph, const Node& node) {
+  const auto is_taken = [&](ValueId id) {
+    if (id == kNoValue) return true;
+    const DType t = graph.value(id).type.dtype;
+    const bool only_moved = t == DType::kI16 || t == DType::kU16 || t == DType::kU32 || t == DType::kU64 || is_narrow(t);
+    return t != DType::kString && (!only_moved || node.def->elements == Elements::kMoved);
+  };
+  return std::ranges::all_of(node.inputs, is_taken) && std::ranges::all_of(node.outputs, is_taken);
 }
 
 }  // namespace tandem

@@ -84,19 +84,22 @@ constexpr OpDef depth_to_space_op = {.name = "DepthToSpace",
                                      .infer = infer<true>,
                                      .gradient = to_space_gradient,
                                      .cpu = bind_to_space<cpu::transpose>,
-                                     .cuda = on_cuda(bind_to_space<cuda::transpose>)};
+                                     .cuda = on_cuda(bind_to_space<cuda::transpose>),
+                                     .elements = Elements::kMoved};
 constexpr OpDef space_to_depth_op = {.name = "SpaceToDepth",
                                      .attributes = kBlock,
                                      .infer = infer<false>,
                                      .gradient = to_depth_gradient,
                                      .cpu = bind_to_depth<cpu::transpose>,
-                                     .cuda = on_cuda(bind_to_depth<cuda::transpose>)};
+                                     .cuda = on_cuda(bind_to_depth<cuda::transpose>),
+                                     .elements = Elements::kMoved};
 constexpr OpDef depth_to_space_grad_op = {.name = "DepthToSpaceGrad",
                                           .domain = "tandem",
                                           .attributes = kBlockAndMode,
                                           .infer = infer<false>,
                                           .cpu = bind_to_depth<cpu::transpose>,
-                                          .cuda = on_cuda(bind_to_depth<cuda::transpose>)};
+                                          .cuda = on_cuda(bind_to_depth<cuda::transpose>),
+                                          .elements = Elements::kMoved};
 
 constexpr const OpDef* kOps[] = {&depth_to_space_op, &space_to_depth_op, &depth_to_space_grad_op};
 

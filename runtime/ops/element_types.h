@@ -5,20 +5,10 @@
 
 namespace tandem {
 
-// Floats (16-bit ones on a GPU), i32, i64, u8, i8.
+// Floats and integers of 8 to 64 bits.
 inline void require_arithmetic(const InferenceContext& node, int input) {
-  switch (node.dtype(input)) {
-    case DType::kF32:
-    case DType::kF64:
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kI32:
-    case DType::kI64:
-    case DType::kU8:
-    case DType::kI8: return;
-    default:
-      node.reject("there is arithmetic on floats, i32, i64, u8 and i8 only (input, type)", input, name(node.dtype(input)));
-  }
+  const DType type = node.dtype(input);
+  node.require(is_float(type) || is_integer(type), "there is arithmetic on floats and integers only (input, type)", input, name(type));
 }
 
 // The element type, of numbers or bool, that an attribute names; `otherwise` if it is absent.

@@ -53,7 +53,8 @@ constexpr OpDef expand_op = {.name = "Expand",
                              .gradient = expand_gradient,
                              .cpu = bind<cpu::expand>,
                              .cuda = on_cuda(bind<cuda::expand>),
-                             .shape_inputs = input_set(1)};
+                             .shape_inputs = input_set(1),
+                             .elements = Elements::kMoved};
 constexpr OpDef tile_op = {.name = "Tile",
                            .since = 6,
                            .min_inputs = 2,
@@ -62,7 +63,8 @@ constexpr OpDef tile_op = {.name = "Tile",
                            .gradient = tile_gradient,
                            .cpu = bind<cpu::tile>,
                            .cuda = on_cuda(bind<cuda::tile>),
-                           .shape_inputs = input_set(1)};
+                           .shape_inputs = input_set(1),
+                           .elements = Elements::kMoved};
 constexpr OpDef tile_grad_op = {.name = "TileGrad",
                                 .domain = "tandem",
                                 .min_inputs = 2,

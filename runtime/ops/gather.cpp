@@ -84,7 +84,8 @@ constexpr OpDef gathering(std::string_view name, int since, void (*infer)(Infere
           .infer = infer,
           .gradient = gradient,
           .cpu = cpu,
-          .cuda = cuda};
+          .cuda = cuda,
+          .elements = Elements::kMoved};
 }
 constexpr OpDef gathering_grad(std::string_view name, Binder cpu, Binder cuda) {
   return {.name = name,

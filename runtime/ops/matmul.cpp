@@ -5,6 +5,7 @@
 
 #include "runtime/ops/activation.h"
 #include "runtime/ops/gradient_context.h"
+#include "runtime/ops/matmul_dims.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -13,30 +14,17 @@ namespace {
 constexpr std::string_view kTransposeAttributes[] = {"transA", "transB"};
 constexpr std::string_view kFusedAttributes[] = {"transA", "transB", "alpha", "activation"};
 
-// A matrix operand as [leading..., rows, columns] after its transpose; a vector is a row (left) or a column (right).
-Dims matrix_dims(const InferenceContext& node, int i, bool transpose) {
-  Dims dims = node.dims(i);
-  node.require(!dims.empty(), "input must have at least one axis (index)", i);
-  node.require(!transpose || dims.size() >= 2, "a vector cannot be transposed (index)", i);
-  if (dims.size() == 1) dims.insert(i == 0 ? dims.begin() : dims.end(), Dim(1));
-  if (transpose) std::swap(dims[dims.size() - 1], dims[dims.size() - 2]);
-  return dims;
-}
-
 void infer(InferenceContext& node) {
   if (!node.node().def->domain.empty() || !is_integer(node.dtype(0))) require_float(node, 0);
   node.require_same_dtype(0, 1);
   activation_of(node);
-  if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
-  const Dims a = matrix_dims(node, 0, node.get_int("transA", 0) != 0), b = matrix_dims(node, 1, node.get_int("transB", 0) != 0);
-  node.require(!differ(a.back(), b[b.size() - 2]), "inputs do not multiply", to_string(node.dims(0)), to_string(node.dims(1)));
-  Dims y = *node.broadcast_dims(Dims(a.begin(), a.end() - 2), Dims(b.begin(), b.end() - 2));
-  if (node.rank(0) > 1) y.push_back(a[a.size() - 2]);
-  if (node.rank(1) > 1) y.push_back(b.back());
+  auto y = matmul_dims(node, 0, 1, node.get_int("transA", 0) != 0, node.get_int("transB", 0) != 0);
+  if (!y) return node.set_output(0, node.dtype(0), std::nullopt);
   if (node.has_input(2)) {
     node.require_same_dtype(0, 2);
-    node.require(!node.has_rank(2) || (node.rank(2) == 1 && !differ(node.dims(2)[0], b.back())),
-                 "bias must have one value a column (bias, columns)", to_string(node.dims(2)), to_string(Dims{b.back()}));
+    const Dim columns = node.rank(1) > 1 ? y->back() : Dim(1);
+    node.require(!node.has_rank(2) || (node.rank(2) == 1 && !differ(node.dims(2)[0], columns)),
+                 "bias must have one value a column (bias, columns)", to_string(node.dims(2)), to_string(Dims{columns}));
   }
   node.set_output(0, node.dtype(0), std::move(y));
 }

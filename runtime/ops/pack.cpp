@@ -85,6 +85,7 @@ constexpr OpDef pack_op = {.name = "Pack",
                            .infer = infer_pack,
                            .cpu = bind_pack<cpu::copy>,
                            .cuda = on_cuda(bind_pack<cuda::copy>),
+                           .elements = Elements::kMoved,
                            .placement_offset_bytes = pack_offset_bytes};
 constexpr OpDef view_op = {.name = "View",
                            .domain = "tandem",
@@ -99,6 +100,7 @@ constexpr OpDef assign_op = {.name = "Assign",
                              .infer = infer_assign,
                              .cpu = bind_assign<cpu::copy>,
                              .cuda = on_cuda(bind_assign<cuda::copy>),
+                             .elements = Elements::kMoved,
                              .aliases = kReplace};
 
 constexpr const OpDef* kOps[] = {&pack_op, &view_op, &assign_op};

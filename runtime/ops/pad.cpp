@@ -143,7 +143,8 @@ constexpr OpDef pad_op_2 = {.name = "Pad",
                             .infer = infer_attributes,
                             .gradient = gradient,
                             .cpu = bind_attributes<cpu::pad>,
-                            .cuda = on_cuda(bind_attributes<cuda::pad>)};
+                            .cuda = on_cuda(bind_attributes<cuda::pad>),
+                            .elements = Elements::kMoved};
 constexpr OpDef pad_op_11 = {.name = "Pad",
                              .since = 11,
                              .min_inputs = 2,
@@ -153,7 +154,8 @@ constexpr OpDef pad_op_11 = {.name = "Pad",
                              .gradient = gradient,
                              .cpu = bind<cpu::pad>,
                              .cuda = on_cuda(bind<cuda::pad>),
-                             .host_inputs = input_set(1, 2, 3)};
+                             .host_inputs = input_set(1, 2, 3),
+                             .elements = Elements::kMoved};
 constexpr OpDef pad_grad_op = {.name = "PadGrad",
                                .domain = "tandem",
                                .min_inputs = 3,

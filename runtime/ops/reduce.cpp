@@ -53,7 +53,7 @@ void infer_extremum(InferenceContext& node) {
 }
 void infer_sum(InferenceContext& node) {
   const DType t = node.dtype(0);
-  node.require(is_float(t) || t == DType::kI32 || t == DType::kI64, "input must be a float, i32 or i64 (type)", name(t));
+  node.require(is_float(t) || (is_integer(t) && size_of(t) >= 4), "input must be a float, i32, i64, u32 or u64 (type)", name(t));
   infer(node);
 }
 void infer_log(InferenceContext& node) {

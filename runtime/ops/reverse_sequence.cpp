@@ -42,7 +42,8 @@ constexpr OpDef reverse_sequence_op = {.name = "ReverseSequence",
                                        .attributes = kAttributes,
                                        .infer = infer,
                                        .gradient = gradient,
-                                       .cpu = bind};
+                                       .cpu = bind,
+                                       .elements = Elements::kMoved};
 
 constexpr const OpDef* kOps[] = {&reverse_sequence_op};
 

@@ -204,7 +204,8 @@ constexpr OpDef gather_nd_op = {.name = "GatherND",
                                 .attributes = kBatchDims,
                                 .infer = infer_gather_nd,
                                 .gradient = gather_nd_gradient,
-                                .cpu = bind_gather_nd};
+                                .cpu = bind_gather_nd,
+                                .elements = Elements::kMoved};
 constexpr OpDef gather_nd_grad_op = {.name = "GatherNDGrad",
                                      .domain = "tandem",
                                      .min_inputs = 3,

@@ -182,7 +182,8 @@ constexpr OpDef slice_op_1 = {.name = "Slice",
                               .infer = infer,
                               .gradient = gradient,
                               .cpu = bind_attributes<cpu::slice>,
-                              .cuda = on_cuda(bind_attributes<cuda::slice>)};
+                              .cuda = on_cuda(bind_attributes<cuda::slice>),
+                              .elements = Elements::kMoved};
 constexpr OpDef slice_op_10 = {.name = "Slice",
                                .since = 10,
                                .min_inputs = 3,
@@ -191,7 +192,8 @@ constexpr OpDef slice_op_10 = {.name = "Slice",
                                .gradient = gradient,
                                .cpu = bind<cpu::slice>,
                                .cuda = on_cuda(bind<cuda::slice>),
-                               .host_inputs = input_set(1, 2, 3, 4)};
+                               .host_inputs = input_set(1, 2, 3, 4),
+                               .elements = Elements::kMoved};
 constexpr OpDef slice_grad_op = {.name = "SliceGrad",
                                  .domain = "tandem",
                                  .min_inputs = 4,
@@ -200,7 +202,8 @@ constexpr OpDef slice_grad_op = {.name = "SliceGrad",
                                  .cpu = bind_grad<cpu::slice_backward>,
                                  .cuda = on_cuda(bind_grad<cuda::slice_backward>),
                                  .host_inputs = input_set(2, 3, 4, 5),
-                                 .shape_inputs = input_set(1)};
+                                 .shape_inputs = input_set(1),
+                                 .elements = Elements::kMoved};
 
 constexpr const OpDef* kOps[] = {&slice_op_1, &slice_op_10, &slice_grad_op};
 

@@ -30,7 +30,7 @@ inline Dim product(std::span<const Dim> dims) {
   return open_count == 1 && size == 1 ? *open : Dim();
 }
 
-// f32, f64, f16 or bf16. A CPU has no kernels for the 16-bit ones: that is for the plan to say, which knows the device.
+// f32, f64, f16 or bf16. For the 16-bit ones a plan for the CPU puts casts to f32 around the node.
 inline void require_float(const InferenceContext& node, int input) {
   const DType type = node.dtype(input);
   node.require(is_float(type), "input must be f32, f64, f16 or bf16 (index, type)", input, name(type));

@@ -56,6 +56,7 @@ constexpr OpDef tensor_scatter_op = {
     .attributes = kAttributes,
     .infer = infer,
     .cpu = bind,
+    .elements = Elements::kMoved,
     .aliases = kInPlace,
 };
 

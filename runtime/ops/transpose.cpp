@@ -54,7 +54,8 @@ constexpr OpDef transpose_op = {.name = "Transpose",
                                 .infer = infer,
                                 .gradient = gradient,
                                 .cpu = bind<cpu::transpose>,
-                                .cuda = on_cuda(bind<cuda::transpose>)};
+                                .cuda = on_cuda(bind<cuda::transpose>),
+                                .elements = Elements::kMoved};
 
 constexpr const OpDef* kOps[] = {&transpose_op};
 

@@ -39,7 +39,8 @@ constexpr OpDef trilu_op = {.name = "Trilu",
                             .gradient = gradient,
                             .cpu = bind<cpu::trilu>,
                             .cuda = on_cuda(bind<cuda::trilu>),
-                            .host_inputs = input_set(1)};
+                            .host_inputs = input_set(1),
+                            .elements = Elements::kMoved};
 
 constexpr const OpDef* kOps[] = {&trilu_op};
 

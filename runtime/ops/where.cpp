@@ -34,6 +34,7 @@ constexpr OpDef where_op = {.name = "Where",
                             .gradient = where_gradient,
                             .cpu = bind<cpu::where>,
                             .cuda = on_cuda(bind<cuda::where>),
+                            .elements = Elements::kMoved,
                             .aliases = kInPlace};
 
 constexpr const OpDef* kOps[] = {&where_op};

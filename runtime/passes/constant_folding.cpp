@@ -9,6 +9,7 @@
 #include "runtime/graph/rewrite.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/cpu_types.h"
+#include "runtime/passes/half_widening.h"
 #include "runtime/passes/pass.h"
 
 namespace tandem {
@@ -25,9 +26,9 @@ class Folder {
     infer_types(graph_, node, &contents_);
     if (node.def->stateful || node.def->name == "Dropout") return false;
     if (fold_known_content(node)) return true;
-    if (!can_run(node)) return false;
     try {
-      return store(node, run(node));
+      if (!cpu_computes(graph_, node)) return fold_in_f32(node);
+      return can_run(node) && store(node, run(node));
     } catch (const Error&) {
       return false;  // it will fail in the same way when it is run, if it is
     }
@@ -59,7 +60,7 @@ class Folder {
 
   // Constant inputs, shapes that are numbers, bounded growth. Fills in shapes_.
   bool can_run(const Node& node) {
-    if (!cpu_computes(graph_, node) || node.def->evaluate) return false;
+    if (is_evaluated(graph_, node)) return false;
     size_t bytes_in = 0, bytes_out = 0;
     bool has_input = node.def->name == "Constant";  // others without inputs make random numbers
     for (ValueId id : node.inputs) {
@@ -81,6 +82,9 @@ class Folder {
     }
     return has_input && bytes_out <= bytes_in + kMostGrowth;
   }
+
+  // A node on f16 or bf16: as a plan for the CPU would run it, between casts.
+  bool fold_in_f32(const Node& node);
 
   std::vector<Tensor> run(const Node& node) {
     std::vector<Tensor> results(node.outputs.size());
@@ -119,6 +123,24 @@ class Folder {
   InferenceContext::KnownContents contents_;
   std::vector<Shape> shapes_;  // by ValueId; only those of the node at hand are filled in
 };
+
+int apply(Graph& graph);
+
+bool Folder::fold_in_f32(const Node& node) {
+  const auto is_constant = [&](ValueId id) { return id == kNoValue || value(id).kind == ValueKind::kConstant; };
+  if (node.inputs.empty() || !std::ranges::all_of(node.inputs, is_constant)) return false;
+  Graph alone;
+  std::vector<ValueId> inputs;
+  for (ValueId id : node.inputs) inputs.push_back(id == kNoValue ? id : alone.add_constant(value(id).name, value(id).data));
+  alone.outputs = alone.add_node(*node.def, inputs, static_cast<int>(node.outputs.size()), node.attributes);
+  widen_halves(alone, {true});
+  if (!std::ranges::all_of(alone.nodes, [&](const Node& part) { return cpu_computes(alone, part); })) return false;
+  apply(alone);
+  if (!alone.nodes.empty()) return false;
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (node.outputs[i] != kNoValue) become_constant(node.outputs[i], alone.value(alone.outputs[i]).data);
+  return true;
+}
 
 int apply(Graph& graph) {
   Folder folder(graph);

@@ -1,11 +1,14 @@
 #include "runtime/plan/device_placement.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
 
 #include "runtime/graph/op_def.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/ops/cpu_types.h"
 
 namespace tandem {
 namespace {
@@ -88,6 +91,11 @@ class Placer {
     return !is_text(graph_.value(looked_at)) && is_data_on_device(node.outputs[0]) ? Space::kDevice : Space::kHost;
   }
 
+  static std::string_view reason(const Node& node, bool has_text) {
+    if (node.def->cuda == nullptr) return "";
+    return has_text ? " on text" : " on this element type";
+  }
+
   void place(const Node& node) {
     Space space = Space::kDevice;
     const auto text = [&](ValueId id) { return id != kNoValue && is_text(graph_.value(id)); };
@@ -102,10 +110,9 @@ class Placer {
       space = Space::kHost;
     } else if (node.def->stateful && !device_collectives_) {
       space = Space::kHost;
-    } else if (has_text || node.def->cuda == nullptr) {
+    } else if (node.def->cuda == nullptr || !gpu_takes(graph_, node)) {
       space = Space::kHost;
-      placement_.without_twin.push_back(std::string(node.def->name) + (has_text && node.def->cuda ? " on text" : "") + " (node '" +
-                                        node.name + "')");
+      placement_.without_twin.push_back(fmt::format("{}{} (node '{}')", node.def->name, reason(node, has_text), node.name));
     }
     spaces_.push_back(space);
     for (ValueId id : node.outputs)

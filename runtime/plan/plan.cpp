@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/cpu_types.h"
+#include "runtime/passes/half_widening.h"
 #include "runtime/plan/offsets.h"
 #include "runtime/plan/shapes.h"
 #include "runtime/plan/storage.h"
@@ -129,6 +131,18 @@ void place(Plan& plan) {
   fail(ErrorCode::kInvalidArgument, "ops that would run on the CPU, which a strict device forbids: " + names);
 }
 
+// What stays on the CPU and is declared in 16 bits computes in f32, between casts. Whether there is any.
+bool widen_host_nodes(Plan& plan) {
+  DevicePlacement& placement = plan.placement;
+  std::vector<bool> on_host;
+  for (Space space : placement.nodes) on_host.push_back(space == Space::kHost);
+  const std::vector<Space> spaces = std::exchange(placement.nodes, {});
+  for (int origin : widen_halves(plan.graph, on_host))
+    placement.nodes.push_back(origin < 0 ? Space::kHost : spaces[static_cast<size_t>(origin)]);
+  placement.values.resize(plan.graph.values.size(), Space::kHost);
+  return placement.nodes.size() != spaces.size();
+}
+
 StepKind kind_of(const Plan& plan, size_t n) {
   const Node& node = plan.graph.nodes[n];
   if (is_dynamic(plan, node)) return StepKind::kDynamic;
@@ -165,7 +179,7 @@ void bind_kernels(Plan& plan) {
     }
     if (step.kind == StepKind::kHost) {
       require(node.def->cpu != nullptr, "an op has no CPU kernel (op, node)", node.def->name, node.name);
-      require(cpu_computes(plan.graph, node), "the CPU does not compute in f16 or bf16: run this graph on a GPU, or in f32 (op, node)",
+      require(cpu_computes(plan.graph, node), "the CPU does not replace states of f16 or bf16: keep them in f32 (op, node)",
               node.def->name, node.name);
       step.kernel = bind(node.def->cpu, context);
     } else if (step.kind == StepKind::kDevice) {
@@ -210,7 +224,7 @@ std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   bind_symbols(*plan);
   resolve_at_bounds(*plan);
   place(*plan);
-  if (plan->on_device()) resolve_at_bounds(*plan);  // copies are new values
+  if (widen_host_nodes(*plan) || plan->on_device()) resolve_at_bounds(*plan);  // casts and copies are new values
   plan_memory(*plan);
   refuse_over_limits(*plan);  // before weights are packed
   bind_kernels(*plan);

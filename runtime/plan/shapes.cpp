@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/graph/contexts.h"
+#include "runtime/ops/cpu_types.h"
 #include "runtime/graph/op_def.h"
 
 namespace tandem {
@@ -137,13 +138,6 @@ std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> in
   const Value& value = graph.values[static_cast<size_t>(found - resolved.dynamic.begin())];
   fail(ErrorCode::kInvalidArgument, "the shape of a value is not known before the run (value, shape)",
        {value.name, value.type.dims ? to_string(*value.type.dims) : "?"});
-}
-
-bool is_evaluated(const Graph& graph, const Node& node) {
-  if (node.def->evaluate == nullptr) return false;
-  return node.def->cpu == nullptr || std::ranges::any_of(node.outputs, [&](ValueId id) {
-           return id != kNoValue && graph.value(id).type.dtype == DType::kString;
-         });
 }
 
 }  // namespace tandem

@@ -26,7 +26,5 @@ std::vector<Shape> concrete_shapes(const Graph& graph, std::span<const Shape> in
 
 // The sizes that these shapes of the inputs give to the symbolic dimensions, as PlanOptions::bounds wants them.
 std::map<std::string, int64_t, std::less<>> bounds_of(const Graph& graph, std::span<const Shape> inputs);
-// Whether the op makes its outputs itself (OpDef::evaluate). Text that is new needs an owner, so an op with both forms makes strings itself.
-bool is_evaluated(const Graph& graph, const Node& node);
 
 }  // namespace tandem

@@ -39,7 +39,7 @@ Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions&
 
 std::string Model::title() const { return "model '" + name_ + "', version " + std::to_string(version_); }
 
-// A GPU may run what the CPU cannot: f16 and bf16.
+// A GPU may run what the CPU cannot: a model that is larger than the host may hold.
 void Model::plan_for_host(const Graph& graph) {
   try {
     host_ = std::make_unique<LanePlans>(graph, signature_, lane_options());

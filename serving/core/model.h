@@ -2,7 +2,7 @@
 // from one.
 //
 // A GPU that fails costs no answer: the request that meets the failure is answered by the CPU, and so are all after it. One that
-// only lacks the memory for a request stays in use: the CPU answers that request alone. What the CPU cannot run (f16, bf16) is
+// only lacks the memory for a request stays in use: the CPU answers that request alone. What the CPU cannot run (a model beyond the host's limit) is
 // served from a GPU without any of that. Handles are shared pointers: a request in flight keeps its model alive whatever the
 // repository does meanwhile.
 #pragma once

@@ -1,7 +1,10 @@
 #include "tests/conformance/case.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "kernels/api/convert.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/base/philox.h"
 #include "runtime/ops/all_ops.h"
 #include "tests/conformance/cases/cases.h"
@@ -41,17 +44,18 @@ Tensor strings(const Shape& shape, std::vector<std::string> values) {
 }
 
 std::vector<double> numbers(const Tensor& tensor) {
-  return visit_number_or_bool(tensor.dtype(), [&]<class T>() {
-    const auto values = tensor.as<T>();
-    return std::vector<double>(values.begin(), values.end());
+  std::vector<double> wide(static_cast<size_t>(tensor.elements()));
+  visit_convertible(tensor.dtype(), [&]<class T>() {
+    std::ranges::transform(tensor.as<T>(), wide.begin(), [](T value) { return convert<double>(value); });
   });
+  return wide;
 }
 
 Tensor as(DType dtype, const Tensor& tensor) {
   Tensor other(dtype, tensor.shape());
   const std::vector<double> values = numbers(tensor);
-  visit_number_or_bool(dtype, [&]<class T>() {
-    std::ranges::transform(values, other.as<T>().begin(), [](double v) { return static_cast<T>(v); });
+  visit_convertible(dtype, [&]<class T>() {
+    std::ranges::transform(values, other.as<T>().begin(), [](double v) { return convert<T>(v); });
   });
   return other;
 }

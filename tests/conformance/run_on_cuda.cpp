@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/graph/contexts.h"
+#include "runtime/ops/cpu_types.h"
 #include "runtime/plan/shapes.h"
 #include "tests/conformance/run_case.h"
 #include "tests/support/device_memory.h"
@@ -11,9 +12,7 @@ namespace tandem::conformance {
 
 bool has_twin(const Case& one) {
   const Graph graph = graph_of(one);
-  const auto is_text = [&](ValueId id) { return id != kNoValue && graph.value(id).type.dtype == DType::kString; };
-  const Node& node = graph.nodes[0];
-  return node.def->cuda != nullptr && std::ranges::none_of(node.inputs, is_text) && std::ranges::none_of(node.outputs, is_text);
+  return graph.nodes[0].def->cuda != nullptr && gpu_takes(graph, graph.nodes[0]);
 }
 
 std::vector<Tensor> run_twin(const Case& one, std::byte fill, const Alias* in_place) {

@@ -3,10 +3,6 @@
 Encoders above all: their corner cases are defined by what onnxruntime does. Needs the program onnx_probe: in $TANDEM_BIN_DIR, else
 build/release/bin.
 """
-import os
-import pathlib
-import subprocess
-
 import numpy as np
 import pytest
 
@@ -14,8 +10,8 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROBE = pathlib.Path(os.environ.get("TANDEM_BIN_DIR", ROOT / "build/release/bin")) / "onnx_probe"
+from folding import folded, typed  # noqa: E402
+
 NAN = float("nan")
 RNG = np.random.default_rng(7)
 
@@ -94,12 +90,6 @@ def model_of(domain, name, arrays, attributes):
     return typed(made, arrays[0].astype(np.float32) if name in GIVES_F32 else arrays[0])
 
 
-def typed(made, array):
-    kind = TensorProto.STRING if array.dtype == object else helper.np_dtype_to_tensor_dtype(array.dtype)
-    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", kind, [None] * array.ndim))
-    return made
-
-
 def run_reference(made):
     """onnxruntime wants inputs that are not constants too: the node's inputs become inputs of the graph."""
     fed = onnx.ModelProto()
@@ -112,22 +102,6 @@ def run_reference(made):
             feeds[c.name] = np.array([s.decode() for s in c.string_data], dtype=object).reshape(c.dims)
     session = onnxruntime.InferenceSession(fed.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, feeds)[0]
-
-
-def folded(made, folder):
-    if not PROBE.exists():
-        pytest.skip(f"{PROBE} is not built")
-    before, after = folder / "before.onnx", folder / "after.onnx"
-    onnx.save(made, before)
-    done = subprocess.run([str(PROBE), "optimize", str(before), str(after)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    graph = onnx.load(after).graph
-    assert all(n.op_type in ("Constant", "Identity") for n in graph.node), "the node was not folded: nothing was compared"
-    if not graph.node:
-        return next(c for c in graph.initializer if c.name == graph.output[0].name)
-    constants = {c.name: c for c in graph.initializer}
-    node = graph.node[0]
-    return constants[node.input[0]] if node.op_type == "Identity" else node.attribute[0].t
 
 
 @pytest.mark.parametrize("domain, name, arrays, attributes", CASES)

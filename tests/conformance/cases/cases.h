@@ -31,6 +31,8 @@ void add_recurrent_cases(Cases& cases);
 void add_fourier_cases(Cases& cases);
 void add_linear_attention_cases(Cases& cases);
 void add_einsum_cases(Cases& cases);
+void add_element_type_cases(Cases& cases);
+void add_quantization_cases(Cases& cases);
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -59,6 +61,8 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_fourier_cases,
     add_linear_attention_cases,
     add_einsum_cases,
+    add_element_type_cases,
+    add_quantization_cases,
 };
 
 }  // namespace tandem::conformance

@@ -39,6 +39,22 @@ TEST(Executor, ComputesWhatTheGraphSays) {
   EXPECT_NEAR(values[3], 0.5, 1e-6);
 }
 
+TEST(Executor, MakesTextOfNumbers) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"n"});
+  const ValueId text = add(graph, "Cast", {x}, {{"to", static_cast<int64_t>(DType::kString)}});
+  graph.outputs = {text, add(graph, "Cast", {text}, {{"to", static_cast<int64_t>(DType::kI32)}})};
+  Executor executor(make_plan(graph, {}));
+  for (float first : {1.5f, 2.5f}) {
+    const Tensor in = Tensor::of<float>({2}, {first, -3});
+    const ConstTensorView inputs[] = {in.view()};
+    const auto out = executor.run(inputs);
+    EXPECT_EQ(out[0].as<std::string_view>()[0], first == 1.5f ? "1.5" : "2.5");
+    EXPECT_EQ(out[0].as<std::string_view>()[1], "-3");
+    EXPECT_EQ(out[1].as<int32_t>()[0], static_cast<int32_t>(first));
+  }
+}
+
 TEST(Executor, SteadyStateRunsAllocateNothing) {
   Executor executor(make_plan(small_mlp(), {}));
   const Tensor small = Tensor(DType::kF32, {2, 3}), large = Tensor(DType::kF32, {64, 3});

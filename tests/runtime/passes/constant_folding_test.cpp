@@ -58,5 +58,17 @@ TEST(ConstantFolding, LeavesLargeResultsStatesAndFailingNodesAlone) {
   EXPECT_EQ(graph.nodes.size(), 3u);
 }
 
+TEST(ConstantFolding, ComputesSixteenBitFloatsAsAPlanWould) {
+  Graph graph;
+  const Tensor third = Tensor::scalar(to_f16(1.0f / 3));
+  const ValueId product = add(graph, "Mul", {graph.add_constant("a", third), graph.add_constant("b", third)});
+  graph.outputs = {add(graph, "Add", {graph.add_input("x", DType::kF16, {2}), product})};
+  const Pass* const passes[] = {&constant_folding_pass};
+  EXPECT_EQ(run_passes(graph, {.disabled = {}, .verify_each = true}, passes).at(0).changes, 1);
+  ASSERT_EQ(graph.nodes.size(), 1u);
+  const float rounded = to_float(to_f16(1.0f / 3));
+  EXPECT_EQ(graph.value(graph.nodes[0].inputs[1]).data.as<F16>()[0].bits, to_f16(rounded * rounded).bits);
+}
+
 }  // namespace
 }  // namespace tandem

@@ -102,6 +102,29 @@ TEST(DevicePlacement, TheCpuInterruptsAsSeldomAsItCan) {
   EXPECT_EQ(names.rend() - std::ranges::find_if(names.rbegin(), names.rend(), on_cpu), 4) << "after the feed, three encoders in a row";
 }
 
+TEST(DevicePlacement, TypesThatTheGpuOnlyMovesAreComputedOnTheCpu) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kU16, {"batch", 4});
+  graph.outputs = {add(graph, "Add", {add(graph, "Transpose", {x}, {{"perm", std::vector<int64_t>{0, 1}}}), x})};
+  if (newest_op("Transpose").cuda == nullptr) GTEST_SKIP() << "Transpose has no CUDA twin";
+  const DevicePlacement placement = place_on_device(graph);
+  EXPECT_THAT(ops(graph, placement), ElementsAre("CopyToDevice", "Transpose", "CopyToHost", "Add@cpu"));
+  EXPECT_THAT(placement.without_twin, ElementsAre(HasSubstr("Add on this element type")));
+}
+
+TEST(DevicePlan, WhatStaysOnTheCpuComputesSixteenBitsInF32) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF16, {"batch", 4});
+  graph.outputs = {add(graph, "Exp", {add(graph, "Mean", {x, x})})};
+  Graph host = graph;
+  const auto plan = make_plan(std::move(host), {.target = Space::kHost});
+  std::vector<std::string> names = ops(plan->graph, plan->placement);
+  EXPECT_THAT(names, ElementsAre("Cast@cpu", "Mean@cpu", "Cast@cpu", "Cast@cpu", "Exp@cpu", "Cast@cpu"));
+  const auto on_gpu = make_plan(graph, {.target = Space::kDevice});
+  names = ops(on_gpu->graph, on_gpu->placement);
+  EXPECT_EQ(std::ranges::count(names, "Cast@cpu"), 2 * std::ranges::count(names, "Mean@cpu"));  // only around what has no twin
+}
+
 TEST(DevicePlacement, AStateIsReadBeforeItIsReplaced) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {2});

@@ -1,0 +1,138 @@
+// Integer products and convolutions against sums in the order of the definition, on ragged sizes, in every combination of types
+// and zero points.
+#include "kernels/api/integer_products.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "kernels/api/integer_gemm.h"
+#include "kernels/api/quantize.h"
+
+namespace tandem {
+namespace {
+
+struct Bytes {
+  DType type;
+  Shape shape;
+  std::vector<std::byte> data;
+
+  static Bytes random(DType type, const Shape& shape, unsigned seed) {
+    std::mt19937 generator(seed);
+    Bytes bytes{type, shape, std::vector<std::byte>(static_cast<size_t>(shape.elements()))};
+    for (std::byte& b : bytes.data) b = static_cast<std::byte>(generator());
+    return bytes;
+  }
+  ConstTensorView view() const { return {data.data(), type, shape}; }
+  int operator[](int64_t i) const {
+    const auto bits = static_cast<uint8_t>(data[static_cast<size_t>(i)]);
+    return type == DType::kI8 ? static_cast<int8_t>(bits) : bits;
+  }
+};
+
+std::vector<int32_t> multiply(const Bytes& a, const Bytes* a_zero, const Bytes& b, const Bytes* b_zero, const Shape& y,
+                              int threads) {
+  std::vector<int32_t> out(static_cast<size_t>(y.elements()), -1);
+  std::vector<std::byte> workspace(cpu::quantized_matmul_workspace_bytes(a.shape, b.shape));
+  cpu::quantized_matmul({.threads = threads, .workspace = workspace}, a.view(), a_zero ? a_zero->view() : ConstTensorView{},
+                      b.view(), b_zero ? b_zero->view() : ConstTensorView{},
+                      {reinterpret_cast<std::byte*>(out.data()), DType::kI32, y});
+  return out;
+}
+
+TEST(IntegerMatmul, EqualsTheDefinition) {
+  unsigned seed = 0;
+  for (DType ta : {DType::kU8, DType::kI8})
+    for (DType tb : {DType::kU8, DType::kI8})
+      for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 1, 1}, {3, 5, 7}, {17, 33, 64}, {65, 140, 129}, {2, 40, 0}})
+        for (bool per_line : {false, true}) {
+          const Bytes a = Bytes::random(ta, {m, k}, ++seed), b = Bytes::random(tb, {k, n}, ++seed);
+          const Bytes za = Bytes::random(ta, {per_line ? m : 1}, ++seed), zb = Bytes::random(tb, {per_line ? n : 1}, ++seed);
+          const std::vector<int32_t> y = multiply(a, &za, b, &zb, {m, n}, 1);
+          for (int64_t i = 0; i < m; ++i)
+            for (int64_t j = 0; j < n; ++j) {
+              int32_t sum = 0;
+              for (int64_t p = 0; p < k; ++p)
+                sum += (a[i * k + p] - za[per_line ? i : 0]) * (b[p * n + j] - zb[per_line ? j : 0]);
+              ASSERT_EQ(y[static_cast<size_t>(i * n + j)], sum) << m << 'x' << n << 'x' << k << " at " << i << ',' << j;
+            }
+          EXPECT_EQ(multiply(a, &za, b, &zb, {m, n}, 3), y);
+        }
+}
+
+TEST(IntegerMatmul, BatchesBroadcastWithZeroPointsOfTheirOwn) {
+  const Bytes a = Bytes::random(DType::kU8, {2, 3, 4}, 1), b = Bytes::random(DType::kI8, {2, 4, 5}, 2);
+  const Bytes za = Bytes::random(DType::kU8, {2, 3, 1}, 3), zb = Bytes::random(DType::kI8, {2, 1, 5}, 4);
+  const std::vector<int32_t> y = multiply(a, &za, b, &zb, {2, 3, 5}, 2);
+  for (int64_t d = 0; d < 2; ++d)
+    for (int64_t i = 0; i < 3; ++i)
+      for (int64_t j = 0; j < 5; ++j) {
+        int32_t sum = 0;
+        for (int64_t p = 0; p < 4; ++p)
+          sum += (a[(d * 3 + i) * 4 + p] - za[d * 3 + i]) * (b[(d * 4 + p) * 5 + j] - zb[d * 5 + j]);
+        EXPECT_EQ(y[static_cast<size_t>((d * 3 + i) * 5 + j)], sum);
+      }
+}
+
+TEST(IntegerConv, EqualsTheDefinition) {
+  for (int64_t groups : {1, 2})
+    for (int64_t stride : {1, 2}) {
+      const Bytes x = Bytes::random(DType::kU8, {2, 4, 9, 11}, 5), w = Bytes::random(DType::kI8, {6, 4 / groups, 3, 2}, 6);
+      const Bytes zx = Bytes::random(DType::kU8, {}, 7), zw = Bytes::random(DType::kI8, {6}, 8);
+      const std::vector<int64_t> strides = {stride, 1}, dilations = {1, 2}, pads = {1, 0, 2, 3};
+      WindowOptions options;
+      options.strides = strides, options.dilations = dilations, options.pads = pads;
+      const ConvGeometry geometry = make_conv_geometry(x.shape, w.shape, groups, options);
+      const Shape shape = geometry.output_shape(2);
+      for (int threads : {1, 3}) {
+        std::vector<int32_t> y(static_cast<size_t>(shape.elements()));
+        std::vector<std::byte> workspace(cpu::integer_conv_workspace_bytes(geometry, threads));
+        cpu::integer_conv({.threads = threads, .workspace = workspace}, geometry, x.view(), zx.view(), w.view(), zw.view(),
+                          {reinterpret_cast<std::byte*>(y.data()), DType::kI32, shape});
+        size_t at = 0;
+        for (int64_t image = 0; image < 2; ++image)
+          for (int64_t f = 0; f < 6; ++f)
+            for (int64_t row = 0; row < shape[2]; ++row)
+              for (int64_t column = 0; column < shape[3]; ++column) {
+                int32_t sum = 0;
+                for (int64_t c = 0; c < 4 / groups; ++c)
+                  for (int64_t i = 0; i < 3; ++i)
+                    for (int64_t j = 0; j < 2; ++j) {
+                      const int64_t r = row * stride - 1 + i, q = column + j * 2;
+                      if (r < 0 || r >= 9 || q >= 11) continue;
+                      const int64_t channel = f / (6 / groups) * (4 / groups) + c;
+                      sum += (x[((image * 4 + channel) * 9 + r) * 11 + q] - zx[0]) *
+                             (w[((f * (4 / groups) + c) * 3 + i) * 2 + j] - zw[f]);
+                    }
+                ASSERT_EQ(y[at++], sum) << groups << ' ' << stride;
+              }
+      }
+    }
+}
+
+TEST(Quantized, RoundsHalfToEvenAndSaturates) {
+  const IntegerRange u8 = quantized_range(DType::kU8), i8 = quantized_range(DType::kI8);
+  EXPECT_EQ(quantized(2.5f, 0, u8), 2);
+  EXPECT_EQ(quantized(3.5f, 0, u8), 4);
+  EXPECT_EQ(quantized(2.5f, 1, u8), 3);  // rounded before the zero point is added
+  EXPECT_EQ(quantized(-2.5f, 0, i8), -2);
+  EXPECT_EQ(quantized(1e30f, 3, u8), 255);
+  EXPECT_EQ(quantized(-1e30f, 3, i8), -128);
+  EXPECT_EQ(quantized(std::numeric_limits<float>::quiet_NaN(), 3, u8), 0);
+  for (int x = -70000; x < 70000; ++x) ASSERT_EQ(nearest_integer(static_cast<float>(x)), x);
+}
+
+TEST(Requantize, TakesScalesOfRowsAndColumns) {
+  const std::vector<int32_t> x = {10, -20, 30, 40, 50, 1000};
+  const std::vector<float> rows = {0.5f, 0.25f}, columns = {1, 2, 4};
+  const std::vector<int32_t> bias = {1, 2};
+  std::vector<uint8_t> y(6);
+  cpu::requantize({}, x.data(), 2, 3, {rows.data(), 2, columns.data(), 3, 2},
+                  {reinterpret_cast<const std::byte*>(bias.data()), DType::kI32, {2}}, 0.5f, 5,
+                  {reinterpret_cast<std::byte*>(y.data()), DType::kU8, {2, 3}});
+  EXPECT_EQ(y, (std::vector<uint8_t>{16, 0, 129, 26, 57, 255}));
+}
+
+}  // namespace
+}  // namespace tandem
