@@ -119,7 +119,7 @@ void clip_backward(const KernelContext&, ConstTensorView x, ConstTensorView dy, 
 
 // Numbers; all three of one type.
 void binary(const KernelContext&, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y);
-// y = a ^ b in the type of `a`. a, b: f32, f64, i32, i64 in any mixture. An integer to a whole power is exact, and the nearest
+// y = a ^ b in the type of `a`. a: f32, f64, i32, i64; b: those, on a CPU any number. An integer to a whole power is exact, and the nearest
 // limit where it does not fit; else it is computed in double unless both are f32.
 void pow(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y);
 // y is bool. Equal takes numbers, bool and strings; the orders take numbers.

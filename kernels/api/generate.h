@@ -11,8 +11,8 @@ namespace tandem::cpu {
 // y [rows, columns], a number or bool: 1 where column - row = k, else 0.
 void eye(const KernelContext&, int64_t k, TensorView y);
 
-// y[n] = a - b cos(2 pi n / period) + c cos(4 pi n / period), a number of any type; a fraction goes to an integer toward zero. REQUIRES
-// period >= 1.
+// y[n] = a - b cos(2 pi n / period) + c cos(4 pi n / period), a number of any type; a fraction goes to an integer toward zero.
+// REQUIRES period >= 1.
 struct CosineWindow {
   double a, b, c = 0;
 };

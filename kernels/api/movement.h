@@ -49,7 +49,7 @@ void pad_backward(const KernelContext&, ConstTensorView dy, std::span<const int6
 // y[i] = start + i * delta (numbers).
 void range(const KernelContext&, ConstTensorView start, ConstTensorView delta, TensorView y);
 // y is off everywhere but on at position indices[i] of `axis`; a negative index counts from the end, one outside the axis gives a
-// row of `off`. `values` is [off, on]; indices are f32, f64, i32 or i64.
+// row of `off`. `values` is [off, on]; indices are f32, f64, i32, i64, u8 or i8, on a CPU any number.
 void one_hot(const KernelContext&, ConstTensorView indices, ConstTensorView values, int axis, TensorView y);
 
 }  // namespace tandem::cpu

@@ -103,11 +103,20 @@ void binary_f32(const KernelContext& context, BinaryOp op, ConstTensorView a, Co
   });
 }
 
+// As int64_t; a larger one as the largest of its kind, odd or even, which does the same.
+template <class B>
+int64_t whole_exponent(B b) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  if constexpr (std::is_same_v<B, uint64_t>)
+    if (b > static_cast<uint64_t>(kMost)) return kMost - 1 + static_cast<int64_t>(b % 2);
+  return static_cast<int64_t>(b);
+}
+
 // Exponent 2 is what graphs mostly hold; x * x is also what std::pow rounds to.
 template <class A, class B>
 A power(A a, B b) {
   if constexpr (std::is_integral_v<A>) {
-    if (is_whole(b)) return integer_power(a, static_cast<int64_t>(b));
+    if (is_whole(b)) return integer_power(a, whole_exponent(b));
     if (b == B(0.5)) return convert<A>(std::sqrt(static_cast<double>(a)));
     return convert<A>(std::pow(static_cast<double>(a), static_cast<double>(b)));
   } else {
@@ -118,7 +127,7 @@ A power(A a, B b) {
 }
 
 template <class F>
-void visit_power(DType t, F&& f) {
+void visit_base(DType t, F&& f) {
   if (t == DType::kI32) return f.template operator()<int32_t>();
   if (t == DType::kI64) return f.template operator()<int64_t>();
   visit_float(t, f);
@@ -149,7 +158,7 @@ void binary(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstT
 }
 
 void pow(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y) {
-  visit_power(a.dtype, [&]<class A>() { visit_power(b.dtype, [&]<class B>() { map<A, B, A>(context, a, b, y, power<A, B>); }); });
+  visit_base(a.dtype, [&]<class A>() { visit_arithmetic(b.dtype, [&]<class B>() { map<A, B, A>(context, a, b, y, power<A, B>); }); });
 }
 
 void compare(const KernelContext& context, CompareOp op, ConstTensorView a, ConstTensorView b, TensorView y) {

@@ -1,19 +1,9 @@
+#include "kernels/api/hot_position.h"
 #include "kernels/api/movement.h"
+#include "kernels/base/dtype_families.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tandem::cpu {
-namespace {
-
-// The position an index stands for, or -1 if it is outside [-depth, depth) or no number.
-template <class I>
-int64_t position(I index, int64_t depth) {
-  if (!(index >= static_cast<I>(-depth) && index < static_cast<I>(depth))) return -1;
-  const int64_t whole = static_cast<int64_t>(index);
-  return whole < 0 ? whole + depth : whole;
-}
-
-}  // namespace
-
 void one_hot(const KernelContext& context, ConstTensorView indices, ConstTensorView values, int axis, TensorView y) {
   const AxisView view(y.shape, axis);
   ensure(values.elements() == 2 && values.dtype == y.dtype, "[OneHot] values must be [off, on] of the output's type",
@@ -26,19 +16,13 @@ void one_hot(const KernelContext& context, ConstTensorView indices, ConstTensorV
       parallel_chunks(context, view.outer * view.inner, grain_of(view.length), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           T* row = out + i / view.inner * view.length * view.inner + i % view.inner;
-          const int64_t hot = position(index[i], view.length);
+          const int64_t hot = hot_position(index[i], view.length);
           for (int64_t k = 0; k < view.length; ++k) row[k * view.inner] = k == hot ? on : off;
         }
       });
     });
   };
-  switch (indices.dtype) {
-    case DType::kI32: return run.operator()<int32_t>();
-    case DType::kI64: return run.operator()<int64_t>();
-    case DType::kF32: return run.operator()<float>();
-    case DType::kF64: return run.operator()<double>();
-    default: no_kernel_for(indices.dtype);
-  }
+  visit_arithmetic(indices.dtype, run);
 }
 
 }  // namespace tandem::cpu

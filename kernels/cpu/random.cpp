@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "kernels/base/dtype_families.h"
 #include "kernels/base/philox.h"
 #include "kernels/cpu/parallel.h"
 
@@ -19,7 +20,8 @@ void for_each_element(const KernelContext& context, RandomStream stream, int64_t
   parallel_chunks(context, n, kGrain, [&](int64_t begin, int64_t end) {  // kGrain is a multiple of kWords
     for (int64_t first = begin; first < end; first += kWords) {
       const Words words = philox(stream.key, static_cast<uint64_t>(first / kWords), stream.counter);
-      for (int64_t place = 0; place < std::min(kWords, end - first); ++place) element(first + place, words, static_cast<size_t>(place));
+      for (int64_t place = 0; place < std::min(kWords, end - first); ++place)
+        element(first + place, words, static_cast<size_t>(place));
     }
   });
 }
@@ -93,7 +95,7 @@ void random_normal(const KernelContext& context, RandomStream stream, double mea
 void bernoulli(const KernelContext& context, RandomStream stream, ConstTensorView p, TensorView y) {
   visit_float(p.dtype, [&]<class P>() {
     const P* probability = p.as<P>().data();
-    visit_number_or_bool(y.dtype, [&]<class T>() {
+    visit_arithmetic_or_bool(y.dtype, [&]<class T>() {
       T* out = y.as<T>().data();
       for_each_element(context, stream, y.elements(), [=](int64_t i, const Words& words, size_t place) {
         out[i] = unit<P>(words, place) < probability[i] ? T{1} : T{0};

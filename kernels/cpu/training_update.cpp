@@ -64,7 +64,8 @@ void training_update(const KernelContext& context, const AdamUpdate& update, Con
     const auto put_x = writer<T>(new_x), put_v = writer<T>(new_v), put_h = writer<T>(new_h);
     for_each(context, x.elements(), [=](int64_t i) {
       const double value = xs(i), slope = update.norm_coefficient * value + gs(i);
-      const double mean = update.alpha * vs(i) + (1 - update.alpha) * slope, square = update.beta * hs(i) + (1 - update.beta) * slope * slope;
+      const double mean = update.alpha * vs(i) + (1 - update.alpha) * slope,
+                   square = update.beta * hs(i) + (1 - update.beta) * slope * slope;
       put_x(i, (1 - update.norm_coefficient_post) * (value - rate * mean / (std::sqrt(square) + update.epsilon)));
       put_v(i, mean);
       put_h(i, square);

@@ -121,6 +121,20 @@ void unary_f64(const KernelContext& context, UnaryOp op, ConstTensorView x, Tens
   no_kernel_for(x.dtype);
 }
 
+// Of the types that are only stored, the predicates take those that hold floats.
+template <class F>
+void visit_float_or_narrow(DType t, F f) {
+  if (is_narrow(t)) return visit_narrow(t, f);
+  visit_float(t, f);
+}
+template <class T>
+auto wide(T v) {
+  if constexpr (std::is_floating_point_v<T>)
+    return v;
+  else
+    return convert<float>(v);
+}
+
 }  // namespace
 
 void unary(const KernelContext& context, UnaryOp op, ConstTensorView x, TensorView y, UnaryParameters parameters) {
@@ -144,12 +158,13 @@ void logical_not(const KernelContext& context, ConstTensorView x, TensorView y) 
 }
 
 void is_nan(const KernelContext& context, ConstTensorView x, TensorView y) {
-  visit_float(x.dtype, [&]<class T>() { map<T>(context, x, y, [](T v) { return std::isnan(v); }); });
+  visit_float_or_narrow(x.dtype, [&]<class T>() { map<T>(context, x, y, [](T v) { return std::isnan(wide(v)); }); });
 }
 
 void is_inf(const KernelContext& context, ConstTensorView x, TensorView y, bool positive, bool negative) {
-  visit_float(x.dtype,
-              [&]<class T>() { map<T>(context, x, y, [=](T v) { return std::isinf(v) && (v > 0 ? positive : negative); }); });
+  visit_float_or_narrow(x.dtype, [&]<class T>() {
+    map<T>(context, x, y, [=](T v) { return std::isinf(wide(v)) && (wide(v) > 0 ? positive : negative); });
+  });
 }
 
 void scale(const KernelContext& context, ConstTensorView x, TensorView y, double factor) {

@@ -1,4 +1,5 @@
 // Every element of y is written once, in order; the index behind it comes from the cache for all but the first of its row.
+#include "kernels/api/hot_position.h"
 #include "kernels/api/movement.h"
 #include "kernels/cuda/device/divide.cuh"
 #include "kernels/cuda/device/grid.cuh"
@@ -7,14 +8,6 @@
 namespace tandem::cuda {
 namespace {
 
-// The position an index stands for, or -1 if it is outside [-depth, depth) or no number.
-template <class I>
-__device__ int64_t position(I index, int64_t depth) {
-  if (!(index >= static_cast<I>(-depth) && index < static_cast<I>(depth))) return -1;
-  const int64_t whole = static_cast<int64_t>(index);
-  return whole < 0 ? whole + depth : whole;
-}
-
 template <class I, class T>
 __global__ void __launch_bounds__(kBlock)
     set_hot(const I* indices, const T* values, T* y, int64_t n, Divisor inner, Divisor length, int64_t stride, int64_t depth) {
@@ -22,7 +15,7 @@ __global__ void __launch_bounds__(kBlock)
   for (int64_t i = first_index(); i < n; i += index_stride()) {
     int64_t outer = i;
     const int64_t column = inner.divide(outer), k = length.divide(outer);
-    y[i] = position(indices[outer * stride + column], depth) == k ? on : off;
+    y[i] = hot_position(indices[outer * stride + column], depth) == k ? on : off;
   }
 }
 
@@ -40,6 +33,8 @@ void one_hot(const KernelContext& context, ConstTensorView indices, ConstTensorV
     });
   };
   switch (indices.dtype) {
+    case DType::kU8: return run.operator()<uint8_t>();
+    case DType::kI8: return run.operator()<int8_t>();
     case DType::kI32: return run.operator()<int32_t>();
     case DType::kI64: return run.operator()<int64_t>();
     case DType::kF32: return run.operator()<float>();

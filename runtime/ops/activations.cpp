@@ -1,4 +1,5 @@
-// Activation functions of networks. ONNX opset 1 and 6 on; ThresholdedRelu 10, Shrink 9, Celu 12, HardSwish 14, Mish 18, Gelu 20, Swish 24.
+// Activation functions of networks. ONNX opset 1 and 6 on; ThresholdedRelu 10, Shrink 9, Celu 12, HardSwish 14, Mish 18, Gelu 20,
+// Swish 24.
 #include "runtime/ops/elementwise_unary.h"
 
 namespace tandem {
@@ -65,9 +66,7 @@ void gradient_above_alpha(GradientContext& node, ValueId value, UnaryOp op) {
   node.set_input_grad(0, node.emit("Where", {above, node.output_grad(), scalar_like_input(node, 0)}));
 }
 void thresholded_relu_gradient(GradientContext& node) { gradient_above_alpha(node, node.input(0), UnaryOp::kThresholdedRelu); }
-void shrink_gradient(GradientContext& node) {
-  gradient_above_alpha(node, node.emit("Abs", {node.input(0)}), UnaryOp::kShrink);
-}
+void shrink_gradient(GradientContext& node) { gradient_above_alpha(node, node.emit("Abs", {node.input(0)}), UnaryOp::kShrink); }
 
 template <UnaryOp op>
 constexpr auto by_input = gradient_by_input<op>;
@@ -120,12 +119,33 @@ constexpr OpDef gelu_grad_op = {.name = "GeluGrad",
                                 .cuda = on_cuda(bind_gelu_gradient<cuda::unary_backward>),
                                 .aliases = kGradInPlace};
 
-constexpr const OpDef* kOps[] = {
-    &relu_op,         &leaky_relu_op,      &thresholded_relu_op, &elu_op,          &selu_op,     &celu_op,
-    &sigmoid_op,      &hard_sigmoid_op,    &hard_swish_op,       &swish_op,        &mish_op,     &tanh_op,
-    &softplus_op,     &softsign_op,        &shrink_op,           &gelu_op,         &relu_grad_op, &leaky_relu_grad_op,
-    &elu_grad_op,     &sigmoid_grad_op,    &hard_sigmoid_grad_op, &hard_swish_grad_op, &swish_grad_op, &mish_grad_op,
-    &tanh_grad_op,    &softplus_grad_op,   &gelu_grad_op};
+constexpr const OpDef* kOps[] = {&relu_op,
+                                 &leaky_relu_op,
+                                 &thresholded_relu_op,
+                                 &elu_op,
+                                 &selu_op,
+                                 &celu_op,
+                                 &sigmoid_op,
+                                 &hard_sigmoid_op,
+                                 &hard_swish_op,
+                                 &swish_op,
+                                 &mish_op,
+                                 &tanh_op,
+                                 &softplus_op,
+                                 &softsign_op,
+                                 &shrink_op,
+                                 &gelu_op,
+                                 &relu_grad_op,
+                                 &leaky_relu_grad_op,
+                                 &elu_grad_op,
+                                 &sigmoid_grad_op,
+                                 &hard_sigmoid_grad_op,
+                                 &hard_swish_grad_op,
+                                 &swish_grad_op,
+                                 &mish_grad_op,
+                                 &tanh_grad_op,
+                                 &softplus_grad_op,
+                                 &gelu_grad_op};
 
 }  // namespace
 

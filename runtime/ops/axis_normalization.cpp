@@ -1,5 +1,5 @@
-// LpNormalization (ONNX 1): x / |x| along an axis, 0 where the norm is 0; and MeanVarianceNormalization (9): (x - mean) / (deviation + 1e-9)
-// over axes. Both are reductions followed by broadcast arithmetic.
+// LpNormalization (ONNX 1): x / |x| along an axis, 0 where the norm is 0; and MeanVarianceNormalization (9): (x - mean) /
+// (deviation + 1e-9) over axes. Both are reductions followed by broadcast arithmetic.
 #include <algorithm>
 #include <cmath>
 
@@ -85,7 +85,8 @@ BoundKernel bind_mvn(const BindContext& node) {
                 cpu::reduce(context, ReduceOp::kL2, y, statistic, axes);
                 visit_float(statistic.dtype, [&]<class T>() {
                   const double count = static_cast<double>(y.elements()) / static_cast<double>(statistic.elements());
-                  for (T& norm : statistic.as<T>()) norm = static_cast<T>(static_cast<double>(norm) / std::sqrt(count) + kLeastDeviation);
+                  for (T& norm : statistic.as<T>())
+                    norm = static_cast<T>(static_cast<double>(norm) / std::sqrt(count) + kLeastDeviation);
                 });
                 cpu::binary(context, BinaryOp::kDiv, y, statistic, y);
               },
@@ -107,8 +108,12 @@ void mvn_gradient(GradientContext& node) {
 
 constexpr OpDef lp_normalization_op = {
     .name = "LpNormalization", .attributes = kLpAttributes, .infer = infer_lp, .gradient = lp_gradient, .cpu = bind_lp};
-constexpr OpDef mean_variance_normalization_op = {
-    .name = "MeanVarianceNormalization", .since = 9, .attributes = kMvnAttributes, .infer = infer_mvn, .gradient = mvn_gradient, .cpu = bind_mvn};
+constexpr OpDef mean_variance_normalization_op = {.name = "MeanVarianceNormalization",
+                                                  .since = 9,
+                                                  .attributes = kMvnAttributes,
+                                                  .infer = infer_mvn,
+                                                  .gradient = mvn_gradient,
+                                                  .cpu = bind_mvn};
 
 constexpr const OpDef* kOps[] = {&lp_normalization_op, &mean_variance_normalization_op};
 

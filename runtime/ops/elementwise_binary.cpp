@@ -19,11 +19,9 @@ void infer_arithmetic(InferenceContext& node) {
   node.set_output(0, node.dtype(0), node.broadcast_dims(0, 1));
 }
 void infer_pow(InferenceContext& node) {
-  for (int i = 0; i < 2; ++i) {
-    const DType t = node.dtype(i);
-    node.require(is_float(t) || t == DType::kI32 || t == DType::kI64, "operands must be floats, i32 or i64 (input, type)", i,
-                 name(t));
-  }
+  const DType base = node.dtype(0);
+  node.require(is_float(base) || base == DType::kI32 || base == DType::kI64, "the base must be a float, i32 or i64 (type)", name(base));
+  require_arithmetic(node, 1);
   node.set_output(0, node.dtype(0), node.broadcast_dims(0, 1));
 }
 void infer_mod(InferenceContext& node) {

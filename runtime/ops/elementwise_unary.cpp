@@ -17,7 +17,8 @@ void infer_not(InferenceContext& node) {
   node.set_output_like(0, 0);
 }
 void infer_float_test(InferenceContext& node) {
-  require_float(node, 0);
+  const DType type = node.dtype(0);
+  node.require(is_float(type) || (type >= DType::kF8E4M3FN && type <= DType::kF8E5M2FNUZ), "input must be of a floating type (type)", name(type));
   node.set_output(0, DType::kBool, node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
 }
 

@@ -13,7 +13,8 @@ constexpr std::string_view kEye[] = {"dtype", "k"}, kWindow[] = {"output_datatyp
 
 void infer_eye(InferenceContext& node) {
   if (node.has_rank(0)) node.require(node.rank(0) == 2, "input must be a matrix; its rank", node.rank(0));
-  node.set_output(0, dtype_attribute(node, "dtype", node.dtype(0)), node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
+  node.set_output(0, dtype_attribute(node, "dtype", node.dtype(0)),
+                  node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
 }
 BoundKernel bind_eye(const BindContext& node) {
   return {.run = [k = node.get_int("k", 0)](const KernelContext& context, Inputs, Outputs out) { cpu::eye(context, k, out[0]); }};

@@ -1,5 +1,6 @@
-// The binary ops as they were before ONNX 7: B's shape is laid onto A's from `axis` on (at A's end by default), and only if `broadcast` says
-// so. Behind B's last axis this is today's op with B seen under more axes of 1, so all of it is borrowed from there.
+// The binary ops as they were before ONNX 7: B's shape is laid onto A's from `axis` on (at A's end by default), and only if
+// `broadcast` says so. Behind B's last axis this is today's op with B seen under more axes of 1, so all of it is borrowed from
+// there.
 #include <array>
 
 #include "runtime/ops/all_ops.h"
@@ -16,7 +17,8 @@ constexpr std::string_view kAttributes[] = {"axis", "broadcast"};
 int axes_behind(const NodeContext& node, int rank, int rank_b) {
   if (!node.get_int("broadcast", 0) || !node.has_attribute("axis")) return 0;
   const int behind = rank - rank_b - node.normalized_axis(node.get_int("axis", 0), rank);
-  node.require(behind >= 0, "B does not fit onto A from this axis on (axis, rank of A, rank of B)", node.get_int("axis", 0), rank, rank_b);
+  node.require(behind >= 0, "B does not fit onto A from this axis on (axis, rank of A, rank of B)", node.get_int("axis", 0), rank,
+               rank_b);
   return behind;
 }
 
@@ -27,7 +29,8 @@ void check_fit(const InferenceContext& node) {
                to_string(a), to_string(b));
   const size_t first = a.size() - b.size() - static_cast<size_t>(axes_behind(node, node.rank(0), node.rank(1)));
   for (size_t i = 0; i < b.size(); ++i)
-    node.require(!differ(a[first + i], b[i]) || (broadcasts && b[i] == Dim(1)), "the shapes do not fit (A, B)", to_string(a), to_string(b));
+    node.require(!differ(a[first + i], b[i]) || (broadcasts && b[i] == Dim(1)), "the shapes do not fit (A, B)", to_string(a),
+                 to_string(b));
 }
 
 void infer(InferenceContext& node) {
@@ -62,7 +65,8 @@ void gradient(GradientContext& node) {
   GradientContext inner(node.graph(), std::move(today), {node.output_grad()}, {node.wants(0), node.wants(1)});
   inner.node().def->gradient(inner);
   node.set_input_grad(0, inner.input_grads()[0]);
-  if (node.wants(1)) node.set_input_grad(1, behind ? reshape_like(node, inner.input_grads()[1], node.input(1)) : inner.input_grads()[1]);
+  if (node.wants(1))
+    node.set_input_grad(1, behind ? reshape_like(node, inner.input_grads()[1], node.input(1)) : inner.input_grads()[1]);
 }
 
 constexpr OpDef limited(std::string_view name, void (*grad)(GradientContext&)) {

@@ -1,5 +1,8 @@
 // OneHot (ONNX 9 on): indices, depth, [off, on] -> one more axis of size depth. Depth may be computed by the graph from shapes.
+#include "kernels/api/convert.h"
 #include "kernels/api/movement.h"
+#include "kernels/base/dtype_families.h"
+#include "runtime/ops/element_types.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -10,7 +13,7 @@ constexpr std::string_view kAttributes[] = {"axis"};
 Dim depth_of(const InferenceContext& node) {
   if (const Tensor* depth = node.constant(1)) {
     node.require(depth->elements() == 1, "depth must be one number; its shape", to_string(depth->shape()));
-    const int64_t value = visit_number(depth->dtype(), [&]<class T>() { return static_cast<int64_t>(depth->as<T>()[0]); });
+    const int64_t value = visit_convertible(depth->dtype(), [&]<class T>() { return convert<int64_t>(depth->as<T>()[0]); });
     node.require(value >= 1, "depth must be at least 1", value);
     return Dim(value);
   }
@@ -19,13 +22,7 @@ Dim depth_of(const InferenceContext& node) {
 }
 
 void infer(InferenceContext& node) {
-  switch (node.dtype(0)) {
-    case DType::kF32:
-    case DType::kF64:
-    case DType::kI32:
-    case DType::kI64: break;
-    default: node.reject("indices must be f32, f64, i32 or i64 (type)", name(node.dtype(0)));
-  }
+  require_arithmetic(node, 0);
   if (node.has_rank(2))
     node.require(!differ(product(node.dims(2)), Dim(int64_t{2})), "values must be [off, on]; their shape",
                  to_string(node.dims(2)));

@@ -1,7 +1,7 @@
 // RandomUniform, RandomNormal, their Like forms (ONNX 1), Multinomial (7) and Bernoulli (15). 22 added bf16.
 //
-// A node with a seed draws the same numbers in every process: those of its first run, of its second, and so on. Without one it takes a key
-// from the system when the plan is made.
+// A node with a seed draws the same numbers in every process: those of its first run, of its second, and so on. Without one it
+// takes a key from the system when the plan is made.
 #include "kernels/api/random.h"
 
 #include "runtime/graph/contexts.h"
@@ -12,7 +12,8 @@
 namespace tandem {
 namespace {
 
-constexpr std::string_view kUniform[] = {"dtype", "high", "low", "seed", "shape"}, kNormal[] = {"dtype", "mean", "scale", "seed", "shape"};
+constexpr std::string_view kUniform[] = {"dtype", "high", "low", "seed", "shape"},
+                           kNormal[] = {"dtype", "mean", "scale", "seed", "shape"};
 constexpr std::string_view kUniformLike[] = {"dtype", "high", "low", "seed"}, kNormalLike[] = {"dtype", "mean", "scale", "seed"};
 constexpr std::string_view kBernoulli[] = {"dtype", "seed"}, kMultinomial[] = {"dtype", "sample_size", "seed"};
 
@@ -83,7 +84,8 @@ constexpr OpDef of_shape(std::string_view name, std::span<const std::string_view
           .stateful = true};
 }
 constexpr OpDef like(std::string_view name, std::span<const std::string_view> attributes, Bind bind) {
-  return {.name = name, .attributes = attributes, .infer = infer_like, .cpu = bind, .shape_inputs = input_set(0), .stateful = true};
+  return {
+      .name = name, .attributes = attributes, .infer = infer_like, .cpu = bind, .shape_inputs = input_set(0), .stateful = true};
 }
 
 constexpr OpDef random_uniform_op = of_shape("RandomUniform", kUniform, bind_uniform);

@@ -1,5 +1,5 @@
-// The optimizers of ai.onnx.preview.training: Adagrad, Adam, Momentum. Inputs R (learning rate), T (steps taken), then for n tensors X1..Xn,
-// their gradients G1..Gn and each state's n tensors; outputs the new X1..Xn and states.
+// The optimizers of ai.onnx.preview.training: Adagrad, Adam, Momentum. Inputs R (learning rate), T (steps taken), then for n
+// tensors X1..Xn, their gradients G1..Gn and each state's n tensors; outputs the new X1..Xn and states.
 #include "kernels/api/training_update.h"
 
 #include "runtime/graph/contexts.h"
@@ -14,7 +14,9 @@ constexpr std::string_view kMomentum[] = {"alpha", "beta", "mode", "norm_coeffic
 constexpr std::string_view kAdam[] = {"alpha", "beta", "epsilon", "norm_coefficient", "norm_coefficient_post"};
 constexpr int kFirst = 2;  // input 0 is R, input 1 is T
 
-double number(const NodeContext& node, std::string_view name, float fallback) { return static_cast<double>(node.get_float(name, fallback)); }
+double number(const NodeContext& node, std::string_view name, float fallback) {
+  return static_cast<double>(node.get_float(name, fallback));
+}
 
 AdagradUpdate options_of(const NodeContext& node, AdagradUpdate) {
   return {.epsilon = number(node, "epsilon", 1e-6f),
@@ -62,7 +64,8 @@ void infer(InferenceContext& node) {
       if (!node.has_rank(x) || !node.has_rank(other)) continue;
       const Dims &a = node.dims(x), &b = node.dims(other);
       node.require(a.size() == b.size() && std::ranges::equal(a, b, [](const Dim& m, const Dim& n) { return !differ(m, n); }),
-                   "a gradient or state has another shape than its tensor (input, its shape, the tensor's)", other, to_string(b), to_string(a));
+                   "a gradient or state has another shape than its tensor (input, its shape, the tensor's)", other, to_string(b),
+                   to_string(a));
     }
     for (int o = 0; o < groups - 1; ++o) node.set_output_like(o * tensors + k, x);
   }

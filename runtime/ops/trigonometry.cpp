@@ -30,12 +30,8 @@ void tan_gradient(GradientContext& node) { set_product(node, one_plus_square(nod
 void atan_gradient(GradientContext& node) { set_quotient(node, one_plus_square(node, node.input(0))); }
 void atanh_gradient(GradientContext& node) { set_quotient(node, one_minus_square(node)); }
 void asin_gradient(GradientContext& node) { set_quotient(node, node.emit("Sqrt", {one_minus_square(node)})); }
-void acos_gradient(GradientContext& node) {
-  set_quotient(node, node.emit("Neg", {node.emit("Sqrt", {one_minus_square(node)})}));
-}
-void asinh_gradient(GradientContext& node) {
-  set_quotient(node, node.emit("Sqrt", {one_plus_square(node, node.input(0))}));
-}
+void acos_gradient(GradientContext& node) { set_quotient(node, node.emit("Neg", {node.emit("Sqrt", {one_minus_square(node)})})); }
+void asinh_gradient(GradientContext& node) { set_quotient(node, node.emit("Sqrt", {one_plus_square(node, node.input(0))})); }
 void acosh_gradient(GradientContext& node) { set_quotient(node, node.emit("Sqrt", {square_minus_one(node)})); }
 
 constexpr OpDef sin_op = unary<UnaryOp::kSin>("Sin", 7, infer_float, sin_gradient);

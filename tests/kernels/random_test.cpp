@@ -73,7 +73,8 @@ TEST(Random, DrawsClassesByTheirWeights) {
   std::vector<int32_t> y(static_cast<size_t>(kMany));
   cpu::multinomial({}, {9, 0}, view_of(x, {1, 4}), view_of(y, {1, kMany}));
   for (int32_t c = 0; c < 4; ++c)
-    EXPECT_NEAR(static_cast<double>(std::ranges::count(y, c)) / kMany, std::exp(static_cast<double>(x[static_cast<size_t>(c)]) - 50) / 10, 0.004);
+    EXPECT_NEAR(static_cast<double>(std::ranges::count(y, c)) / kMany,
+                std::exp(static_cast<double>(x[static_cast<size_t>(c)]) - 50) / 10, 0.004);
 }
 
 TEST(Random, DropsItsShareAndSaysWhere) {

@@ -53,7 +53,7 @@ void add_arithmetic(Cases& cases) {
                      .inputs = {uniform({7, 9001}), uniform({9001}, one.low, one.high, 5)},
                      .reference = pairs(one.f),
                      .gradient = false});
-    for (DType type : {DType::kI64, DType::kI32, DType::kU8, DType::kF64})
+    for (DType type : {DType::kI64, DType::kI32, DType::kU8, DType::kF64, DType::kI16, DType::kU16, DType::kU32, DType::kU64})
       cases.push_back(
           {.op = one.op,
            .what = std::string(name(type)),
@@ -99,6 +99,13 @@ void add_powers_and_remainders(Cases& cases) {
                    .what = "integers",
                    .inputs = {i64({2, -3, 5, 10}), i64({10, 3, 0, 30})},
                    .reference = fixed(i64({1024, -27, 1, std::numeric_limits<int64_t>::max()}))});
+  for (DType type : {DType::kU8, DType::kI8, DType::kU16, DType::kI16, DType::kU32, DType::kU64})
+    for (DType base : {DType::kF32, DType::kI32})
+      cases.push_back({.op = "Pow",
+                       .what = std::string(name(type)),
+                       .inputs = {as(base, i64({2, -3, 5, 1})), as(type, i64({10, 3, 0, 100}))},
+                       .reference = power,
+                       .gradient = false});
   cases.push_back({.op = "Mod",
                    .what = "as in Python",
                    .inputs = {i64({7, -7, 7, -7, 3}), i64({3, 3, -3, -3, 0})},
@@ -187,7 +194,7 @@ void add_bits(Cases& cases) {
       {"BitwiseXor", bits([](int64_t a, int64_t b) { return a ^ b; })},
   };
   for (const auto& [op, reference] : ops)
-    for (DType type : {DType::kI64, DType::kI32, DType::kU8, DType::kI8})
+    for (DType type : {DType::kI64, DType::kI32, DType::kI16, DType::kU16, DType::kU32, DType::kU64, DType::kU8, DType::kI8})
       cases.push_back({.op = op,
                        .what = std::string(name(type)),
                        .inputs = {as(type, i64({2, 3}, {1, 2, 3, 100, 127, 0})), as(type, i64({3}, {3, 6, 85}))},

@@ -23,7 +23,7 @@ void add_eyes(Cases& cases) {
                      .inputs = {uniform({3, 4})},
                      .attributes = {{"k", k}},
                      .reference = eye(3, 4, k)});
-  for (DType type : {DType::kF64, DType::kI32, DType::kU8, DType::kBool})
+  for (DType type : {DType::kF64, DType::kI32, DType::kU8, DType::kU16, DType::kU64, DType::kBool})
     cases.push_back({.op = "EyeLike",
                      .what = std::string(name(type)),
                      .inputs = {i64({130, 140}, std::vector<int64_t>(130 * 140))},
@@ -52,7 +52,12 @@ void add_windows(Cases& cases) {
       }
       Attributes attributes = type_attribute("output_datatype", type);
       attributes["periodic"] = periodic;
-      cases.push_back({.op = one.op, .what = what, .inputs = {size}, .attributes = attributes, .constants = {0}, .reference = fixed(f64({n}, y))});
+      cases.push_back({.op = one.op,
+                       .what = what,
+                       .inputs = {size},
+                       .attributes = attributes,
+                       .constants = {0},
+                       .reference = fixed(f64({n}, y))});
     };
     add("periodic", i64({}, {10}), 1, DType::kF32, 1);
     add("symmetric", i64({}, {11}), 0, DType::kF64, 1);
@@ -82,7 +87,8 @@ double normal_element(uint64_t key, size_t i) {
 void add_random(Cases& cases) {
   const Tensor like = i64({5, 7}, std::vector<int64_t>(35));
   const auto scaled = [](Tensor y, double from, double span) { return each([=](double u) { return from + span * u; })({y})[0]; };
-  const Attributes range = {{"low", -1.0f}, {"high", 3.0f}, {"seed", 7.5f}}, bell = {{"mean", 2.0f}, {"scale", 0.5f}, {"seed", 7.5f}};
+  const Attributes range = {{"low", -1.0f}, {"high", 3.0f}, {"seed", 7.5f}},
+                   bell = {{"mean", 2.0f}, {"scale", 0.5f}, {"seed", 7.5f}};
   const auto with_shape = [](Attributes attributes, const Shape& shape) {
     attributes["shape"] = std::vector<int64_t>(shape.dims().begin(), shape.dims().end());
     return attributes;
@@ -113,17 +119,26 @@ void add_random(Cases& cases) {
   const Tensor p = uniform({5, 7}, 0, 1);
   std::vector<double> heads = numbers(p);
   for (size_t i = 0; i < heads.size(); ++i) heads[i] = uniform_element(key_of(1.0f), i) < heads[i];
-  for (DType type : {DType::kF32, DType::kI32, DType::kBool}) {
+  for (DType type : {DType::kF32, DType::kI32, DType::kI16, DType::kBool}) {
     Attributes attributes = type_attribute("dtype", type);
     attributes["seed"] = 1.0f;
-    cases.push_back({.op = "Bernoulli", .what = std::string(name(type)), .inputs = {p}, .attributes = attributes, .reference = fixed(f64({5, 7}, heads))});
+    cases.push_back({.op = "Bernoulli",
+                     .what = std::string(name(type)),
+                     .inputs = {p},
+                     .attributes = attributes,
+                     .reference = fixed(f64({5, 7}, heads))});
   }
-  cases.push_back({.op = "Bernoulli", .what = "sure", .inputs = {f32({4}, {0, 1, 0, 1})}, .reference = fixed(f64({4}, {0, 1, 0, 1}))});
+  cases.push_back(
+      {.op = "Bernoulli", .what = "sure", .inputs = {f32({4}, {0, 1, 0, 1})}, .reference = fixed(f64({4}, {0, 1, 0, 1}))});
   const Tensor sure = f32({2, 3}, {-INFINITY, 2, -INFINITY, -INFINITY, -INFINITY, -90});
   for (DType type : {DType::kI32, DType::kI64}) {
     Attributes attributes = type_attribute("dtype", type);
     attributes["sample_size"] = int64_t{4};
-    cases.push_back({.op = "Multinomial", .what = "sure", .inputs = {sure}, .attributes = attributes, .reference = fixed(i64({2, 4}, {1, 1, 1, 1, 2, 2, 2, 2}))});
+    cases.push_back({.op = "Multinomial",
+                     .what = "sure",
+                     .inputs = {sure},
+                     .attributes = attributes,
+                     .reference = fixed(i64({2, 4}, {1, 1, 1, 1, 2, 2, 2, 2}))});
   }
 }
 

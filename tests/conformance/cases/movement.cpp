@@ -345,6 +345,12 @@ void add_shapes_and_constants(Cases& cases) {
                    .attributes = axis(0),
                    .constants = {1},
                    .reference = fixed(strings({2, 2}, {"on", "off", "off", "on"}))});
+  for (DType type : {DType::kU8, DType::kI8, DType::kU16, DType::kI16, DType::kU32, DType::kU64, DType::kF64})
+    cases.push_back({.op = "OneHot",
+                     .what = std::string(name(type)),
+                     .inputs = {as(type, i64({1, 0, 7, 127})), as(type, i64({}, {3})), hot},
+                     .constants = {1},
+                     .reference = fixed(f32({4, 3}, {-1, 4, -1, 4, -1, -1, -1, -1, -1, -1, -1, -1}))});
   const Tensor square = counted({3, 3});
   cases.push_back({.op = "Trilu", .inputs = {square}, .reference = fixed(f32({3, 3}, {0, 1, 2, 0, 4, 5, 0, 0, 8}))});
   cases.push_back({.op = "Trilu",

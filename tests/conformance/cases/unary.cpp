@@ -210,7 +210,7 @@ void add_unary_cases(Cases& cases) {
   for (const std::string op : {"Abs", "Neg", "Relu", "Sign"}) {
     const Tensor values = i64({-3, 0, 4});
     const auto f = std::ranges::find(kFunctions, op, &Function::op)->f;
-    for (DType type : {DType::kI64, DType::kI32, DType::kI8})
+    for (DType type : {DType::kI64, DType::kI32, DType::kI16, DType::kI8})
       cases.push_back({.op = op, .what = std::string(name(type)), .inputs = {as(type, values)}, .reference = each(f)});
   }
   cases.push_back({.op = "Exp",
@@ -254,6 +254,13 @@ void add_unary_cases(Cases& cases) {
   const Tensor odd = f32({5}, {kNan, kInf, -kInf, 0, 1});
   cases.push_back({.op = "IsNaN", .inputs = {odd}, .reference = each([](double x) { return std::isnan(x); })});
   cases.push_back({.op = "IsInf", .inputs = {odd}, .reference = each([](double x) { return std::isinf(x); })});
+  const auto float8 = [](DType type, std::vector<uint8_t> bits) {
+    Tensor tensor(type, {static_cast<int64_t>(bits.size())});
+    std::ranges::copy(bits, reinterpret_cast<uint8_t*>(tensor.view().data));
+    return tensor;
+  };
+  cases.push_back({.op = "IsNaN", .what = "f8e4m3fn", .inputs = {float8(DType::kF8E4M3FN, {0, 0x7F, 0x7E, 0xFF})}, .reference = fixed(booleans({4}, {false, true, false, true}))});
+  cases.push_back({.op = "IsInf", .what = "f8e5m2", .inputs = {float8(DType::kF8E5M2, {0, 0x7C, 0x7B, 0xFC, 0x7F})}, .reference = fixed(booleans({5}, {false, true, false, true, false}))});
   cases.push_back({.op = "IsInf",
                    .what = "negative only",
                    .inputs = {odd},

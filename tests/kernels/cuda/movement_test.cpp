@@ -290,6 +290,8 @@ void expect_one_hot(const Shape& shape, int axis, int64_t depth) {
 }
 TEST(CudaOneHot, EqualsItsTwin) {
   expect_one_hot<int64_t, float>({30}, 1, 4);
+  expect_one_hot<uint8_t, float>({30}, 1, 4);
+  expect_one_hot<int8_t, float>({30}, 1, 100);
   expect_one_hot<int32_t, int64_t>({30}, 0, 4);
   expect_one_hot<float, double>({5, 6}, 1, 5);
   expect_one_hot<double, int8_t>({5, 6}, 2, 1);

@@ -1,4 +1,5 @@
-// Nodes of random numbers: a seed repeats the sequence of runs, each run gives other numbers, and without a seed so does each plan.
+// Nodes of random numbers: a seed repeats the sequence of runs, each run gives other numbers, and without a seed so does each
+// plan.
 #include <gtest/gtest.h>
 
 #include "runtime/exec/executor.h"
