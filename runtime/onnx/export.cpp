@@ -112,11 +112,12 @@ class GraphWriter {
  private:
   const std::string& name(ValueId id) const { return names_[static_cast<size_t>(id)]; }
 
-  std::string free_name(const std::string& wish) {
+  static std::string free_name(const std::string& wish, std::set<std::string>& taken) {
     std::string name = wish;
-    for (int i = 1; !taken_.insert(name).second; ++i) name = wish + "_" + std::to_string(i);
+    for (int i = 1; !taken.insert(name).second; ++i) name = wish + "_" + std::to_string(i);
     return name;
   }
+  std::string free_name(const std::string& wish) { return free_name(wish, taken_); }
 
   void write_value_info(ValueId id, ValueInfoProto& info) const {
     info.set_name(name(id));
@@ -131,7 +132,7 @@ class GraphWriter {
   }
 
   void write_node(const Node& node, NodeProto& proto) {
-    proto.set_name(node.name);
+    proto.set_name(free_name(node.name, node_names_));
     proto.set_op_type(std::string(node.def->name));
     proto.set_domain(std::string(node.def->domain));
     size_t captured = 0;
@@ -169,7 +170,7 @@ class GraphWriter {
       copy.set_op_type("Identity");
       copy.add_input(name(id));
       copy.add_output(free_name(name(id)));
-      copy.set_name(copy.output(0));
+      copy.set_name(free_name(copy.output(0), node_names_));
       ValueInfoProto& info = *proto.add_output();
       info.set_name(copy.output(0));
       write_type(graph_.value(id).type, *info.mutable_type());
@@ -180,6 +181,7 @@ class GraphWriter {
   int opset_;
   std::set<std::string>& taken_;    // names of all graphs of the model
   std::vector<std::string> names_;  // by ValueId
+  std::set<std::string> node_names_;
 };
 
 void add_opsets(const Graph& graph, int opset, ModelProto& model) {
