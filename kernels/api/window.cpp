@@ -22,8 +22,9 @@ Window::Sizes aligned(std::span<const int64_t> values, int rank, int64_t fallbac
 // Output size of one axis by the explicit pads.
 int64_t padded_output(const Window& w, size_t axis, int64_t reach, bool ceil_mode) {
   const int64_t padded = checked_add(checked_add(w.input[axis], w.pad_begin[axis], "padded size"), w.pad_end[axis], "padded size");
-  require(reach <= padded, "window is larger than the padded input", reach, padded);
-  const int64_t room = padded - reach;
+  const int64_t spare = ceil_mode ? w.stride[axis] - 1 : 0;  // rounding up lets the only window reach over the end
+  require(reach - spare <= padded, "window is larger than the padded input", reach, padded);
+  const int64_t room = std::max<int64_t>(0, padded - reach);
   int64_t output = (ceil_mode ? ceil_div(room, w.stride[axis]) : room / w.stride[axis]) + 1;
   // The last window must start inside the input or its begin pad.
   if (ceil_mode && checked_mul(output - 1, w.stride[axis], "window start") >= w.input[axis] + w.pad_begin[axis]) --output;

@@ -192,7 +192,7 @@ constexpr OpDef scatter_nd(int since, int until, std::span<const std::string_vie
           .aliases = kInPlace};
 }
 
-constexpr OpDef scatter_op = scatter_elements("Scatter", 9, kLatest, kAxis);
+constexpr OpDef scatter_op = scatter_elements("Scatter", 9, 11, kAxis);
 constexpr OpDef scatter_elements_op_11 = scatter_elements("ScatterElements", 11, 16, kAxis);
 constexpr OpDef scatter_elements_op_16 = scatter_elements("ScatterElements", 16, kLatest, kAxisAndReduction);
 constexpr OpDef scatter_nd_op_11 = scatter_nd(11, 16, {});

@@ -210,7 +210,7 @@ def loop(b):
     scanned = inner.emit("Cast", [count], to=1)[0] if b.chance(0.3) else inner.emit("Neg", [y])[0]
     going_on = inner.emit("Identity", [going])[0]
     body = graph_of(inner, [count, going, carried], [going_on, y, scanned])
-    trips = b.const(np.asarray(b.choice([1, 2, 3, 0]), np.int64), fixed=True) if b.chance(0.8) else b.add_value(b.name("x"), np.asarray(2, np.int64), "input")
+    trips = b.const(np.asarray(b.choice([1, 2, 3]), np.int64), fixed=True) if b.chance(0.8) else b.add_value(b.name("x"), np.asarray(2, np.int64), "input")
     return b.emit("Loop", [trips, b.const(np.asarray(True), fixed=True) if b.chance(0.5) else None, state], 2, body=body)
 
 

@@ -88,7 +88,7 @@ Attributes reduced(const std::string& reduction) { return {{"reduction", reducti
 
 void add_scatters(Cases& cases) {
   const Tensor x = uniform({3, 5, 2}), once = i64({2, 2, 2}, {0, -1, 3, 2, 4, -5, -4, 1}), updates = uniform({2, 2, 2}, -3, 3, 2);
-  for (const auto& [op, opset] : {std::pair("Scatter", 9), {"Scatter", 11}, {"ScatterElements", 13}, {"ScatterElements", 0}})
+  for (const auto& [op, opset] : {std::pair("Scatter", 9), {"Scatter", 10}, {"ScatterElements", 13}, {"ScatterElements", 0}})
     cases.push_back({.op = op,
                      .what = "axis 1",
                      .inputs = {x, once, updates},
