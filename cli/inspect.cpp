@@ -49,6 +49,8 @@ Summary summarize(const Plan& plan) {
   }
   for (const Node& node : plan.graph.nodes) {
     ++summary.ops[(node.def->domain.empty() ? "" : std::string(node.def->domain) + ".") + std::string(node.def->name)];
+    const auto is_dynamic = [&](ValueId id) { return plan.is_dynamic(id); };
+    if (std::ranges::any_of(node.inputs, is_dynamic) || std::ranges::any_of(node.outputs, is_dynamic)) continue;  // the run knows
     if (node.def->flops) {
       summary.flops += node.def->flops(BindContext(plan.graph, node, plan.shapes, 1));
       continue;

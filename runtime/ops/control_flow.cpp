@@ -78,11 +78,18 @@ void infer_loop(InferenceContext& node) {
     node.set_output_type(loop.carried + i, stacked_type(output_type(body, 1 + loop.carried + i)));
 }
 
+int64_t trip_count(const EvaluateContext& node) {
+  if (!node.has_input(0)) return std::numeric_limits<int64_t>::max();
+  const Tensor& count = node.tensor(0);
+  node.require(count.dtype() == DType::kI64 && count.elements() == 1, "a trip count must be one i64 (shape)", to_string(count.shape()));
+  return count.as<int64_t>()[0];
+}
+
 void evaluate_loop(EvaluateContext& node) {
   const Graph& body = body_of(node, "body");
   const LoopShape loop(node, body);
   const auto carried = static_cast<size_t>(loop.carried);
-  const int64_t trips = node.has_input(0) ? node.tensor(0).as<int64_t>()[0] : std::numeric_limits<int64_t>::max();
+  const int64_t trips = trip_count(node);
   bool goes_on = !node.has_input(1) || condition(node, node.input(1));
   std::vector<RunValue> values(2);
   values.insert(values.end(), node.inputs_from(2).begin(), node.inputs_from(2).end());

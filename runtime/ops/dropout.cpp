@@ -25,6 +25,9 @@ constexpr int kInputRatioVersion = 12;  // ratio and training_mode become inputs
 void infer(InferenceContext& node) {
   require_float(node, 0);
   if (node.has_input(2)) node.require_dtype(2, DType::kBool);
+  for (int i : {1, 2})
+    if (const auto shape = node.has_input(i) && node.has_rank(i) ? fixed_shape(node.dims(i)) : std::nullopt)
+      node.require(shape->elements() == 1, "ratio and training_mode must be one value each (input, shape)", i, to_string(*shape));
   node.set_output_like(0, 0);
   node.set_output(1, node.node().def->since >= 10 ? DType::kBool : node.dtype(0),
                   node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
@@ -85,9 +88,9 @@ BoundKernel bind_by_mode(const BindContext& node) {
   const double ratio = static_cast<double>(node.get_float("ratio", 0.5f));
   return {.run = [drops, ratio, source = RandomSource(node), infer = bind<cpu::copy, cpu::fill>(node)](const KernelContext& context,
                                                                                                      Inputs in, Outputs out) {
-    const bool training = in.size() > 2 && in[2] ? in[2].as<bool>()[0] : drops;
-    if (!training) return infer.run(context, in, out);
-    const bool given = in.size() > 1 && in[1];
+    const bool given = in.size() > 1 && in[1], has_mode = in.size() > 2 && in[2];
+    require((!given || in[1].elements() == 1) && (!has_mode || in[2].elements() == 1), "ratio and training_mode must be one value each");
+    if (!(has_mode ? in[2].as<bool>()[0] : drops)) return infer.run(context, in, out);
     const double now = given ? visit_float(in[1].dtype, [&]<class T>() { return static_cast<double>(in[1].as<T>()[0]); }) : ratio;
     cpu::dropout(context, source.next(), checked_ratio(now), in[0], out[0], out.size() > 1 ? out[1] : TensorView{});
   }};

@@ -15,12 +15,26 @@
 namespace tandem {
 namespace {
 
-// A sequence, an optional value, a tensor of unknown rank: nothing can be planned for it.
-bool is_dynamic_input(const Plan& plan, const Value& input) {
-  return plan.options.dynamic_inputs || input.type.container != Container::kTensor || !input.type.dims;
+// An unnamed dimension of an input gets a symbol of its own.
+std::string symbol_of(const Value& input, size_t axis) {
+  const Dim& dim = (*input.type.dims)[axis];
+  return dim.symbol.empty() ? fmt::format("{}.{}", input.name, axis) : dim.symbol;
 }
 
-// Gives every unnamed dimension of the inputs a symbol of its own and finds the bound of each symbol.
+// Whether a bound would have to be assumed for a dimension of the input.
+bool has_open_symbol(const PlanOptions& options, const Value& input) {
+  for (size_t axis = 0; input.type.dims && axis < input.type.dims->size(); ++axis)
+    if (!(*input.type.dims)[axis].known() && !options.bounds.contains(symbol_of(input, axis))) return true;
+  return false;
+}
+
+// A sequence, an optional value, a tensor of unknown rank: nothing can be planned for it.
+bool is_dynamic_input(const Plan& plan, const Value& input) {
+  return plan.options.dynamic_inputs || input.type.container != Container::kTensor || !input.type.dims ||
+         (plan.options.open_symbols && has_open_symbol(plan.options, input));
+}
+
+// Names every open dimension of the inputs and finds the bound of each symbol.
 void bind_symbols(Plan& plan) {
   for (ValueId id : plan.graph.inputs) {
     Value& input = plan.graph.value(id);
@@ -28,7 +42,7 @@ void bind_symbols(Plan& plan) {
     for (size_t axis = 0; axis < input.type.dims->size(); ++axis) {
       Dim& dim = (*input.type.dims)[axis];
       if (dim.known()) continue;
-      if (dim.symbol.empty()) dim.symbol = fmt::format("{}.{}", input.name, axis);
+      dim.symbol = symbol_of(input, axis);
       const auto asked = plan.options.bounds.find(dim.symbol);
       plan.bounds[dim.symbol] = asked != plan.options.bounds.end() ? asked->second : plan.options.default_bound;
     }
@@ -214,10 +228,7 @@ void refuse_over_limits(const Plan& plan) {
   refuse_over(plan, plan.device, plan.options.device_memory_limit, "GPU");
 }
 
-}  // namespace
-
-std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
-  require(options.threads >= 1, "a plan needs at least one thread", options.threads);
+std::shared_ptr<const Plan> plan_at_bounds(Graph graph, const PlanOptions& options) {
   auto plan = std::make_shared<Plan>();
   plan->graph = std::move(graph);
   plan->options = options;
@@ -231,6 +242,24 @@ std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   plan_bodies(*plan);
   refuse_over_limits(*plan);
   return plan;
+}
+
+}  // namespace
+
+std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
+  require(options.threads >= 1, "a plan needs at least one thread", options.threads);
+  const auto is_open = [&](ValueId id) { return has_open_symbol(options, graph.value(id)); };
+  const bool assumes = !options.open_symbols && std::ranges::any_of(graph.inputs, is_open);
+  if (!assumes) return plan_at_bounds(std::move(graph), options);
+  try {
+    return plan_at_bounds(graph, options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    // The model may take some sizes only (those of a matrix, a multiple of the window): the run will know them.
+    PlanOptions open = options;
+    open.open_symbols = true;
+    return plan_at_bounds(std::move(graph), open);
+  }
 }
 
 }  // namespace tandem

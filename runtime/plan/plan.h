@@ -26,6 +26,7 @@ struct PlanOptions {
   int64_t device_memory_limit = INT64_MAX;                  // bytes of the GPU's memory
   bool device_collectives = false;                          // the ranks' GPUs are connected: collectives leave values there
   bool dynamic_inputs = false;                              // a body of Loop: its inputs have another shape each time
+  bool open_symbols = false;                                // nothing is planned for inputs with a symbol that `bounds` does not name
 };
 
 // Where a value lives.
@@ -94,7 +95,8 @@ class Plan {
 };
 
 // Throws InvalidArgument for a graph that cannot run (an op without a kernel, a state replaced by a dynamic value, with strict_device
-// an op that would run on the CPU: all of them are named) and OutOfMemory with figures when a limit would be exceeded.
+// an op that would run on the CPU: all of them are named) and OutOfMemory with figures when a limit would be exceeded. A graph that does not
+// work at the bounds that were assumed (a matrix wants another size) is planned with open_symbols.
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options);
 
 // The schedule as a table: step, op, output, bytes, offset, lifetime; then the sums.

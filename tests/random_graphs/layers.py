@@ -41,7 +41,7 @@ def window(b, spatial, kernel_most=3, dilated=True):
     if b.chance(0.5):
         attributes["strides"] = [b.integer(1, 2) for _ in spatial]
     if dilated and b.chance(0.2):
-        attributes["dilations"] = [b.integer(1, 2) for _ in spatial]
+        attributes["dilations"] = [b.integer(1, 2) if 2 * k - 1 <= d else 1 for k, d in zip(kernel, spatial)]
     if b.chance(0.25):
         attributes["auto_pad"] = b.choice(["SAME_UPPER", "SAME_LOWER", "VALID"])
         attributes.pop("dilations", None)

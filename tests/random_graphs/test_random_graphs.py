@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+import exported  # noqa: E402
 import generator  # noqa: E402
 import harness  # noqa: E402
 import minimise  # noqa: E402
@@ -63,3 +64,9 @@ def test_a_wrong_result_is_found_and_its_graph_made_small(tmp_path, monkeypatch)
     small, reason = minimise.minimise(case, "wrong")
     assert [node.op_type for node in small.model.graph.node] == ["Tanh"]
     assert "elements differ" in reason
+
+
+def test_what_is_exported_computes_the_same_in_onnxruntime():
+    seeds = range(FIRST, FIRST + COUNT // 5)
+    faults = {case.seed: exported.fault(case) for case in map(generator.generate, seeds) if case}
+    assert {seed: text for seed, text in faults.items() if text and "not supported" not in text} == {}

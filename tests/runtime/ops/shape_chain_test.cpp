@@ -74,6 +74,24 @@ TEST(ShapeChain, SeveralZerosOfATensorOfOpenRank) {
   EXPECT_EQ(to_string(executor.run(inputs)[0].shape), "[5, 2, 6]");
 }
 
+// No bound that is assumed for an open size fits the matrix: the run finds the sizes.
+TEST(ShapeChain, AnOpenSizeThatAMatrixSettles) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {Dim(), 3, Dim()});
+  const ValueId w = graph.add_constant("w", counted({5, 2}));
+  graph.outputs = {add(graph, "MatMul", {x, w})};
+  Executor executor(make_plan(graph, {}));
+  const Tensor fits = counted({7, 3, 5}), other = counted({7, 3, 4}), wrong = counted({7, 4, 5});
+  const auto run = [&](const Tensor& tensor) {
+    const ConstTensorView inputs[] = {tensor.view()};
+    return to_string(executor.run(inputs)[0].shape);
+  };
+  EXPECT_EQ(run(fits), "[7, 3, 2]");
+  EXPECT_THROW(run(other), Error);
+  EXPECT_THROW(run(wrong), Error);
+  EXPECT_EQ(run(fits), "[7, 3, 2]");
+}
+
 // Tensor.expand: sizes of -1 are chosen by Equal and Where among those of the tensor.
 TEST(ShapeChain, ExpandToAChosenShape) {
   Graph graph;
