@@ -118,6 +118,7 @@ Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
     same_types = same_types && (type.container != Container::kTensor || type.dtype == inputs[i].dtype);
   }
   if (const auto found = std::ranges::find_if(bindings_, same); same_types && found != bindings_.end()) {
+    if (dynamic_) check_inputs(*plan_, inputs);  // the binding says nothing of dynamic inputs
     std::rotate(bindings_.begin(), found, found + 1);  // most recently used first
     return *bindings_.front();
   }

@@ -262,7 +262,10 @@ def resize(b):
         return b.emit("Upsample", [v, b.const(np.maximum(scales, 1), fixed=True)], mode=mode)
     if b.opset == 10:
         return b.emit("Resize", [v, b.const(scales, fixed=True)], mode=mode)
-    attributes = {"coordinate_transformation_mode": b.choice(["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])}
+    transforms = ["half_pixel", "asymmetric", "pytorch_half_pixel"]
+    if all(d * float(s) % 1 == 0 for d, s in zip(v.shape, scales)):  # else onnxruntime differs from the public suite
+        transforms.append("align_corners")
+    attributes = {"coordinate_transformation_mode": b.choice(transforms)}
     if mode == "nearest":
         attributes.update(coordinate_transformation_mode="asymmetric", nearest_mode=b.choice(["floor", "ceil"]))
     roi = None if b.opset >= 13 else b.const(np.zeros([0], np.float32), fixed=True)
