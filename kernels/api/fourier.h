@@ -48,7 +48,7 @@ struct DftOptions {
 // `plan` has the length of the transform: x is cut or padded with zeros to it. The length along `axis` and the last axis of y say
 // what is kept. REQUIRES: a workspace of fourier_workspace bytes.
 void dft(const KernelContext&, const FourierPlan& plan, ConstTensorView x, const DftOptions& options, TensorView y);
-size_t fourier_workspace(const FourierPlan& plan, int threads);
+size_t fourier_workspace(int64_t length, int threads);  // for transforms of this length and all shorter ones
 
 // x [batch, length, 1 or 2], window null or [frame], y [batch, frames, bins, 2] of frames `step` apart; the plan has a frame's
 // length.

@@ -16,9 +16,8 @@ constexpr int64_t kKeyBlock = 256;
 constexpr int64_t kLine = 64;  // bytes
 
 int64_t key_block(const AttentionGeometry& of, bool scores) { return scores ? of.keys : std::min(of.keys, kKeyBlock); }
-int64_t most_rows(const AttentionGeometry& of) {
-  return std::min(kQueryRows, std::max(of.queries, of.queries == 1 ? of.group() : 1));
-}
+// Room for a run with fewer queries too: with a single one, the heads of a group are rows.
+int64_t most_rows(const AttentionGeometry& of) { return std::min(kQueryRows, std::max(of.queries, of.group())); }
 
 // One thread's part of the workspace.
 template <class T>

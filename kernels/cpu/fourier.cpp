@@ -36,6 +36,11 @@ void store(Complex value, int64_t parts, T* y) {
   if (parts == 2) y[1] = static_cast<T>(value.imag());
 }
 
+void check_workspace(const KernelContext& context, const FourierPlan& plan) {
+  const size_t needed = static_cast<size_t>((plan.length() + plan.scratch()) * context.threads) * sizeof(Complex);
+  ensure(context.workspace.size() >= needed, "workspace of a Fourier transform is too small", context.workspace.size(), needed);
+}
+
 // An inverse transform is a transform with real and imaginary parts exchanged before and after.
 Complex exchanged(Complex x) { return {x.imag(), x.real()}; }
 
@@ -90,8 +95,9 @@ void FourierPlan::transform(Complex* x, Complex* scratch) const {
   for (int64_t k = 0; k < length_; ++k) x[k] = times(exchanged(scratch[k]) * scale, chirp_[static_cast<size_t>(k)]);
 }
 
-size_t fourier_workspace(const FourierPlan& plan, int threads) {
-  return static_cast<size_t>((plan.length() + plan.scratch()) * threads) * sizeof(Complex);
+size_t fourier_workspace(int64_t length, int threads) {
+  const int64_t twice = checked_mul(2, std::max<int64_t>(length, 1), "length of a transform");
+  return static_cast<size_t>((length + static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(twice)))) * threads) * sizeof(Complex);
 }
 
 void dft(const KernelContext& context, const FourierPlan& plan, ConstTensorView x, const DftOptions& options, TensorView y) {
@@ -101,6 +107,7 @@ void dft(const KernelContext& context, const FourierPlan& plan, ConstTensorView 
   const int64_t in_length = x.shape[options.axis], out_length = y.shape[options.axis];
   const bool mirrored = options.inverse && options.onesided;
   const int64_t taken = std::min(in_length, mirrored ? n / 2 + 1 : n);
+  check_workspace(context, plan);
   const double scale = options.inverse && n > 0 ? 1 / static_cast<double>(n) : 1;
   visit_float(x.dtype, [&]<class T>() {
     const T* from = x.as<T>().data();
@@ -131,6 +138,7 @@ void stft(const KernelContext& context, const FourierPlan& plan, ConstTensorView
           TensorView y) {
   const int64_t n = plan.length(), batch = x.shape[0], length = x.shape[1], parts = x.shape[2], frames = y.shape[1],
                 bins = y.shape[2];
+  check_workspace(context, plan);
   require(step > 0 && (frames == 0 || (frames - 1) * step + n <= length),
           "[STFT] the frames leave the signal (frames, step, length)", frames, step, length);
   visit_float(x.dtype, [&]<class T>() {

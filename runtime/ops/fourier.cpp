@@ -97,7 +97,7 @@ BoundKernel bind_dft(const BindContext& node) {
   const auto bound = std::make_shared<const cpu::FourierPlan>(length_of(node.shape(0)));
   return {.run = [=](const KernelContext& context, Inputs in,
                      Outputs out) { cpu::dft(context, *plan_for(bound, length_of(in[0].shape)), in[0], options, out[0]); },
-          .workspace = cpu::fourier_workspace(*bound, node.threads())};
+          .workspace = cpu::fourier_workspace(bound->length(), node.threads())};
 }
 
 // The length of a frame, if it is known: the input frame_length, else the window's, else the signal's.
@@ -147,7 +147,7 @@ BoundKernel bind_stft(const BindContext& node) {
                 const auto plan = plan_for(bound, length_of(in[0].shape, window.shape));
                 cpu::stft(context, *plan, in[0], static_cast<int64_t>(number(in[1])), window, out[0]);
               },
-          .workspace = cpu::fourier_workspace(*bound, node.threads())};
+          .workspace = cpu::fourier_workspace(bound->length(), node.threads())};
 }
 
 void infer_mel(InferenceContext& node) {
