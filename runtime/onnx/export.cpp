@@ -1,6 +1,7 @@
 // Graph -> ModelProto, in the order of the graph's own lists, so that the same graph gives the same bytes.
 #include <algorithm>
 #include <climits>
+#include <map>
 #include <set>
 
 #include "onnx.pb.h"
@@ -9,6 +10,7 @@
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/standard_ops.h"
 #include "runtime/onnx/tensor_proto.h"
+#include "runtime/onnx/value_type.h"
 #include "runtime/graph/op_def.h"
 #include "runtime/ops/all_ops.h"
 
@@ -61,30 +63,6 @@ void add_opset(ModelProto& model, std::string_view domain, int version) {
   auto* opset = model.add_opset_import();
   opset->set_domain(std::string(domain));
   opset->set_version(version);
-}
-
-void write_tensor_type(const TensorType& from, TypeProto& proto) {
-  auto* type = proto.mutable_tensor_type();
-  type->set_elem_type(static_cast<int>(from.dtype));
-  if (!from.dims) return;
-  type->mutable_shape();  // a scalar has a shape too
-  for (const Dim& dim : *from.dims) {
-    auto* to = type->mutable_shape()->add_dim();
-    if (dim.known())
-      to->set_dim_value(dim.size);
-    else if (!dim.symbol.empty())
-      to->set_dim_param(dim.symbol);
-  }
-}
-
-void write_type(const TensorType& from, TypeProto& proto) {
-  switch (from.container) {
-    case Container::kTensor: return write_tensor_type(from, proto);
-    case Container::kSequence: return write_tensor_type(from, *proto.mutable_sequence_type()->mutable_elem_type());
-    case Container::kOptional: return write_tensor_type(from, *proto.mutable_optional_type()->mutable_elem_type());
-    case Container::kOptionalSequence:
-      return write_tensor_type(from, *proto.mutable_optional_type()->mutable_elem_type()->mutable_sequence_type()->mutable_elem_type());
-  }
 }
 
 // One graph and the bodies in it. A body may use names from around it, so no name is made twice in the whole model.
@@ -158,6 +136,21 @@ class GraphWriter {
     GraphWriter(standard, opset_, taken_).write(*proto.mutable_g(), captured);
   }
 
+  // What ZipMap makes is a matrix here (runtime/ops/zip_map.cpp), in ONNX a sequence of maps.
+  void write_map_types(GraphProto& proto) const {
+    std::map<std::string_view, bool> texts;  // made by ZipMap -> whether its keys are text
+    for (const Node& node : graph_.nodes)
+      if (node.def->name == "ZipMap" && node.def->domain == "ai.onnx.ml")
+        texts.emplace(names_[static_cast<size_t>(node.outputs[0])], node.attributes.contains("classlabels_strings"));
+    for (ValueInfoProto& info : *proto.mutable_output()) {
+      const auto found = texts.find(info.name());
+      if (found == texts.end()) continue;
+      auto* map = info.mutable_type()->mutable_sequence_type()->mutable_elem_type()->mutable_map_type();
+      map->set_key_type(found->second ? TensorProto::STRING : TensorProto::INT64);
+      write_type({DType::kF32, Dims{}}, *map->mutable_value_type());
+    }
+  }
+
   // ONNX wants a name of its own for each output, and for one that is an input or a constant as it is.
   void write_outputs(GraphProto& proto) {
     std::set<ValueId> seen;
@@ -175,6 +168,7 @@ class GraphWriter {
       info.set_name(copy.output(0));
       write_type(graph_.value(id).type, *info.mutable_type());
     }
+    write_map_types(proto);
   }
 
   const Graph& graph_;

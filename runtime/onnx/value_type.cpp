@@ -8,16 +8,15 @@ namespace {
 
 using namespace tandem_onnx_proto;
 
-TensorType read_tensor_type(const TypeProto& type_proto, const std::string& value_name) {
-  const auto& proto = type_proto.tensor_type();
+TensorType read_tensor_type(const TypeProto::Tensor& proto, std::string_view value) {
   TensorType type{dtype_of_proto(proto.elem_type()), std::nullopt};
   if (!proto.has_shape()) return type;
-  require(proto.shape().dim_size() <= Shape::kMaxRank, "rank exceeds the limit (value, rank, limit)", value_name, proto.shape().dim_size(),
+  require(proto.shape().dim_size() <= Shape::kMaxRank, "rank exceeds the limit (value, rank, limit)", value, proto.shape().dim_size(),
           Shape::kMaxRank);
   Dims& dims = type.dims.emplace();
   for (const auto& dim : proto.shape().dim()) {
     // Some exporters write -1 for a dimension that may vary.
-    require(dim.dim_value() >= -1, "dimension is negative (value, dimension)", value_name, dim.dim_value());
+    require(dim.dim_value() >= -1, "dimension is negative (value, dimension)", value, dim.dim_value());
     dims.push_back(dim.has_dim_value() && dim.dim_value() >= 0 ? Dim(int64_t{dim.dim_value()}) : Dim(dim.dim_param()));
   }
   return type;
@@ -25,18 +24,44 @@ TensorType read_tensor_type(const TypeProto& type_proto, const std::string& valu
 
 }  // namespace
 
-TensorType read_value_type(const ValueInfoProto& info) {
+TensorType read_type(const TypeProto& outermost, std::string_view value) {
   // optional(seq(tensor)) at most: each step inwards is one message.
-  const TypeProto* proto = &info.type();
+  const TypeProto* proto = &outermost;
   const bool optional = proto->value_case() == TypeProto::kOptionalType;
   if (optional) proto = &proto->optional_type().elem_type();
   const bool sequence = proto->value_case() == TypeProto::kSequenceType;
   if (sequence) proto = &proto->sequence_type().elem_type();
+  const bool maps = sequence && !optional && proto->value_case() == TypeProto::kMapType;
+  if (maps) proto = &proto->map_type().value_type();
   require(proto->value_case() == TypeProto::kTensorType,
-          "only tensors, sequences of tensors and optional ones are supported as inputs and outputs of a graph (value)", info.name());
-  TensorType type = read_tensor_type(*proto, info.name());
-  type.container = optional ? (sequence ? Container::kOptionalSequence : Container::kOptional) : sequence ? Container::kSequence : Container::kTensor;
+          "only tensors, sequences of tensors and optional ones are supported as inputs and outputs of a graph (value)", value);
+  TensorType type = read_tensor_type(proto->tensor_type(), value);
+  if (maps) return {type.dtype};
+  type.container = optional   ? (sequence ? Container::kOptionalSequence : Container::kOptional)
+                   : sequence ? Container::kSequence
+                              : Container::kTensor;
   return type;
+}
+
+TensorType read_value_type(const ValueInfoProto& info) { return read_type(info.type(), info.name()); }
+
+void write_type(const TensorType& type, TypeProto& outermost) {
+  const bool optional = type.container == Container::kOptional || type.container == Container::kOptionalSequence;
+  const bool sequence = type.container == Container::kSequence || type.container == Container::kOptionalSequence;
+  TypeProto* proto = &outermost;
+  if (optional) proto = proto->mutable_optional_type()->mutable_elem_type();
+  if (sequence) proto = proto->mutable_sequence_type()->mutable_elem_type();
+  auto* tensor = proto->mutable_tensor_type();
+  tensor->set_elem_type(static_cast<int>(type.dtype));
+  if (!type.dims) return;
+  tensor->mutable_shape();  // a scalar has a shape too
+  for (const Dim& dim : *type.dims) {
+    auto* to = tensor->mutable_shape()->add_dim();
+    if (dim.known())
+      to->set_dim_value(dim.size);
+    else if (!dim.symbol.empty())
+      to->set_dim_param(dim.symbol);
+  }
 }
 
 }  // namespace tandem

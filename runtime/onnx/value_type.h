@@ -1,16 +1,22 @@
-// ValueInfoProto -> TensorType.
+// TypeProto <-> TensorType: the types of graph inputs and outputs, and of attributes that are types.
 #pragma once
+
+#include <string_view>
 
 #include "runtime/graph/graph.h"
 
 namespace tandem_onnx_proto {
+class TypeProto;
 class ValueInfoProto;
-}
+}  // namespace tandem_onnx_proto
 
 namespace tandem {
 
-// Of a tensor, a sequence of tensors, or one of these that may be absent. Throws InvalidArgument naming the value for any other type, an
-// element type that is not stored, too many dimensions or a negative one.
+// Of a tensor, a sequence of tensors, or one of these that may be absent. A sequence of maps, which ZipMap makes, is the tensor of their
+// values. Throws InvalidArgument naming the value for any other type, an element type that is not stored, too many dimensions or a negative one.
+TensorType read_type(const tandem_onnx_proto::TypeProto& proto, std::string_view value);
 TensorType read_value_type(const tandem_onnx_proto::ValueInfoProto& info);
+
+void write_type(const TensorType& type, tandem_onnx_proto::TypeProto& proto);
 
 }  // namespace tandem

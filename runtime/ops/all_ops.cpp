@@ -60,9 +60,11 @@ extern const OpFamily linear_attention_ops;
 extern const OpFamily lrn_ops;
 extern const OpFamily matmul_ops;
 extern const OpFamily non_max_suppression_ops;
+extern const OpFamily non_zero_ops;
 extern const OpFamily one_hot_ops;
 extern const OpFamily one_hot_encoder_ops;
 extern const OpFamily optimizer_ops;
+extern const OpFamily optional_ops;
 extern const OpFamily pack_ops;
 extern const OpFamily pad_ops;
 extern const OpFamily pool_ops;
@@ -72,6 +74,7 @@ extern const OpFamily recurrent_ops;
 extern const OpFamily qlinear_ops;
 extern const OpFamily quantize_linear_ops;
 extern const OpFamily reduce_ops;
+extern const OpFamily regex_full_match_ops;
 extern const OpFamily reshape_ops;
 extern const OpFamily resize_ops;
 extern const OpFamily reverse_sequence_ops;
@@ -80,18 +83,26 @@ extern const OpFamily roi_pool_ops;
 extern const OpFamily rotary_embedding_ops;
 extern const OpFamily scan_ops;
 extern const OpFamily scatter_ops;
+extern const OpFamily sequence_ops;
+extern const OpFamily sequence_map_ops;
 extern const OpFamily shape_ops;
 extern const OpFamily slice_ops;
 extern const OpFamily softmax_ops;
+extern const OpFamily split_to_sequence_ops;
+extern const OpFamily string_normalizer_ops;
+extern const OpFamily string_split_ops;
 extern const OpFamily svm_ops;
 extern const OpFamily tensor_scatter_ops;
+extern const OpFamily tf_idf_vectorizer_ops;
 extern const OpFamily top_k_ops;
 extern const OpFamily training_update_ops;
 extern const OpFamily transpose_ops;
 extern const OpFamily tree_ensemble_ops;
 extern const OpFamily trigonometry_ops;
 extern const OpFamily trilu_ops;
+extern const OpFamily unique_ops;
 extern const OpFamily where_ops;
+extern const OpFamily zip_map_ops;
 
 namespace {
 
@@ -147,9 +158,11 @@ constexpr const OpFamily* kFamilies[] = {
     &lrn_ops,
     &matmul_ops,
     &non_max_suppression_ops,
+    &non_zero_ops,
     &one_hot_ops,
     &one_hot_encoder_ops,
     &optimizer_ops,
+    &optional_ops,
     &pack_ops,
     &pad_ops,
     &pool_ops,
@@ -159,6 +172,7 @@ constexpr const OpFamily* kFamilies[] = {
     &qlinear_ops,
     &quantize_linear_ops,
     &reduce_ops,
+    &regex_full_match_ops,
     &reshape_ops,
     &resize_ops,
     &reverse_sequence_ops,
@@ -167,18 +181,26 @@ constexpr const OpFamily* kFamilies[] = {
     &rotary_embedding_ops,
     &scan_ops,
     &scatter_ops,
+    &sequence_ops,
+    &sequence_map_ops,
     &shape_ops,
     &slice_ops,
     &softmax_ops,
+    &split_to_sequence_ops,
+    &string_normalizer_ops,
+    &string_split_ops,
     &svm_ops,
     &tensor_scatter_ops,
+    &tf_idf_vectorizer_ops,
     &top_k_ops,
     &training_update_ops,
     &transpose_ops,
     &tree_ensemble_ops,
     &trigonometry_ops,
     &trilu_ops,
+    &unique_ops,
     &where_ops,
+    &zip_map_ops,
 };
 // clang-format on
 

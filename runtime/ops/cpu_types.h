@@ -17,12 +17,14 @@ inline bool reads_content(const Node& node, size_t i) {
 }
 
 // Whether the op makes its outputs itself (OpDef::evaluate). Text that is new needs an owner, so an op with both forms makes
-// strings itself.
+// strings itself; a view (Identity) does so with what is no tensor.
 inline bool is_evaluated(const Graph& graph, const Node& node) {
   if (node.def->evaluate == nullptr) return false;
-  return node.def->cpu == nullptr || std::ranges::any_of(node.outputs, [&](ValueId id) {
-           return id != kNoValue && graph.value(id).type.dtype == DType::kString;
-         });
+  const bool is_view = std::ranges::any_of(node.def->aliases, [](const Alias& alias) { return alias.kind == AliasKind::kView; });
+  if (node.def->cpu == nullptr && !is_view) return true;
+  const auto is_no_tensor = [&](ValueId id) { return id != kNoValue && graph.value(id).type.container != Container::kTensor; };
+  const auto is_new_text = [&](ValueId id) { return id != kNoValue && !is_view && graph.value(id).type.dtype == DType::kString; };
+  return std::ranges::any_of(node.inputs, is_no_tensor) || std::ranges::any_of(node.outputs, is_new_text);
 }
 
 // No kernel of the CPU computes in f16 or bf16: runtime/passes/half_widening.h helps such a node.

@@ -154,7 +154,7 @@ class NodeNames {
   std::vector<std::tuple<int64_t, int64_t, size_t>> names_;  // sorted
 };
 
-// A tree's root is its first node without a parent; trees stand in the order in which they first appear.
+// A tree's root is its first inner node without a parent, or its only node; trees stand in the order in which they first appear.
 template <class T>
 void add_roots(Builder<T>& builder, const NodeContext& node, const std::vector<int64_t>& trees,
                const std::vector<uint8_t>& has_parent, const std::vector<int32_t>& numbers) {
@@ -165,8 +165,9 @@ void add_roots(Builder<T>& builder, const NodeContext& node, const std::vector<i
   for (size_t i = 0; i < first.size();) {
     size_t end = i, root = first.size();
     for (; end < first.size() && first[end].first == first[i].first; ++end)
-      if (root == first.size() && !has_parent[first[end].second]) root = end;
-    node.require(root != first.size(), "a tree has no root: each of its nodes has a parent (tree)", first[i].first);
+      if (root == first.size() && !has_parent[first[end].second] && numbers[first[end].second] >= 0) root = end;
+    if (end == i + 1 && !has_parent[first[i].second]) root = i;
+    node.require(root != first.size(), "a tree has no root: each of its inner nodes has a parent (tree)", first[i].first);
     roots.emplace_back(first[i].second, numbers[first[root].second]);
     i = end;
   }

@@ -1,6 +1,7 @@
 // Other shapes for the same elements: Reshape, Flatten, Squeeze, Unsqueeze, Identity. All are views: nothing is computed.
 //
 // Shapes and axes are attributes in old versions and inputs in new ones (Reshape: 5; Squeeze, Unsqueeze: 13).
+#include "runtime/graph/evaluate_context.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
@@ -132,6 +133,9 @@ void infer_identity(InferenceContext& node) {
   keep_content(node);
 }
 
+// Of sequences and optional values (14, 16); a tensor is a view.
+void evaluate_identity(EvaluateContext& node) { node.set_output(0, node.input(0)); }
+
 void reshape_gradient(GradientContext& node) {
   if (node.wants(0)) node.set_input_grad(0, reshape_like(node, node.output_grad(), node.input(0)));
 }
@@ -174,7 +178,11 @@ constexpr OpDef unsqueeze_op_13 = {.name = "Unsqueeze",
                                    .gradient = reshape_gradient,
                                    .host_inputs = input_set(1),
                                    .aliases = kView};
-constexpr OpDef identity_op = view("Identity", 1, kLatest, 1, {}, infer_identity, identity_gradient);
+constexpr OpDef identity_op = {.name = "Identity",
+                               .infer = infer_identity,
+                               .gradient = identity_gradient,
+                               .evaluate = evaluate_identity,
+                               .aliases = kView};
 
 constexpr const OpDef* kOps[] = {&reshape_op_1, &reshape_op_5, &flatten_op, &squeeze_op_1, &squeeze_op_13, &unsqueeze_op_1,
                                      &unsqueeze_op_13, &identity_op};

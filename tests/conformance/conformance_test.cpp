@@ -138,8 +138,26 @@ std::string test_name(const ::testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Ops, Conformance, ::testing::ValuesIn(all_cases()), test_name);
 
-// What only works in a group of ranks, across steps, or with a body, is tested with its machinery.
-const std::set<std::string> kTestedElsewhere = {"tandem.AllReduceStart-1", "tandem.AllReduceWait-1", "If-1", "Loop-1", "Scan-8", "Scan-9"};
+// What only works in a group of ranks, or across steps, is tested with its machinery; what takes or makes sequences and optional
+// values in tests/runtime/ops/sequence_test.cpp; what has bodies in tests/runtime/exec/dynamic_steps_test.cpp.
+const std::set<std::string> kTestedElsewhere = {"tandem.AllReduceStart-1",
+                                                "tandem.AllReduceWait-1",
+                                                "SequenceConstruct-11",
+                                                "SequenceEmpty-11",
+                                                "SequenceInsert-11",
+                                                "SequenceErase-11",
+                                                "SequenceAt-11",
+                                                "SequenceLength-11",
+                                                "SequenceMap-17",
+                                                "SplitToSequence-11",
+                                                "ConcatFromSequence-11",
+                                                "Optional-15",
+                                                "If-1",
+                                                "Loop-1",
+                                                "Scan-8",
+                                                "Scan-9",
+                                                "OptionalGetElement-15",
+                                                "OptionalHasElement-15"};
 
 TEST(AllOps, HaveCases) {
   std::set<std::string> covered = kTestedElsewhere;

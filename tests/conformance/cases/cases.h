@@ -19,6 +19,7 @@ void add_optimizer_cases(Cases& cases);
 void add_encoder_cases(Cases& cases);
 void add_indexing_cases(Cases& cases);
 void add_classical_cases(Cases& cases);
+void add_text_cases(Cases& cases);
 void add_conv_transpose_cases(Cases& cases);
 void add_spatial_cases(Cases& cases);
 void add_channel_normalization_cases(Cases& cases);
@@ -49,6 +50,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_encoder_cases,
     add_indexing_cases,
     add_classical_cases,
+    add_text_cases,
     add_conv_transpose_cases,
     add_spatial_cases,
     add_channel_normalization_cases,

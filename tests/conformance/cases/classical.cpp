@@ -382,6 +382,10 @@ void add_classical_cases(Cases& cases) {
   add_ensembles(cases);
   add_linear(cases);
   add_machines(cases);
+  cases.push_back({.op = "ai.onnx.ml.ZipMap",
+                   .inputs = {f32({2, 2}, {0.25f, 0.75f, 1, 0})},
+                   .attributes = {{"classlabels_int64s", Ints{4, 7}}},
+                   .reference = fixed(f32({2, 2}, {0.25f, 0.75f, 1, 0}))});
 }
 
 }  // namespace tandem::conformance
