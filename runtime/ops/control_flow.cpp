@@ -1,5 +1,5 @@
-// If-1 to 25 and Loop-1 to 25 (ONNX; the versions differ in element types only). Their bodies are graphs of their own, with what they take from
-// around them as last inputs (runtime/graph/graph.h).
+// If-1 to 25 and Loop-1 to 25 (ONNX; the versions differ in element types only). Their bodies are graphs of their own, with what
+// they take from around them as last inputs (runtime/graph/graph.h).
 #include "runtime/graph/evaluate_context.h"
 #include "runtime/graph/op_def.h"
 #include "runtime/ops/body.h"
@@ -19,10 +19,11 @@ void infer_if(InferenceContext& node) {
   const Graph &then_body = body_of(node, "then_branch"), &else_body = body_of(node, "else_branch");
   node.require_dtype(0, DType::kBool);
   node.require(formal_inputs(then_body) == 0 && formal_inputs(else_body) == 0, "the branches of If take no inputs of their own");
-  node.require(node.inputs() == 1 + then_body.captured_inputs + else_body.captured_inputs, "wrong number of inputs (has)", node.inputs());
+  node.require(node.inputs() == 1 + then_body.captured_inputs + else_body.captured_inputs, "wrong number of inputs (has)",
+               node.inputs());
   for (const Graph* body : {&then_body, &else_body})
-    node.require(static_cast<int>(body->outputs.size()) == node.outputs(), "a branch has another number of outputs than the node (branch, node)",
-                 body->outputs.size(), node.outputs());
+    node.require(static_cast<int>(body->outputs.size()) == node.outputs(),
+                 "a branch has another number of outputs than the node (branch, node)", body->outputs.size(), node.outputs());
   for (int i = 0; i < node.outputs(); ++i)
     node.set_output_type(i, common_type(node, output_type(then_body, i), output_type(else_body, i)));
 }
@@ -49,15 +50,25 @@ struct LoopShape {
   int carried, stacked;
   LoopShape(const NodeContext& node, const Graph& body)
       : carried(formal_inputs(body) - 2), stacked(static_cast<int>(body.outputs.size()) - 1 - carried) {
-    node.require(carried >= 0 && stacked >= 0, "the body of Loop takes iteration, condition and carried values and makes a condition and those "
-                 "(inputs, outputs)", formal_inputs(body), body.outputs.size());
+    node.require(carried >= 0 && stacked >= 0,
+                 "the body of Loop takes iteration, condition and carried values and makes a condition and those "
+                 "(inputs, outputs)",
+                 formal_inputs(body), body.outputs.size());
     node.require(node.inputs() == 2 + carried + body.captured_inputs && node.outputs() <= carried + stacked,
-                 "inputs or outputs do not match the body (inputs, outputs, carried, stacked)", node.inputs(), node.outputs(), carried, stacked);
+                 "inputs or outputs do not match the body (inputs, outputs, carried, stacked)", node.inputs(), node.outputs(),
+                 carried, stacked);
   }
 };
 
+// Whether `made` is what `initial`, an optional value, holds: such a loop takes nothing or something and gives something.
+bool unwraps(Container initial, Container made) {
+  return (initial == Container::kOptional && made == Container::kTensor) ||
+         (initial == Container::kOptionalSequence && made == Container::kSequence);
+}
+
 // Of a value that each iteration makes anew only numbers can be trusted, and only if the first one agrees.
-TensorType carried_type(const InferenceContext& node, const TensorType& initial, const TensorType& made) {
+TensorType carried_type(const InferenceContext& node, TensorType initial, const TensorType& made) {
+  if (unwraps(initial.container, made.container)) initial.container = made.container;
   TensorType type = common_type(node, initial, made);
   if (type.dims && !fixed_shape(*type.dims)) type.dims.reset();
   return type;
@@ -99,10 +110,22 @@ void evaluate_loop(EvaluateContext& node) {
     values[1] = RunValue::of(Tensor::scalar(goes_on));
     std::vector<RunValue> made = node.run("body", values);
     goes_on = condition(node, made[0]);
-    for (size_t i = 0; i < carried; ++i) values[2 + i] = std::move(made[1 + i]);
+    for (size_t i = 0; i < carried; ++i) {
+      const Container taken = body.value(body.inputs[2 + i]).type.container;
+      values[2 + i] = std::move(made[1 + i]);
+      if (unwraps(taken, values[2 + i].container)) values[2 + i].container = taken;
+    }
     for (size_t i = 0; i < stacks.size(); ++i) stacks[i].push_back(std::move(made[1 + carried + i].tensor));
   }
-  for (size_t i = 0; i < carried; ++i) node.set_output(static_cast<int>(i), std::move(values[2 + i]));
+  for (size_t i = 0; i < carried; ++i) {
+    RunValue& value = values[2 + i];
+    const Container made = output_type(body, static_cast<int>(1 + i)).container;
+    if (unwraps(value.container, made)) {
+      node.require(value.present, "no iteration ran, and the optional value holds nothing (carried value)", i);
+      value.container = made;
+    }
+    node.set_output(static_cast<int>(i), std::move(value));
+  }
   for (size_t i = 0; i < stacks.size(); ++i)
     node.set_output(static_cast<int>(carried + i), stack(stacks[i], 0, output_type(body, static_cast<int>(1 + carried + i))));
 }
