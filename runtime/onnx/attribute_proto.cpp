@@ -3,6 +3,7 @@
 #include "onnx.pb.h"
 #include "runtime/onnx/sparse_tensor.h"
 #include "runtime/onnx/tensor_proto.h"
+#include "runtime/onnx/value_type.h"
 
 namespace tandem {
 namespace {
@@ -17,6 +18,7 @@ AttributeProto::AttributeType type_of(const AttributeProto& proto) {
   if (proto.has_s()) return AttributeProto::STRING;
   if (proto.has_t()) return AttributeProto::TENSOR;
   if (proto.has_g()) return AttributeProto::GRAPH;
+  if (proto.has_tp()) return AttributeProto::TYPE_PROTO;
   if (proto.has_sparse_tensor()) return AttributeProto::SPARSE_TENSOR;
   if (proto.floats_size()) return AttributeProto::FLOATS;
   if (proto.ints_size()) return AttributeProto::INTS;
@@ -83,6 +85,10 @@ Attribute read_attribute(const AttributeProto& proto, const std::filesystem::pat
     case AttributeProto::FLOATS: return std::vector<float>(proto.floats().begin(), proto.floats().end());
     case AttributeProto::INTS: return std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
     case AttributeProto::STRINGS: return std::vector<std::string>(proto.strings().begin(), proto.strings().end());
+    case AttributeProto::TYPE_PROTO: {
+      const TensorType kept = read_type(proto.tp(), proto.name());
+      return std::vector<int64_t>{static_cast<int64_t>(kept.container), static_cast<int64_t>(kept.dtype)};
+    }
     case AttributeProto::GRAPH:
     case AttributeProto::GRAPHS:
       fail(ErrorCode::kInvalidArgument, "ops with a subgraph are not supported (attribute)", {proto.name()});

@@ -122,8 +122,23 @@ class GraphWriter {
     write_names(node.outputs, [&](std::string text) { proto.add_output(std::move(text)); });
     for (const auto& [key, attribute] : node.attributes) {
       const auto* body = std::get_if<Subgraph>(&attribute);
-      body ? write_body(**body, key, node, next, *proto.add_attribute()) : write_attribute(key, attribute, *proto.add_attribute());
+      AttributeProto& to = *proto.add_attribute();
+      if (body)
+        write_body(**body, key, node, next, to);
+      else if (node.def->name == "Optional")
+        write_type_attribute(key, node, to);
+      else
+        write_attribute(key, attribute, to);
     }
+  }
+
+  // Of an Optional, whose output tells it.
+  void write_type_attribute(const std::string& key, const Node& node, AttributeProto& proto) const {
+    TensorType type = graph_.value(node.outputs[0]).type;
+    type.container = type.container == Container::kOptionalSequence ? Container::kSequence : Container::kTensor;
+    proto.set_name(key);
+    proto.set_type(AttributeProto::TYPE_PROTO);
+    write_type(type, *proto.mutable_tp());
   }
 
   // `next`: where the body's captured values begin in the node's inputs; moved on.

@@ -6,17 +6,33 @@
 namespace tandem {
 namespace {
 
+constexpr std::string_view kType[] = {"type"};
+
 bool is_sequence(Container container) { return container == Container::kSequence || container == Container::kOptionalSequence; }
 
+// The attribute of an empty value: container and element type, which is all that is kept of ONNX's TypeProto.
+TensorType stated_type(const NodeContext& node) {
+  const auto type = node.get_ints("type");
+  node.require(type.size() == 2, "without an input the attribute type is required");
+  return {static_cast<DType>(type[1]), std::nullopt, static_cast<Container>(type[0])};
+}
+
 void infer_optional(InferenceContext& node) {
-  node.require(node.has_input(0), "an empty optional value cannot be made: the attribute type is not read");
-  TensorType type = node.type(0);
+  TensorType type = node.has_input(0) ? node.type(0) : stated_type(node);
   type.container = is_sequence(type.container) ? Container::kOptionalSequence : Container::kOptional;
   node.set_output_type(0, std::move(type));
 }
 
 void evaluate_optional(EvaluateContext& node) {
-  RunValue value = node.input(0);
+  RunValue value;
+  if (node.has_input(0)) {
+    value = node.input(0);
+  } else {
+    const TensorType type = stated_type(node);
+    value.container = type.container;
+    value.dtype = type.dtype;
+    value.present = false;
+  }
   value.container = value.is_sequence() ? Container::kOptionalSequence : Container::kOptional;
   node.set_output(0, std::move(value));
 }
@@ -36,8 +52,13 @@ void evaluate_get(EvaluateContext& node) {
   node.set_output(0, std::move(value));
 }
 
-constexpr OpDef optional_op = {
-    .name = "Optional", .since = 15, .min_inputs = 0, .max_inputs = 1, .infer = infer_optional, .evaluate = evaluate_optional};
+constexpr OpDef optional_op = {.name = "Optional",
+                               .since = 15,
+                               .min_inputs = 0,
+                               .max_inputs = 1,
+                               .attributes = kType,
+                               .infer = infer_optional,
+                               .evaluate = evaluate_optional};
 constexpr OpDef has_element_op = {
     .name = "OptionalHasElement", .since = 15, .min_inputs = 0, .max_inputs = 1, .infer = infer_has, .evaluate = evaluate_has};
 constexpr OpDef get_element_op = {.name = "OptionalGetElement", .since = 15, .infer = infer_get, .evaluate = evaluate_get};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/base/dtype_families.h"
 #include "kernels/base/half.h"
 #include "runtime/graph/evaluate_context.h"
 #include "runtime/graph/op_def.h"
@@ -47,7 +48,8 @@ template <class F>
 void visit_comparable(DType type, F&& f) {
   if (type == DType::kF16) return f.template operator()<F16>();
   if (type == DType::kBF16) return f.template operator()<BF16>();
-  visit_any(type, f);
+  if (type == DType::kString) return f.template operator()<std::string_view>();
+  visit_arithmetic_or_bool(type, f);
 }
 
 // Items are slices along the axis; those that are equal are a group.

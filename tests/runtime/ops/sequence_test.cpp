@@ -127,6 +127,12 @@ TEST(Optional, HoldsATensorASequenceOrNothing) {
   const RunValue tensor = RunValue::of(row({1}));
   EXPECT_EQ(run("Optional", {tensor}).container, Container::kOptional);
   EXPECT_EQ(run("Optional", {kThree}).container, Container::kOptionalSequence);
+  const std::vector<int64_t> type = {static_cast<int64_t>(Container::kSequence), static_cast<int64_t>(DType::kF32)};
+  const RunValue nothing = run("Optional", {}, {{"type", type}});
+  EXPECT_EQ(nothing.container, Container::kOptionalSequence);
+  EXPECT_FALSE(nothing.present);
+  EXPECT_THAT(error_of("Optional", {}), testing::HasSubstr("type is required"));
+
   const auto has = [](const std::vector<RunValue>& inputs) { return run("OptionalHasElement", inputs).tensor.as<bool>()[0]; };
   EXPECT_TRUE(has({optional(tensor)}));
   EXPECT_TRUE(has({tensor}));
