@@ -36,15 +36,30 @@ inline bool cpu_computes(const Graph& graph, const Node& node) {
   return std::ranges::none_of(node.outputs, [&](ValueId id) { return id != kNoValue && is_half(graph.value(id).type.dtype); });
 }
 
+// Twins that take fewer types than most: products and their gradients are for floats, Pow is for floats, i32 and i64, Max and Min are not for
+// bool.
+inline bool twin_takes(std::string_view op, DType t) {
+  if (op.ends_with("MatMul") || op.ends_with("Gemm")) return is_float(t);
+  if (op == "Pow") return t != DType::kU8 && t != DType::kI8;
+  return t != DType::kBool || (op != "ReduceMax" && op != "ReduceMin");
+}
+
+// Random numbers are drawn on the CPU: Dropout with a training_mode that is not constantly false.
+inline bool draws(const Graph& graph, const Node& node) {
+  if (node.def->name != "Dropout" || node.inputs.size() < 3 || node.inputs[2] == kNoValue) return false;
+  const Value& mode = graph.value(node.inputs[2]);
+  return mode.kind != ValueKind::kConstant || mode.data.elements() != 1 || mode.data.as<bool>()[0];
+}
+
 // A twin on the GPU computes in floats, i32, i64, u8, i8 and bool; it moves other numbers, and never has text.
 inline bool gpu_takes(const Graph& graph, const Node& node) {
   const auto is_taken = [&](ValueId id) {
     if (id == kNoValue) return true;
     const DType t = graph.value(id).type.dtype;
     const bool only_moved = t == DType::kI16 || t == DType::kU16 || t == DType::kU32 || t == DType::kU64 || is_narrow(t);
-    return t != DType::kString && (!only_moved || node.def->elements == Elements::kMoved);
+    return t != DType::kString && twin_takes(node.def->name, t) && (!only_moved || node.def->elements == Elements::kMoved);
   };
-  return std::ranges::all_of(node.inputs, is_taken) && std::ranges::all_of(node.outputs, is_taken);
+  return !draws(graph, node) && std::ranges::all_of(node.inputs, is_taken) && std::ranges::all_of(node.outputs, is_taken);
 }
 
 }  // namespace tandem

@@ -167,11 +167,13 @@ TEST(DevicePlan, RefusesMoreThanTheGpuHas) {
   }
 }
 
-TEST(HostPlan, RefusesHalvesOnTheCpu) {
+TEST(DevicePlacement, WhatATwinDoesNotTakeStaysOnTheCpu) {
   Graph graph;
-  const ValueId x = graph.add_input("x", DType::kF16, {4});
-  graph.outputs = {add(graph, "Transpose", {x})};
-  EXPECT_THROW(make_plan(graph, {}), Error);
+  const ValueId x = graph.add_input("x", DType::kI64, {4, 4});
+  graph.outputs = {add(graph, "MatMul", {x, x})};
+  const DevicePlacement placement = place_on_device(graph);
+  EXPECT_THAT(ops(graph, placement), ElementsAre("MatMul@cpu"));
+  EXPECT_THAT(placement.without_twin, ElementsAre(HasSubstr("MatMul on this element type")));
 }
 
 }  // namespace
