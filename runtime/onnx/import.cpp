@@ -260,11 +260,13 @@ Attributes Importer::read_attributes(const NodeProto& proto) const {
   return attributes;
 }
 
-// Exporters may leave the types of a loop's variables to be found out.
+// Exporters may leave the types of a loop's variables to be found out. Loop's own are the iteration and the condition; Scan-8 has lengths first.
 std::vector<TensorType> Importer::formal_types(const Node& node) const {
-  if (node.def->name != "Loop") return {};
-  std::vector<TensorType> types = {{DType::kI64, Dims()}, {DType::kBool, Dims()}};
-  for (size_t i = 2; i < node.inputs.size(); ++i) {
+  const bool is_loop = node.def->name == "Loop";
+  if (!is_loop && node.def->name != "Scan") return {};
+  std::vector<TensorType> types;
+  if (is_loop) types = {{DType::kI64, Dims()}, {DType::kBool, Dims()}};
+  for (size_t i = is_loop ? 2 : node.def->since < 9 ? 1 : 0; i < node.inputs.size(); ++i) {
     types.push_back(node.inputs[i] == kNoValue ? TensorType() : graph_.value(node.inputs[i]).type);
     types.back().dims.reset();  // the next iteration may bring another shape
   }

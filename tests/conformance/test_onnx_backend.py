@@ -7,7 +7,7 @@ from backend_suite import BINARY, suite  # noqa: F401
 
 LIST = pathlib.Path(__file__).with_name("onnx_backend.txt")
 CASES = 1914  # node 1765, simple 23, pytorch-converted 82, pytorch-operator 35, light 9
-PASSING = 1389
+PASSING = 1900
 
 
 def test_the_suite(suite):  # noqa: F811
