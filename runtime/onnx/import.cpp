@@ -72,8 +72,6 @@ class Importer {
     verify(graph_);
     return std::move(graph_);
   }
-  // Of a body: the values of the graph around it that are its last inputs.
-  const std::vector<ValueId>& captured() const { return captured_; }
 
  private:
   void read_header();
@@ -85,6 +83,7 @@ class Importer {
   std::vector<int> running_order();
   void read_node(NodeProto& proto);
   void read_bodies(NodeProto& proto, Node& node);
+  Subgraph read_body(GraphProto& body, const Node& node, std::vector<ValueId>& captured);
   std::vector<TensorType> formal_types(const Node& node) const;
   bool find_around(const std::string& name);
   void read_constant_node(const NodeProto& proto);
@@ -120,7 +119,8 @@ class Importer {
   Importer* outer_ = nullptr;  // of a body: what reads the graph around it
   int depth_ = 0;
   std::vector<TensorType> formal_;
-  std::vector<ValueId> captured_;
+  bool forgets_shapes_ = false;     // of what it takes from the graph around it
+  std::vector<ValueId> captured_;  // the values of the graph around it that are its last inputs
   NameSet given_;  // of the inputs with a default, those that get a value in a run
   Graph graph_;
   std::map<std::string, ValueId, std::less<>> ids_;  // not hashed: names come from a stranger
@@ -162,7 +162,8 @@ bool Importer::find_around(const std::string& name) {
     bind_name(name, graph_.add_constant(name, value.data));
     return true;
   }
-  const TensorType type = value.type;
+  TensorType type = value.type;
+  if (forgets_shapes_) type.dims.reset();
   const ValueId input = graph_.add_input(name, type.dtype, {});
   graph_.value(input).type = type;
   captured_.push_back(id);
@@ -220,7 +221,7 @@ void Importer::read_initializers() {
   for (TensorProto& proto : *proto_.mutable_initializer()) {
     if (is_given(proto.name())) continue;
     add(proto.name(), read_tensor(proto, folder_, limits_));
-    const std::unique_ptr<std::string> freed(proto.release_raw_data());  // the weights are not kept twice
+    if (!outer_) const std::unique_ptr<std::string> freed(proto.release_raw_data());  // the weights are not kept twice; a body may be read again
   }
 }
 
@@ -260,17 +261,37 @@ Attributes Importer::read_attributes(const NodeProto& proto) const {
   return attributes;
 }
 
-// Exporters may leave the types of a loop's variables to be found out. Loop's own are the iteration and the condition; Scan-8 has lengths first.
+// Exporters may leave the types of a body's inputs to be found out: of a Loop its variables, of a Scan its states and slices.
 std::vector<TensorType> Importer::formal_types(const Node& node) const {
-  const bool is_loop = node.def->name == "Loop";
-  if (!is_loop && node.def->name != "Scan") return {};
+  const NodeContext context(node);
+  const bool loop = node.def->name == "Loop";
+  if (!loop && node.def->name != "Scan") return {};
   std::vector<TensorType> types;
-  if (is_loop) types = {{DType::kI64, Dims()}, {DType::kBool, Dims()}};
-  for (size_t i = is_loop ? 2 : node.def->since < 9 ? 1 : 0; i < node.inputs.size(); ++i) {
+  if (loop) types = {{DType::kI64, Dims()}, {DType::kBool, Dims()}};
+  const size_t batched = !loop && node.def->since < 9;  // the first input of Scan-8 is no input of its body
+  for (size_t i = loop ? 2 : batched; i < node.inputs.size(); ++i) {
     types.push_back(node.inputs[i] == kNoValue ? TensorType() : graph_.value(node.inputs[i]).type);
-    types.back().dims.reset();  // the next iteration may bring another shape
+    types.back().dims.reset();  // the next iteration may bring another shape; a slice has an axis less
   }
   return types;
+}
+
+// A branch that is not taken may be wrong for the shapes at hand: then they are forgotten, and only a run of the branch tells.
+Subgraph Importer::read_body(GraphProto& body, const Node& node, std::vector<ValueId>& captured) {
+  const auto read = [&](bool forgets_shapes) {
+    Importer importer(*this, body, formal_types(node));
+    importer.forgets_shapes_ = forgets_shapes;
+    Subgraph graph = std::make_shared<const Graph>(importer.run());
+    captured.insert(captured.end(), importer.captured_.begin(), importer.captured_.end());
+    return graph;
+  };
+  if (node.def->name != "If") return read(false);
+  try {
+    return read(false);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    return read(true);
+  }
 }
 
 // The attributes that are graphs, in the order of their names, and the values they take from here.
@@ -282,9 +303,9 @@ void Importer::read_bodies(NodeProto& proto, Node& node) {
               "attribute is given twice", attribute.name());
   require(bodies.empty() || node.def->evaluate, "the op takes no subgraph");
   for (const auto& [name, body] : bodies) {
-    Importer importer(*this, *body, formal_types(node));
-    node.attributes[name] = std::make_shared<const Graph>(importer.run());
-    node.inputs.insert(node.inputs.end(), importer.captured().begin(), importer.captured().end());
+    std::vector<ValueId> captured;
+    node.attributes[name] = read_body(*body, node, captured);
+    node.inputs.insert(node.inputs.end(), captured.begin(), captured.end());
   }
 }
 

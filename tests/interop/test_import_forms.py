@@ -211,3 +211,36 @@ def test_gradients_that_cannot_be(tmp_path):
     assert "more outputs" in outcome(tmp_path, many, [A, B], [A, A])
     without = gradient_model([*PRODUCT, gradient(["a"], ["da"], xs=["a"])], ["da"])
     assert "xs and y" in outcome(tmp_path, without, [A, B], [A])
+
+
+def untyped(name):
+    return onnx.ValueInfoProto(name=name)
+
+
+def test_a_branch_that_is_not_taken_may_be_wrong_for_the_shapes(tmp_path):
+    """As in function bodies that ask for the rank first: the other branch reshapes or splits what is not there."""
+    fits = helper.make_graph([helper.make_node("Neg", ["x"], ["r"])], "fits", [], [untyped("r")])
+    splits = helper.make_graph([helper.make_node("Split", ["x"], ["r", *(f"s{i}" for i in range(8))], num_outputs=9)], "splits", [], [untyped("r")])
+    node = helper.make_node("If", ["c"], ["y"], then_branch=fits, else_branch=splits)
+    c = np.array(True)
+    proto = model([node], {"x": X, "c": c}, {"y": X})
+    assert outcome(tmp_path, proto, [X, c], [-X]) == ""
+    assert "Split" in outcome(tmp_path, proto, [X, ~c], [-X])
+    wrong = helper.make_graph([helper.make_node("Neg", ["x", "x"], ["r"])], "wrong", [], [untyped("r")])  # in every shape
+    node = helper.make_node("If", ["c"], ["y"], then_branch=fits, else_branch=wrong)
+    assert "number of inputs" in outcome(tmp_path, model([node], {"x": X, "c": c}, {"y": X}), [X, c], [-X])
+
+
+def test_bodies_that_leave_types_out(tmp_path):
+    """The running sum of the rows, by Scan and by Loop."""
+    add = [helper.make_node("Add", ["sum", "row"], ["next"]), helper.make_node("Identity", ["next"], ["each"])]
+    zero = numpy_helper.from_array(np.zeros(3, np.float32), "zero")
+    body = helper.make_graph(add, "body", [untyped("sum"), untyped("row")], [untyped("next"), untyped("each")])
+    scan = helper.make_node("Scan", ["zero", "x"], ["last", "y"], body=body, num_scan_inputs=1)
+    expected = np.cumsum(X, axis=0)
+    assert outcome(tmp_path, model([scan], {"x": X}, {"y": X, "last": X[0]}, initializer=[zero]), [X], [expected, expected[-1]]) == ""
+    gather = [helper.make_node("Gather", ["x", "i"], ["row"]), *add, helper.make_node("Identity", ["go"], ["on"])]
+    body = helper.make_graph(gather, "body", [untyped("i"), untyped("go"), untyped("sum")], [untyped("on"), untyped("next"), untyped("each")])
+    loop = helper.make_node("Loop", ["rows", "", "zero"], ["last", "y"], body=body)
+    rows = numpy_helper.from_array(np.array(2, np.int64), "rows")
+    assert outcome(tmp_path, model([loop], {"x": X}, {"y": X, "last": X[0]}, initializer=[zero, rows]), [X], [expected, expected[-1]]) == ""
