@@ -15,6 +15,7 @@
 #include "runtime/graph/nearest_name.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
+#include "runtime/onnx/body_types.h"
 #include "runtime/onnx/constant_node.h"
 #include "runtime/onnx/contrib.h"
 #include "runtime/onnx/functions.h"
@@ -84,13 +85,11 @@ class Importer {
   void read_node(NodeProto& proto);
   void read_bodies(NodeProto& proto, Node& node);
   Subgraph read_body(GraphProto& body, const Node& node, std::vector<ValueId>& captured);
-  std::vector<TensorType> formal_types(const Node& node) const;
   bool find_around(const std::string& name);
   void read_constant_node(const NodeProto& proto);
   void read_gradient_node(const NodeProto& proto);
   Attributes read_attributes(const NodeProto& proto) const;
   void read_outputs();
-  void check_declared(const ValueInfoProto& info, const Value& value) const;
   void bind_name(const std::string& name, ValueId id) {
     require(!name.empty(), "a value needs a name");
     require(ids_.emplace(name, id).second, "two values have one name", name);
@@ -261,25 +260,10 @@ Attributes Importer::read_attributes(const NodeProto& proto) const {
   return attributes;
 }
 
-// Exporters may leave the types of a body's inputs to be found out: of a Loop its variables, of a Scan its states and slices.
-std::vector<TensorType> Importer::formal_types(const Node& node) const {
-  const NodeContext context(node);
-  const bool loop = node.def->name == "Loop";
-  if (!loop && node.def->name != "Scan") return {};
-  std::vector<TensorType> types;
-  if (loop) types = {{DType::kI64, Dims()}, {DType::kBool, Dims()}};
-  const size_t batched = !loop && node.def->since < 9;  // the first input of Scan-8 is no input of its body
-  for (size_t i = loop ? 2 : batched; i < node.inputs.size(); ++i) {
-    types.push_back(node.inputs[i] == kNoValue ? TensorType() : graph_.value(node.inputs[i]).type);
-    types.back().dims.reset();  // the next iteration may bring another shape; a slice has an axis less
-  }
-  return types;
-}
-
 // A branch that is not taken may be wrong for the shapes at hand: then they are forgotten, and only a run of the branch tells.
 Subgraph Importer::read_body(GraphProto& body, const Node& node, std::vector<ValueId>& captured) {
   const auto read = [&](bool forgets_shapes) {
-    Importer importer(*this, body, formal_types(node));
+    Importer importer(*this, body, formal_types(graph_, node));
     importer.forgets_shapes_ = forgets_shapes;
     Subgraph graph = std::make_shared<const Graph>(importer.run());
     captured.insert(captured.end(), importer.captured_.begin(), importer.captured_.end());
@@ -356,20 +340,6 @@ void Importer::read_gradient_node(const NodeProto& proto) {
     infer_types(graph_, named);
     graph_.nodes.push_back(std::move(named));
   }
-}
-
-// What the file says of an output's element type must be what the ops infer. Its shape is advice, as other value_info is: files whose inputs
-// were edited often keep stale ones.
-void Importer::check_declared(const ValueInfoProto& info, const Value& value) const {
-  if (info.type().value_case() == TypeProto::VALUE_NOT_SET) return;
-  const TensorType declared = read_value_type(info);
-  const auto text = [](const TensorType& type) {
-    constexpr std::string_view kContainers[] = {"{}", "sequence of {}", "optional {}", "optional sequence of {}"};
-    return fmt::format(fmt::runtime(kContainers[static_cast<size_t>(type.container)]), name(type.dtype));
-  };
-  require(declared.dtype == value.type.dtype && declared.container == value.type.container,
-          "a graph output is declared with another type than its node makes (value, declared, made)", value.name, text(declared),
-          text(value.type));
 }
 
 void Importer::read_outputs() {

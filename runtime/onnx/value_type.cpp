@@ -1,5 +1,7 @@
 #include "runtime/onnx/value_type.h"
 
+#include <fmt/format.h>
+
 #include "onnx.pb.h"
 #include "runtime/onnx/tensor_proto.h"
 
@@ -62,6 +64,18 @@ void write_type(const TensorType& type, TypeProto& outermost) {
     else if (!dim.symbol.empty())
       to->set_dim_param(dim.symbol);
   }
+}
+
+void check_declared(const ValueInfoProto& info, const Value& value) {
+  if (info.type().value_case() == TypeProto::VALUE_NOT_SET) return;
+  const TensorType declared = read_value_type(info);
+  const auto text = [](const TensorType& type) {
+    constexpr std::string_view kContainers[] = {"{}", "sequence of {}", "optional {}", "optional sequence of {}"};
+    return fmt::format(fmt::runtime(kContainers[static_cast<size_t>(type.container)]), name(type.dtype));
+  };
+  require(declared.dtype == value.type.dtype && declared.container == value.type.container,
+          "a graph output is declared with another type than its node makes (value, declared, made)", value.name, text(declared),
+          text(value.type));
 }
 
 }  // namespace tandem

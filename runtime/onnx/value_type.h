@@ -19,4 +19,8 @@ TensorType read_value_type(const tandem_onnx_proto::ValueInfoProto& info);
 
 void write_type(const TensorType& type, tandem_onnx_proto::TypeProto& proto);
 
+// Throws InvalidArgument unless the element type and container that the file declares are those of the value. The declared shape is advice, as
+// other value_info is: files whose inputs were edited often keep stale ones.
+void check_declared(const tandem_onnx_proto::ValueInfoProto& info, const Value& value);
+
 }  // namespace tandem

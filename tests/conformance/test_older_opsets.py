@@ -19,9 +19,10 @@ from onnx import numpy_helper  # noqa: E402
 OLDEST, NEWEST = 7, 25  # onnxruntime's
 LEAST = 1500            # cases that there must be
 # Random; or cases whose expectation in the suite itself onnxruntime is known to miss: a masked score of Attention is -inf, not the lowest number;
-# align_corners uses the unrounded length; indices of MaxUnpool count in the shape of kernel and strides; its RoiAlign says itself that it is wrong.
+# align_corners uses the unrounded length; indices of MaxUnpool count in the shape of kernel and strides; its RoiAlign says itself that it is wrong;
+# it hands float8 out as u8.
 NOT_COMPARED = ("test_bernoulli", "test_training_dropout", "_qk_matmul", "test_resize_downsample_scales_cubic_align_corners",
-                "test_resize_downsample_scales_linear_align_corners", "test_maxunpool_export_with_output_shape", "test_roialign")
+                "test_resize_downsample_scales_linear_align_corners", "test_maxunpool_export_with_output_shape", "test_roialign", "FLOAT8")
 
 
 def opsets_of(op, own):
@@ -83,6 +84,4 @@ def test_other_versions_of_each_op(suite, tmp_path):  # noqa: F811
     assert sum(write_cases(folder, tmp_path) for folder in sorted((suite / "node").iterdir())) >= LEAST
     done = subprocess.run([BINARY, "conformance", tmp_path, "--json"], capture_output=True, text=True, timeout=600)
     result = json.loads(done.stdout.splitlines()[-1])
-    wrong = [f"{case['name']}: {case['reason']}" for case in result["cases"] if case["status"] == "failed" and "elements differ" in case["reason"]]
-    assert wrong == []
-    assert result["passed"] >= 1450
+    assert [f"{case['name']}: {case['reason']}" for case in result["cases"] if case["status"] == "failed"] == []
