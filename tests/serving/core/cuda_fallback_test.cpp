@@ -221,7 +221,7 @@ TEST_F(CudaFallback, APlanThatDoesNotFitIsNoPlanOfOthers) {
   EXPECT_TRUE(model->device().on_device);
 }
 
-// The weights fit the GPU's memory, not what the host may use.
+// What the layers hold fits the memory of the GPU, not what the host may use.
 TEST_F(CudaFallback, WhatTheCpuCannotRunIsServedWithoutAFallback) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 2});
@@ -231,19 +231,19 @@ TEST_F(CudaFallback, WhatTheCpuCannotRunIsServedWithoutAFallback) {
   const auto number = [&](std::string name, int64_t value) { return graph.add_constant(std::move(name), Tensor::of<int64_t>({1}, {value})); };
   graph.outputs = {add(graph, "Slice", {wide, number("starts", 0), number("ends", 2), number("axes", 1)})};
   ModelOptions options;
-  options.memory_limit = 64 * 1024;
+  options.memory_limit = 128 * 1024;
   try {
     Model("m", 1, graph, options);
     ADD_FAILURE() << "the CPU took more than it may";
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("the limit is 65536"));
+    EXPECT_THAT(error.what(), HasSubstr("the limit is 131072"));
   }
   options.device = open_serving_device("cuda", false);
   options.device.log = [this](const std::string& line) { log_.push_back(line); };
   Model model("m", 1, graph, options);
   ASSERT_THAT(log_, SizeIs(1));
   EXPECT_THAT(log_[0], HasSubstr("can only be served from the GPU"));
-  EXPECT_THAT(log_[0], HasSubstr("the limit is 65536"));
+  EXPECT_THAT(log_[0], HasSubstr("the limit is 131072"));
   EXPECT_EQ(model.max_batch(), 1024);
   ASSERT_THAT(model.signature().outputs, SizeIs(1));
   EXPECT_EQ(model.signature().outputs[0].name, graph.value(graph.outputs[0]).name);
