@@ -91,18 +91,17 @@ class BindingBuilder {
     }
   }
 
-  TensorView view(ValueId id) const {
+  TensorView view(ValueId id) {
     if (id == kNoValue || plan_.is_dynamic(id)) return {};
     const Value& value = graph_.value(id);
     const Shape& shape = shapes_[static_cast<size_t>(id)];
     const auto bytes = shape.elements() * static_cast<int64_t>(size_of(value.type.dtype));
-    require(bytes <= buffer(id).bytes, "a value is larger than at the bounds of the plan (value, shape)", value.name,
-            to_string(shape));
+    if (bytes > buffer(id).bytes && binding_->too_large == kNoValue) binding_->too_large = id;
     return {address(id), value.type.dtype, shape};
   }
 
   template <class View>
-  void add(std::vector<View>& list, std::vector<Binding::Patch>& patches, ValueId id) const {
+  void add(std::vector<View>& list, std::vector<Binding::Patch>& patches, ValueId id) {
     list.push_back(view(id));
     if (id == kNoValue || buffer(id).placement != Placement::kInput) return;
     const auto input = static_cast<size_t>(std::ranges::find(graph_.inputs, buffer(id).root) - graph_.inputs.begin());

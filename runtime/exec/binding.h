@@ -35,6 +35,7 @@ struct Binding {
   std::vector<Shape> input_shapes;
   size_t feed_slot = 0;                 // whose feeds the views show
   bool kept = false;                    // however many others come
+  ValueId too_large = kNoValue;         // larger for these inputs than at the bounds: the plan cannot run them
   std::vector<ConstTensorView> inputs;  // of all steps, one after the other
   std::vector<TensorView> outputs;
   std::vector<ConstTensorView> results;  // of the graph

@@ -125,6 +125,8 @@ Binding& Executor::bind(std::span<const ConstTensorView> inputs, size_t slot) {
   check_inputs(*plan_, inputs);
   make_room();
   std::unique_ptr<Binding> binding = make_binding(*plan_, inputs, memories(slot));
+  if (const ValueId id = binding->too_large; id != kNoValue && lane_)
+    fail(ErrorCode::kInvalidArgument, "a value is larger than at the bounds of the plan (value)", {graph.value(id).name});
   binding->feed_slot = slot;
   binding->captured.resize(segments_.size());
   bindings_.insert(bindings_.begin(), std::move(binding));
@@ -178,16 +180,31 @@ std::vector<RunValue> Executor::run_values(std::span<const RunValue> inputs) {
   next_values_.assign(inputs.begin(), inputs.end());
   const auto results = run(views);
   std::vector<RunValue> outputs;
-  for (size_t i = 0; i < graph.outputs.size(); ++i) {
-    RunValue value = plan_->is_dynamic(graph.outputs[i]) ? dynamic_->value(graph.outputs[i]) : RunValue::of(Tensor::borrow(results[i]));
-    const auto own = [](Tensor& tensor) {
-      if (tensor.is_borrowed() || tensor.dtype() == DType::kString) tensor = tensor.clone();
-    };
-    own(value.tensor);
-    std::ranges::for_each(value.sequence, own);
-    outputs.push_back(std::move(value));
-  }
+  for (size_t i = 0; i < results.size(); ++i) outputs.push_back(result(i, results[i]));
   return outputs;
+}
+
+// An output of the last run as the caller's own.
+RunValue Executor::result(size_t output, const ConstTensorView& view) const {
+  if (ran_unbounded_) return unbounded_->result(output, view);
+  const ValueId id = plan_->graph.outputs[output];
+  RunValue value = plan_->is_dynamic(id) ? dynamic_->value(id) : RunValue::of(Tensor::borrow(view));
+  const auto own = [](Tensor& tensor) {
+    if (tensor.is_borrowed() || tensor.dtype() == DType::kString) tensor = tensor.clone();
+  };
+  own(value.tensor);
+  std::ranges::for_each(value.sequence, own);
+  return value;
+}
+
+Executor& Executor::unbounded() {
+  if (unbounded_) return *unbounded_;
+  PlanOptions options = plan_->options;
+  options.open_symbols = true;
+  options.bounds.clear();
+  const ExecutorOptions own{.states = states_, .communicator = options_.communicator, .profiler = options_.profiler};
+  unbounded_ = std::make_unique<Executor>(make_plan(plan_->graph, options), own);
+  return *unbounded_;
 }
 
 void Executor::hand_over_dynamic_inputs() {
@@ -212,6 +229,7 @@ void Executor::prefetch(std::span<const ConstTensorView> inputs) {
   const size_t slot = running_ ? 1 - slot_ : slot_;  // a run under way reads its own
   Binding& binding = bind(inputs, slot);
   if (lane_) lane_->feed(slot, inputs);
+  if (binding.too_large != kNoValue) unbounded().prefetch(inputs);
   next_inputs_.assign(inputs.begin(), inputs.end());
   next_ = &binding;
 }
@@ -219,6 +237,14 @@ void Executor::prefetch(std::span<const ConstTensorView> inputs) {
 void Executor::start() {
   ensure(next_ != nullptr && running_ == nullptr, "start() without inputs, or while a run is under way");
   Binding& binding = *std::exchange(next_, nullptr);
+  ran_unbounded_ = binding.too_large != kNoValue;
+  if (ran_unbounded_) {
+    unbounded_->next_values_ = std::move(next_values_);
+    next_values_.clear();
+    unbounded_->start();
+    running_ = &binding;
+    return;
+  }
   binding.patch(next_inputs_);
   bring_states();
   if (dynamic_) hand_over_dynamic_inputs();
@@ -233,6 +259,7 @@ void Executor::start() {
 std::span<const ConstTensorView> Executor::finish() {
   ensure(running_ != nullptr, "finish() without a run");
   Binding& binding = *std::exchange(running_, nullptr);
+  if (ran_unbounded_) return unbounded_->finish();
   if (lane_) {
     wait_for_device();
     device_is_busy_ = false;

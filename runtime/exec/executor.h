@@ -2,7 +2,8 @@
 //
 // Shapes are bound when an input shape is first seen and kept; a run with shapes seen before allocates nothing. On a GPU the second run with
 // the same shapes is captured, and later ones replay it: one launch for each stretch of work between steps on the CPU. prepare() does that
-// beforehand, for shapes that are known to come.
+// beforehand, for shapes that are known to come. On the CPU, inputs within the bounds that make some value larger than the bounds do (a
+// difference of two sizes may) are run by a plan without bounds, made when such come first.
 #pragma once
 
 #include <memory>
@@ -88,6 +89,8 @@ class Executor {
   void launch_step(Binding& binding, size_t s);
   void launch_captured(Binding& binding, size_t segment);
   void hand_over_dynamic_inputs();
+  Executor& unbounded();
+  RunValue result(size_t output, const ConstTensorView& view) const;
   void bring_states();
   void wait_for_device();
 
@@ -97,6 +100,8 @@ class Executor {
   std::unique_ptr<DeviceLane> lane_;  // null: on the CPU
   std::unique_ptr<DynamicSteps> dynamic_;  // null: every shape is planned
   std::vector<RunValue> next_values_;      // of run_values()
+  std::unique_ptr<Executor> unbounded_;    // for shapes that the bounds do not cover; null: none came yet
+  bool ran_unbounded_ = false;             // the last run
   Tensor arena_, workspace_;
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::vector<Segment> segments_;

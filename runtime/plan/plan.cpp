@@ -248,18 +248,22 @@ std::shared_ptr<const Plan> plan_at_bounds(Graph graph, const PlanOptions& optio
 
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   require(options.threads >= 1, "a plan needs at least one thread", options.threads);
+  std::vector<PlanOptions> attempts{options};
+  // The model may take some sizes only (those of a matrix, a multiple of the window): the run will know them.
   const auto is_open = [&](ValueId id) { return has_open_symbol(options, graph.value(id)); };
-  const bool assumes = !options.open_symbols && std::ranges::any_of(graph.inputs, is_open);
-  if (!assumes) return plan_at_bounds(std::move(graph), options);
-  try {
-    return plan_at_bounds(graph, options);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInvalidArgument) throw;
-    // The model may take some sizes only (those of a matrix, a multiple of the window): the run will know them.
-    PlanOptions open = options;
-    open.open_symbols = true;
-    return plan_at_bounds(std::move(graph), open);
+  if (!options.open_symbols && std::ranges::any_of(graph.inputs, is_open)) attempts.emplace_back(options).open_symbols = true;
+  // Sizes that hang together may never be at their bounds in one run.
+  const bool has_states = std::ranges::any_of(graph.values, [](const Value& value) { return value.kind == ValueKind::kState; });
+  if (options.bounds.size() > 1 && !has_states && options.target == Space::kHost) {
+    attempts.emplace_back(options).open_symbols = true;
+    attempts.back().bounds.clear();
   }
+  for (size_t i = 0; i + 1 < attempts.size(); ++i) try {
+      return plan_at_bounds(graph, attempts[i]);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kInvalidArgument) throw;
+    }
+  return plan_at_bounds(std::move(graph), attempts.back());
 }
 
 }  // namespace tandem

@@ -1,7 +1,8 @@
 // A compiled graph: schedule, buffer offsets, bound kernels. Immutable once made; executors on several lanes share one.
 //
 // Memory is planned for the largest allowed value of every symbolic dimension (its bound); a run may use any smaller one. Where a shape
-// depends on data, and in all that follows from there, values are dynamic: the run itself takes memory for them and binds their steps.
+// depends on data, and in all that follows from there, values are dynamic: the run itself takes memory for them and binds their steps. So they
+// are too where no run has all sizes at their bounds at once (words so far, new ones, and all of them).
 #pragma once
 
 #include <cstdint>
@@ -96,7 +97,8 @@ class Plan {
 
 // Throws InvalidArgument for a graph that cannot run (an op without a kernel, a state replaced by a dynamic value, with strict_device
 // an op that would run on the CPU: all of them are named) and OutOfMemory with figures when a limit would be exceeded. A graph that does not
-// work at the bounds that were assumed (a matrix wants another size) is planned with open_symbols.
+// work at the bounds that were assumed (a matrix wants another size) is planned with open_symbols, one that does not work at several given ones
+// without any.
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options);
 
 // The schedule as a table: step, op, output, bytes, offset, lifetime; then the sums.

@@ -175,3 +175,37 @@ def windows_of_any_size(opset):
     y = g.add("Softmax", g.add("MatMul", x, g.weight(32, 6)), axis=-1)
     total = g.add("ReduceSum", y, g.ints(0), keepdims=0)
     return g.built({"x": (FLOAT, ["n", 2, "h", "w"])}, {y: FLOAT, total: FLOAT}, [{"x": g.normal(n, 2, h, w)} for n, h, w in ((1, 7, 9), (2, 8, 4), (1, 5, 11))])
+
+
+@network("helper", (13, 21))
+def decoder_with_cache(opset):
+    """A step of attention over keys and values so far. Three free sizes, of which one is the sum of the others: the largest of each never meet."""
+    g, width = Nodes(opset), 8
+    x = g.add("Gather", g.constant(g.normal(20, width)), "words")
+    before, all_words = size_of(g, "past_key", 1), size_of(g, "mask", 1)
+    places = g.add("Range", g.add("Squeeze", before, g.ints(0)), g.add("Squeeze", all_words, g.ints(0)), g.constant(np.int64(1)))
+    x = g.add("Add", x, g.add("Gather", g.constant(g.normal(40, width)), places))
+    query = g.add("MatMul", x, g.weight(width, width))
+    key = g.add("Concat", "past_key", g.add("MatMul", x, g.weight(width, width)), axis=1)
+    value = g.add("Concat", "past_value", g.add("MatMul", x, g.weight(width, width)), axis=1)
+    scores = g.add("MatMul", query, g.add("Transpose", key, perm=[0, 2, 1]))
+    kept = g.add("Cast", g.add("Unsqueeze", "mask", g.ints(1)), to=TensorProto.BOOL)
+    y = g.add("MatMul", g.add("Softmax", g.add("Where", kept, scores, g.constant(np.float32(-1e9))), axis=-1), value)
+    feeds = []
+    for batch, old, new in ((2, 0, 7), (1, 9, 1), (3, 4, 3), (1, 10, 1)):
+        past = [g.normal(batch, old, width) for _ in range(2)]
+        mask = (g.random.random((batch, old + new)) < 0.8).astype(np.int64)
+        feeds.append({"words": g.random.integers(0, 20, (batch, new)), "mask": mask, "past_key": past[0], "past_value": past[1]})
+    inputs = {"words": (INT, ["batch", "new"]), "mask": (INT, ["batch", "all"]), "past_key": (FLOAT, ["batch", "before", width]),
+              "past_value": (FLOAT, ["batch", "before", width])}
+    return g.built(inputs, {y: FLOAT, key: FLOAT, value: FLOAT}, feeds)
+
+
+@network("helper", (13,))
+def positions_between(opset):
+    """As many rows as one size is larger than the other: most where neither is at its largest."""
+    g = Nodes(opset)
+    first, last = (g.add("Squeeze", size_of(g, name, 0), g.ints(0)) for name in ("old", "all"))
+    y = g.add("Tanh", g.add("Gather", g.constant(g.normal(20, 3)), g.add("Range", first, last, g.constant(np.int64(1)))))
+    feeds = [{"old": g.normal(old), "all": g.normal(everything)} for old, everything in ((9, 10), (0, 8), (5, 5), (2, 9))]
+    return g.built({"old": (FLOAT, ["o"]), "all": (FLOAT, ["a"])}, {y: FLOAT}, feeds)

@@ -2,6 +2,7 @@
 import contextlib
 import dataclasses
 import functools
+import inspect
 import io
 import logging
 import os
@@ -32,12 +33,19 @@ def export_torchscript(torch, sample, opset, path):
                       dynamic_axes=sample.dynamic)
 
 
+def dynamic_shapes(torch, sample):
+    """One entry an argument of forward; those of *arguments are one tuple."""
+    shapes = tuple({axis: torch.export.Dim.DYNAMIC for axis in sample.dynamic.get(name, {})} for name in sample.inputs)
+    kinds = [parameter.kind for parameter in inspect.signature(sample.module.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return shapes
+    named = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    return (*shapes[:named], shapes[named:])
+
+
 def export_dynamo(torch, sample, opset, path):
-    symbols = {symbol: torch.export.Dim(symbol, min=1, max=4096) for axes in sample.dynamic.values() for symbol in axes.values()}
-    shapes = tuple({axis: torch.export.Dim.DYNAMIC if symbol not in symbols else symbols[symbol]
-                    for axis, symbol in sample.dynamic.get(name, {}).items()} for name in sample.inputs)
     program = torch.onnx.export(sample.module, sample.arguments[0], dynamo=True, opset_version=opset, input_names=sample.inputs,
-                                dynamic_shapes=shapes if sample.dynamic else None, verbose=False)
+                                dynamic_shapes=dynamic_shapes(torch, sample) if sample.dynamic else None, verbose=False)
     program.save(path, external_data=False)
 
 
