@@ -69,7 +69,7 @@ def case_of(network):
     try:
         write(unfinished, network.build())
         for old in folder.parent.iterdir():
-            if old != unfinished:
+            if not old.suffix:  # that of a process which still writes
                 shutil.rmtree(old, ignore_errors=True)
         unfinished.rename(folder)
     finally:

@@ -72,7 +72,7 @@ def build(make, exporter, opset):
             (export_dynamo if exporter == "dynamo" else export_torchscript)(torch, sample, opset, path)
         with open(path, "rb") as file:
             model = file.read()
-    feeds = [{name: np.ascontiguousarray(value.detach().numpy()) for name, value in zip(sample.inputs, arguments)}
+    feeds = [{name: np.array(value.detach().numpy(), order="C") for name, value in zip(sample.inputs, arguments)}
              for arguments in sample.arguments]
     return Built(model, feeds)
 
