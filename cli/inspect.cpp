@@ -147,6 +147,15 @@ bool plans_for_gpu(const DeviceFlags& flags) {
   return true;
 }
 
+// A size that the user names is meant, so a model that does not take it is refused; one that is merely assumed gives way.
+std::map<std::string, int64_t, std::less<>> bounds_asked_for(const Graph& graph, int64_t size) {
+  std::map<std::string, int64_t, std::less<>> bounds;
+  for (ValueId id : graph.inputs)
+    for (const Dim& dim : graph.value(id).type.dims.value_or(Dims()))
+      if (!dim.symbol.empty()) bounds[dim.symbol] = size;
+  return bounds;
+}
+
 }  // namespace
 
 int inspect_command(int argc, char** argv) {
@@ -176,6 +185,7 @@ int inspect_command(int argc, char** argv) {
   plan_options.strict_device = flags.strict;
   Graph graph = load_onnx(file);
   const auto passes = run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
+  if (!values["batch"].defaulted()) plan_options.bounds = bounds_asked_for(graph, plan_options.default_bound);
   const auto plan = make_plan(graph, plan_options);
   if (dot == "-")
     std::cout << to_dot(graph);
