@@ -29,6 +29,7 @@ const Usage kUsageText = {
     "  tandem inspect model.onnx                      the summary\n"
     "  tandem inspect model.onnx --plan --batch 32    the schedule with every buffer, and the peak bytes\n"
     "  tandem inspect model.onnx --passes             what each pass changed, and how long it took\n"
+    "  tandem inspect model.onnx --explain            what each pass nearly did, and what was in the way\n"
     "  tandem inspect model.onnx --text               the graph, a line a node\n"
     "  tandem inspect model.onnx --device cuda        which side each step runs on, what is copied, bytes on both; needs no GPU\n"
     "  tandem inspect model.onnx --dot model.dot      a drawing for Graphviz: dot -Tsvg model.dot -o model.svg\n",
@@ -166,6 +167,7 @@ int inspect_command(int argc, char** argv) {
   DeviceFlags flags;
   options.add_options()("file", po::value(&file), "the model (also as a plain word)")(
       "plan", "the schedule with each buffer's offset and lifetime")("passes", "the passes, what each changed and its time")(
+      "explain", "what each pass nearly did, and what was in the way")(
       "text", "the graph after the passes, a line a node")("dot", po::value(&dot),
                                                            "write a Graphviz drawing to this file ('-': print it)")(
       "batch", po::value(&plan_options.default_bound)->default_value(1), "largest size of the symbolic dimensions")(
@@ -196,6 +198,7 @@ int inspect_command(int argc, char** argv) {
   else if (dot != "-") {
     print_summary(graph, *plan, summarize(*plan));
     if (values.contains("passes")) std::cout << "\n" << to_text(passes);
+    if (values.contains("explain")) std::cout << "\n" << near_misses_to_text(passes);
     if (values.contains("text")) std::cout << "\n" << to_text(graph);
     if (values.contains("plan") || plan->on_device()) std::cout << "\n" << to_text(*plan);
   }

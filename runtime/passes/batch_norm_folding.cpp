@@ -107,7 +107,7 @@ std::optional<Node> fold(Graph& graph, const Node& linear, const Node& norm) {
   return folded;
 }
 
-int apply(Graph& graph) {
+int apply(Graph& graph, PassNotes&) {
   const std::vector<int> producers = graph.producers(), uses = count_uses(graph), state_changes = count_state_changes(graph);
   std::vector<bool> removed(graph.nodes.size());
   int changes = 0;

@@ -107,7 +107,7 @@ int hand_over_constants(Graph& graph) {
   return changes;
 }
 
-int apply(Graph& graph) {
+int apply(Graph& graph, PassNotes&) {
   int changes = hand_over_constants(graph);
   while (const int inlined = inline_branches(graph)) {
     changes += inlined;

@@ -77,7 +77,7 @@ bool replace_outputs(ValueReplacement& replacement, const Node& node, const Node
   return all;
 }
 
-int apply(Graph& graph) {
+int apply(Graph& graph, PassNotes&) {
   ValueReplacement replacement(graph);
   int changes = merge_constants(graph, replacement);
   Seen seen;

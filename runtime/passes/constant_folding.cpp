@@ -124,7 +124,7 @@ class Folder {
   std::vector<Shape> shapes_;  // by ValueId; only those of the node at hand are filled in
 };
 
-int apply(Graph& graph);
+int fold_constants(Graph& graph);
 
 bool Folder::fold_in_f32(const Node& node) {
   const auto is_constant = [&](ValueId id) { return id == kNoValue || value(id).kind == ValueKind::kConstant; };
@@ -135,14 +135,14 @@ bool Folder::fold_in_f32(const Node& node) {
   alone.outputs = alone.add_node(*node.def, inputs, static_cast<int>(node.outputs.size()), node.attributes);
   widen_halves(alone, {true});
   if (!std::ranges::all_of(alone.nodes, [&](const Node& part) { return cpu_computes(alone, part); })) return false;
-  apply(alone);
+  fold_constants(alone);
   if (!alone.nodes.empty()) return false;
   for (size_t i = 0; i < node.outputs.size(); ++i)
     if (node.outputs[i] != kNoValue) become_constant(node.outputs[i], alone.value(alone.outputs[i]).data);
   return true;
 }
 
-int apply(Graph& graph) {
+int fold_constants(Graph& graph) {
   Folder folder(graph);
   std::vector<bool> folded(graph.nodes.size());
   for (size_t n = 0; n < graph.nodes.size(); ++n) folded[n] = folder.fold(graph.nodes[n]);
@@ -150,6 +150,8 @@ int apply(Graph& graph) {
   drop_unused_values(graph);
   return static_cast<int>(std::ranges::count(folded, true));
 }
+
+int apply(Graph& graph, PassNotes&) { return fold_constants(graph); }
 
 }  // namespace
 

@@ -13,7 +13,7 @@ bool has_effect(const OpDef& def) {
   return def.stateful || std::ranges::any_of(def.aliases, [](const Alias& alias) { return alias.kind == AliasKind::kMust; });
 }
 
-int apply(Graph& graph) {
+int apply(Graph& graph, PassNotes&) {
   std::vector<bool> read(graph.values.size());
   for (ValueId id : graph.outputs) read[static_cast<size_t>(id)] = true;
   std::vector<bool> dead(graph.nodes.size());

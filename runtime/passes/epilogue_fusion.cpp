@@ -161,7 +161,7 @@ class Fusion {
   std::vector<bool> removed_;
 };
 
-int apply(Graph& graph) { return Fusion(graph).run(); }
+int apply(Graph& graph, PassNotes&) { return Fusion(graph).run(); }
 
 }  // namespace
 

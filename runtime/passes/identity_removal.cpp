@@ -70,7 +70,7 @@ class StateViews {
   std::vector<bool> is_state_;
 };
 
-int apply(Graph& graph) {
+int apply(Graph& graph, PassNotes&) {
   ValueReplacement replacement(graph);
   StateViews states(graph);
   std::vector<bool> removed(graph.nodes.size());

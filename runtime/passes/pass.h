@@ -1,17 +1,40 @@
 // A pass: one rewrite of a graph that leaves what it computes unchanged.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/graph/graph.h"
 
 namespace tandem {
 
+// A place where a pass nearly did something: all of a pattern was there but one thing.
+struct NearMiss {
+  std::string node;  // its name, or its first output's where it has none
+  std::string why;   // what was in the way: "the sum %s is also read by ..."
+};
+
+// What a pass tells of its work, beside the number of changes.
+class PassNotes {
+ public:
+  // Only for what a reader would expect to match: the core of the pattern was there.
+  void near_miss(const Graph& graph, const Node& node, std::string why);
+  const std::vector<NearMiss>& near_misses() const { return near_misses_; }
+
+ private:
+  std::vector<NearMiss> near_misses_;
+};
+
 struct Pass {
   std::string_view name;         // snake_case, as given to --disable
   std::string_view description;  // one line for `tandem inspect --passes`
   // Returns the number of changes; the graph is well-formed and free of unused nodes of its own making afterwards.
-  int (*apply)(Graph&) = nullptr;
+  int (*rewrite)(Graph&, PassNotes&) = nullptr;
+  int apply(Graph& graph) const {
+    PassNotes notes;
+    return rewrite(graph, notes);
+  }
 };
 
 // One pass, one file. Sources and rules stand there.

@@ -39,11 +39,25 @@ void run_passes_on_bodies(Graph& graph, const PassOptions& options, std::span<co
 
 }  // namespace
 
+void PassNotes::near_miss(const Graph& graph, const Node& node, std::string why) {
+  std::string name = node.name;
+  if (name.empty() && !node.outputs.empty() && node.outputs[0] != kNoValue) name = graph.value(node.outputs[0]).name;
+  near_misses_.push_back({std::move(name), std::move(why)});
+}
+
 std::span<const Pass* const> default_passes() {
   // Folding first shows what is constant; merging and removal bring patterns together; fusion looks for what is left.
   static constexpr const Pass* kPasses[] = {
-      &constant_folding_pass, &branch_inlining_pass, &identity_removal_pass, &common_subexpression_pass, &batch_norm_folding_pass, &epilogue_fusion_pass,
-      &gradient_fusion_pass,  &dead_code_pass,
+      // clang-format off: one a line
+      &constant_folding_pass,
+      &branch_inlining_pass,
+      &identity_removal_pass,
+      &common_subexpression_pass,
+      &batch_norm_folding_pass,
+      &epilogue_fusion_pass,
+      &gradient_fusion_pass,
+      &dead_code_pass,
+      // clang-format on
   };
   return kPasses;
 }
@@ -54,15 +68,24 @@ std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options, std
   std::vector<PassReport> reports;
   for (const Pass* pass : passes) {
     if (options.disabled.contains(pass->name)) continue;
-    PassReport report{pass->name, 0, static_cast<int>(graph.nodes.size()), 0, 0};
+    PassReport report{pass->name, 0, static_cast<int>(graph.nodes.size()), 0, 0, {}};
+    PassNotes notes;
     const auto start = std::chrono::steady_clock::now();
-    report.changes = pass->apply(graph);
+    report.changes = pass->rewrite(graph, notes);
     report.microseconds = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+    report.near_misses = notes.near_misses();
     report.nodes_after = static_cast<int>(graph.nodes.size());
     if (options.verify_each) verify_after(*pass, graph);
     reports.push_back(report);
   }
   return reports;
+}
+
+std::string near_misses_to_text(std::span<const PassReport> reports) {
+  std::string text;
+  for (const PassReport& report : reports)
+    for (const NearMiss& miss : report.near_misses) text += fmt::format("{}: node '{}': {}\n", report.name, miss.node, miss.why);
+  return text.empty() ? "no fusion was nearly made\n" : text;
 }
 
 std::string to_text(std::span<const PassReport> reports) {

@@ -29,6 +29,7 @@ struct PassReport {
   int changes = 0;
   int nodes_before = 0, nodes_after = 0;
   int64_t microseconds = 0;
+  std::vector<NearMiss> near_misses;
 };
 
 // The passes of an inference or training graph, in the order in which they help each other.
@@ -37,6 +38,9 @@ std::span<const Pass* const> default_passes();
 // Throws InvalidArgument for a disabled name that no pass has, Internal naming the pass after which a graph no longer verifies.
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options = {},
                                    std::span<const Pass* const> passes = default_passes());
+
+// Why passes did not do what they nearly did, a line each.
+std::string near_misses_to_text(std::span<const PassReport> reports);
 
 // The reports as a table: pass, changes, nodes before and after, time.
 std::string to_text(std::span<const PassReport> reports);

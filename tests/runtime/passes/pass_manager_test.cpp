@@ -76,7 +76,7 @@ TEST(PassManager, RefusesUnknownNames) {
 }
 
 TEST(PassManager, NamesThePassThatBreaksAGraph) {
-  const Pass vandal = {"vandal", "forgets the nodes", [](Graph& graph) { return graph.nodes.clear(), 1; }};
+  const Pass vandal = {"vandal", "forgets the nodes", [](Graph& graph, PassNotes&) { return graph.nodes.clear(), 1; }};
   const Pass* const passes[] = {&vandal};
   Graph graph = network();
   try {
