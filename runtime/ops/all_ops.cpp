@@ -94,6 +94,7 @@ extern const OpFamily string_split_ops;
 extern const OpFamily svm_ops;
 extern const OpFamily tensor_scatter_ops;
 extern const OpFamily tf_idf_vectorizer_ops;
+extern const OpFamily tokenizer_ops;
 extern const OpFamily top_k_ops;
 extern const OpFamily training_update_ops;
 extern const OpFamily transpose_ops;
@@ -192,6 +193,7 @@ constexpr const OpFamily* kFamilies[] = {
     &svm_ops,
     &tensor_scatter_ops,
     &tf_idf_vectorizer_ops,
+    &tokenizer_ops,
     &top_k_ops,
     &training_update_ops,
     &transpose_ops,

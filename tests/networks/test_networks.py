@@ -14,8 +14,6 @@ from all_networks import NETWORKS  # noqa: E402
 from case_folder import case_of  # noqa: E402
 from run_network import run  # noqa: E402
 
-# What is to come, by a part of the message.
-MISSING_OPS = ("ops that are not supported",)
 WANTED = [network for network in NETWORKS if network.is_light or os.environ.get("TANDEM_NETWORKS") == "all"]
 
 
@@ -33,8 +31,6 @@ def test_equals_onnxruntime(network):
     if package := missing(network):
         pytest.skip(f"{package} is not installed: scripts/setup --tests, for torch scripts/setup --networks")
     outcome = run(case_of(network), network.l2)
-    if any(text in outcome.reason for text in MISSING_OPS):
-        pytest.xfail(outcome.reason)
     assert outcome.passed, outcome.reason
 
 

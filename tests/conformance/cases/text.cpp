@@ -72,6 +72,37 @@ void add_strings(Cases& cases) {
   normal("no UTF-8", {{"case_change_action", std::string("UPPER")}}, strings({1}, {"a\xFF\xC3"}), strings({1}, {"A\xFF\xC3"}));
 }
 
+void add_tokens(Cases& cases) {
+  const auto tokens = [&](const std::string& what, const Tensor& x, Attributes attributes, const Tensor& expected) {
+    attributes.insert({{"pad_value", std::string("#")}, {"mincharnum", int64_t{1}}, {"mark", int64_t{0}}});  // what is not given
+    cases.push_back({.op = "com.microsoft.Tokenizer",
+                     .what = what,
+                     .inputs = {x},
+                     .attributes = std::move(attributes),
+                     .reference = fixed(expected),
+                     .round_trip = false});
+  };
+  tokens("separator", strings({3}, {"a b", "cü  dd e", ""}), {{"separators", Texts{" "}}},
+         strings({3, 3}, {"a", "b", "#", "cü", "dd", "e", "#", "#", "#"}));
+  tokens("a table", strings({2, 1}, {"x,y", ","}), {{"separators", Texts{","}}, {"pad_value", std::string()}},
+         strings({2, 1, 2}, {"x", "y", "", ""}));
+  tokens("separators one after another", strings({1}, {"ab1cd 22e"}), {{"separators", Texts{"[ ]", "\\d+"}}},
+         strings({1, 3}, {"ab", "cd", "e"}));
+  tokens("long enough", strings({2}, {"ab c üü", "d"}), {{"separators", Texts{" "}}, {"mincharnum", int64_t{2}}},
+         strings({2, 2}, {"ab", "üü", "#", "#"}));
+  tokens("the longest separator", strings({1}, {"aab ba"}), {{"separators", Texts{"a|ab"}}}, strings({1, 1}, {" b"}));
+  tokens("the longest token", strings({2}, {"aab ba", "?"}), {{"tokenexp", std::string("a|ab")}},
+         strings({2, 3}, {"a", "ab", "a", "#", "#", "#"}));
+  tokens("empty tokens", strings({1}, {"abab"}), {{"tokenexp", std::string("b*")}}, strings({1, 2}, {"b", "b"}));
+  tokens("characters", strings({2}, {"aü", "\n"}), {{"separators", Texts{""}}}, strings({2, 2}, {"a", "ü", "\n", "#"}));
+  tokens("marked", strings({2}, {"ab c", "d"}), {{"separators", Texts{" "}}, {"mark", int64_t{1}}},
+         strings({2, 4}, {"\x02", "ab", "c", "\x03", "\x02", "d", "\x03", "#"}));
+  tokens("marked characters", strings({1}, {"ab"}), {{"tokenexp", std::string(".")}, {"mark", int64_t{1}}},
+         strings({1, 4}, {"\x02", "a", "b", "\x03"}));
+  tokens("no token", strings({2}, {"", " "}), {{"separators", Texts{" "}}, {"mark", int64_t{1}}}, strings({2, 0}, {}));
+  tokens("no text", strings({0}, {}), {{"separators", Texts{" "}}}, strings({0, 0}, {}));
+}
+
 void add_ngrams(Cases& cases) {
   const Attributes pool = {{"pool_int64s", Ints{2, 3, 5, 4, 5, 6, 7, 8, 6, 7}},
                            {"ngram_counts", Ints{0, 4}},
@@ -179,6 +210,7 @@ void add_selections(Cases& cases) {
 
 void add_text_cases(Cases& cases) {
   add_strings(cases);
+  add_tokens(cases);
   add_ngrams(cases);
   add_selections(cases);
 }
