@@ -8,6 +8,7 @@
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
 #include "runtime/onnx/onnx.h"
+#include "runtime/onnx/older_ops.h"
 #include "runtime/onnx/standard_ops.h"
 #include "runtime/onnx/tensor_proto.h"
 #include "runtime/onnx/value_type.h"
@@ -33,11 +34,12 @@ void for_each_node(const Graph& graph, const F& f) {
 }
 
 // The newest opset of a domain, up to `newest` (or the first after it, if a node needs that), in which the definitions of all its nodes
-// are in force; 0 if no node is of that domain.
+// are in force but of those that can be written older; 0 if there are none.
 int common_opset(const Graph& graph, std::string_view domain, int newest) {
   const Node *youngest = nullptr, *oldest = nullptr;
   for_each_node(graph, [&](const Node& node) {
     if (node.def->domain != domain) return;
+    if (domain.empty() && can_be_written_older(node.def->name)) return;
     if (!youngest || node.def->since > youngest->def->since) youngest = &node;
     if (!oldest || node.def->until < oldest->def->until) oldest = &node;
   });
@@ -147,7 +149,7 @@ class GraphWriter {
     for (int i = 0; i < body.captured_inputs; ++i) captured.push_back(name(node.inputs[next++]));
     proto.set_name(key);
     proto.set_type(AttributeProto::GRAPH);
-    const Graph standard = with_standard_ops(body, opset_);
+    const Graph standard = with_older_ops(with_standard_ops(body, opset_), opset_);
     GraphWriter(standard, opset_, taken_).write(*proto.mutable_g(), captured);
   }
 
@@ -206,9 +208,12 @@ void add_opsets(const Graph& graph, int opset, ModelProto& model) {
 }  // namespace
 
 std::string serialize_onnx(const Graph& graph, int asked) {
-  const Graph standard = with_standard_ops(graph, asked ? asked : kOnnxOpset);
-  const int found = common_opset(standard, "", kOnnxOpset);
-  const int opset = asked ? asked : found ? found : kOnnxOpset;
+  const auto own = graph.opsets.find("");
+  const int newest = asked ? asked : std::max(kOnnxOpset, own != graph.opsets.end() ? own->second : 0);
+  const Graph expanded = with_standard_ops(graph, newest);
+  const int found = asked ? asked : common_opset(expanded, "", newest);
+  const int opset = found ? found : newest;
+  const Graph standard = with_older_ops(expanded, opset);
   check_opset(standard, opset);
   ModelProto model;
   model.set_producer_name("tandem");

@@ -5,17 +5,16 @@
 #include <numeric>
 #include <set>
 
-#include "runtime/graph/contexts.h"
+#include "runtime/onnx/node_writer.h"
 #include "runtime/graph/op_def.h"
-#include "runtime/ops/all_ops.h"
 
 namespace tandem {
 namespace {
 
 // Writes one internal node as several standard ones. The last of them makes the internal node's output.
-class Expansion : private NodeContext {
+class Expansion : private NodeWriter {
  public:
-  Expansion(Graph& graph, const Node& node, int opset) : NodeContext(node), graph_(graph), opset_(opset) {}
+  Expansion(Graph& graph, const Node& node, int opset) : NodeWriter(graph, node, opset) {}
 
   // False if this op has no standard form.
   bool run() {
@@ -32,11 +31,6 @@ class Expansion : private NodeContext {
   }
 
  private:
-  ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
-    return graph_.add_node(find_op("", op, opset_), std::move(inputs), 1, std::move(attributes),
-                           node().name + "." + std::string(op))[0];
-  }
-
   Attributes without_activation() const {
     Attributes attributes = node().attributes;
     attributes.erase("activation");
@@ -63,15 +57,9 @@ class Expansion : private NodeContext {
 
   ValueId product() {
     ValueId y = emit("MatMul", {operand(0, "transA"), operand(1, "transB")});
-    if (const float alpha = get_float("alpha", 1); alpha != 1) y = emit("Mul", {y, scalar_like(alpha, y)});
+    if (const float alpha = get_float("alpha", 1); alpha != 1) y = emit("Mul", {y, number(static_cast<double>(alpha), y)});
     if (has_input(2)) y = emit("Add", {y, node().inputs[2]});
     return y;
-  }
-
-  ValueId scalar_like(float value, ValueId like) {
-    return visit_float(graph_.value(like).type.dtype, [&]<class T>() {
-      return graph_.add_constant(node().name + ".alpha", Tensor::scalar<T>(static_cast<T>(value)));
-    });
   }
 
   void finish(ValueId y) {
@@ -80,11 +68,8 @@ class Expansion : private NodeContext {
       emit("Mul", {y, emit("Sigmoid", {y})});
     else if (!activation.empty())
       emit(activation, {y});
-    graph_.nodes.back().outputs = node().outputs;
+    NodeWriter::finish();
   }
-
-  Graph& graph_;
-  int opset_;
 };
 
 }  // namespace

@@ -54,6 +54,7 @@ std::span<const Pass* const> default_passes() {
       &identity_removal_pass,
       &common_subexpression_pass,
       &batch_norm_folding_pass,
+      &gelu_fusion_pass,
       &epilogue_fusion_pass,
       &gradient_fusion_pass,
       &dead_code_pass,

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "kernels/base/half.h"
-#include "runtime/graph/op_def.h"
+#include "runtime/graph/contexts.h"
 #include "runtime/graph/rewrite.h"
 
 namespace tandem {
@@ -15,10 +15,12 @@ namespace {
 constexpr size_t kMostInner = 64;
 constexpr size_t kMostFactors = 4;
 
-// How far a constant may be from what a formula says: exporters write 0.79788 for sqrt(2 / pi), and 16 bits hold less.
+// Exporters write 0.79788 for sqrt(2 / pi), and 16 bits hold less.
 double tolerance(DType dtype) { return dtype == DType::kF16 ? 1e-3 : dtype == DType::kBF16 ? 8e-3 : 2e-5; }
 
 }  // namespace
+
+bool is_close(double is, double wanted, DType dtype) { return std::abs(is - wanted) <= tolerance(dtype) * std::abs(wanted); }
 
 PatternGraph::PatternGraph(Graph& graph)
     : graph_(graph),
@@ -57,7 +59,7 @@ std::optional<double> PatternGraph::number(ValueId id) const {
 
 bool PatternGraph::is_number(ValueId id, double wanted) const {
   const auto is = number(id);
-  return is && std::abs(*is - wanted) <= tolerance(type(id).dtype) * std::abs(wanted);
+  return is && is_close(*is, wanted, type(id).dtype);
 }
 
 std::optional<std::vector<int64_t>> PatternGraph::integers(ValueId id) const {
@@ -116,6 +118,51 @@ Product PatternGraph::product(ValueId id, ValueId stop) const {
     }
   }
   return result;
+}
+
+std::optional<Bounded> PatternGraph::bound(ValueId id) const {
+  const Node* node = maker(id);
+  if (!node || !node->def->domain.empty()) return std::nullopt;
+  const NodeContext context(*node);
+  Bounded result{node->inputs.empty() ? kNoValue : node->inputs[0]};
+  const std::string_view op = node->def->name;
+  if (op == "Relu") {
+    result.low = 0;
+  } else if (op == "Clip") {
+    if (context.has_attribute("min")) result.low = static_cast<double>(context.get_float("min", 0));
+    if (context.has_attribute("max")) result.high = static_cast<double>(context.get_float("max", 0));
+    for (int i = 1; i < context.inputs(); ++i) {
+      if (!context.has_input(i)) continue;
+      const auto to = number(node->inputs[static_cast<size_t>(i)]);
+      if (!to) return std::nullopt;
+      (i == 1 ? result.low : result.high) = *to;
+    }
+  } else if ((op == "Min" || op == "Max") && node->inputs.size() == 2) {
+    const auto left = number(node->inputs[0]), right = number(node->inputs[1]);
+    if (!left && !right) return std::nullopt;
+    if (!right) result.value = node->inputs[1];
+    (op == "Min" ? result.high : result.low) = right ? *right : *left;
+  } else {
+    return std::nullopt;
+  }
+  return result;
+}
+
+std::optional<Bounded> PatternGraph::bounded(ValueId id) const {
+  auto outer = bound(id);
+  const auto inner = outer && std::isinf(outer->low) != std::isinf(outer->high) ? bound(outer->value) : std::nullopt;
+  if (inner && std::isinf(outer->low) && std::isinf(inner->high)) return Bounded{inner->value, inner->low, outer->high};
+  if (inner && std::isinf(outer->high) && std::isinf(inner->low)) return Bounded{inner->value, outer->low, inner->high};
+  return outer;
+}
+
+bool PatternGraph::keep_shape_of(ValueId x, size_t anchor, const Cut& cut) const {
+  const auto fits = [&](size_t n) {
+    return std::ranges::all_of(graph_.nodes[n].inputs, [&](ValueId id) {
+      return id == kNoValue || graph_.value(id).kind != ValueKind::kConstant || rank(id) <= rank(x);
+    });
+  };
+  return fits(anchor) && std::ranges::all_of(cut.inner, fits);
 }
 
 Cut PatternGraph::cut(size_t anchor, std::span<const ValueId> leaves) const {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -40,6 +41,15 @@ struct Product {
   std::vector<ValueId> factors;
 };
 
+// min(max(value, low), high); an infinity bounds nothing.
+struct Bounded {
+  ValueId value = kNoValue;
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+};
+
+// Whether a constant is the number that a formula says, as nearly as exporters write it and the type holds it.
+bool is_close(double is, double wanted, DType dtype);
+
 class PatternGraph {
  public:
   explicit PatternGraph(Graph& graph);
@@ -55,7 +65,7 @@ class PatternGraph {
 
   // The only element of a constant of floats or integers, of any rank.
   std::optional<double> number(ValueId id) const;
-  // Whether it is this number, as nearly as its element type holds it.
+  // Whether it is this number: is_close.
   bool is_number(ValueId id, double wanted) const;
   // The elements of a constant of integers.
   std::optional<std::vector<int64_t>> integers(ValueId id) const;
@@ -73,10 +83,16 @@ class PatternGraph {
   // A chain of Mul and of Div by numbers, taken apart down to `stop` and to what other ops make; of at most 4 factors.
   Product product(ValueId id, ValueId stop) const;
 
+  // Clip by numbers, Relu, Min and Max with a number, or two of these.
+  std::optional<Bounded> bounded(ValueId id) const;
+
   // All nodes between the anchor and `leaves` (constants, inputs and states are leaves anyhow). The obstacle is the first of: an inner value
   // that others read or the graph returns, a state that changes on the way, more than 64 nodes.
   Cut cut(size_t anchor, std::span<const ValueId> leaves) const;
   Cut cut(size_t anchor, std::initializer_list<ValueId> leaves) const { return cut(anchor, std::span(leaves.begin(), leaves.size())); }
+
+  // Whether no constant that these nodes read has more axes than x: elementwise, their result then has the shape of x.
+  bool keep_shape_of(ValueId x, size_t anchor, const Cut& cut) const;
 
   // Puts `fused` where the anchor stands; it makes the anchor's outputs. Anchors must come in running order.
   void replace(size_t anchor, const Cut& cut, Node fused);
@@ -89,6 +105,7 @@ class PatternGraph {
   void finish();
 
  private:
+  std::optional<Bounded> bound(ValueId id) const;
   int maker_index(ValueId id) const { return static_cast<size_t>(id) < makers_.size() && id >= 0 ? makers_[static_cast<size_t>(id)] : -1; }
   std::string obstacle_of(const std::vector<size_t>& inner, size_t anchor) const;
   std::string reader_beyond(ValueId id) const;

@@ -61,19 +61,62 @@ def layer_norm(b):
     return b.emit("Add", [y, bias]) if b.chance(0.8) else [y]
 
 
+def scaled(b, v, factor):
+    """v * factor, spelled by Mul from either side or by Div."""
+    if b.chance(0.4):
+        return b.emit("Div", [v, number(b, v, 1 / factor)])[0]
+    by = number(b, v, factor)
+    return b.emit("Mul", [v, by] if b.chance(0.6) else [by, v])[0]
+
+
+def off(b, x):
+    """Mostly x; now and then a number that spoils the formula."""
+    return x * b.choice([0.5, 1.1, 1.01]) if b.chance(0.06) else x
+
+
+def product(b, factors, times):
+    """The product of two values and a number, in some association."""
+    one, two = factors if b.chance(0.5) else factors[::-1]
+    kind = b.choice(["first", "second", "last"])
+    if kind == "first":
+        one = scaled(b, one, times)
+    elif kind == "second":
+        two = scaled(b, two, times)
+    y = b.emit("Mul", [one, two])[0]
+    return [scaled(b, y, times)] if kind == "last" else [y]
+
+
 def gelu(b):
     v = within(b, b.any_float(), -8, 8)
-    half, one = number(b, v, 0.5), number(b, v, 1)
     if b.chance(0.5):
-        inner = b.emit("Erf", [b.emit("Div", [v, number(b, v, math.sqrt(2))])[0] if b.chance(0.6) else b.emit("Mul", [v, number(b, v, math.sqrt(0.5))])[0]])[0]
+        inner = b.emit("Erf", [scaled(b, v, off(b, math.sqrt(0.5)))])[0]
     else:
-        cube = b.emit("Pow", [v, number(b, v, 3)])[0]
-        sum_ = b.emit("Add", [v, b.emit("Mul", [cube, number(b, v, 0.044715)])[0]])[0]
-        inner = b.emit("Tanh", [b.emit("Mul", [sum_, number(b, v, math.sqrt(2 / math.pi))])[0]])[0]
-    plus = b.emit("Add", [inner, one])[0]
-    if b.chance(0.5):
-        return b.emit("Mul", [b.emit("Mul", [v, plus])[0], half])
-    return b.emit("Mul", [b.emit("Mul", [v, half])[0], plus])
+        inner = b.emit("Tanh", [tanh_angle(b, v)])[0]
+    plus = b.emit("Add", [inner, number(b, v, off(b, 1))])[0]
+    return product(b, [v, plus], off(b, 0.5))
+
+
+def tanh_angle(b, v):
+    if b.chance(0.2):  # x * (1 + c x^2)
+        square = b.emit("Add", [scaled(b, b.emit("Mul", [v, v])[0], off(b, 0.044715)), number(b, v, 1)])[0]
+        return product(b, [v, square], math.sqrt(2 / math.pi))[0]
+    kind = b.choice(["pow", "pow", "cube", "square"])
+    cube = b.emit("Pow", [v, number(b, v, 2 if kind == "square" else 3)])[0] if kind != "cube" else b.emit("Mul", [b.emit("Mul", [v, v])[0], v])[0]
+    cube = b.emit("Mul", [cube, v])[0] if kind == "square" else cube
+    sum_ = b.emit("Add", [v, scaled(b, cube, off(b, 0.044715))] if b.chance(0.6) else [scaled(b, cube, off(b, 0.044715)), v])[0]
+    return scaled(b, sum_, off(b, math.sqrt(2 / math.pi)))
+
+
+def swish(b):
+    v = within(b, b.any_float(), -8, 8)
+    other = b.emit("Identity", [v])[0] if b.chance(0.1) else v
+    gate = b.emit("Sigmoid", [scaled(b, v, b.choice([1.702, 0.5, -1, 2])) if b.chance(0.4) else other])[0]
+    return b.emit("Mul", [v, gate] if b.chance(0.5) else [gate, v])
+
+
+def mish(b):
+    v = within(b, b.any_float(), -8, 8)
+    return b.emit("Mul", [v, b.emit("Tanh", [b.emit("Softplus", [v])[0]])[0]])
 
 
 def attention(b):
@@ -110,8 +153,16 @@ def rms_norm(b):
 
 def hard_swish(b):
     v = b.any_float()
-    gate = clip(b, b.emit("Add", [v, number(b, v, 3)])[0], 0, 6)
-    return b.emit("Div", [b.emit("Mul", [v, gate])[0], number(b, v, 6)])
+    if b.chance(0.3):
+        return b.emit("Mul", [v, b.emit("HardSigmoid", [v], alpha=off(b, 1 / 6), beta=0.5)[0]])
+    if b.chance(0.2):
+        return b.emit("Mul", [v, clip(b, b.emit("Add", [scaled(b, v, 1 / 6), number(b, v, 0.5)])[0], 0, 1)])
+    shifted = b.emit("Add", [v, number(b, v, off(b, 3))])[0]
+    if b.chance(0.3):
+        gate = b.emit("Min", [b.emit("Relu", [shifted])[0], number(b, v, 6)])[0]
+    else:
+        gate = clip(b, shifted, 0, off(b, 6))
+    return product(b, [v, gate], 1 / 6)
 
 
 def quantized_layer(b):
@@ -245,5 +296,5 @@ def sequence(b):
     return b.emit("ConcatFromSequence", [s], axis=0, new_axis=b.integer(0, 1))
 
 
-MAKERS = [(conv_block, 4), (dense_block, 4), (layer_norm, 2), (gelu, 2), (attention, 1.5), (rms_norm, 1), (hard_swish, 1), (quantized_layer, 2),
-          (there_and_back, 3), (twins, 1.5), (constants_only, 1), (if_, 1.5), (loop, 1.5), (scan, 0.7), (sequence, 1.2)]
+MAKERS = [(conv_block, 4), (dense_block, 4), (layer_norm, 2), (gelu, 2), (attention, 1.5), (rms_norm, 1), (swish, 1.5), (mish, 0.7), (hard_swish, 1),
+          (quantized_layer, 2), (there_and_back, 3), (twins, 1.5), (constants_only, 1), (if_, 1.5), (loop, 1.5), (scan, 0.7), (sequence, 1.2)]
