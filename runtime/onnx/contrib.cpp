@@ -76,8 +76,8 @@ void ContribContext::set_output(int i, ValueId value) {
 }
 
 const ContribOp* find_contrib_op(std::string_view domain, std::string_view name) {
-  for (const ContribFamily family :
-       {contrib_activation_ops, contrib_normalization_ops, contrib_attention_ops, contrib_group_query_ops})
+  for (const ContribFamily family : {contrib_activation_ops, contrib_normalization_ops, contrib_attention_ops,
+                                     contrib_group_query_ops, contrib_tensor_ops, contrib_fused_ops, contrib_quantized_ops})
     for (const ContribOp& op : family)
       if (op.def.domain == domain && op.def.name == name) return &op;
   return nullptr;

@@ -75,6 +75,7 @@ const ContribOp* find_contrib_op(std::string_view domain, std::string_view name)
 void expand_contrib(Graph& graph, const ContribOp& op, const Node& node);
 
 using ContribFamily = std::span<const ContribOp>;
-extern const ContribFamily contrib_activation_ops, contrib_normalization_ops, contrib_attention_ops, contrib_group_query_ops;
+extern const ContribFamily contrib_activation_ops, contrib_normalization_ops, contrib_attention_ops, contrib_group_query_ops,
+    contrib_tensor_ops, contrib_fused_ops, contrib_quantized_ops;
 
 }  // namespace tandem

@@ -68,6 +68,7 @@ constexpr ContribOp op(std::string_view name, int least, int most, std::span<con
 
 constexpr ContribOp kOps[] = {
     op("FusedMatMul", 2, 2, kMatMulAttributes, fused_matmul),
+    op("TransposeMatMul", 2, 2, kMatMulAttributes, fused_matmul),  // its older name
     op("Gelu", 1, 1, {}, gelu),
     op("BiasGelu", 2, 2, {}, gelu),
     op("FastGelu", 1, 2, {}, fast_gelu),

@@ -1,4 +1,4 @@
-// Attention, MultiHeadAttention, GroupQueryAttention and RotaryEmbedding of com.microsoft, as ONNX's Attention and
+// Attention, QAttention, MultiHeadAttention, GroupQueryAttention and RotaryEmbedding of com.microsoft, as ONNX's Attention and
 // RotaryEmbedding.
 //
 // Their masks come in many forms; here each becomes a float that is added to the scores, [batch or 1, heads or 1, queries or 1,
@@ -90,24 +90,37 @@ std::vector<int64_t> hidden_sizes(ContribContext& node) {
   return sizes;
 }
 
-void attention(ContribContext& node) {
-  node.refuse_inputs({kPastLength});
+// Queries, keys and values are the columns of `projected`; `past` holds keys and values, one above the other.
+void attend_projected(ContribContext& node, ValueId projected, ValueId mask_index, ValueId past, ValueId score_bias) {
   node.refuse_attribute("do_rotary", 0);
   node.refuse_attribute("past_present_share_buffer", 0);
-  const ValueId projected = node.sum({node.emit("MatMul", {node.input(kInput), node.input(kWeights)}), node.input(kBias)});
   const auto parts = node.split(projected, -1, hidden_sizes(node));
   const Heads heads = {parts[0], parts[1], parts[2]};
   ValueId past_key = kNoValue, past_value = kNoValue;
-  if (node.has_input(kPast)) {
-    const auto past = node.split(node.input(kPast), 0, {1, 1});
-    past_key = node.emit("Squeeze", {past[0], node.ints({0})});
-    past_value = node.emit("Squeeze", {past[1], node.ints({0})});
+  if (past != kNoValue) {
+    const auto pasts = node.split(past, 0, {1, 1});
+    past_key = node.emit("Squeeze", {pasts[0], node.ints({0})});
+    past_value = node.emit("Squeeze", {pasts[1], node.ints({0})});
   }
-  const ValueId mask = node.sum({added_mask(node, node.input(kMaskIndex), heads, past_key), node.input(kAttentionBias)});
+  const ValueId mask = node.sum({added_mask(node, mask_index, heads, past_key), score_bias});
   const auto made = attend(node, heads, mask, past_key, past_value, node.has_output(1));
   node.set_output(0, made[0]);
   if (node.has_output(1))
     node.set_output(1, node.emit("Concat", {node.unsqueeze(made[1], {0}), node.unsqueeze(made[2], {0})}, {{"axis", int64_t{0}}}));
+}
+
+void attention(ContribContext& node) {
+  node.refuse_inputs({kPastLength});
+  const ValueId projected = node.sum({node.emit("MatMul", {node.input(kInput), node.input(kWeights)}), node.input(kBias)});
+  attend_projected(node, projected, node.input(kMaskIndex), node.input(kPast), node.input(kAttentionBias));
+}
+
+// input, weight, bias, input_scale, weight_scale, mask_index, input_zero_point, weight_zero_point, past
+void quantized_attention(ContribContext& node) {
+  const ValueId product = node.emit("MatMulInteger", {node.input(kInput), node.input(kWeights), node.input(6), node.input(7)});
+  const ValueId scale = node.emit("Mul", {node.input(3), node.input(4)});
+  const ValueId projected = node.sum({node.emit("Mul", {node.cast(product, node.dtype(scale)), scale}), node.input(kBias)});
+  attend_projected(node, projected, node.input(5), node.input(8), kNoValue);
 }
 
 enum MultiHeadInput {
@@ -205,6 +218,7 @@ constexpr ContribOp op(std::string_view name, int least, int most, int outputs, 
 
 constexpr ContribOp kOps[] = {
     op("Attention", 2, 7, 2, kAttentionAttributes, attention),
+    op("QAttention", 5, 9, 2, kAttentionAttributes, quantized_attention),
     op("MultiHeadAttention", 1, 10, 4, kMultiHeadAttributes, multi_head_attention),
     op("RotaryEmbedding", 4, 4, 1, kRotaryAttributes, rotary_embedding),
 };

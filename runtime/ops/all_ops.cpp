@@ -1,5 +1,5 @@
-// The list of all operators, and the only one: each file of this folder ends with its family, all families stand here. A test checks that
-// none is missing.
+// The list of all operators, and the only one: each file of this folder ends with its family, all families stand here. A test
+// checks that none is missing.
 #include "runtime/ops/all_ops.h"
 
 #include <algorithm>
@@ -59,6 +59,7 @@ extern const OpFamily linear_model_ops;
 extern const OpFamily linear_attention_ops;
 extern const OpFamily lrn_ops;
 extern const OpFamily matmul_ops;
+extern const OpFamily murmur_hash_ops;
 extern const OpFamily non_max_suppression_ops;
 extern const OpFamily non_zero_ops;
 extern const OpFamily one_hot_ops;
@@ -158,6 +159,7 @@ constexpr const OpFamily* kFamilies[] = {
     &linear_attention_ops,
     &lrn_ops,
     &matmul_ops,
+    &murmur_hash_ops,
     &non_max_suppression_ops,
     &non_zero_ops,
     &one_hot_ops,

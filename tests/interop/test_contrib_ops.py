@@ -31,8 +31,9 @@ def i32(*values):
     return np.array(values, np.int32)
 
 
-def case(op, *inputs, outputs=1, domain=MICROSOFT, name="", opset=21, graph_inputs=None, **attributes):
-    return pytest.param(op, inputs, outputs, domain, opset, attributes, id=f"{op}-{name}" if name else op)
+def case(op, *inputs, outputs=1, domain=MICROSOFT, name="", opset=21, constants=(), **attributes):
+    """`constants`: inputs that are initializers."""
+    return pytest.param(op, inputs, outputs, domain, opset, attributes, tuple(constants), id=f"{op}-{name}" if name else op)
 
 
 def past(heads=N, length=3):
@@ -69,7 +70,91 @@ def group_query(queries, past_length, lengths, name, packed=False, biased=False,
     return case("GroupQueryAttention", *inputs, outputs=3, name=name, num_heads=N, kv_num_heads=KV, **attributes)
 
 
+U8 = [RNG.integers(0, 256, shape).astype(np.uint8) for shape in ((3, 4), (4, 5), (B, S, 12), (12, 3 * H), (2, 5, 6, 3))]
+I8 = [RNG.integers(-100, 100, shape).astype(np.int8) for shape in ((4, 5), (5, 4), (12, 3 * H), (4, 3, 3, 3))]
+I32 = RNG.integers(-900, 900, 5).astype(np.int32)
+TEXTS = np.array(["Good old  times", "", "slow,fast", "über 1 Ärger"], object)
+
+
+def scalar(value, dtype=np.float32):
+    return np.array(value, dtype)
+
+
+def packed(n, k, block, bits, seed=5):
+    """Weights, scales and zero points of MatMulNBits."""
+    random, blocks = np.random.default_rng(seed), -(-k // block)
+    weights = random.integers(0, 256, (n, blocks, block * bits // 8)).astype(np.uint8)
+    scales = random.uniform(0.01, 0.1, (n, blocks)).astype(np.float32)
+    zeros = random.integers(0, 256, (n, -(-blocks * bits // 8))).astype(np.uint8)
+    return weights, scales, zeros
+
+
+def matmul_bits(bits, block, k, name, zeros=True, bias=False):
+    weights, scales, points = packed(6, k, block, bits)
+    inputs = [normal(2, 3, k), weights, scales, points if zeros else None, None, normal(6) if bias else None]
+    return case("MatMulNBits", *inputs, name=name, constants=range(1, 6), K=k, N=6, bits=bits, block_size=block)
+
+
+TENSOR_CASES = [
+    *[case("Tokenizer", TEXTS, name=name, **{"mark": 0, "mincharnum": 1, "pad_value": "#", **attributes})
+      for name, attributes in [("separator", {"separators": [" "]}), ("two", {"separators": ["[ ,]+", "o"], "mark": 1}), ("characters", {"separators": [""]}),
+                               ("short", {"separators": [" "], "mincharnum": 4}), ("words", {"tokenexp": "[a-zA-Z]+", "mark": 1}), ("dot", {"tokenexp": "."}),
+                               ("empty match", {"separators": ["o*"]}), ("nothing", {"tokenexp": "Z"}), ("both", {"separators": ["o"], "tokenexp": "[a-z]+"})]],
+    case("Tokenizer", TEXTS.reshape(2, 2), name="a table", separators=[" "], mark=0, mincharnum=1, pad_value=""),
+    case("MurmurHash3", TEXTS),
+    case("MurmurHash3", TEXTS, name="signed", positive=0, seed=7),
+    *[case("MurmurHash3", np.arange(-3, 4).astype(dtype), name=np.dtype(dtype).name) for dtype in (np.int32, np.int64, np.uint32, np.uint64, np.float32, np.float64)],
+    case("CDist", normal(5, 3), normal(4, 3)),
+    case("CDist", normal(5, 3).astype(np.float64), normal(4, 3).astype(np.float64), name="euclidean", metric="euclidean"),
+    case("Inverse", normal(3, 4, 4) + 5 * np.eye(4, dtype=np.float32)),
+    case("Trilu", normal(3, 4), scalar(1, np.int64)),
+    case("Trilu", normal(3, 4), name="lower", upper=0),
+    case("Range", scalar(1), scalar(7.5)),
+    case("Range", scalar(9, np.int64), scalar(2, np.int64), scalar(-2, np.int64), name="downwards"),
+    case("Pad", normal(2, 3), np.array([[0, 1, 2, 0]]), scalar(3)),
+    case("Pad", normal(2, 3), np.array([0, 1, 1, 0]), name="reflect", mode="reflect"),
+    case("GatherND", normal(3, 4, 2), np.array([[0, 1], [2, 3]], np.int32)),
+    case("ExpandDims", normal(3, 4), scalar(1, np.int32)),
+    case("ExpandDims", normal(3, 4), scalar(-1, np.int32), name="last"),
+    case("Unique", np.array([3, 1, 3, 2, 1], np.float32), outputs=3),
+    case("GridSample", normal(1, 2, 4, 5), np.tanh(normal(1, 3, 3, 2)), mode="bicubic", padding_mode="border", align_corners=1),
+    case("GridSample", normal(1, 2, 4, 5), np.tanh(normal(1, 3, 3, 2)), name="defaults"),
+    case("TransposeMatMul", normal(2, 4, 3), normal(2, 4, 5), transA=1, alpha=0.5),
+    *[case("FusedConv", normal(1, 3, 6, 6), normal(4, 3, 3, 3), normal(4), *more, name=f"{activation} {len(more)}", activation=activation, pads=[1] * 4, **numbers)
+      for activation, numbers, *more in [("Relu", {}), ("Sigmoid", {}), ("Tanh", {}), ("LeakyRelu", {"activation_params": [0.2]}), ("Clip", {"activation_params": [-0.5, 0.75]}),
+                                         ("HardSigmoid", {"activation_params": [0.3, 0.4]}),
+                                         ("Relu", {}, normal(1, 4, 6, 6))]],
+    case("FusedGemm", normal(3, 4), normal(5, 4), normal(5), transB=1, alpha=0.5, activation="LeakyRelu", activation_alpha=0.3),
+    case("FusedGemm", normal(3, 4), normal(4, 5), name="relu", activation="Relu"),
+    case("QuantizeLinear", normal(3, 4), scalar(0.01), scalar(300, np.uint16)),
+    case("DequantizeLinear", RNG.integers(-999, 999, (3, 4)).astype(np.int16), scalar(0.01), scalar(30, np.int16)),
+    case("DequantizeLinear", U8[0], np.array([0.1, 0.2, 0.3], np.float32), np.array([1, 2, 3], np.uint8), name="axis", axis=0),
+    case("QGemm", U8[0], scalar(0.02), scalar(120, np.uint8), I8[0], scalar(0.03), scalar(-3, np.int8), I32),
+    case("QGemm", U8[0], scalar(0.02), scalar(120, np.uint8), I8[1], np.full(5, 0.03, np.float32), np.arange(5, dtype=np.int8), I32, scalar(0.5), scalar(100, np.uint8), name="to u8",
+         constants=(3, 4, 5), transB=1, alpha=0.5),
+    case("QLinearConv", U8[4], scalar(0.02), scalar(120, np.uint8), I8[3], scalar(0.01), scalar(0, np.int8), scalar(0.3), scalar(90, np.uint8), channels_last=1, pads=[1] * 4),
+    case("QLinearWhere", U8[0] > 99, U8[0], scalar(0.02), scalar(10, np.uint8), U8[0][::-1].copy(), scalar(0.04), scalar(20, np.uint8), scalar(0.05), scalar(7, np.uint8)),
+    *[case("QAttention", U8[2], I8[2], ROW3, scalar(0.02), scalar(0.01), *more, scalar(120, np.uint8), scalar(3, np.int8), name=name, num_heads=N, **attributes)
+      for ROW3 in [normal(3 * H)] for name, more, attributes in [("plain", [None], {}), ("mask", [i32(3, 5)], {}), ("unidirectional", [None], {"unidirectional": 1})]],
+    matmul_bits(4, 16, 32, "4 bits"),
+    matmul_bits(4, 16, 40, "an open block", bias=True),
+    matmul_bits(4, 32, 64, "no zero points", zeros=False),
+    matmul_bits(8, 16, 48, "8 bits"),
+    matmul_bits(2, 16, 48, "2 bits"),
+    case("QLinearReduceMean", U8[0], scalar(0.02), scalar(10, np.uint8), scalar(0.015), scalar(20, np.uint8), axes=[1], keepdims=0),
+    case("Rfft", normal(2, 7)),
+    case("Rfft", normal(2, 4, 6), name="of two axes", signal_ndim=2),
+    case("Irfft", np.fft.rfft(normal(2, 8).astype(np.float64)).view(np.float64).reshape(2, 5, 2).astype(np.float32)),
+    case("NhwcConv", normal(2, 5, 6, 3), normal(4, 3, 3, 3), normal(4), pads=[1] * 4),
+    case("GroupNorm", normal(2, 3, 3, 4), normal(4), normal(4), groups=2, epsilon=1e-4),
+    case("GroupNorm", normal(2, 4, 3, 3), normal(4), normal(4), name="channels first, SiLU", groups=2, channels_last=0, activation=1),
+    case("SkipGroupNorm", normal(2, 3, 3, 4), normal(4), normal(4), normal(2, 4), normal(4), outputs=2, groups=2),
+    case("GatherBlockQuantized", *[packed(9, 32, 16, 4)[i].reshape(9, -1) for i in (0,)], np.array([[1, 8], [0, 3]]), *packed(9, 32, 16, 4)[1:], block_size=16, bits=4),
+    case("GatherBlockQuantized", packed(9, 32, 16, 8)[0].reshape(9, -1), np.array([4, 8, 4]), packed(9, 32, 16, 8)[1], name="8 bits", block_size=16, bits=8),
+]
+
 CASES = [
+    *TENSOR_CASES,
     case("FusedMatMul", normal(2, 3, 4), normal(2, 4, 5), alpha=0.5),
     case("FusedMatMul", normal(2, 4, 3), normal(2, 5, 4), name="both transposed", transA=1, transB=1),
     case("FusedMatMul", normal(3, 2, 4), normal(2, 4, 5), name="batch transposed", transBatchA=1),
@@ -133,12 +218,53 @@ CASES = [
 ]
 
 
+def group_norm(x, gamma, beta, groups=0, epsilon=1e-5, channels_last=1, activation=0):
+    x = np.moveaxis(x, -1, 1) if channels_last else x
+    parts = x.reshape(len(x), groups, -1).astype(np.float64)
+    parts = (parts - parts.mean(-1, keepdims=True)) / np.sqrt(parts.var(-1, keepdims=True) + epsilon)
+    y = parts.reshape(x.shape) * gamma[:, None, None] + beta[:, None, None]
+    y = y / (1 + np.exp(-y)) if activation else y
+    return (np.moveaxis(y, 1, -1) if channels_last else y).astype(np.float32)
+
+
+def skip_group_norm(x, gamma, beta, skip, bias, **attributes):
+    x = x + skip[:, None, None] + bias
+    return [group_norm(x, gamma, beta, **attributes), x]
+
+
+def nhwc_conv(x, w, bias, pads):
+    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    patches = np.lib.stride_tricks.sliding_window_view(x, w.shape[1:3], (1, 2))  # [n, y, x, c, ky, kx]
+    return np.einsum("nyxckl,mklc->nyxm", patches, w) + bias
+
+
+def complex_pairs(z):
+    return np.stack([z.real, z.imag], -1).astype(np.float32)
+
+
+def quantized_mean(x, scale, zero, y_scale, y_zero, axes, keepdims):
+    return np.clip(np.rint(((x.astype(np.float32) - zero) * scale).mean(tuple(axes)) / y_scale) + y_zero, 0, 255).astype(np.uint8)
+
+
+WRITTEN_OUT = {
+    "GroupNorm": group_norm,
+    "SkipGroupNorm": skip_group_norm,
+    "NhwcConv": nhwc_conv,
+    "Rfft": lambda x, signal_ndim=1: complex_pairs(np.fft.rfftn(x, axes=range(-signal_ndim, 0))),
+    "Irfft": lambda x: np.fft.irfft(x[..., 0] + 1j * x[..., 1]).astype(np.float32),
+    "QLinearReduceMean": quantized_mean,
+}
+
+
 def without_cpu_kernel(op, inputs):
     """Whether onnxruntime has no kernel for this on a CPU."""
-    return op in {"BiasAdd", "BiasSplitGelu"} or (op == "MultiHeadAttention" and any(x is not None and x.ndim == 5 for x in inputs))
+    return op in {"BiasAdd", "BiasSplitGelu", *WRITTEN_OUT} or (op == "MultiHeadAttention" and any(x is not None and x.ndim == 5 for x in inputs))
 
 
-def expected_otherwise(op, inputs):
+def expected_otherwise(op, inputs, attributes):
+    if op in WRITTEN_OUT:
+        y = WRITTEN_OUT[op](*inputs, **attributes)
+        return y if isinstance(y, list) else [y]
     if op == "MultiHeadAttention":
         parts = [part.reshape(B, -1, H) for x in inputs for part in (np.moveaxis(x, 3, 0) if x.ndim == 5 else [x])]
         return run_onnxruntime(make_model(op, parts, 1, MICROSOFT, 21, {"num_heads": N}), parts)
@@ -153,14 +279,14 @@ def run_onnxruntime(model, given):
     return session.run(None, {i.name: x for i, x in zip(model.graph.input, given)})
 
 
-def make_model(op, inputs, outputs, domain, opset, attributes):
+def make_model(op, inputs, outputs, domain, opset, attributes, constants=()):
     names = [f"x{i}" if x is not None else "" for i, x in enumerate(inputs)]
     wanted = set(range(outputs)) if isinstance(outputs, int) else set(outputs)
     made = [f"y{i}" if i in wanted else "" for i in range(max(wanted) + 1)]
     node = helper.make_node(op, names, made, name="node", domain=domain, **attributes)
-    infos = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for n, x in zip(names, inputs) if n]
-    results = [helper.make_tensor_value_info(n, TensorProto.INT32 if op.startswith("Embed") and n == "y1" else TensorProto.FLOAT, None) for n in made if n]
-    graph = helper.make_graph([node], "g", infos, results)
+    infos = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for i, (n, x) in enumerate(zip(names, inputs)) if n and i not in constants]
+    results = [helper.make_empty_tensor_value_info(n) for n in made if n]
+    graph = helper.make_graph([node], "g", infos, results, [numpy_helper.from_array(inputs[i], names[i]) for i in constants if inputs[i] is not None])
     return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(MICROSOFT, 1)])
 
 
@@ -177,11 +303,11 @@ def check(tmp_path, model, given, expected):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("op, inputs, outputs, domain, opset, attributes", CASES)
-def test_same_as_onnxruntime(tmp_path, op, inputs, outputs, domain, opset, attributes):
-    model = make_model(op, inputs, outputs, domain, opset, attributes)
-    given = [x for x in inputs if x is not None]
-    expected = expected_otherwise(op, given) if without_cpu_kernel(op, given) else run_onnxruntime(model, given)
+@pytest.mark.parametrize("op, inputs, outputs, domain, opset, attributes, constants", CASES)
+def test_same_as_onnxruntime(tmp_path, op, inputs, outputs, domain, opset, attributes, constants):
+    model = make_model(op, inputs, outputs, domain, opset, attributes, constants)
+    given = [x for i, x in enumerate(inputs) if x is not None and i not in constants]
+    expected = expected_otherwise(op, given, attributes) if without_cpu_kernel(op, given) else run_onnxruntime(model, given)
     check(tmp_path, model.SerializeToString(), given, expected)
 
 

@@ -1,6 +1,7 @@
 """The list of all networks: importing a file of builders fills it."""
 import assorted_networks  # noqa: F401
 import detection_networks  # noqa: F401
+import estimators  # noqa: F401
 import language_networks  # noqa: F401
 import light_networks  # noqa: F401
 import pipelines  # noqa: F401

@@ -22,21 +22,26 @@ def three_classes(score):
     return np.digitize(score, np.quantile(score, [0.4, 0.8]))
 
 
-def convert(pipeline, types, feeds, opset, **options):
+def convert(pipeline, types, feeds, opset, options=None, **last_options):
+    """`options` of classes or objects; `last_options`: of the last step."""
     import skl2onnx
-    model = skl2onnx.to_onnx(pipeline, initial_types=types, target_opset={"": opset, "ai.onnx.ml": 3}, options=options or None)
+    if last_options:
+        last = pipeline.steps[-1][1] if hasattr(pipeline, "steps") else pipeline
+        options = {**(options or {}), id(last): last_options}
+    model = skl2onnx.to_onnx(pipeline, initial_types=types, target_opset={"": opset, "ai.onnx.ml": 3}, options=options)
     return Built(model.SerializeToString(), feeds)
 
 
-def numeric(estimator, opset, target="class", classifier=True, steps=()):
+def numeric(estimator, opset, target="class", classifier=True, steps=(), **options):
     """Numbers only, with batches of several sizes."""
     from skl2onnx.common.data_types import FloatTensorType
     from sklearn.pipeline import make_pipeline
     numbers, _, _, score = rows()
     pipeline = make_pipeline(*steps, estimator)
-    pipeline.fit(numbers, three_classes(score) if target == "class" else score)
+    pipeline.fit(numbers, {"class": three_classes(score), "yes or no": (score > 0).astype(np.int64), "number": score}[target])
     feeds = [{"X": rows(count, seed=count)[0]} for count in (7, 1, 33)]
-    return convert(pipeline, [("X", FloatTensorType([None, 4]))], feeds, opset, **({"zipmap": False} if classifier else {}))
+    options |= {"zipmap": False} if classifier else {}
+    return convert(pipeline, [("X", FloatTensorType([None, 4]))], feeds, opset, **options)
 
 
 def mixed(estimator, opset):

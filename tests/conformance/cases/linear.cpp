@@ -257,14 +257,59 @@ void add_determinants(Cases& cases) {
     const int64_t n = shape[shape.rank() - 1], count = shape.product(0, shape.rank() - 2);
     const std::vector<double> x = numbers(in[0]);
     std::vector<double> y;
-    for (int64_t i = 0; i < count; ++i) y.push_back(laplace({x.begin() + i * n * n, x.begin() + (i + 1) * n * n}, static_cast<size_t>(n)));
+    for (int64_t i = 0; i < count; ++i)
+      y.push_back(laplace({x.begin() + i * n * n, x.begin() + (i + 1) * n * n}, static_cast<size_t>(n)));
     Shape out;
     for (int a = 0; a + 2 < shape.rank(); ++a) out.push_back(shape[a]);
     return std::vector{f64(out, y)};
   };
   for (const Shape& shape : {Shape{3, 3}, Shape{2, 3, 5, 5}, Shape{4, 1, 1}, Shape{3000, 4, 4}, Shape{0, 2, 2}, Shape{2, 0, 0}})
-    cases.push_back({.op = "Det", .what = to_string(shape), .inputs = {uniform(shape)}, .reference = determinants});
-  cases.push_back({.op = "Det", .what = "singular", .inputs = {f32({3, 3}, {0, 2, 3, 0, 5, 6, 0, 8, 9})}, .reference = determinants});
+    cases.push_back({.op = "Det",
+                     .what = to_string(shape),
+                     .inputs = {uniform(shape)},
+                     .reference = determinants,
+                     .gradient = shape.elements() < 1000});
+  cases.push_back({.op = "Det",
+                   .what = "singular",
+                   .inputs = {f32({3, 3}, {0, 2, 3, 0, 5, 6, 0, 8, 9})},
+                   .reference = determinants,
+                   .gradient = false});
+}
+
+// By Cramer's rule.
+void add_inverses(Cases& cases) {
+  const auto inverses = [](const std::vector<Tensor>& in) {
+    const Shape& shape = in[0].shape();
+    const auto n = static_cast<size_t>(shape[shape.rank() - 1]), size = n * n;
+    const std::vector<double> x = numbers(in[0]);
+    std::vector<double> y;
+    for (size_t at = 0; at < x.size(); ++at) {
+      const std::vector<double> m(x.begin() + static_cast<ptrdiff_t>(at - at % size),
+                                  x.begin() + static_cast<ptrdiff_t>(at - at % size + size));
+      const size_t row = at % size / n, column = at % size % n;
+      std::vector<double> minor;
+      for (size_t r = 0; r < n; ++r)
+        for (size_t c = 0; c < n; ++c)
+          if (r != column && c != row) minor.push_back(m[r * n + c]);
+      y.push_back(((row + column) % 2 ? -1 : 1) * laplace(minor, n - 1) / laplace(m, n));
+    }
+    return std::vector{f64(shape, y)};
+  };
+  for (const Shape& shape : {Shape{4, 4}, Shape{2, 3, 2, 2}, Shape{2, 1, 1}, Shape{0, 3, 3}, Shape{2, 0, 0}, Shape{2000, 3, 3}}) {
+    Tensor x = uniform(shape);
+    const auto n = static_cast<size_t>(shape[shape.rank() - 1]);
+    for (size_t i = 0; i < static_cast<size_t>(x.elements()); ++i)  // far from singular
+      if (i % (n * n) % (n + 1) == 0) x.as<float>()[i] += 9;
+    cases.push_back({.op = "com.microsoft.Inverse",
+                     .what = to_string(shape),
+                     .inputs = {x},
+                     .reference = inverses,
+                     .gradient = shape.elements() < 1000,
+                     .round_trip = false});
+  }
+  Tensor pivots = f32({2, 2}, {0, 1, 2, 0});
+  cases.push_back(
+      {.op = "com.microsoft.Inverse", .what = "rows exchanged", .inputs = {pivots}, .reference = inverses, .round_trip = false});
 }
 
 void add_integers(Cases& cases) {
@@ -297,6 +342,7 @@ void add_linear_cases(Cases& cases) {
   add_matmul(cases);
   add_gemm_grads(cases);
   add_determinants(cases);
+  add_inverses(cases);
 }
 
 }  // namespace tandem::conformance

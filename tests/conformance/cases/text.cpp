@@ -103,6 +103,28 @@ void add_tokens(Cases& cases) {
   tokens("no text", strings({0}, {}), {{"separators", Texts{" "}}}, strings({0, 0}, {}));
 }
 
+// Hashes of the published test vectors of MurmurHash3_x86_32; numbers by their bytes.
+void add_hashes(Cases& cases) {
+  const auto hashes = [&](const std::string& what, const Tensor& x, Attributes attributes, const Tensor& expected) {
+    cases.push_back({.op = "com.microsoft.MurmurHash3",
+                     .what = what,
+                     .inputs = {x},
+                     .attributes = std::move(attributes),
+                     .reference = fixed(expected),
+                     .round_trip = false});
+  };
+  hashes("text", strings({4}, {"", "test", "Hello, world!", "The quick brown fox jumps over the lazy dog"}), {},
+         as(DType::kU32, i64({0, 0xba6bd213, 0xc0363e43, 0x2e4ff723})));
+  hashes("seed", strings({3}, {"", "test", "aaa"}), {{"seed", int64_t{0x9747b28c}}},
+         as(DType::kU32, i64({0xebb6c228, 0x704b81dc, 0x283e0130})));
+  hashes("signed", strings({1}, {"test"}), {{"positive", int64_t{0}}},
+         as(DType::kI32, i64({int64_t{0xba6bd213} - (int64_t{1} << 32)})));
+  const Tensor four = as(DType::kI32, i64({0x61616161})), zeros = i64(Shape{1}, {0});
+  hashes("i32", four, {{"seed", int64_t{0x9747b28c}}}, as(DType::kU32, i64({0x5a97808a})));  // of "aaaa"
+  hashes("f32", as(DType::kF32, zeros), {}, as(DType::kU32, i64({0x2362f9de})));             // of four zero bytes
+  hashes("i64", zeros, {}, as(DType::kU32, i64({0x63852afc})));                              // of eight
+}
+
 void add_ngrams(Cases& cases) {
   const Attributes pool = {{"pool_int64s", Ints{2, 3, 5, 4, 5, 6, 7, 8, 6, 7}},
                            {"ngram_counts", Ints{0, 4}},
@@ -211,6 +233,7 @@ void add_selections(Cases& cases) {
 void add_text_cases(Cases& cases) {
   add_strings(cases);
   add_tokens(cases);
+  add_hashes(cases);
   add_ngrams(cases);
   add_selections(cases);
 }
