@@ -13,7 +13,8 @@ ValueReplacement::ValueReplacement(Graph& graph) : graph_(graph), target_(graph.
 }
 
 ValueId ValueReplacement::current(ValueId id) const {
-  while (id != kNoValue && target_[static_cast<size_t>(id)] != id) id = target_[static_cast<size_t>(id)];
+  while (id != kNoValue && static_cast<size_t>(id) < target_.size() && target_[static_cast<size_t>(id)] != id)
+    id = target_[static_cast<size_t>(id)];
   return id;
 }
 
@@ -34,9 +35,7 @@ bool ValueReplacement::replace(ValueId from, ValueId to) {
 
 void ValueReplacement::apply() {
   for (ValueId& target : target_) target = current(target);
-  const auto redirect = [&](ValueId& id) {
-    if (id != kNoValue) id = target_[static_cast<size_t>(id)];
-  };
+  const auto redirect = [&](ValueId& id) { id = current(id); };
   for (Node& node : graph_.nodes) std::ranges::for_each(node.inputs, redirect);
   std::ranges::for_each(graph_.outputs, redirect);
 }

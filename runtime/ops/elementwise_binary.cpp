@@ -12,11 +12,35 @@ namespace {
 
 constexpr Alias kInPlace[] = {{.input = 0, .output = 0}, {.input = 1, .output = 0}};
 constexpr std::string_view kFmod[] = {"fmod"};
+constexpr int64_t kLargestSize = int64_t{1} << 31;  // whose products do not overflow
 
 void infer_arithmetic(InferenceContext& node) {
   require_arithmetic(node, 0);
   node.require_same_dtype(0, 1);
   node.set_output(0, node.dtype(0), node.broadcast_dims(0, 1));
+}
+// Of lists of sizes, as exporters compute shapes: all elements are numbers from 0 on or symbols, or nothing is said.
+void propagate_sizes(InferenceContext& node, Dim (*combine)(const Dim&, const Dim&)) {
+  const auto a = node.content(0), b = node.content(1);
+  const auto is_list = [&](int i) { return node.has_rank(i) && node.rank(i) <= 1; };
+  if (node.dtype(0) != DType::kI64 || !is_list(0) || !is_list(1) || !a || !b || (a->size() != b->size() && a->size() != 1 && b->size() != 1)) return;
+  Dims sizes;
+  for (size_t i = 0; i < (a->size() == 1 ? b : a)->size(); ++i) {
+    const Dim &x = (*a)[a->size() == 1 ? 0 : i], &y = (*b)[b->size() == 1 ? 0 : i];
+    const auto is_size = [](const Dim& dim) { return (dim.known() && dim.size <= kLargestSize) || !dim.symbol.empty(); };
+    if (!is_size(x) || !is_size(y)) return;
+    sizes.push_back(combine(x, y));
+    if (!is_size(sizes.back())) return;
+  }
+  node.set_content(0, std::move(sizes));
+}
+void infer_mul(InferenceContext& node) {
+  infer_arithmetic(node);
+  propagate_sizes(node, [](const Dim& x, const Dim& y) { return product(Dims{x, y}); });
+}
+void infer_div(InferenceContext& node) {
+  infer_arithmetic(node);
+  propagate_sizes(node, [](const Dim& x, const Dim& y) { return x.known() && y.size > 0 ? Dim(x.size / y.size) : quotient(x, y); });
 }
 void infer_pow(InferenceContext& node) {
   const DType base = node.dtype(0);
@@ -149,8 +173,8 @@ constexpr OpDef logic(std::string_view name) {
 
 constexpr OpDef add_op = binary<BinaryOp::kAdd>("Add", 7, infer_arithmetic, add_gradient);
 constexpr OpDef sub_op = binary<BinaryOp::kSub>("Sub", 7, infer_arithmetic, sub_gradient);
-constexpr OpDef mul_op = binary<BinaryOp::kMul>("Mul", 7, infer_arithmetic, mul_gradient);
-constexpr OpDef div_op = binary<BinaryOp::kDiv>("Div", 7, infer_arithmetic, div_gradient);
+constexpr OpDef mul_op = binary<BinaryOp::kMul>("Mul", 7, infer_mul, mul_gradient);
+constexpr OpDef div_op = binary<BinaryOp::kDiv>("Div", 7, infer_div, div_gradient);
 constexpr OpDef pow_op = {.name = "Pow",
                           .since = 7,
                           .min_inputs = 2,

@@ -17,32 +17,13 @@ void keep_content(InferenceContext& node) {
   if (auto content = node.content(0)) node.set_content(0, *content);
 }
 
-// What is left of `dims` for one more dimension after `taken`: numbers divide, equal symbols cancel. Unknown if anything else is
-// left.
-Dim remaining(const InferenceContext& node, Dims dims, const Dims& taken, size_t skip) {
-  int64_t ratio = 1;
-  for (size_t i = 0; i < taken.size(); ++i) {
-    if (i == skip) continue;
-    if (const auto same = std::ranges::find(dims, taken[i]); same != dims.end() && !taken[i].symbol.empty())
-      dims.erase(same);
-    else if (taken[i].known())
-      ratio = checked_mul(ratio, taken[i].size, "reshape");
-    else
-      return {};
-  }
-  int64_t size = 1;
-  Dims open;
-  for (const Dim& dim : dims) {
-    if (dim.known())
-      size = checked_mul(size, dim.size, "reshape");
-    else
-      open.push_back(dim);
-  }
-  if (open.empty()) {
-    node.require(ratio != 0 && size % ratio == 0, "the elements do not fill the new shape", to_string(dims), to_string(taken));
-    return Dim(size / ratio);
-  }
-  return open.size() == 1 && size == ratio ? open[0] : Dim();
+// What is left of `dims` for the dimension `skip` of `taken`.
+Dim remaining(const InferenceContext& node, const Dims& dims, Dims taken, size_t skip) {
+  taken[skip] = Dim(1);
+  const Dim total = product(dims), others = product(taken);
+  node.require(!total.known() || !others.known() || (others.size != 0 && total.size % others.size == 0),
+               "the elements do not fill the new shape", to_string(dims), to_string(taken));
+  return quotient(total, others);
 }
 
 void infer_target(InferenceContext& node, Dims target) {

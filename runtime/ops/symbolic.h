@@ -13,22 +13,11 @@ inline bool differ(const Dim& a, const Dim& b) { return a.known() && b.known() &
 // Of two dimensions that must be equal the one that says more.
 inline const Dim& better(const Dim& a, const Dim& b) { return a.known() || (!b.known() && !a.symbol.empty()) ? a : b; }
 
-// The product; a single factor other than 1 keeps its symbol. Throws InvalidArgument if it overflows.
-inline Dim product(std::span<const Dim> dims) {
-  int64_t size = 1;
-  const Dim* open = nullptr;
-  int open_count = 0;
-  for (const Dim& dim : dims) {
-    if (dim.known()) {
-      size = checked_mul(size, dim.size, "dimension");
-    } else {
-      open = &dim;
-      ++open_count;
-    }
-  }
-  if (open_count == 0) return Dim(size);
-  return open_count == 1 && size == 1 ? *open : Dim();
-}
+// The product, "6*batch" for 2 * batch * 3: a number, then the symbols in order. Unknown if a factor is. Throws InvalidArgument if it overflows.
+Dim product(std::span<const Dim> dims);
+
+// What times `divisor` is `dividend`, whatever the symbols are; unknown if there is no such dimension.
+Dim quotient(const Dim& dividend, const Dim& divisor);
 
 // f32, f64, f16 or bf16. For the 16-bit ones a plan for the CPU puts casts to f32 around the node.
 inline void require_float(const InferenceContext& node, int input) {

@@ -1,93 +1,90 @@
-// Takes out nodes that give back their input: Identity, Dropout outside of training, a Cast to the same type, a Reshape (and its
-// kin) to the same shape, a Transpose that moves nothing.
+// Takes out nodes that give back an input (no_op.h): Identity, a Reshape to the same shape, x * 1; those that undo or repeat what the node
+// before them did (Neg of Neg, Relu of Relu); and of two Casts the first, if it lost nothing.
 //
 // A node that reads a state stays unless it is a mere view: its output is a copy, and the state may change before the copy is
 // read.
 #include <algorithm>
 
-#include "runtime/graph/rewrite.h"
 #include "runtime/graph/contexts.h"
+#include "runtime/graph/rewrite.h"
+#include "runtime/passes/no_op.h"
 #include "runtime/passes/pass.h"
+#include "runtime/passes/state_views.h"
 
 namespace tandem {
 namespace {
 
-constexpr std::string_view kReshapes[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand"};
+constexpr std::string_view kUndoThemselves[] = {"Neg", "Not", "BitwiseNot"};
+constexpr std::string_view kRepeatNothing[] = {"Relu", "Abs", "Ceil", "Floor", "Round", "Sign"};
 
-// The same dimensions for sure: two unknown ones may differ.
-bool same_dims(const TensorType& a, const TensorType& b) {
-  return a.dims && b.dims && *a.dims == *b.dims &&
-         std::ranges::all_of(*a.dims, [](const Dim& dim) { return dim.known() || !dim.symbol.empty(); });
+bool is_standard(const Node& node, std::string_view op) { return node.def->domain.empty() && node.def->name == op; }
+
+// Every number of the first type is one of the second, and what becomes of it then does not depend on which of the two it comes from.
+bool loses_nothing(DType from, DType through, DType to) {
+  const auto is_plain_float = [](DType t) { return t == DType::kF16 || t == DType::kBF16 || t == DType::kF32 || t == DType::kF64; };
+  if (from == DType::kBool) return is_integer(through) || is_plain_float(through);
+  if (is_plain_float(from))
+    return is_plain_float(through) && is_plain_float(to) && (from == through || (through != DType::kBF16 && size_of(through) > size_of(from)));
+  const auto is_signed = [](DType t) { return t == DType::kI8 || t == DType::kI16 || t == DType::kI32 || t == DType::kI64; };
+  return is_signed(from) && is_signed(through) && is_signed(to) && size_of(through) >= size_of(from);
 }
 
-bool is_training(const Graph& graph, const NodeContext& node) {
-  if (!node.has_input(2)) return false;
-  const Value& mode = graph.value(node.node().inputs[2]);
-  return mode.kind != ValueKind::kConstant || mode.data.dtype() != DType::kBool || mode.data.elements() != 1 ||
-         mode.data.as<bool>()[0];
-}
-
-bool moves_nothing(const NodeContext& node, const TensorType& input) {
-  const std::vector<int64_t> perm = node.get_ints("perm");
-  if (perm.empty()) return input.dims && input.dims->size() <= 1;  // the default reverses the axes
-  for (size_t i = 0; i < perm.size(); ++i)
-    if (perm[i] != static_cast<int64_t>(i)) return false;
-  return true;
-}
-
-bool gives_back_its_input(const Graph& graph, const Node& node) {
-  const NodeContext context(node);
-  if (!node.def->domain.empty() || !context.has_input(0) || !context.has_output(0)) return false;
-  for (int i = 1; i < context.outputs(); ++i)
-    if (context.has_output(i)) return false;
-  const TensorType &from = graph.value(node.inputs[0]).type, &to = graph.value(node.outputs[0]).type;
-  const std::string_view op = node.def->name;
-  if (op == "Identity") return true;
-  if (op == "Dropout") return !is_training(graph, context);
-  if (op == "Cast") return from.dtype == to.dtype;
-  if (op == "Transpose") return moves_nothing(context, from);
-  return std::ranges::find(kReshapes, op) != std::end(kReshapes) && same_dims(from, to);
-}
-
-bool is_view(const OpDef& def) {
-  return std::ranges::any_of(def.aliases,
-                             [](const Alias& a) { return a.kind == AliasKind::kView && a.input == 0 && a.output == 0; });
-}
-
-// Marks what shares the memory of a state: the states themselves and views of them.
-class StateViews {
+class Removal {
  public:
-  explicit StateViews(const Graph& graph) : is_state_(graph.values.size()) {
-    for (size_t v = 0; v < graph.values.size(); ++v) is_state_[v] = graph.values[v].kind == ValueKind::kState;
-  }
-  bool contains(ValueId id) const { return is_state_[static_cast<size_t>(id)]; }
-  void follow(const Node& node) {
-    if (is_view(*node.def) && node.inputs[0] != kNoValue && node.outputs[0] != kNoValue && contains(node.inputs[0]))
-      is_state_[static_cast<size_t>(node.outputs[0])] = true;
+  explicit Removal(Graph& graph)
+      : graph_(graph), replacement_(graph), states_(graph), producers_(graph.producers()), removed_(graph.nodes.size()) {}
+
+  int run() {
+    for (size_t n = 0; n < graph_.nodes.size(); ++n) {
+      Node& node = graph_.nodes[n];
+      states_.follow(node);
+      skip_exact_cast(node);
+      ValueId source = given_back(graph_, node);
+      if (source == kNoValue) source = undone(node);
+      if (source == kNoValue || (states_.contains(source) && !is_view(*node.def)) || !replacement_.replace(node.outputs[0], source)) continue;
+      removed_[n] = true;
+      ++changes_;
+    }
+    replacement_.apply();
+    erase_nodes(graph_, removed_);
+    drop_unused_values(graph_);
+    return changes_;
   }
 
  private:
-  std::vector<bool> is_state_;
+  // The node that makes the first input, if it is one of this op.
+  const Node* before(const Node& node, std::string_view op) const {
+    if (node.inputs.empty() || node.inputs[0] == kNoValue) return nullptr;
+    const int p = producers_[static_cast<size_t>(replacement_.current(node.inputs[0]))];
+    const Node* maker = p < 0 ? nullptr : &graph_.nodes[static_cast<size_t>(p)];
+    return maker != nullptr && is_standard(*maker, op) ? maker : nullptr;
+  }
+
+  ValueId undone(const Node& node) const {
+    const Node* maker = node.def->domain.empty() ? before(node, node.def->name) : nullptr;
+    if (maker == nullptr) return kNoValue;
+    if (std::ranges::find(kUndoThemselves, node.def->name) != std::end(kUndoThemselves)) return maker->inputs[0];
+    return std::ranges::find(kRepeatNothing, node.def->name) != std::end(kRepeatNothing) ? node.inputs[0] : kNoValue;
+  }
+
+  void skip_exact_cast(Node& node) {
+    const Node* first = is_standard(node, "Cast") ? before(node, "Cast") : nullptr;
+    if (first == nullptr || states_.contains(first->inputs[0])) return;
+    const auto dtype = [&](ValueId id) { return graph_.value(id).type.dtype; };
+    if (!loses_nothing(dtype(first->inputs[0]), dtype(first->outputs[0]), dtype(node.outputs[0]))) return;
+    node.inputs[0] = first->inputs[0];
+    ++changes_;
+  }
+
+  Graph& graph_;
+  ValueReplacement replacement_;
+  StateViews states_;
+  std::vector<int> producers_;
+  std::vector<bool> removed_;
+  int changes_ = 0;
 };
 
-int apply(Graph& graph, PassNotes&) {
-  ValueReplacement replacement(graph);
-  StateViews states(graph);
-  std::vector<bool> removed(graph.nodes.size());
-  int changes = 0;
-  for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node& node = graph.nodes[n];
-    states.follow(node);
-    if (!gives_back_its_input(graph, node) || (states.contains(node.inputs[0]) && !is_view(*node.def))) continue;
-    if (!replacement.replace(node.outputs[0], node.inputs[0])) continue;
-    removed[n] = true;
-    ++changes;
-  }
-  replacement.apply();
-  erase_nodes(graph, removed);
-  drop_unused_values(graph);
-  return changes;
-}
+int apply(Graph& graph, PassNotes&) { return Removal(graph).run(); }
 
 }  // namespace
 

@@ -47,5 +47,7 @@ extern const Pass epilogue_fusion_pass;
 extern const Pass gelu_fusion_pass;
 extern const Pass gradient_fusion_pass;
 extern const Pass identity_removal_pass;
+extern const Pass part_simplification_pass;
+extern const Pass reshape_simplification_pass;
 
 }  // namespace tandem

@@ -52,6 +52,8 @@ std::span<const Pass* const> default_passes() {
       &constant_folding_pass,
       &branch_inlining_pass,
       &identity_removal_pass,
+      &reshape_simplification_pass,
+      &part_simplification_pass,
       &common_subexpression_pass,
       &batch_norm_folding_pass,
       &gelu_fusion_pass,

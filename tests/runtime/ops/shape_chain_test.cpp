@@ -119,5 +119,32 @@ TEST(ShapeChain, RangeAndSliceByComputedSizes) {
   EXPECT_EQ(run_shape(executor, 5), "[2, 3, 4]");
 }
 
+// Windows of a picture as Swin cuts them: batch * 9 of them, and back.
+TEST(ShapeChain, ProductsOfSymbolsDivideAgain) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
+  const ValueId windows = add(graph, "Reshape", {x, ints(graph, {-1, 2})});
+  EXPECT_EQ(to_string(*graph.value(windows).type.dims), "[6*batch, 2]");
+  graph.outputs = {add(graph, "Reshape", {windows, ints(graph, {-1, 4, 3})})};
+  EXPECT_EQ(symbolic(graph), "[batch, 4, 3]");
+  const ValueId odd = add(graph, "Reshape", {windows, ints(graph, {-1, 24})});
+  EXPECT_EQ(to_string(*graph.value(odd).type.dims), "[?, 24]");  // batch / 2
+  const ValueId y = graph.add_input("y", DType::kF32, {"length", "batch", 4});
+  EXPECT_EQ(to_string(*graph.value(add(graph, "Flatten", {y}, {{"axis", int64_t{0}}})).type.dims), "[1, 4*batch*length]");
+}
+
+TEST(ShapeChain, SizesAreMultipliedAndDivided) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 6});
+  const ValueId size = add(graph, "Shape", {x});
+  const ValueId twice = add(graph, "Mul", {size, ints(graph, {2})}), parts = add(graph, "Div", {twice, ints(graph, {1, 4})});
+  graph.outputs = {add(graph, "Reshape", {x, parts})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 4}}}));
+  EXPECT_EQ(symbolic(executor.plan().graph), "[2*batch, 3]");
+  const Tensor given = counted({3, 6});
+  const ConstTensorView inputs[] = {given.view()};
+  EXPECT_EQ(to_string(executor.run(inputs)[0].shape), "[6, 3]");
+}
+
 }  // namespace
 }  // namespace tandem

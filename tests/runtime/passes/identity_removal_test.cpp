@@ -49,5 +49,67 @@ TEST(IdentityRemoval, KeepsWhatIsNoIdentity) {
   EXPECT_EQ(identity_removal_pass.apply(graph), 0);
 }
 
+ValueId ints(Graph& graph, std::vector<int64_t> values) {
+  const Shape shape{static_cast<int64_t>(values.size())};
+  return graph.add_constant("ints", Tensor::of<int64_t>(shape, values));
+}
+
+TEST(IdentityRemoval, TakesOutMovementThatMovesNothing) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 2});
+  ValueId v = add(graph, "Relu", {x});
+  v = add(graph, "Expand", {v, ints(graph, {1, 1})});
+  v = add(graph, "Slice", {v, ints(graph, {0}), ints(graph, {INT64_MAX})});
+  v = add(graph, "Slice", {v, ints(graph, {-2}), ints(graph, {2}), ints(graph, {1})});
+  v = add(graph, "Concat", {v}, {{"axis", int64_t{1}}});
+  v = add(graph, "Split", {v}, {{"num_outputs", int64_t{1}}});
+  v = add(graph, "Pad", {v, ints(graph, {0, 0, 0, 0})});
+  v = add(graph, "Tile", {v, ints(graph, {1, 1})});
+  graph.outputs = {add(graph, "Neg", {v})};
+  EXPECT_EQ(apply_and_compare(identity_removal_pass, graph), 7);
+  EXPECT_EQ(graph.nodes.size(), 2u);
+}
+
+TEST(IdentityRemoval, TakesOutExactArithmeticOnly) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 2});
+  const auto number = [&](float value) { return graph.add_constant("c", Tensor::of<float>({1}, {value})); };
+  ValueId v = add(graph, "Relu", {x});
+  v = add(graph, "Add", {v, number(-0.0f)});
+  v = add(graph, "Mul", {number(1), v});
+  v = add(graph, "Sub", {v, number(0)});
+  v = add(graph, "Div", {v, number(1)});
+  v = add(graph, "Pow", {v, number(1)});
+  EXPECT_EQ(graph.nodes.size(), 6u);
+  v = add(graph, "Add", {v, number(0)});    // -0.0 becomes 0.0
+  v = add(graph, "Sub", {number(0), v});    // the other way round
+  v = add(graph, "Div", {number(1), v});
+  graph.outputs = {add(graph, "Mul", {v, graph.add_constant("more", Tensor::of<float>({1, 1, 1}, {1}))})};  // one axis more
+  EXPECT_EQ(apply_and_compare(identity_removal_pass, graph), 5);
+  EXPECT_EQ(graph.nodes.size(), 5u);
+}
+
+TEST(IdentityRemoval, PairsUndoOrRepeatEachOther) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {3});
+  ValueId v = add(graph, "Relu", {add(graph, "Relu", {x})});
+  v = add(graph, "Neg", {add(graph, "Neg", {v})});
+  v = add(graph, "Neg", {add(graph, "Floor", {v})});
+  graph.outputs = {v};
+  EXPECT_EQ(apply_and_compare(identity_removal_pass, graph), 2);
+  EXPECT_EQ(graph.nodes.size(), 4u);  // of the pair of Neg the first is still there, unread
+}
+
+TEST(IdentityRemoval, JoinsCastsThatLoseNothing) {
+  const auto cast = [](Graph& graph, ValueId v, DType to) { return add(graph, "Cast", {v}, {{"to", static_cast<int64_t>(to)}}); };
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {3});
+  const ValueId exact = cast(graph, cast(graph, add(graph, "Neg", {x}), DType::kF64), DType::kF32);
+  const ValueId rounded = cast(graph, cast(graph, add(graph, "Neg", {x}), DType::kF16), DType::kF32);
+  const ValueId whole = cast(graph, cast(graph, add(graph, "Neg", {x}), DType::kI32), DType::kI64);
+  graph.outputs = {add(graph, "Abs", {exact}), rounded, whole};
+  EXPECT_EQ(apply_and_compare(identity_removal_pass, graph), 2);  // the second Cast reads what the first read, and is none
+}
+
 }  // namespace
 }  // namespace tandem
