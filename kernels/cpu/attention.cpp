@@ -73,6 +73,8 @@ class Attention {
   }
 
  private:
+  static constexpr T kNan = std::numeric_limits<T>::quiet_NaN();
+
   // The buffers of the thread that works on a block.
   struct Work {
     KernelContext lone;
@@ -145,6 +147,7 @@ class Attention {
     T* scores = w.scores + r * w.ld;
     const T peak = std::max(w.peaks[r], row_.max(scores, n));
     if (peak == AttentionScorer<T>::kHidden) {
+      if (std::isnan(row_.sum(scores, n))) w.totals[r] = kNan;
       std::fill_n(scores, n, T{0});
       return false;
     }
@@ -156,10 +159,19 @@ class Attention {
     return true;
   }
 
+  // Of the sum of exponentials.
+  T inverse_of(T total) const {
+    const bool hidden = total == 0, undefined = hidden || std::isnan(total);
+    if (!undefined) return 1 / total;
+    if (options_.undefined == UndefinedRows::kZeroIfHidden) return hidden ? T{0} : kNan;
+    return options_.undefined == UndefinedRows::kZero ? T{0} : kNan;
+  }
+
   void finish(const QueryBlock& block, const Work& w) const {
     T* y = out_.y.as<T>().data() + block.offset(of_.y);
     for (int64_t r = 0; r < block.rows; ++r) {
-      const T inverse = w.totals[r] == 0 ? T{0} : 1 / w.totals[r];
+      const T inverse = of_.keys == 0 ? T{0} : inverse_of(w.totals[r]);
+      if (inverse == 0 || std::isnan(inverse)) std::fill_n(w.sums + r * of_.value_size, of_.value_size, inverse);
       row_.affine(w.sums + r * of_.value_size, y + r * block.stride(of_.y), of_.value_size, inverse, 0);
       if (out_.scores) row_.affine(w.scores + r * w.ld, w.scores + r * w.ld, w.ld, inverse, 0);
     }
@@ -168,7 +180,7 @@ class Attention {
 
   void write_scores(AttentionScores stage, const QueryBlock& block, const Work& w) const {
     if (!out_.scores || stage != options_.scores) return;
-    const HeadStrides strides{of_.query_heads * of_.queries * of_.keys, of_.queries * of_.keys, of_.keys};
+    const HeadStrides strides{of_.query_heads * of_.queries * of_.keys, of_.queries * of_.keys, of_.keys, 1};
     T* out = out_.scores.as<T>().data() + block.offset(strides);
     for (int64_t r = 0; r < block.rows; ++r) std::copy_n(w.scores + r * w.ld, of_.keys, out + r * block.stride(strides));
   }
@@ -208,7 +220,12 @@ size_t attention_workspace(DType dtype, const AttentionGeometry& of, bool scores
 
 void attention(const KernelContext& context, const AttentionOptions& options, const AttentionInputs& in,
                const AttentionOutputs& out) {
-  const AttentionGeometry of = attention_geometry(options, in.q.shape, in.k.shape, in.v.shape, in.past_k.shape, in.past_v.shape);
+  attention(context, options, attention_geometry(options, in.q.shape, in.k.shape, in.v.shape, in.past_k.shape, in.past_v.shape), in,
+            out);
+}
+
+void attention(const KernelContext& context, const AttentionOptions& options, const AttentionGeometry& of, const AttentionInputs& in,
+               const AttentionOutputs& out) {
   visit_float(in.q.dtype, [&]<class T>() {
     Attention<T>(context, options, in, out, of).run();
     join<T>(context, of, in.past_k, of.past_k, in.k, of.k, of.head_size, out.present_k);

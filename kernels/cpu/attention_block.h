@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "kernels/api/attention.h"
 #include "kernels/api/gemm.h"
@@ -42,8 +43,10 @@ class AttentionScorer {
     scale_ = static_cast<T>(options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<double>(of.head_size)));
     cap_ = static_cast<T>(options.softcap);
     mask_columns_ = of.keys;
+    hidden_ = static_cast<T>(options.hidden);
     if (in.valid_keys) check_valid_keys();
-    if (in.mask) read_mask_layout();
+    if (in.mask) add_mask_layout(in.mask);
+    if (in.second_mask) add_mask_layout(in.second_mask);
   }
 
   T scale() const { return scale_; }
@@ -90,10 +93,11 @@ class AttentionScorer {
     for_keys(block, keys, [&](const T* k, int64_t k_stride, int64_t first, int64_t count) {
       GemmArgs<T> args;
       args.a = in_.q.as<T>().data() + block.offset(of_.q), args.lda = block.stride(of_.q);
-      args.b = k, args.ldb = k_stride;
+      const bool rows_last = of_.k.column != 1;
+      args.b = k, args.ldb = rows_last ? of_.k.column : k_stride;
       args.c = out + (first - keys.first), args.ldc = ld;
       args.alpha = scale_;
-      gemm<T>(lone, {block.rows, count, of_.head_size, false, true}, args);
+      gemm<T>(lone, {block.rows, count, of_.head_size, false, !rows_last}, args);
     });
   }
 
@@ -107,15 +111,18 @@ class AttentionScorer {
     row_.affine(scores, scores, n, cap_, 0);
   }
 
-  // Adds what the mask says of `n` keys from `first` on to one row of scores.
+  // Applies what the masks say of `n` keys from `first` on to one row of scores.
   void add_mask(const QueryBlock& block, int64_t row, int64_t first, int64_t n, T* scores) const {
-    if (!in_.mask || n <= 0) return;
-    const int64_t at = block.offset(mask_) + row * block.stride(mask_) + first;
-    if (in_.mask.dtype == DType::kBool) {
-      const bool* seen = in_.mask.as<bool>().data() + at;
-      for (int64_t i = 0; i < n; ++i) scores[i] = seen[i] ? scores[i] : kHidden;
-    } else {
-      row_.combine(scores, in_.mask.as<T>().data() + at, scores, n, 1, 1, 0);
+    for (const Mask& mask : std::span(masks_.data(), mask_count_)) {
+      const ConstTensorView& view = mask.view;
+      const HeadStrides& strides = mask.strides;
+      const int64_t at = block.offset(strides) + row * block.stride(strides) + first * strides.column;
+      if (n > 0 && view.dtype == DType::kBool)
+        hide(view.as<bool>().data() + at, strides.column, n, scores);
+      else if (n > 0 && strides.column == 0)
+        row_.affine(scores, scores, n, 1, view.as<T>()[static_cast<size_t>(at)]);
+      else if (n > 0)
+        row_.combine(scores, view.as<T>().data() + at, scores, n, 1, 1, 0);
     }
   }
 
@@ -125,28 +132,45 @@ class AttentionScorer {
     for (int64_t valid : in_.valid_keys.as<int64_t>())
       require(valid >= 0 && valid <= of_.keys, "nonpad_kv_seqlen must be within the keys (value, keys)", valid, of_.keys);
   }
-  void read_mask_layout() {
-    const Shape& mask = in_.mask.shape;
-    require(mask.rank() >= 1 && mask.rank() <= 4 && mask[mask.rank() - 1] <= of_.keys, "attn_mask has the wrong shape",
+  void add_mask_layout(ConstTensorView view) {
+    const Shape& mask = view.shape;
+    const bool broadcasts = of_.mask_broadcasts;
+    require(mask.rank() <= 4 && (broadcasts || (mask.rank() >= 1 && mask[mask.rank() - 1] <= of_.keys)), "attn_mask has the wrong shape",
             to_string(mask));
-    mask_columns_ = mask[mask.rank() - 1];
+    HeadStrides strides;
+    strides.column = mask.rank() == 0 || (broadcasts && mask[mask.rank() - 1] == 1) ? 0 : 1;
+    if (!broadcasts) mask_columns_ = mask[mask.rank() - 1];
     const std::array<int64_t, 3> wanted = {of_.queries, of_.query_heads, of_.batch};
-    const std::array<int64_t*, 3> strides = {&mask_.row, &mask_.head, &mask_.batch};
-    int64_t stride = mask_columns_;
+    const std::array<int64_t*, 3> steps = {&strides.row, &strides.head, &strides.batch};
+    int64_t stride = mask.rank() == 0 ? 1 : mask[mask.rank() - 1];
     for (int i = 0; i < std::min(3, mask.rank() - 1); ++i) {
       const int64_t size = mask[mask.rank() - 2 - i];
       require(size == 1 || size == wanted[static_cast<size_t>(i)], "attn_mask does not broadcast to the scores", to_string(mask));
-      *strides[static_cast<size_t>(i)] = size == 1 ? 0 : stride;
+      *steps[static_cast<size_t>(i)] = size == 1 ? 0 : stride;
       stride *= size;
     }
+    masks_[mask_count_++] = {view, strides};
   }
+  void hide(const bool* mask, int64_t column, int64_t n, T* scores) const {
+    if (column == 0) {
+      if (mask[0] == options_.mask_hides) std::fill_n(scores, n, hidden_);
+      return;
+    }
+    for (int64_t i = 0; i < n; ++i) scores[i] = mask[i] != options_.mask_hides ? scores[i] : hidden_;
+  }
+
+  struct Mask {
+    ConstTensorView view;
+    HeadStrides strides;
+  };
 
   const AttentionOptions& options_;
   const AttentionInputs& in_;
   const AttentionGeometry& of_;
   const simd::RowOps<T>& row_;
-  T scale_, cap_;
-  HeadStrides mask_;
+  T scale_, cap_, hidden_;
+  std::array<Mask, 2> masks_;
+  size_t mask_count_ = 0;
   int64_t mask_columns_;
 };
 

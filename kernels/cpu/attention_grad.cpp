@@ -50,7 +50,7 @@ class AttentionBackward {
     dq_ = data_or_null<T>(out.dq), dk_ = data_or_null<T>(out.dk), dv_ = data_or_null<T>(out.dv);
     dscores_ = data_or_null<T>(out.dscores);
     // With a past, the gradients to keys and values are those of the joined ones.
-    const auto joined = [&](int64_t size) { return HeadStrides{of.key_heads * of.keys * size, of.keys * size, size}; };
+    const auto joined = [&](int64_t size) { return HeadStrides{of.key_heads * of.keys * size, of.keys * size, size, 1}; };
     dk_strides_ = in.past_k ? joined(of.head_size) : of.k;
     dv_strides_ = in.past_v ? joined(of.value_size) : of.v;
   }

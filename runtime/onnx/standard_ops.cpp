@@ -7,6 +7,7 @@
 
 #include "runtime/onnx/node_writer.h"
 #include "runtime/graph/op_def.h"
+#include "runtime/ops/plain_attention.h"
 
 namespace tandem {
 namespace {
@@ -81,6 +82,8 @@ Graph with_standard_ops(const Graph& graph, int opset) {
   for (const Node& node : graph.nodes) {
     if (node.def->domain != "tandem")
       standard.nodes.push_back(node);
+    else if (node.def->name == "FusedAttention")
+      append_plain_attention(standard, node, opset);
     else if (!Expansion(standard, node, opset).run())
       refused.insert(fmt::format("tandem.{} (node '{}')", node.def->name, node.name));
   }

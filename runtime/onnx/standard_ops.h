@@ -5,8 +5,8 @@
 
 namespace tandem {
 
-// The graph with tandem.FusedGemm, FusedMatMul, MatMul and FusedConv written as Gemm, MatMul, Conv, Transpose, Mul, Add and an
-// activation, all as of `opset`. Throws InvalidArgument listing the internal ops that have no such form.
+// The graph with tandem.FusedGemm, FusedMatMul, MatMul, FusedConv and FusedAttention written as Gemm, MatMul, Conv, Transpose, Mul, Add,
+// Softmax and an activation, all as of `opset`. Throws InvalidArgument listing the internal ops that have no such form.
 Graph with_standard_ops(const Graph& graph, int opset);
 
 }  // namespace tandem

@@ -41,6 +41,7 @@ extern const OpFamily feature_vectorizer_ops;
 extern const OpFamily flex_attention_ops;
 extern const OpFamily fold_ops;
 extern const OpFamily fourier_ops;
+extern const OpFamily fused_attention_ops;
 extern const OpFamily gather_ops;
 extern const OpFamily gemm_ops;
 extern const OpFamily gemm_grad_ops;
@@ -141,6 +142,7 @@ constexpr const OpFamily* kFamilies[] = {
     &flex_attention_ops,
     &fold_ops,
     &fourier_ops,
+    &fused_attention_ops,
     &gather_ops,
     &gemm_ops,
     &gemm_grad_ops,

@@ -12,7 +12,10 @@ namespace {
 void infer_expand(InferenceContext& node) {
   node.require_dtype(1, DType::kI64);
   const auto dims = node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt;
-  node.set_output(0, node.dtype(0), node.broadcast_dims(dims, node.content(1)));
+  auto shape = node.content(1);
+  if (!shape && node.has_rank(1) && node.rank(1) == 1 && node.dims(1)[0].known() && node.dims(1)[0].size <= Shape::kMaxRank)
+    shape = Dims(static_cast<size_t>(node.dims(1)[0].size));  // the rank is known at least
+  node.set_output(0, node.dtype(0), node.broadcast_dims(dims, shape));
 }
 void expand_gradient(GradientContext& node) {
   if (node.wants(0)) node.set_input_grad(0, node.reduce_to(node.output_grad(), node.input(0)));

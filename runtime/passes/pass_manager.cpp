@@ -55,6 +55,7 @@ std::span<const Pass* const> default_passes() {
       &reshape_simplification_pass,
       &part_simplification_pass,
       &common_subexpression_pass,
+      &attention_fusion_pass,
       &batch_norm_folding_pass,
       &gelu_fusion_pass,
       &epilogue_fusion_pass,

@@ -7,6 +7,7 @@
 
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/cpu_types.h"
+#include "runtime/ops/plain_attention.h"
 #include "runtime/passes/half_widening.h"
 #include "runtime/plan/offsets.h"
 #include "runtime/plan/shapes.h"
@@ -233,6 +234,7 @@ std::shared_ptr<const Plan> plan_at_bounds(Graph graph, const PlanOptions& optio
   plan->graph = std::move(graph);
   plan->options = options;
   bind_symbols(*plan);
+  if (plan->on_device()) write_out_attention(plan->graph);  // a GPU has kernels for its parts
   resolve_at_bounds(*plan);
   place(*plan);
   if (widen_host_nodes(*plan) || plan->on_device()) resolve_at_bounds(*plan);  // casts and copies are new values

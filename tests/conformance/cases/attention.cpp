@@ -222,6 +222,35 @@ void add_attention_grad(Cases& cases) {
                    .atol = 1e-5});
 }
 
+// The same in the terms of Attention: columns of a mask stretched, heads told, a bool mask turned.
+void add_fused_attention(Cases& cases) {
+  const Tensor q = uniform({2, 4, 3, 8}), k = uniform({2, 4, 5, 8}, -2, 2, 2), v = uniform({2, 4, 5, 6}, -2, 2, 3);
+  const Tensor k2 = uniform({2, 2, 5, 8}, -2, 2, 4), v2 = uniform({2, 2, 5, 6}, -2, 2, 5), mask = uniform({3, 5}, -1, 1, 9);
+  const auto add_one = [&](const std::string& what, std::vector<Tensor> inputs, Attributes attributes, Reference reference) {
+    cases.push_back({.op = "tandem.FusedAttention",
+                     .what = what,
+                     .inputs = std::move(inputs),
+                     .attributes = std::move(attributes),
+                     .reference = first_outputs(std::move(reference), 1),
+                     .gradient = false});
+  };
+  const Attributes unscaled = {{"scale", 1.0f}};
+  add_one("plain", {q, k, v}, {}, attention(unscaled));
+  add_one("groups", {q, k2, v2, mask}, {{"scale", 0.5f}, {"softcap", 2.0f}}, attention({{"scale", 0.5f}, {"softcap", 2.0f}}));
+  add_one("bool mask that hides, rows without keys", {q, k, v, booleans({3, 1}, {false, true, false})},
+          {{"mask_hides", int64_t{1}}, {"nan_guard", int64_t{1}}}, [=](const std::vector<Tensor>& in) {
+            const std::vector<bool> seen = {true, true, true, true, true, false, false, false, false, false, true, true, true, true, true};
+            return attention(unscaled)({in[0], in[1], in[2], booleans({3, 5}, seen)});
+          });
+  const Attributes by_rows = {{"q_num_heads", int64_t{4}}, {"kv_num_heads", int64_t{2}}, {"scale", 1.0f}};
+  const std::vector<int64_t> swap = {0, 2, 1, 3};
+  add_one("rows before heads", {uniform({2, 3, 4, 8}), uniform({2, 5, 2, 8}, -2, 2, 4), uniform({2, 5, 2, 6}, -2, 2, 5), mask},
+          {{"q_perm", swap}, {"k_perm", swap}, {"v_perm", swap}, {"y_perm", swap}}, [=](const std::vector<Tensor>& in) {
+            const auto flat = [](const Tensor& x) { return x.reshaped({x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3]}); };
+            return std::vector{attention(by_rows)({flat(in[0]), flat(in[1]), flat(in[2]), in[3]})[0].reshaped({2, 3, 4, 6})};
+          });
+}
+
 // A body of one tensor that is one op.
 Subgraph body_of_one(const std::string& op) {
   auto body = std::make_shared<Graph>();
@@ -326,6 +355,7 @@ void add_tensor_scatter(Cases& cases) {
 void add_attention_cases(Cases& cases) {
   add_attention(cases);
   add_attention_grad(cases);
+  add_fused_attention(cases);
   add_flex_attention(cases);
   add_rotary(cases);
   add_tensor_scatter(cases);
