@@ -15,6 +15,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"train", "train a model on real data: config in, run folder out", train_command},
     {"bench", "what a plan would cost on a GPU, launch by launch", bench_command},
+    {"compare", "find the first tensor in which two models, or two runtimes, differ", compare_command},
     {"conformance", "run ONNX test cases and tell by op which pass", conformance_command},
     {"devices", "the GPUs and CUDA libraries of this machine", devices_command},
     {"eval", "measure a trained model on data", eval_command},

@@ -34,7 +34,8 @@ decltype(auto) visit_element(DType dtype, F&& f) {
 template <class T>
 concept Floating = requires(T x) {
   { to_double(x) } -> std::same_as<double>;
-} && !std::integral<T>;
+}
+&&!std::integral<T>;
 
 template <class T>
 std::string text_of(const T& x) {
@@ -120,8 +121,8 @@ std::string content_difference(const Tensor& got, const Tensor& expected, const 
   }
   if (count == 0) return "";
   const auto at = static_cast<size_t>(first);
-  return fmt::format("{} of {} elements differ, first {}: expected {}, got {}{}", count, got.elements(), index_text(first, got.shape()),
-                     text_of(b[at]), text_of(a[at]), largest_errors(a, b));
+  return fmt::format("{} of {} elements differ, first {}: expected {}, got {}{}", count, got.elements(),
+                     index_text(first, got.shape()), text_of(b[at]), text_of(a[at]), largest_errors(a, b));
 }
 
 std::string tensor_type(const Tensor& tensor) { return fmt::format("{}{}", name(tensor.dtype()), to_string(tensor.shape())); }
@@ -139,6 +140,36 @@ std::string tensor_difference(const Tensor& got, const Tensor& expected, const T
 
 double tensor_l2(const Tensor& got, const Tensor& expected) {
   return visit_element(got.dtype(), [&]<class T>() { return content_l2(elements_of<T>(got), elements_of<T>(expected)); });
+}
+
+template <class T>
+double content_error(std::span<const T> got, std::span<const T> expected) {
+  double largest = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if constexpr (Floating<T>) {
+      const double error = std::abs(to_double(got[i]) - to_double(expected[i]));
+      if (std::isfinite(error))
+        largest = std::max(largest, error);
+      else if (!agree(got[i], expected[i], {}))
+        return std::numeric_limits<double>::infinity();
+    } else if constexpr (std::is_integral_v<T>) {
+      largest = std::max(largest, std::abs(static_cast<double>(got[i]) - static_cast<double>(expected[i])));
+    }
+  }
+  return largest;
+}
+
+double tensor_error(const Tensor& got, const Tensor& expected) {
+  return visit_element(got.dtype(), [&]<class T>() { return content_error(elements_of<T>(got), elements_of<T>(expected)); });
+}
+
+// `measure` of each pair of tensors, the largest.
+template <class Measure>
+double largest_of(const RunValue& got, const RunValue& expected, const Measure& measure) {
+  if (!got.is_sequence()) return got.present ? measure(got.tensor, expected.tensor) : 0;
+  double largest = 0;
+  for (size_t i = 0; i < got.sequence.size(); ++i) largest = std::max(largest, measure(got.sequence[i], expected.sequence[i]));
+  return largest;
 }
 
 std::string kind_of(const RunValue& value) {
@@ -164,13 +195,12 @@ std::string difference(const RunValue& got, const RunValue& expected, const Tole
   return value_difference(got, expected, [&](const Tensor& a, const Tensor& b) { return tensor_difference(a, b, tolerance); });
 }
 
-double relative_l2(const RunValue& got, const RunValue& expected) {
-  if (!got.is_sequence()) return got.present ? tensor_l2(got.tensor, expected.tensor) : 0;
-  double largest = 0;
-  for (size_t i = 0; i < got.sequence.size(); ++i) largest = std::max(largest, tensor_l2(got.sequence[i], expected.sequence[i]));
-  return largest;
-}
+double relative_l2(const RunValue& got, const RunValue& expected) { return largest_of(got, expected, tensor_l2); }
 
-std::string difference_of_type(const RunValue& got, const RunValue& expected) { return value_difference(got, expected, type_difference); }
+double largest_error(const RunValue& got, const RunValue& expected) { return largest_of(got, expected, tensor_error); }
+
+std::string difference_of_type(const RunValue& got, const RunValue& expected) {
+  return value_difference(got, expected, type_difference);
+}
 
 }  // namespace tandem
