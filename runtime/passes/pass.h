@@ -50,5 +50,6 @@ extern const Pass gradient_fusion_pass;
 extern const Pass identity_removal_pass;
 extern const Pass part_simplification_pass;
 extern const Pass reshape_simplification_pass;
+extern const Pass transpose_sinking_pass;
 
 }  // namespace tandem

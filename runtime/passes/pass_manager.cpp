@@ -56,6 +56,7 @@ std::span<const Pass* const> default_passes() {
       &part_simplification_pass,
       &common_subexpression_pass,
       &attention_fusion_pass,
+      &transpose_sinking_pass,  // behind what knows exporters' orders of axes: attention, normalizations
       &batch_norm_folding_pass,
       &gelu_fusion_pass,
       &epilogue_fusion_pass,

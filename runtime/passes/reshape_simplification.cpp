@@ -1,18 +1,14 @@
 // A chain of Reshape, Flatten, Squeeze and Unsqueeze becomes one Reshape, or none; a Reshape whose shape was computed (Shape, Gather, Concat)
-// takes a constant one where inference knows the result: a number, 0 for the symbol that the input has at the same place, -1 for one other.
-//
-// -1 says nothing about a tensor without elements if other sizes are copied, so the two never stand together in what is written here; and a
-// shape is only written if the rule for Reshape knows as much of the result from it as is known now.
+// takes a constant one where inference knows the result (reshape_target.h).
 #include <algorithm>
-#include <optional>
 #include <span>
 
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/rewrite.h"
 #include "runtime/ops/all_ops.h"
-#include "runtime/ops/symbolic.h"
 #include "runtime/passes/no_op.h"
 #include "runtime/passes/pass.h"
+#include "runtime/passes/reshape_target.h"
 
 namespace tandem {
 namespace {
@@ -20,32 +16,6 @@ namespace {
 bool is_reshape(const Node& node) {
   constexpr std::string_view kReshapes[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"};
   return node.def->domain.empty() && std::ranges::find(kReshapes, node.def->name) != std::end(kReshapes);
-}
-
-struct Target {
-  std::vector<int64_t> shape;
-  bool keeps_zeros = false;  // allowzero: a 0 is a size
-};
-
-// The shape to ask of a Reshape from `from`, so that it is `to` for all values of the symbols.
-std::optional<Target> target(const Dims& from, const Dims& to) {
-  Target target;
-  Dims others;  // beside the -1
-  int copied = 0, open = 0, zeros = 0;
-  for (size_t i = 0; i < to.size(); ++i) {
-    const bool copies = !to[i].known() && to[i] != Dim() && i < from.size() && from[i] == to[i];
-    target.shape.push_back(to[i].known() ? to[i].size : copies ? 0 : -1);
-    copied += copies;
-    zeros += to[i].size == 0;
-    open += target.shape.back() == -1;
-    if (target.shape.back() != -1) others.push_back(to[i]);
-  }
-  if (open > 1 || (open == 1 && (copied > 0 || zeros > 0)) || (copied > 0 && zeros > 0)) return std::nullopt;
-  target.keeps_zeros = zeros > 0;
-  const auto inferred = std::ranges::find(target.shape, -1);
-  if (inferred == target.shape.end()) return target;
-  const Dim& wanted = to[static_cast<size_t>(inferred - target.shape.begin())];
-  return wanted == Dim() || quotient(product(from), product(others)) == wanted ? std::optional(target) : std::nullopt;
 }
 
 // One dimension that is not known, at the same place in both, is the same if there are as many elements.
@@ -85,15 +55,15 @@ class Simplification {
           replacement_.replace(output, source))
         return removed_[n] = true;
     if (before != kNoValue && type(before).dims)
-      if (const auto joined = target(*type(before).dims, *type(output).dims)) return rewrite(n, before, *joined);
+      if (const auto joined = reshape_target(*type(before).dims, *type(output).dims)) return rewrite(n, before, *joined);
     if (node.def->name != "Reshape" || !NodeContext(node).has_input(1) || graph_.value(node.inputs[1]).kind == ValueKind::kConstant ||
         !type(input).dims)
       return false;
-    const auto known = target(*type(input).dims, *type(output).dims);
+    const auto known = reshape_target(*type(input).dims, *type(output).dims);
     return known && rewrite(n, input, *known);
   }
 
-  bool rewrite(size_t n, ValueId source, const Target& target) {
+  bool rewrite(size_t n, ValueId source, const ReshapeTarget& target) {
     const ValueId shape = graph_.add_constant("shape", Tensor::of<int64_t>({static_cast<int64_t>(target.shape.size())}, target.shape));
     producers_.push_back(-1);
     Node& node = graph_.nodes[n];

@@ -1,0 +1,229 @@
+// Families: elementwise ops (nothing changes), ops along one axis, ops with a list of axes that stay, go (Reduce without keepdims, Squeeze) or
+// come (Unsqueeze), ops with numbers for all axes (Pad), and ops on rows, which only let the last axis be where it is.
+#include "runtime/passes/transposed_op.h"
+
+#include <span>
+
+namespace tandem {
+namespace {
+
+using Inputs = TransposedOp::Inputs;
+using Result = std::optional<TransposedOp>;
+
+constexpr std::string_view kUnary[] = {
+    "Abs",     "Acos",     "Acosh",   "Asin",     "Asinh",       "Atan",      "Atanh",   "BitwiseNot", "Cast",   "Ceil",     "Celu",
+    "Clip",    "Cos",      "Cosh",    "Elu",      "Erf",         "Exp",       "Floor",   "Gelu",       "HardSigmoid", "HardSwish",
+    "Identity", "IsInf",   "IsNaN",   "LeakyRelu", "Log",        "Mish",      "Neg",     "Not",        "Reciprocal", "Relu",
+    "Round",   "Selu",     "Shrink",  "Sigmoid",  "Sign",        "Sin",       "Sinh",    "Softplus",   "Softsign", "Sqrt",    "Swish",
+    "Tan",     "Tanh",     "ThresholdedRelu"};
+constexpr std::string_view kBroadcasting[] = {
+    "Add",   "And",     "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
+    "LessOrEqual", "Max", "Mean",   "Min",        "Mod",       "Mul",        "Or",  "Pow",   "PRelu",   "Sub",            "Sum",
+    "Where", "Xor"};
+constexpr std::string_view kReductions[] = {"ReduceL1",  "ReduceL2",  "ReduceLogSum", "ReduceLogSumExp", "ReduceMax",
+                                            "ReduceMean", "ReduceMin", "ReduceProd",   "ReduceSum",       "ReduceSumSquare"};
+
+bool is_one_of(std::string_view name, std::span<const std::string_view> names) { return std::ranges::find(names, name) != names.end(); }
+
+class Rules {
+ public:
+  Rules(const Graph& graph, const Node& node, const Permutation& order)
+      : graph_(graph), node_(node), context_(node), order_(order), rank_(static_cast<int>(order.size())) {}
+
+  Result apply() const {
+    const std::string_view op = node_.def->name;
+    if (!node_.def->domain.empty() || rank_ == 0) return std::nullopt;
+    if (is_one_of(op, kUnary)) return unchanged(Inputs::kFirst);
+    if (is_one_of(op, kBroadcasting)) return unchanged(Inputs::kBroadcast);
+    if (is_one_of(op, kReductions)) return reduction();
+    if (op == "ArgMax" || op == "ArgMin") return arg_reduction();
+    if (op == "Softmax" || op == "LogSoftmax" || op == "Hardmax") return node_.def->since >= 13 ? along("axis", -1, Inputs::kFirst) : std::nullopt;
+    if (op == "Concat") return along("axis", 0, Inputs::kAll);
+    if (op == "Split") return along("axis", 0, Inputs::kFirst);
+    if (op == "Slice") return slice();
+    if (op == "Pad") return pad();
+    if (op == "Squeeze") return squeeze();
+    if (op == "Unsqueeze") return unsqueeze();
+    if (op == "QuantizeLinear" || op == "DequantizeLinear") return quantization();
+    if (op == "LayerNormalization") return layer_normalization();
+    return op == "MatMul" ? rows_times_matrix() : std::nullopt;
+  }
+
+ private:
+  TransposedOp unchanged(Inputs inputs) const { return {inputs, order_, node_.attributes, {}}; }
+
+  // Where an axis of the transposed tensor is before the Transpose.
+  std::optional<int64_t> moved(int64_t axis) const {
+    if (axis < 0) axis += rank_;
+    return axis >= 0 && axis < rank_ ? std::optional<int64_t>(order_[static_cast<size_t>(axis)]) : std::nullopt;
+  }
+  std::optional<std::vector<int64_t>> moved(const std::vector<int64_t>& axes) const {
+    std::vector<int64_t> result;
+    for (int64_t axis : axes) {
+      const auto to = moved(axis);
+      if (!to) return std::nullopt;
+      result.push_back(*to);
+    }
+    return result;
+  }
+
+  Result along(std::string_view attribute, int64_t fallback, Inputs inputs) const {
+    TransposedOp op = unchanged(inputs);
+    const auto axis = moved(context_.get_int(attribute, fallback));
+    if (!axis) return std::nullopt;
+    op.attributes[std::string(attribute)] = *axis;
+    return op;
+  }
+
+  std::optional<std::vector<int64_t>> list(int input) const {
+    if (!context_.has_input(input)) return std::nullopt;
+    const Value& value = graph_.value(node_.inputs[static_cast<size_t>(input)]);
+    if (value.kind != ValueKind::kConstant || value.data.shape().rank() > 1) return std::nullopt;
+    if (value.type.dtype == DType::kI64) return std::vector<int64_t>(value.data.as<int64_t>().begin(), value.data.as<int64_t>().end());
+    if (value.type.dtype == DType::kI32) return std::vector<int64_t>(value.data.as<int32_t>().begin(), value.data.as<int32_t>().end());
+    return std::nullopt;
+  }
+
+  // The axes that an op names, by attribute or as an input.
+  std::optional<std::vector<int64_t>> axes(int input) const {
+    if (context_.has_attribute("axes")) return context_.get_ints("axes");
+    return list(input);
+  }
+  void set_axes(TransposedOp& op, size_t input, std::vector<int64_t> axes) const {
+    if (context_.has_attribute("axes"))
+      op.attributes["axes"] = std::move(axes);
+    else
+      op.lists[input] = std::move(axes);
+  }
+
+  std::vector<bool> marked(const std::vector<int64_t>& axes, int rank) const {
+    std::vector<bool> marks(static_cast<size_t>(rank));
+    for (int64_t axis : axes) marks[static_cast<size_t>(axis < 0 ? axis + rank : axis)] = true;
+    return marks;
+  }
+
+  Result reduction() const {
+    const auto named = axes(1);
+    if (!named || named->empty()) return std::nullopt;
+    const auto to = moved(*named);
+    if (!to) return std::nullopt;
+    TransposedOp op = unchanged(Inputs::kFirst);
+    set_axes(op, 1, *to);
+    if (context_.get_int("keepdims", 1) == 0) op.order = without(order_, marked(*named, rank_));
+    return op;
+  }
+
+  Result arg_reduction() const {
+    Result op = along("axis", 0, Inputs::kFirst);
+    if (op && context_.get_int("keepdims", 1) == 0) op->order = without(order_, marked({context_.get_int("axis", 0)}, rank_));
+    return op;
+  }
+
+  Result slice() const {
+    TransposedOp op = unchanged(Inputs::kFirst);
+    std::vector<int64_t> named;
+    if (context_.has_attribute("axes") || context_.has_input(3)) {
+      const auto given = axes(3);
+      if (!given) return std::nullopt;
+      named = *given;
+    } else {
+      size_t count = context_.get_ints("starts").size();
+      if (context_.has_input(1)) {
+        const auto& dims = graph_.value(node_.inputs[1]).type.dims;
+        if (!dims || dims->size() != 1 || !(*dims)[0].known()) return std::nullopt;
+        count = static_cast<size_t>((*dims)[0].size);
+      }
+      for (size_t i = 0; i < count; ++i) named.push_back(static_cast<int64_t>(i));
+    }
+    const auto to = moved(named);
+    if (!to) return std::nullopt;
+    if (context_.has_attribute("starts"))
+      op.attributes["axes"] = *to;
+    else
+      op.lists[3] = *to;
+    return op;
+  }
+
+  Result pad() const {
+    TransposedOp op = unchanged(Inputs::kFirst);
+    if (context_.has_input(3)) {
+      const auto named = list(3);
+      const auto to = named ? moved(*named) : std::nullopt;
+      if (!to) return std::nullopt;
+      op.lists[3] = *to;
+      return op;
+    }
+    const auto given = context_.has_attribute("pads") ? std::optional(context_.get_ints("pads")) : list(1);
+    if (!given || given->size() != 2 * order_.size()) return std::nullopt;
+    std::vector<int64_t> pads(given->size());
+    for (size_t a = 0; a < order_.size(); ++a)
+      for (size_t end : {size_t{0}, order_.size()}) pads[static_cast<size_t>(order_[a]) + end] = (*given)[a + end];
+    if (context_.has_attribute("pads"))
+      op.attributes["pads"] = pads;
+    else
+      op.lists[1] = pads;
+    return op;
+  }
+
+  Result squeeze() const {
+    const auto named = axes(1);
+    const auto to = named && !named->empty() ? moved(*named) : std::nullopt;
+    if (!to) return std::nullopt;
+    TransposedOp op = unchanged(Inputs::kFirst);
+    set_axes(op, 1, *to);
+    op.order = without(order_, marked(*named, rank_));
+    return op;
+  }
+
+  // The new axes stay where they are; the others keep their order around them.
+  Result unsqueeze() const {
+    const auto named = axes(1);
+    if (!named) return std::nullopt;
+    const int rank = rank_ + static_cast<int>(named->size());
+    const std::vector<bool> is_new = marked(*named, rank);
+    std::vector<int> old;  // places of the axes that are not new
+    for (int a = 0; a < rank; ++a)
+      if (!is_new[static_cast<size_t>(a)]) old.push_back(a);
+    if (old.size() != order_.size()) return std::nullopt;
+    TransposedOp op = unchanged(Inputs::kFirst);
+    op.order.clear();
+    size_t next = 0;
+    for (int a = 0; a < rank; ++a) op.order.push_back(is_new[static_cast<size_t>(a)] ? a : old[static_cast<size_t>(order_[next++])]);
+    return op;
+  }
+
+  Result quantization() const {
+    if (context_.get_int("block_size", 0) != 0 || !context_.has_input(1)) return std::nullopt;
+    const auto& scale = graph_.value(node_.inputs[1]).type.dims;
+    if (!scale || scale->size() > 1) return std::nullopt;
+    return scale->empty() || node_.def->since < 13 ? unchanged(Inputs::kFirst) : along("axis", 1, Inputs::kFirst);
+  }
+
+  bool keeps_last_axis() const { return order_.back() == rank_ - 1; }
+
+  Result layer_normalization() const {
+    const int64_t axis = context_.get_int("axis", -1);
+    const bool one_output = std::ranges::count_if(node_.outputs, [](ValueId id) { return id != kNoValue; }) == 1;
+    return one_output && keeps_last_axis() && (axis == -1 || axis == rank_ - 1) ? std::optional(unchanged(Inputs::kFirst)) : std::nullopt;
+  }
+
+  Result rows_times_matrix() const {
+    const Value& matrix = graph_.value(node_.inputs[1]);
+    const bool is_matrix = matrix.kind == ValueKind::kConstant && matrix.data.shape().rank() == 2;
+    return is_matrix && keeps_last_axis() && rank_ >= 2 ? std::optional(unchanged(Inputs::kFirst)) : std::nullopt;
+  }
+
+  const Graph& graph_;
+  const Node& node_;
+  NodeContext context_;
+  const Permutation& order_;
+  int rank_;
+};
+
+}  // namespace
+
+std::optional<TransposedOp> transposed_op(const Graph& graph, const Node& node, const Permutation& order) {
+  return Rules(graph, node, order).apply();
+}
+
+}  // namespace tandem
