@@ -13,7 +13,7 @@
 #include "models/run/run_folder.h"
 #include "runtime/exec/roofline.h"
 #include "runtime/io/file.h"
-#include "runtime/onnx/onnx.h"
+#include "runtime/model/open_model.h"
 #include "runtime/passes/pass_manager.h"
 #include "runtime/plan/traffic.h"
 
@@ -64,9 +64,7 @@ Graph graph_of(const std::string& what, BenchArguments& arguments) {
   if (what.ends_with(".ini")) return graph_of_config(what, arguments);
   if (is_run && arguments.train) return graph_of_config(RunFolder(what).config(), arguments);
   require(!arguments.train, "--train needs a config or a run folder: a model alone does not say how it is trained", what);
-  Graph graph = load_onnx(is_run ? RunFolder(what).model() : std::filesystem::path(what));
-  run_passes(graph);
-  return graph;
+  return open_model(is_run ? RunFolder(what).model() : std::filesystem::path(what)).graph;
 }
 
 struct Row {

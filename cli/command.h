@@ -30,9 +30,11 @@ struct Command {
 
 int bench_command(int argc, char** argv);
 int compare_command(int argc, char** argv);
+int compile_command(int argc, char** argv);
 int conformance_command(int argc, char** argv);
 int devices_command(int argc, char** argv);
 int eval_command(int argc, char** argv);
+int export_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
 int run_command(int argc, char** argv);
 int serve_command(int argc, char** argv);

@@ -12,7 +12,7 @@
 #include "models/run/read_inputs.h"
 #include "models/run/tensor_dump.h"
 #include "runtime/conformance/compare_traces.h"
-#include "runtime/onnx/onnx.h"
+#include "runtime/model/open_model.h"
 #include "runtime/passes/pass_manager.h"
 
 namespace po = boost::program_options;
@@ -123,11 +123,11 @@ TraceComparison compare_with_dump(const Graph& graph, const Options& options) {
 }
 
 TraceComparison compare(const Options& options) {
-  Graph graph = load_onnx(options.files[0], {}, names_given(options.inputs));
+  Graph graph = open_model(options.files[0], {.given = names_given(options.inputs), .optimize = false}).graph;
   if (!options.against.empty()) return compare_with_dump(graph, options);
   const std::vector<RunValue> inputs = inputs_of(graph, options);
   if (!options.passes)
-    return compare_graphs(graph, load_onnx(options.files[1], {}, names_given(options.inputs)), inputs, options);
+    return compare_graphs(graph, open_model(options.files[1], {.given = names_given(options.inputs), .optimize = false}).graph, inputs, options);
   const Graph plain = graph;
   run_passes(graph, {.disabled = {options.disabled.begin(), options.disabled.end()}});
   return compare_graphs(graph, plain, inputs, options);

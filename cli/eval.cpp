@@ -14,8 +14,7 @@
 #include "models/run/run_config.h"
 #include "models/run/run_folder.h"
 #include "runtime/device/topology.h"
-#include "runtime/onnx/onnx.h"
-#include "runtime/passes/pass_manager.h"
+#include "runtime/model/open_model.h"
 
 namespace po = boost::program_options;
 
@@ -89,9 +88,8 @@ int eval_command(int argc, char** argv) {
     if (split.empty()) split = "all";
   }
   const int used = threads > 0 ? static_cast<int>(threads) : allowed_cpus().threads;
-  Graph graph = load_onnx(is_run ? folder.model() : std::filesystem::path(what));
-  run_passes(graph);
-  Executor executor(make_plan(graph, device.plan({.threads = used, .bounds = {}, .default_bound = kBatch})), device.executor());
+  Graph graph = open_model(is_run ? folder.model() : std::filesystem::path(what)).graph;
+  Executor executor(make_plan(std::move(graph), device.plan({.threads = used, .bounds = {}, .default_bound = kBatch})), device.executor());
   // The model's own classes: these rows may lack some.
   const std::vector<std::string> class_names = read_class_names(folder.manifest());
   if (!class_names.empty()) config.class_names = class_names;

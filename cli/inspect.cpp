@@ -13,8 +13,7 @@
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/dot.h"
 #include "runtime/io/file.h"
-#include "runtime/onnx/onnx.h"
-#include "runtime/passes/pass_manager.h"
+#include "runtime/model/open_model.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/traffic.h"
 
@@ -185,8 +184,7 @@ int inspect_command(int argc, char** argv) {
   else
     check_strict_device(flags.strict, nullptr, flags.device);
   plan_options.strict_device = flags.strict;
-  Graph graph = load_onnx(file);
-  const auto passes = run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
+  const auto [graph, passes] = open_model(file, {.passes = {.disabled = {disabled.begin(), disabled.end()}}});
   if (!values["batch"].defaulted()) plan_options.bounds = bounds_asked_for(graph, plan_options.default_bound);
   const auto plan = make_plan(graph, plan_options);
   if (dot == "-")

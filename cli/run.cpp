@@ -13,8 +13,7 @@
 #include "models/run/read_inputs.h"
 #include "runtime/exec/executor.h"
 #include "runtime/exec/profiler.h"
-#include "runtime/onnx/onnx.h"
-#include "runtime/passes/pass_manager.h"
+#include "runtime/model/open_model.h"
 #include "runtime/plan/shapes.h"
 
 namespace po = boost::program_options;
@@ -87,8 +86,7 @@ int run_command(int argc, char** argv) {
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
   require(threads >= 1 && threads <= kMostThreads, fmt::format("--threads must lie in [1, {}]", kMostThreads), threads);
   const ChosenDevice device(flags);
-  Graph graph = load_onnx(file, {}, names_given(inputs));
-  run_passes(graph, {.disabled = {disabled.begin(), disabled.end()}});
+  const Graph graph = open_model(file, {.given = names_given(inputs), .passes = {.disabled = {disabled.begin(), disabled.end()}}}).graph;
   const Feed feed = read_inputs(graph, inputs);
   Profiler profiler;
   Executor executor(make_plan(graph, device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed))})),

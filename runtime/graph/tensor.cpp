@@ -1,17 +1,15 @@
 #include "runtime/graph/tensor.h"
 
 #include <cstring>
-#include <new>
+
+#include "kernels/base/block.h"
 
 namespace tandem {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
-
-std::shared_ptr<std::byte[]> allocate(size_t bytes) {
-  auto* memory = static_cast<std::byte*>(::operator new[](bytes ? bytes : 1, kAlignment, std::nothrow));
-  check(memory != nullptr, ErrorCode::kOutOfMemory, "no memory for a tensor; bytes asked for", bytes);
-  return {memory, [](std::byte* p) { ::operator delete[](p, kAlignment); }};
+size_t bytes_of(DType dtype, const Shape& shape) {
+  require(dtype != DType::kUndefined, "a tensor needs an element type");
+  return static_cast<size_t>(checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor"));
 }
 
 template <class String>
@@ -24,22 +22,28 @@ Tensor strings_of(const Shape& shape, std::span<const String> values) {
 
 }  // namespace
 
-Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
-  require(dtype != DType::kUndefined, "a tensor needs an element type");
-  const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
-  data_ = allocate(static_cast<size_t>(bytes));
-  std::memset(data_.get(), 0, static_cast<size_t>(bytes));
+Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape), data_(make_zero_block(bytes_of(dtype, shape))) {}
+
+Tensor Tensor::over(std::shared_ptr<std::byte[]> memory, DType dtype, const Shape& shape) {
+  Tensor tensor;
+  tensor.dtype_ = dtype;
+  tensor.shape_ = shape;
+  tensor.data_ = std::move(memory);
+  return tensor;
 }
+
+Tensor Tensor::unfilled(DType dtype, const Shape& shape) { return over(make_block(bytes_of(dtype, shape)), dtype, shape); }
 
 Tensor Tensor::strings(const Shape& shape, std::span<const std::string_view> values) { return strings_of(shape, values); }
 Tensor Tensor::strings(const Shape& shape, std::span<const std::string> values) { return strings_of(shape, values); }
 
 Tensor Tensor::copy_of(ConstTensorView view) {
-  Tensor copy(view.dtype, view.shape);
   if (view.dtype != DType::kString) {
+    Tensor copy = unfilled(view.dtype, view.shape);
     if (view.bytes()) std::memcpy(copy.data_.get(), view.data, view.bytes());
     return copy;
   }
+  Tensor copy(view.dtype, view.shape);
   const auto from = view.as<std::string_view>();
   size_t characters = 0;
   for (std::string_view s : from) characters += s.size();

@@ -43,6 +43,10 @@ class Tensor {
   // A deep copy of what the view shows, text included.
   static Tensor copy_of(ConstTensorView view);
   Tensor clone() const { return copy_of(view()); }
+  // Numbers still to be written, all of them: spares the zeros. Not for strings.
+  static Tensor unfilled(DType dtype, const Shape& shape);
+  // Numbers that lie in `memory`, aligned to their size: a part of a mapped file. It lives as long as a handle on it.
+  static Tensor over(std::shared_ptr<std::byte[]> memory, DType dtype, const Shape& shape);
   // A handle on memory that somebody else owns and that must outlive it.
   static Tensor borrow(ConstTensorView view);
   bool is_borrowed() const { return data_.get() != nullptr && data_.use_count() == 0; }

@@ -17,7 +17,13 @@ namespace tandem {
 // openat2 (Linux < 5.6).
 FileDescriptor open_beneath(const std::filesystem::path& root, std::string_view relative);
 
-// The whole file as the user named it (a path from the command line: symlinks are followed). Throws NotFound, or InvalidArgument
+// Opens a file as the user named it (a path from the command line: symlinks are followed) for reading. Throws NotFound, InvalidArgument if it is
+// not a regular file, Unavailable if it may not be read.
+FileDescriptor open_regular(const std::filesystem::path& path);
+// Bytes of an open file, as of now. Throws InvalidArgument naming `path` if it is not a regular one.
+int64_t size_of_file(const FileDescriptor& file, const std::filesystem::path& path);
+
+// The whole file as the user named it. Throws NotFound, or InvalidArgument
 // if it is not a regular file or larger than `limit` bytes, naming path, size and limit; Unavailable if it cannot be read.
 std::string read_file(const std::filesystem::path& path, int64_t limit);
 // The same for a file beneath a root; errors as of open_beneath too.

@@ -11,7 +11,6 @@
 
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
-#include "runtime/io/open_regular.h"
 
 namespace tandem {
 namespace {
@@ -74,6 +73,8 @@ FileDescriptor open_regular(const std::filesystem::path& path) {
   regular_size(file, path.string(), false);
   return file;
 }
+
+int64_t size_of_file(const FileDescriptor& file, const std::filesystem::path& path) { return regular_size(file, path.string(), false); }
 
 FileDescriptor open_beneath(const std::filesystem::path& root, std::string_view relative) {
   const std::string name(relative), text = shown(relative);

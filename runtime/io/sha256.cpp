@@ -9,7 +9,6 @@
 
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
-#include "runtime/io/open_regular.h"
 
 namespace tandem {
 namespace {

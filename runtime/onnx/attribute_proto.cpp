@@ -2,6 +2,7 @@
 
 #include "onnx.pb.h"
 #include "runtime/onnx/sparse_tensor.h"
+#include "runtime/onnx/tensor_files.h"
 #include "runtime/onnx/tensor_proto.h"
 #include "runtime/onnx/value_type.h"
 
@@ -72,7 +73,7 @@ struct Writer {
 
 }  // namespace
 
-Attribute read_attribute(const AttributeProto& proto, const std::filesystem::path& folder, const Limits& limits) {
+Attribute read_attribute(const AttributeProto& proto, TensorFiles& files, const Limits& limits) {
   require(proto.ref_attr_name().empty(), "attribute refers to a function's parameter outside of a function", proto.name());
   const auto type = type_of(proto);
   require_only(proto, type);
@@ -80,8 +81,8 @@ Attribute read_attribute(const AttributeProto& proto, const std::filesystem::pat
     case AttributeProto::FLOAT: return proto.f();
     case AttributeProto::INT: return int64_t{proto.i()};
     case AttributeProto::STRING: return proto.s();
-    case AttributeProto::TENSOR: return read_tensor(proto.t(), folder, limits);
-    case AttributeProto::SPARSE_TENSOR: return read_sparse_tensor(proto.sparse_tensor(), folder, limits);
+    case AttributeProto::TENSOR: return read_tensor(proto.t(), files, limits);
+    case AttributeProto::SPARSE_TENSOR: return read_sparse_tensor(proto.sparse_tensor(), files, limits);
     case AttributeProto::FLOATS: return std::vector<float>(proto.floats().begin(), proto.floats().end());
     case AttributeProto::INTS: return std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
     case AttributeProto::STRINGS: return std::vector<std::string>(proto.strings().begin(), proto.strings().end());

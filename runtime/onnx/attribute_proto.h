@@ -1,7 +1,6 @@
 // AttributeProto <-> Attribute.
 #pragma once
 
-#include <filesystem>
 #include <string_view>
 
 #include "runtime/graph/graph.h"
@@ -13,8 +12,10 @@ class AttributeProto;
 
 namespace tandem {
 
+class TensorFiles;
+
 // Throws InvalidArgument naming the attribute: contradicting types, a subgraph, a type, listed tensors. A sparse tensor comes dense.
-Attribute read_attribute(const tandem_onnx_proto::AttributeProto& proto, const std::filesystem::path& folder,
+Attribute read_attribute(const tandem_onnx_proto::AttributeProto& proto, TensorFiles& files,
                          const Limits& limits);
 
 void write_attribute(std::string_view name, const Attribute& attribute, tandem_onnx_proto::AttributeProto& proto);

@@ -7,6 +7,7 @@
 #include "onnx.pb.h"
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
+#include "runtime/onnx/external_weights.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/older_ops.h"
 #include "runtime/onnx/standard_ops.h"
@@ -70,7 +71,9 @@ void add_opset(ModelProto& model, std::string_view domain, int version) {
 // One graph and the bodies in it. A body may use names from around it, so no name is made twice in the whole model.
 class GraphWriter {
  public:
-  GraphWriter(const Graph& graph, int opset, std::set<std::string>& taken) : graph_(graph), opset_(opset), taken_(taken) {
+  // `external`: takes the weights that are to lie in a file of their own; null: none.
+  GraphWriter(const Graph& graph, int opset, std::set<std::string>& taken, ExternalWeights* external)
+      : graph_(graph), opset_(opset), taken_(taken), external_(external) {
     names_.resize(graph.values.size());
   }
 
@@ -83,13 +86,17 @@ class GraphWriter {
       if (names_[v].empty()) names_[v] = free_name(graph_.values[v].name);
     for (size_t v = 0; v < names_.size(); ++v)
       if (const Value& value = graph_.values[v]; value.kind == ValueKind::kConstant || value.kind == ValueKind::kState)
-        write_tensor(value.data, names_[v], *proto.add_initializer());
+        write_weights(value.data, names_[v], *proto.add_initializer());
     for (size_t i = 0; i < formal; ++i) write_value_info(graph_.inputs[i], *proto.add_input());
     for (const Node& node : graph_.nodes) write_node(node, *proto.add_node());
     write_outputs(proto);
   }
 
  private:
+  void write_weights(const Tensor& data, const std::string& name, TensorProto& proto) const {
+    if (!external_ || !external_->take(data, name, proto)) write_tensor(data, name, proto);
+  }
+
   const std::string& name(ValueId id) const { return names_[static_cast<size_t>(id)]; }
 
   static std::string free_name(const std::string& wish, std::set<std::string>& taken) {
@@ -150,7 +157,7 @@ class GraphWriter {
     proto.set_name(key);
     proto.set_type(AttributeProto::GRAPH);
     const Graph standard = with_older_ops(with_standard_ops(body, opset_), opset_);
-    GraphWriter(standard, opset_, taken_).write(*proto.mutable_g(), captured);
+    GraphWriter(standard, opset_, taken_, external_).write(*proto.mutable_g(), captured);
   }
 
   // What ZipMap makes is a matrix here (runtime/ops/zip_map.cpp), in ONNX a sequence of maps.
@@ -191,6 +198,7 @@ class GraphWriter {
   const Graph& graph_;
   int opset_;
   std::set<std::string>& taken_;    // names of all graphs of the model
+  ExternalWeights* external_;
   std::vector<std::string> names_;  // by ValueId
   std::set<std::string> node_names_;
 };
@@ -205,9 +213,15 @@ void add_opsets(const Graph& graph, int opset, ModelProto& model) {
   for (std::string_view domain : others) add_opset(model, domain, common_opset(graph, domain, 1));
 }
 
-}  // namespace
+// Bytes of the numbers that the graph and its bodies hold.
+size_t weight_bytes(const Graph& graph) {
+  size_t bytes = 0;
+  for (const Value& value : graph.values)
+    if (value.data && value.data.dtype() != DType::kString) bytes += value.data.bytes();
+  return bytes;
+}
 
-std::string serialize_onnx(const Graph& graph, int asked) {
+std::string serialize(const Graph& graph, int asked, ExternalWeights* external) {
   const auto own = graph.opsets.find("");
   const int newest = asked ? asked : std::max(kOnnxOpset, own != graph.opsets.end() ? own->second : 0);
   const Graph expanded = with_standard_ops(graph, newest);
@@ -215,6 +229,8 @@ std::string serialize_onnx(const Graph& graph, int asked) {
   const int opset = found ? found : newest;
   const Graph standard = with_older_ops(expanded, opset);
   check_opset(standard, opset);
+  const size_t weights = weight_bytes(standard);
+  require(external || weights <= size_t{INT_MAX}, "the model is too large for one ONNX file (bytes of weights, limit)", weights, INT_MAX);
   ModelProto model;
   model.set_producer_name("tandem");
   model.set_ir_version(ir_version(opset));
@@ -225,12 +241,26 @@ std::string serialize_onnx(const Graph& graph, int asked) {
     entry->set_value(text);
   }
   std::set<std::string> taken;
-  GraphWriter(standard, opset, taken).write(*model.mutable_graph());
+  GraphWriter(standard, opset, taken, external).write(*model.mutable_graph());
   const size_t bytes = model.ByteSizeLong();
   require(bytes <= size_t{INT_MAX}, "the model is too large for one ONNX file (bytes, limit)", bytes, INT_MAX);
   return model.SerializeAsString();
 }
 
-void save_onnx(const Graph& graph, const std::filesystem::path& path, int opset) { write_file(path, serialize_onnx(graph, opset)); }
+}  // namespace
+
+std::string serialize_onnx(const Graph& graph, int opset) { return serialize(graph, opset, nullptr); }
+
+void save_onnx(const Graph& graph, const std::filesystem::path& path, int opset, ExternalData wanted) {
+  constexpr size_t kRoom = 64 << 20;  // for all but the weights
+  if (wanted == ExternalData::kIfNeeded && weight_bytes(graph) <= size_t{INT_MAX} - kRoom) return write_file(path, serialize_onnx(graph, opset));
+  std::filesystem::path data = path;
+  data += ".data";
+  ExternalWeights external(data.filename().string());
+  const std::string model = serialize(graph, opset, &external);
+  if (std::filesystem::is_regular_file(path)) std::filesystem::remove(path);
+  write_file(data, external.pieces());
+  write_file(path, model);
+}
 
 }  // namespace tandem

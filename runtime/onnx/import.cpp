@@ -20,11 +20,13 @@
 #include "runtime/onnx/contrib.h"
 #include "runtime/onnx/functions.h"
 #include "runtime/onnx/gradient_node.h"
+#include "runtime/onnx/model_file.h"
 #include "runtime/onnx/node_order.h"
 #include "runtime/onnx/node_proto.h"
 #include "runtime/onnx/old_attributes.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/sparse_tensor.h"
+#include "runtime/onnx/tensor_files.h"
 #include "runtime/onnx/tensor_proto.h"
 #include "runtime/onnx/value_type.h"
 #include "runtime/graph/contexts.h"
@@ -48,12 +50,13 @@ void check_opset(std::string_view domain, int64_t version) {
 
 class Importer {
  public:
-  Importer(ModelProto& model, const std::filesystem::path& folder, const Limits& limits, const NameSet& given)
-      : model_(model), proto_(*model.mutable_graph()), folder_(folder), limits_(limits), given_(given) {}
+  // `raw`: of initializers, by index, whose raw data is not in the message.
+  Importer(ModelProto& model, TensorFiles& files, const RawRanges& raw, const Limits& limits, const NameSet& given)
+      : model_(model), proto_(*model.mutable_graph()), files_(files), raw_(raw), limits_(limits), given_(given) {}
 
   // For the body of a node of `outer`. `formal`: the types of its inputs, where the file does not say.
   Importer(Importer& outer, GraphProto& body, std::vector<TensorType> formal)
-      : model_(outer.model_), proto_(body), folder_(outer.folder_), limits_(outer.limits_), outer_(&outer), depth_(outer.depth_ + 1),
+      : model_(outer.model_), proto_(body), files_(outer.files_), limits_(outer.limits_), outer_(&outer), depth_(outer.depth_ + 1),
         formal_(std::move(formal)) {
     graph_.opsets = outer.graph_.opsets;
   }
@@ -113,7 +116,8 @@ class Importer {
 
   ModelProto& model_;
   GraphProto& proto_;
-  const std::filesystem::path& folder_;
+  TensorFiles& files_;
+  const RawRanges raw_;
   const Limits& limits_;
   Importer* outer_ = nullptr;  // of a body: what reads the graph around it
   int depth_ = 0;
@@ -216,10 +220,12 @@ void Importer::read_initializers() {
     bind_name(name, graph_.add_constant(name, content));
   };
   for (const SparseTensorProto& proto : proto_.sparse_initializer())
-    if (!is_given(proto.values().name())) add(proto.values().name(), read_sparse_tensor(proto, folder_, limits_));
-  for (TensorProto& proto : *proto_.mutable_initializer()) {
+    if (!is_given(proto.values().name())) add(proto.values().name(), read_sparse_tensor(proto, files_, limits_));
+  for (int i = 0; i < proto_.initializer_size(); ++i) {
+    TensorProto& proto = *proto_.mutable_initializer(i);
     if (is_given(proto.name())) continue;
-    add(proto.name(), read_tensor(proto, folder_, limits_));
+    const auto inside = raw_.find(i);
+    add(proto.name(), read_tensor(proto, files_, limits_, inside == raw_.end() ? nullptr : &inside->second));
     if (!outer_) const std::unique_ptr<std::string> freed(proto.release_raw_data());  // the weights are not kept twice; a body may be read again
   }
 }
@@ -255,7 +261,7 @@ std::vector<int> Importer::running_order() {
 Attributes Importer::read_attributes(const NodeProto& proto) const {
   Attributes attributes;
   for (const AttributeProto& attribute : proto.attribute())
-    if (!attribute.has_g()) require(attributes.emplace(attribute.name(), read_attribute(attribute, folder_, limits_)).second, "attribute is given twice",
+    if (!attribute.has_g()) require(attributes.emplace(attribute.name(), read_attribute(attribute, files_, limits_)).second, "attribute is given twice",
             attribute.name());
   return attributes;
 }
@@ -353,33 +359,48 @@ void Importer::read_outputs() {
   }
 }
 
-Graph import_model(ModelProto& model, const std::filesystem::path& folder, const Limits& limits, const NameSet& given) {
+Graph import_model(ModelProto& model, TensorFiles& files, const RawRanges& raw, const Limits& limits, const NameSet& given) {
   require(model.has_graph(), "not an ONNX model: it has no graph");
   expand_functions(model, limits);
-  return Importer(model, folder, limits, given).run();
+  return Importer(model, files, raw, limits, given).run();
 }
 
-void parse_model(std::string_view bytes, const Limits& limits, ModelProto& model) {
-  const int64_t limit = std::min<int64_t>(limits.model_bytes, INT_MAX);
-  require(static_cast<int64_t>(bytes.size()) <= limit, "the model exceeds the limit (bytes, limit)", bytes.size(), limit);
+void parse_model(std::string_view bytes, ModelProto& model) {
   require(model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())), "not an ONNX model: its protobuf is broken (bytes)",
           bytes.size());
+}
+
+void require_size(int64_t bytes, const Limits& limits) {
+  const int64_t limit = std::min<int64_t>(limits.model_bytes, INT_MAX);
+  require(bytes <= limit, "the model exceeds the limit (bytes, limit)", bytes, limit);
 }
 
 }  // namespace
 
 Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder, const Limits& limits, const NameSet& given) {
+  require_size(static_cast<int64_t>(bytes.size()), limits);
   ModelProto model;
-  parse_model(bytes, limits, model);
-  return import_model(model, folder, limits, given);
+  parse_model(bytes, model);
+  TensorFiles files(folder);
+  return import_model(model, files, {}, limits, given);
 }
 
-Graph load_onnx(const std::filesystem::path& path, const Limits& limits, const NameSet& given) {
+Graph load_onnx(FileDescriptor file, const std::filesystem::path& folder, const Limits& limits, const NameSet& given, Weights weights) {
+  const int64_t size = size_of_file(file, "the model");
+  require_size(size, limits);
   ModelProto model;
-  parse_model(read_file(path, limits.model_bytes), limits, model);
+  ModelFile content = read_model_file(file, size);
+  parse_model(content.message, model);
+  content.message = {};
+  TensorFiles files(folder, weights, std::move(file));
+  return import_model(model, files, content.raw, limits, given);
+}
+
+Graph load_onnx(const std::filesystem::path& path, const Limits& limits, const NameSet& given, Weights weights) {
+  FileDescriptor file = open_regular(path);
   try {
     const std::filesystem::path folder = path.parent_path();
-    return import_model(model, folder.empty() ? "." : folder, limits, given);
+    return load_onnx(std::move(file), folder.empty() ? "." : folder, limits, given, weights);
   } catch (const Error& error) {
     throw Error(error.code(), path.filename().string() + ": " + error.what());
   }

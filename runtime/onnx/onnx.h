@@ -12,8 +12,13 @@
 
 #include "runtime/graph/graph.h"
 #include "runtime/graph/limits.h"
+#include "runtime/io/file_descriptor.h"
 
 namespace tandem {
+
+// How weights that lie in files of their own come into memory. Mapping takes no time, and processes share the pages; but a file that is cut short
+// in place then ends the process (SIGBUS), so what has to live on copies. One that is replaced by a rename does no harm.
+enum class Weights : uint8_t { kCopied, kMapped };
 
 using NameSet = std::set<std::string, std::less<>>;
 
@@ -21,7 +26,10 @@ using NameSet = std::set<std::string, std::less<>>;
 // run. An initializer that is listed as an input too is that input's default: it becomes an input only if `given` has its name (other
 // names there mean nothing). Throws NotFound for a file that is not there, InvalidArgument for a broken or unsupported one (all
 // unsupported ops in one error).
-Graph load_onnx(const std::filesystem::path& path, const Limits& limits = {}, const NameSet& given = {});
+Graph load_onnx(const std::filesystem::path& path, const Limits& limits = {}, const NameSet& given = {}, Weights weights = Weights::kCopied);
+// The same of an open file; `folder` as below.
+Graph load_onnx(FileDescriptor file, const std::filesystem::path& folder, const Limits& limits = {}, const NameSet& given = {},
+                Weights weights = Weights::kCopied);
 
 // The same for bytes in memory. `folder` is where external data may lie; without one a model that has such data is refused.
 Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder = {}, const Limits& limits = {}, const NameSet& given = {});
@@ -31,7 +39,12 @@ Graph parse_onnx(std::string_view bytes, const std::filesystem::path& folder = {
 // internal op that ONNX has no form for, a node whose op means something else in the opset asked for, and for a model over protobuf's 2 GiB.
 std::string serialize_onnx(const Graph& graph, int opset = 0);
 
-// The same into a file, whole or not at all.
-void save_onnx(const Graph& graph, const std::filesystem::path& path, int opset = 0);
+// Whether weights go into a file of their own, beside the model and named as it is with ".data" behind: if the model would be over protobuf's
+// 2 GiB, or always. Offsets in it are multiples of a page (4096 bytes), of large tensors of 64 KiB, so that they can be mapped anywhere.
+enum class ExternalData : uint8_t { kIfNeeded, kAlways };
+
+// The same into a file, whole or not at all. With weights in a file of their own that one is written first and the model last; a model that was
+// there is taken away before its data is replaced, so that a crash leaves none rather than one with the weights of the other.
+void save_onnx(const Graph& graph, const std::filesystem::path& path, int opset = 0, ExternalData external = ExternalData::kIfNeeded);
 
 }  // namespace tandem

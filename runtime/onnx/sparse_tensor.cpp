@@ -4,6 +4,7 @@
 #include <string>
 
 #include "onnx.pb.h"
+#include "runtime/onnx/tensor_files.h"
 #include "runtime/onnx/tensor_proto.h"
 
 namespace tandem {
@@ -53,8 +54,8 @@ Tensor dense(const Tensor& values, const Tensor& indices, const Shape& shape, co
 
 }  // namespace
 
-Tensor read_sparse_tensor(const tandem_onnx_proto::SparseTensorProto& proto, const std::filesystem::path& folder, const Limits& limits) {
-  const Tensor values = read_tensor(proto.values(), folder, limits), indices = read_tensor(proto.indices(), folder, limits);
+Tensor read_sparse_tensor(const tandem_onnx_proto::SparseTensorProto& proto, TensorFiles& files, const Limits& limits) {
+  const Tensor values = read_tensor(proto.values(), files, limits), indices = read_tensor(proto.indices(), files, limits);
   try {
     require(values.dtype() != DType::kString, "strings have no sparse form");
     return dense(values, indices, Shape(std::span<const int64_t>(proto.dims().data(), static_cast<size_t>(proto.dims_size()))), limits);

@@ -1,7 +1,6 @@
 // SparseTensorProto -> Tensor: as ONNX defines it, another way to write a dense tensor that is mostly zeros.
 #pragma once
 
-#include <filesystem>
 
 #include "runtime/graph/limits.h"
 #include "runtime/graph/tensor.h"
@@ -12,9 +11,11 @@ class SparseTensorProto;
 
 namespace tandem {
 
+class TensorFiles;
+
 // `values` are the elements that are not zero; `indices` name their places, one number each in row-major order of all elements or one a
 // dimension, rising. Throws InvalidArgument, naming the tensor, for indices that do not fit, and for a dense form that would be far larger than
 // what the file holds.
-Tensor read_sparse_tensor(const tandem_onnx_proto::SparseTensorProto& proto, const std::filesystem::path& folder, const Limits& limits);
+Tensor read_sparse_tensor(const tandem_onnx_proto::SparseTensorProto& proto, TensorFiles& files, const Limits& limits);
 
 }  // namespace tandem

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "onnx.pb.h"
-#include "runtime/onnx/external_data.h"
+#include "runtime/onnx/tensor_files.h"
 
 namespace tandem {
 namespace {
@@ -47,31 +47,26 @@ std::string packed(const Tensor& tensor) {
   return bytes;
 }
 
-Tensor read_raw(const std::string& raw, DType dtype, const Shape& shape, int64_t bytes) {
-  require(static_cast<int64_t>(raw.size()) == bytes, "raw data has another length than the dims say (has, expected)", raw.size(),
-          bytes);
-  if (bits_of(dtype) < 8 && dtype != DType::kString) return unpack(std::as_bytes(std::span(raw)), dtype, shape);
-  Tensor tensor(dtype, shape);
-  if (bytes) std::memcpy(tensor.view().data, raw.data(), raw.size());
+void require_length(int64_t has, int64_t expected) {
+  require(has == expected, "raw data has another length than the dims say (has, expected)", has, expected);
+}
+
+// Elements below a byte come as bytes first.
+bool is_packed(DType dtype) { return bits_of(dtype) < 8 && dtype != DType::kString; }
+
+Tensor read_raw(const std::string& raw, DType dtype, const Shape& shape) {
+  if (is_packed(dtype)) return unpack(std::as_bytes(std::span(raw)), dtype, shape);
+  Tensor tensor = Tensor::unfilled(dtype, shape);
+  if (!raw.empty()) std::memcpy(tensor.view().data, raw.data(), raw.size());
   return tensor;
 }
 
-Tensor read_external(const TensorProto& proto, DType dtype, const Shape& shape, int64_t bytes,
-                     const std::filesystem::path& folder) {
-  Tensor tensor;
-  if (bits_of(dtype) < 8) {
-    std::vector<std::byte> content;
-    read_external_data(proto, folder, bytes, [&] {
-      content.resize(static_cast<size_t>(bytes));
-      return std::span<std::byte>(content);
-    });
-    return unpack(content, dtype, shape);
-  }
-  read_external_data(proto, folder, bytes, [&] {
-    tensor = Tensor(dtype, shape);
-    return std::span<std::byte>(tensor.view().data, tensor.bytes());
-  });
-  return tensor;
+// Reads `bytes` by `read(dtype, shape)`.
+template <class Read>
+Tensor read_stored(DType dtype, const Shape& shape, int64_t bytes, const Read& read) {
+  if (!is_packed(dtype)) return read(dtype, shape);
+  const Tensor content = read(DType::kU8, Shape{bytes});
+  return unpack({content.view().data, content.bytes()}, dtype, shape);
 }
 
 // `field` holds one entry an element; narrow types ride in a wider field and must fit.
@@ -135,23 +130,34 @@ Tensor read_typed(const TensorProto& proto, DType dtype, const Shape& shape) {
   fail(ErrorCode::kInternal, "no storage form for this type", {name(dtype)});
 }
 
-Tensor read_content(const TensorProto& proto, const std::filesystem::path& folder, const Limits& limits) {
+Tensor read_bytes(const TensorProto& proto, TensorFiles& files, const FileRange* inside, DType dtype, const Shape& shape) {
+  const int64_t stored = packed_bytes(dtype, shape.elements());
+  if (inside) {
+    require_length(inside->bytes, stored);
+    return read_stored(dtype, shape, stored, [&](DType type, const Shape& as) { return files.read_inside(*inside, type, as); });
+  }
+  if (proto.data_location() == TensorProto::EXTERNAL)
+    return read_stored(dtype, shape, stored, [&](DType type, const Shape& as) { return files.read_beside(proto, type, as); });
+  require_length(static_cast<int64_t>(proto.raw_data().size()), stored);
+  return read_raw(proto.raw_data(), dtype, shape);
+}
+
+Tensor read_content(const TensorProto& proto, TensorFiles& files, const Limits& limits, const FileRange* inside) {
   const DType dtype = dtype_of_proto(proto.data_type());
   const Shape shape{std::span<const int64_t>(proto.dims().data(), static_cast<size_t>(proto.dims_size()))};
   const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
   require(bytes <= limits.tensor_bytes, "a tensor exceeds the limit (bytes, limit)", bytes, limits.tensor_bytes);
-  const int64_t stored = dtype == DType::kString ? bytes : packed_bytes(dtype, shape.elements());
   require(!proto.has_segment() || (proto.segment().begin() == 0 && proto.segment().end() == shape.elements()),
           "only a part of a tensor is here: those in several segments are not supported (begin, end)", proto.segment().begin(),
           proto.segment().end());
-  const bool external = proto.data_location() == TensorProto::EXTERNAL;
-  require(!((external || proto.has_raw_data()) && dtype == DType::kString), "strings cannot lie in raw or external data");
-  if (!external && !proto.has_raw_data()) return read_typed(proto, dtype, shape);
+  const bool external = proto.data_location() == TensorProto::EXTERNAL, raw = proto.has_raw_data() || inside;
+  require(!((external || raw) && dtype == DType::kString), "strings cannot lie in raw or external data");
+  if (!external && !raw) return read_typed(proto, dtype, shape);
 
   const bool typed = proto.float_data_size() || proto.int32_data_size() || proto.int64_data_size() || proto.double_data_size() ||
                      proto.uint64_data_size() || proto.string_data_size();
-  require(!typed && !(external && proto.has_raw_data()), "data is given in more than one form");
-  Tensor tensor = external ? read_external(proto, dtype, shape, stored, folder) : read_raw(proto.raw_data(), dtype, shape, stored);
+  require(!typed && !(external && raw), "data is given in more than one form");
+  Tensor tensor = read_bytes(proto, files, inside, dtype, shape);
   if (dtype == DType::kBool) normalize_bools({tensor.view().data, tensor.bytes()});
   return tensor;
 }
@@ -165,9 +171,9 @@ DType dtype_of_proto(int data_type) {
   return dtype;
 }
 
-Tensor read_tensor(const TensorProto& proto, const std::filesystem::path& folder, const Limits& limits) {
+Tensor read_tensor(const TensorProto& proto, TensorFiles& files, const Limits& limits, const FileRange* inside) {
   try {
-    return read_content(proto, folder, limits);
+    return read_content(proto, files, limits, inside);
   } catch (const Error& error) {
     throw Error(error.code(), "tensor '" + proto.name() + "': " + error.what());
   }

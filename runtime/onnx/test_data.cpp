@@ -2,6 +2,7 @@
 
 #include "onnx.pb.h"
 #include "onnx_data.pb.h"
+#include "runtime/onnx/tensor_files.h"
 #include "runtime/onnx/tensor_proto.h"
 
 namespace tandem {
@@ -18,13 +19,18 @@ Message parse(std::string_view bytes, std::string_view what, const Limits& limit
   return message;
 }
 
-RunValue value_of(const TensorProto& proto, const Limits& limits) { return RunValue::of(read_tensor(proto, {}, limits)); }
+Tensor tensor_of(const TensorProto& proto, const Limits& limits) {
+  TensorFiles none;
+  return read_tensor(proto, none, limits);
+}
+
+RunValue value_of(const TensorProto& proto, const Limits& limits) { return RunValue::of(tensor_of(proto, limits)); }
 
 RunValue value_of(const SequenceProto& proto, DType dtype, const Limits& limits) {
   require(proto.sparse_tensor_values_size() + proto.sequence_values_size() + proto.optional_values_size() == 0,
           "only sequences of tensors are supported", proto.name());
   std::vector<Tensor> tensors;
-  for (const TensorProto& tensor : proto.tensor_values()) tensors.push_back(read_tensor(tensor, {}, limits));
+  for (const TensorProto& tensor : proto.tensor_values()) tensors.push_back(tensor_of(tensor, limits));
   if (!tensors.empty()) dtype = tensors[0].dtype();
   return RunValue::of(dtype, std::move(tensors));
 }

@@ -19,6 +19,15 @@ uint64_t hash_bytes(uint64_t hash, std::string_view bytes) {
   return hash;
 }
 
+// Of what is large only a piece in each of kPieces parts: weights that differ do so nearly everywhere, and equality is checked anyway.
+constexpr size_t kWholeUpTo = 4096, kPieces = 32, kPiece = 64;
+
+uint64_t hash_samples(uint64_t hash, std::string_view bytes) {
+  if (bytes.size() <= kWholeUpTo) return hash_bytes(hash, bytes);
+  for (size_t i = 0; i < kPieces; ++i) hash = hash_bytes(hash, bytes.substr(bytes.size() / kPieces * i, kPiece));
+  return hash_bytes(hash, bytes.substr(bytes.size() - kPiece));
+}
+
 struct Hasher {
   uint64_t operator()(int64_t v) const { return mix(kSeed, static_cast<uint64_t>(v)); }
   uint64_t operator()(float v) const { return mix(kSeed, std::bit_cast<uint32_t>(v)); }
@@ -55,7 +64,7 @@ uint64_t content_hash(const Tensor& tensor) {
   uint64_t hash = mix(kSeed, static_cast<uint64_t>(tensor.dtype()));
   for (int64_t dim : tensor.shape().dims()) hash = mix(hash, static_cast<uint64_t>(dim));
   if (tensor.dtype() != DType::kString)
-    return hash_bytes(hash, {reinterpret_cast<const char*>(tensor.view().data), tensor.bytes()});
+    return hash_samples(hash, {reinterpret_cast<const char*>(tensor.view().data), tensor.bytes()});
   for (std::string_view text : tensor.as<std::string_view>()) hash = mix(hash_bytes(hash, text), text.size());
   return hash;
 }

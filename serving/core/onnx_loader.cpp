@@ -1,7 +1,6 @@
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
-#include "runtime/onnx/onnx.h"
-#include "runtime/passes/pass_manager.h"
+#include "runtime/model/open_model.h"
 #include "serving/core/repository.h"
 
 namespace tandem {
@@ -24,9 +23,9 @@ std::optional<BatchSizes> declared_in(const fs::path& model_folder, const Limits
 }  // namespace
 
 ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& limits) {
-  return [options, limits](const std::string& name, int64_t version, std::string_view onnx, const std::filesystem::path& folder) {
-    Graph graph = parse_onnx(onnx, folder, limits);
-    run_passes(graph);
+  return [options, limits](const std::string& name, int64_t version, FileDescriptor file, const std::filesystem::path& folder) {
+    // Copied: a file that is cut short must not end the server.
+    Graph graph = open_model(std::move(file), folder, {.limits = limits, .weights = Weights::kCopied}).graph;
     ModelOptions own = options;
     if (auto declared = declared_in(folder.parent_path(), limits)) own.batch_sizes = std::move(declared);
     return std::make_shared<Model>(name, version, std::move(graph), own);

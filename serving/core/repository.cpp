@@ -21,21 +21,21 @@ std::vector<std::string> folders_of(const fs::path& path) {
 
 }  // namespace
 
-ModelRepository::ModelRepository(fs::path root, const VersionPolicy& policy, const Loader& load, const Limits& limits)
+ModelRepository::ModelRepository(fs::path root, const VersionPolicy& policy, const Loader& load)
     : root_(std::move(root)) {
   std::error_code error;
   check(fs::exists(root_, error), ErrorCode::kNotFound, "model repository does not exist", root_.string());
   require(fs::is_directory(root_, error), "model repository is not a folder", root_.string());
   try {
     for (const std::string& name : folders_of(root_))
-      if (name[0] != '.') scan_model(name, policy, load, limits);
+      if (name[0] != '.') scan_model(name, policy, load);
   } catch (const fs::filesystem_error& failure) {
     fail(ErrorCode::kInvalidArgument, "model repository cannot be read", {root_.string(), failure.code().message()});
   }
   for (size_t i = 0; i < listings_.size(); ++i) by_name_[listings_[i].name].push_back(i);
 }
 
-void ModelRepository::scan_model(const std::string& name, const VersionPolicy& policy, const Loader& load, const Limits& limits) {
+void ModelRepository::scan_model(const std::string& name, const VersionPolicy& policy, const Loader& load) {
   const auto refuse = [&](std::string reason) { listings_.push_back({name, 0, false, std::move(reason), nullptr}); };
   if (!valid_model_name(name)) return refuse("not a model name: use letters, digits and _ - . + =, 128 at most");
   std::vector<int64_t> versions;
@@ -50,15 +50,15 @@ void ModelRepository::scan_model(const std::string& name, const VersionPolicy& p
   if (versions.empty()) return refuse("no version folder; a model lies at " + name + "/1/model.onnx");
   const std::vector<int64_t> selected = select_versions(versions, policy);
   if (selected.empty()) return refuse("no version is selected by the policy " + to_string(policy));
-  for (int64_t version : selected) listings_.push_back(load_version(name, version, load, limits));
+  for (int64_t version : selected) listings_.push_back(load_version(name, version, load));
 }
 
-ModelListing ModelRepository::load_version(const std::string& name, int64_t version, const Loader& load,
-                                           const Limits& limits) const {
+ModelListing ModelRepository::load_version(const std::string& name, int64_t version, const Loader& load) const {
   ModelListing listing{name, version, false, "", nullptr};
   try {
     const std::string folder = name + "/" + std::to_string(version);
-    listing.model = load(name, version, read_file_beneath(root_, folder + "/model.onnx", limits.model_bytes), root_ / folder);
+    const char* file = !fs::exists(root_ / folder / "model.onnx") && fs::exists(root_ / folder / "model.tdm") ? "/model.tdm" : "/model.onnx";
+    listing.model = load(name, version, open_beneath(root_, folder + file), root_ / folder);
     listing.ready = true;
   } catch (const std::bad_alloc&) {
     listing.reason = "failed to load '" + name + "', version " + std::to_string(version) + ": out of memory";

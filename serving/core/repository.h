@@ -1,4 +1,4 @@
-// The models of a folder: <root>/<model>/<version>/model.onnx (+ manifest.json), read once at the start.
+// The models of a folder: <root>/<model>/<version>/model.onnx, or model.tdm where there is none (+ manifest.json), read once at the start.
 //
 // A version that fails to load does not stop the others: it is listed as UNAVAILABLE with the reason. Loading and unloading at
 // run time will replace entries here; requests hold handles of their own, so nothing else will have to change.
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "runtime/graph/limits.h"
+#include "runtime/io/file_descriptor.h"
 #include "serving/core/model.h"
 #include "serving/core/version_policy.h"
 
@@ -33,12 +34,12 @@ struct ModelListing {
 
 class ModelRepository {
  public:
-  // Makes a Model of the bytes of a model.onnx; `folder` is where its external data may lie.
-  using Loader = std::function<std::shared_ptr<Model>(const std::string& name, int64_t version, std::string_view onnx,
+  // Makes a Model of an open model file; `folder` is where data beside it may lie.
+  using Loader = std::function<std::shared_ptr<Model>(const std::string& name, int64_t version, FileDescriptor file,
                                                       const std::filesystem::path& folder)>;
 
   // Scans and loads. Throws NotFound or InvalidArgument if `root` itself is no readable folder.
-  ModelRepository(std::filesystem::path root, const VersionPolicy& policy, const Loader& load, const Limits& limits);
+  ModelRepository(std::filesystem::path root, const VersionPolicy& policy, const Loader& load);
 
   // The version asked for, or the highest that answers. Throws NotFound ("Request for unknown model: ...") if there is none of
   // that name or number, Unavailable with the reason if it is there and not ready.
@@ -51,8 +52,8 @@ class ModelRepository {
   const std::vector<ModelListing>& listings() const { return listings_; }
 
  private:
-  void scan_model(const std::string& name, const VersionPolicy& policy, const Loader& load, const Limits& limits);
-  ModelListing load_version(const std::string& name, int64_t version, const Loader& load, const Limits& limits) const;
+  void scan_model(const std::string& name, const VersionPolicy& policy, const Loader& load);
+  ModelListing load_version(const std::string& name, int64_t version, const Loader& load) const;
   std::string without_root(std::string text) const;
 
   std::filesystem::path root_;

@@ -50,7 +50,7 @@ struct InferenceServer::Parts {
         workers(lanes),
         metrics(options.version),
         repository(options.repository, options.versions,
-                   onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits), options.http.limits),
+                   onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits)),
         service(repository, metrics, workers, clock,
                 {.version = options.version, .lanes = static_cast<int>(lanes.size()), .limits = options.http.limits}) {
     http.emplace(options.http,

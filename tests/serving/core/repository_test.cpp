@@ -8,6 +8,8 @@
 #include <fstream>
 
 #include "runtime/graph/op_def.h"
+#include "runtime/io/file.h"
+#include "runtime/io/mapped_file.h"
 
 namespace tandem {
 namespace {
@@ -31,7 +33,9 @@ class RepositoryTest : public testing::Test {
   }
   // Content "good" loads; anything else is a fault that names a path, as real ones do.
   ModelRepository open(const std::string& policy = "all") {
-    const auto load = [this](const std::string& name, int64_t version, std::string_view content, const fs::path& folder) {
+    const auto load = [this](const std::string& name, int64_t version, FileDescriptor file, const fs::path& folder) {
+      std::string content(static_cast<size_t>(size_of_file(file, "model.onnx")), ' ');
+      read_exactly(file, std::as_writable_bytes(std::span(content)), 0, "model.onnx");
       require(content == "good", "cannot read " + (folder / "model.onnx").string());
       Graph graph;
       graph.opsets = {{"", kOnnxOpset}};
@@ -39,7 +43,7 @@ class RepositoryTest : public testing::Test {
       ++loads_;
       return std::make_shared<Model>(name, version, std::move(graph), ModelOptions{});
     };
-    return ModelRepository(root_, parse_version_policy(policy), load, Limits{});
+    return ModelRepository(root_, parse_version_policy(policy), load);
   }
   static std::string fault(const ModelRepository& repository, std::string_view name, std::optional<int64_t> version,
                            ErrorCode code) {
@@ -121,8 +125,8 @@ TEST_F(RepositoryTest, NothingOutsideTheRootIsRead) {
 TEST_F(RepositoryTest, TheRootMustBeAFolder) {
   write("file");
   const auto load = [](auto&&...) { return std::shared_ptr<Model>(); };
-  EXPECT_THROW(ModelRepository(root_ / "none", {}, load, Limits{}), Error);
-  EXPECT_THROW(ModelRepository(root_ / "file", {}, load, Limits{}), Error);
+  EXPECT_THROW(ModelRepository(root_ / "none", {}, load), Error);
+  EXPECT_THROW(ModelRepository(root_ / "file", {}, load), Error);
 }
 
 }  // namespace

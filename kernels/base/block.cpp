@@ -1,0 +1,47 @@
+#include "kernels/base/block.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+#include <new>
+
+#include "kernels/base/error.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::align_val_t kLine{64};
+// AddressSanitizer guards only what comes from its own allocator.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kFromSystem = false;
+#else
+constexpr bool kFromSystem = true;
+#endif
+
+[[noreturn]] void fail_allocation(size_t bytes) { fail(ErrorCode::kOutOfMemory, "no memory for a block; bytes asked for", {ErrorValue(bytes)}); }
+
+std::shared_ptr<std::byte[]> map_block(size_t bytes) {
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) fail_allocation(bytes);
+  ::madvise(memory, bytes, MADV_HUGEPAGE);  // advice: where there are none, small pages do
+  return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { ::munmap(p, bytes); }};
+}
+
+bool is_mapped(size_t bytes) { return kFromSystem && bytes >= kWholePages; }
+
+}  // namespace
+
+std::shared_ptr<std::byte[]> make_block(size_t bytes) {
+  if (is_mapped(bytes)) return map_block(bytes);
+  auto* memory = static_cast<std::byte*>(::operator new[](bytes ? bytes : 1, kLine, std::nothrow));
+  if (!memory) fail_allocation(bytes);
+  return {memory, [](std::byte* p) { ::operator delete[](p, kLine); }};
+}
+
+std::shared_ptr<std::byte[]> make_zero_block(size_t bytes) {
+  auto block = make_block(bytes);
+  if (!is_mapped(bytes)) std::memset(block.get(), 0, bytes);  // fresh pages are zero
+  return block;
+}
+
+}  // namespace tandem

@@ -1,0 +1,33 @@
+#include "runtime/model/open_model.h"
+
+#include "runtime/io/file.h"
+#include "runtime/model/compiled_model.h"
+
+namespace tandem {
+namespace {
+
+OpenedModel open_compiled(FileDescriptor file, const std::filesystem::path& path, const OpenOptions& options) {
+  require(options.passes.disabled.empty(), "a compiled model has its passes behind it: none can be left out", path.filename().string());
+  return {load_compiled(std::move(file), path, options.limits, options.weights), {}};
+}
+
+OpenedModel rewritten(Graph graph, const OpenOptions& options) {
+  OpenedModel model{std::move(graph), {}};
+  if (options.optimize) model.reports = run_passes(model.graph, options.passes);
+  return model;
+}
+
+}  // namespace
+
+OpenedModel open_model(const std::filesystem::path& path, const OpenOptions& options) {
+  FileDescriptor file = open_regular(path);
+  if (is_compiled(file)) return open_compiled(std::move(file), path, options);
+  return rewritten(load_onnx(path, options.limits, options.given, options.weights), options);
+}
+
+OpenedModel open_model(FileDescriptor file, const std::filesystem::path& folder, const OpenOptions& options) {
+  if (is_compiled(file)) return open_compiled(std::move(file), "model.tdm", options);
+  return rewritten(load_onnx(std::move(file), folder, options.limits, options.given, options.weights), options);
+}
+
+}  // namespace tandem
