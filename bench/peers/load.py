@@ -1,0 +1,92 @@
+"""Opening a model in Tandem and in onnxruntime, in turns, each load in a process of its own: time, processor time, most memory held.
+
+    python bench/peers/load.py MODEL.onnx... [--bench build/release/bin/load_bench] [--tandem build/release/bin/tandem] [--rounds 5]
+
+Memory and time are those of opening the model: what the process has and takes before (Python, libraries) is taken off. First both run the model
+on the same random inputs, and must agree. `.tdm` is the same model after `tandem compile`. One thread each, files in the page cache.
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+PEER = r"""
+import json, resource, sys, time
+import onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+if sys.argv[2] == "off":
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+usage = lambda: resource.getrusage(resource.RUSAGE_SELF)
+before, start = usage(), time.perf_counter()
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+wall, after = time.perf_counter() - start, usage()
+cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+print(json.dumps({"ms": wall * 1e3, "cpu_ms": cpu * 1e3, "peak_kib": after.ru_maxrss, "start_kib": before.ru_maxrss}))
+"""
+
+
+def measure(command):
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit(f"{command[0]} failed:\n{result.stderr[-2000:]}")
+    row = json.loads(result.stdout.splitlines()[-1])
+    return row["ms"], row["cpu_ms"], (row["peak_kib"] - row["start_kib"]) / 1024
+
+
+def validate(tandem, models, folder):
+    """Random inputs, open sizes 2 (a first one 1); returns the largest distance, relative to the largest output."""
+    import numpy as np
+    import onnxruntime
+    session = onnxruntime.InferenceSession(str(models[0]), providers=["CPUExecutionProvider"])
+    random, sizes, feeds = np.random.default_rng(0), {}, {}
+    for value in session.get_inputs():
+        shape = [d if isinstance(d, int) else sizes.setdefault(d, 1 + bool(sizes)) for d in value.shape]
+        feeds[value.name] = np.ones(shape, np.int64) if "int64" in value.type else random.random(shape, dtype=np.float32)
+    np.savez(folder / "feeds.npz", **feeds)
+    expected = session.run(None, feeds)
+    worst = 0
+    for model in models:
+        subprocess.run([tandem, "run", model, "--input", folder / "feeds.npz", "--output", folder / "out.npz"], check=True, stdout=subprocess.DEVNULL)
+        got = np.load(folder / "out.npz")
+        for value, reference in zip(session.get_outputs(), expected):
+            worst = max(worst, float(np.abs(got[value.name] - reference).max() / np.abs(reference).max()))
+    assert worst < 1e-3, f"Tandem and onnxruntime disagree: {worst}"
+    return worst
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", type=pathlib.Path)
+    parser.add_argument("--bench", default="build/release/bin/load_bench")
+    parser.add_argument("--tandem", default="build/release/bin/tandem")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    print(f"{'model':<20} {'how':<24} {'ms':>9} {'cpu ms':>9} {'MiB':>9}")
+    for model in args.models:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pathlib.Path(temporary)
+            compiled = folder / "model.tdm"
+            subprocess.run([args.tandem, "compile", model, "-o", compiled], check=True, stdout=subprocess.DEVNULL)
+            validate(args.tandem, [model, compiled], folder)
+            contestants = {"tandem": [args.bench, model], "tandem .tdm": [args.bench, compiled],
+                           "onnxruntime": [sys.executable, "-c", PEER, model, "on"],
+                           "onnxruntime, unoptimized": [sys.executable, "-c", PEER, model, "off"]}
+            rows = {name: [] for name in contestants}
+            for _ in range(args.rounds):
+                for name, command in contestants.items():
+                    rows[name].append(measure(command))
+            medians = {name: [statistics.median(column) for column in zip(*runs)] for name, runs in rows.items()}
+            for name, (wall, cpu, memory) in medians.items():
+                print(f"{model.stem:<20} {name:<24} {wall:>9.1f} {cpu:>9.1f} {memory:>9.1f}")
+            for ours in ("tandem", "tandem .tdm"):
+                for peer in ("onnxruntime", "onnxruntime, unoptimized"):
+                    ratios = [a / b for a, b in zip(medians[ours], medians[peer])]
+                    print(f"{'':<20} {ours} / {peer}: time {ratios[0]:.2f}, cpu {ratios[1]:.2f}, memory {ratios[2]:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+// The fuzz targets as plain tests: their seeds, then mutations of them by a seeded generator, then every file of corpus/<target> (what once was a
+// finding). Runs under AddressSanitizer and UndefinedBehaviorSanitizer in scripts/test. TANDEM_FUZZ_RUNS and TANDEM_FUZZ_SEED run longer or elsewhere.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+
+#include "kernels/base/error.h"
+#include "runtime/io/file.h"
+#include "tests/fuzz/targets.h"
+#include "tests/support/source_dir.h"
+
+namespace tandem::fuzz {
+namespace {
+
+uint64_t setting(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+class Mutator {
+ public:
+  Mutator(std::vector<std::string> seeds, uint64_t seed) : seeds_(std::move(seeds)), random_(seed) {}
+
+  // One of the seeds with one to four changes.
+  std::string next() {
+    std::string bytes = seeds_[below(seeds_.size())];
+    for (size_t changes = 1 + below(4); changes > 0 && !bytes.empty(); --changes) change(bytes);
+    return bytes;
+  }
+
+ private:
+  size_t below(size_t n) { return static_cast<size_t>(random_() % n); }
+
+  void change(std::string& bytes) {
+    static constexpr unsigned char kTelling[] = {0, 1, 2, 3, 4, 8, 16, 63, 64, 127, 128, 129, 192, 254, 255};
+    const size_t at = below(bytes.size()), length = 1 + below(std::min<size_t>(bytes.size() - at, 16));
+    switch (below(7)) {
+      case 0: bytes[at] = static_cast<char>(bytes[at] ^ 1 << below(8)); break;
+      case 1: bytes[at] = static_cast<char>(kTelling[below(std::size(kTelling))]); break;
+      case 2: bytes.erase(at, length); break;
+      case 3: bytes.insert(at, bytes.substr(at, length)); break;
+      case 4: bytes.replace(at, length, std::string(length, static_cast<char>(kTelling[below(std::size(kTelling))]))); break;
+      case 5: bytes.replace(at, length, bytes.substr(below(bytes.size()), length)); break;
+      default: {
+        const std::string& other = seeds_[below(seeds_.size())];
+        bytes.replace(at, length, other.substr(below(other.size()), 1 + below(64)));
+      }
+    }
+  }
+
+  std::vector<std::string> seeds_;
+  std::mt19937_64 random_;
+};
+
+// Whether the bytes were taken. A defect of ours is the test's failure, whatever was wrong with the bytes.
+bool takes(const Target& target, const std::string& bytes) try {
+  target.run(bytes);
+  return true;
+} catch (const Error& error) {
+  EXPECT_NE(error.code(), ErrorCode::kInternal) << error.what();
+  return false;
+}
+
+class Fuzz : public ::testing::TestWithParam<Target> {};
+INSTANTIATE_TEST_SUITE_P(, Fuzz, ::testing::ValuesIn(targets().begin(), targets().end()), [](const auto& test) { return std::string(test.param.name); });
+
+TEST_P(Fuzz, SeedsAreTaken) {
+  for (const std::string& seed : GetParam().seeds()) EXPECT_NO_THROW(GetParam().run(seed));
+}
+
+TEST_P(Fuzz, MutationsNeverCrash) {
+  const uint64_t seed = setting("TANDEM_FUZZ_SEED", 1), runs = setting("TANDEM_FUZZ_RUNS", 1500);
+  SCOPED_TRACE("TANDEM_FUZZ_SEED=" + std::to_string(seed));
+  Mutator mutator(GetParam().seeds(), seed);
+  for (uint64_t i = 0; i < runs && !HasFailure(); ++i) {
+    SCOPED_TRACE("mutation " + std::to_string(i));
+    takes(GetParam(), mutator.next());
+  }
+}
+
+TEST_P(Fuzz, FindingsStayMended) {
+  const std::filesystem::path corpus = source_dir() / "tests/fuzz/corpus" / GetParam().name;
+  if (!std::filesystem::is_directory(corpus)) GTEST_SKIP() << "nothing was found in this target yet";
+  for (const auto& entry : std::filesystem::directory_iterator(corpus)) takes(GetParam(), read_file(entry.path(), 1 << 20));
+}
+
+}  // namespace
+}  // namespace tandem::fuzz

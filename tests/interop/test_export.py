@@ -1,0 +1,170 @@
+"""`tandem export` and `tandem compile`: what they write is valid, and means what the model meant, to onnxruntime and to Tandem.
+
+Needs the program tandem: $TANDEM_BIN, else build/release/bin/tandem.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from test_onnx import FEEDS, cnn, encoder, mlp, model, run, tensor_info, weights  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.path.abspath(os.environ.get("TANDEM_BIN", ROOT / "build/release/bin/tandem"))
+RANDOM = np.random.default_rng(3)
+
+
+def tandem(*arguments):
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True)
+
+
+def residual():
+    """A residual sum and an activation that Tandem puts into the convolution."""
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 4), helper.make_node("Add", ["c", "x"], ["s"]),
+             helper.make_node("Relu", ["s"], ["r"]), helper.make_node("GlobalAveragePool", ["r"], ["y"])]
+    return model(nodes, [tensor_info("x", ["n", 4, 6, 6])], [tensor_info("y", ["n", 4, 1, 1])], [weights("w", 4, 4, 3, 3)], opset=13)
+
+
+def attention():
+    """Scores, softmax and sums as exporters write them, in opset 13."""
+    nodes = []
+    for name in "qkv":
+        nodes.append(helper.make_node("MatMul", ["x", f"w{name}"], [name]))
+    nodes += [helper.make_node("Transpose", ["k"], ["kt"], perm=[0, 2, 1]), helper.make_node("MatMul", ["q", "kt"], ["scores"]),
+              helper.make_node("Mul", ["scores", "scale"], ["scaled"]), helper.make_node("Softmax", ["scaled"], ["p"], axis=-1),
+              helper.make_node("MatMul", ["p", "v"], ["h"]), helper.make_node("Erf", ["h"], ["e"]), helper.make_node("Add", ["e", "x"], ["y"])]
+    constants = [weights(f"w{name}", 8, 8, seed=i) for i, name in enumerate("qkv")] + [numpy_helper.from_array(np.float32(8**-0.5), "scale")]
+    return model(nodes, [tensor_info("x", ["n", "t", 8])], [tensor_info("y", ["n", "t", 8])], constants, opset=13)
+
+
+def branches():
+    """A body that reads weights from around it."""
+    def body(op, name):
+        return helper.make_graph([helper.make_node(op, ["x", "w"], [name])], name, [], [tensor_info(name, None)])
+    nodes = [helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0), helper.make_node("Less", ["total", "zero"], ["flag"]),
+             helper.make_node("If", ["flag"], ["y"], then_branch=body("Add", "a"), else_branch=body("Mul", "b"))]
+    constants = [weights("w", 4), numpy_helper.from_array(np.float32(0), "zero")]
+    return model(nodes, [tensor_info("x", ["n", 4])], [tensor_info("y", ["n", 4])], constants, opset=13)
+
+
+CASES = FEEDS | {
+    residual: {"x": RANDOM.normal(size=(2, 4, 6, 6)).astype(np.float32)},
+    attention: {"x": RANDOM.normal(size=(2, 5, 8)).astype(np.float32)},
+    branches: {"x": RANDOM.normal(size=(3, 4)).astype(np.float32)},
+}
+
+
+def assert_same(source, written, feeds):
+    onnx.checker.check_model(str(written), full_check=True)
+    for expected, actual in zip(run(source, feeds), run(written, feeds), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("flags", [(), ("--optimized",), ("--external-data",), ("--optimized", "--external-data")], ids="".join)
+@pytest.mark.parametrize("opset", range(13, 24))
+@pytest.mark.parametrize("make", [residual, attention, branches], ids=lambda make: make.__name__)
+def test_export_in_every_opset(tmp_path, make, opset, flags):
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    onnx.save(make(), source)
+    done = tandem("export", source, "-o", written, "--opset", opset, *flags)
+    assert done.returncode == 0, done.stderr
+    again = onnx.load(written)
+    assert {o.domain: o.version for o in again.opset_import} == {"": opset}
+    assert_same(source, written, CASES[make])
+
+
+def test_a_node_that_has_no_form_in_the_opset_is_named(tmp_path):
+    source = tmp_path / "in.onnx"
+    normalization = helper.make_node("LayerNormalization", ["x", "s"], ["y"], name="norm")
+    onnx.save(model([normalization], [tensor_info("x", [2, 4])], [tensor_info("y", [2, 4])], [weights("s", 4)]), source)
+    done = tandem("export", source, "-o", tmp_path / "out.onnx", "--opset", 11)
+    if done.returncode == 0:  # written in older ops
+        return assert_same(source, tmp_path / "out.onnx", {"x": RANDOM.normal(size=(2, 4)).astype(np.float32)})
+    assert done.returncode == 2 and "norm" in done.stderr and "11" in done.stderr
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_external_data_lies_at_page_boundaries(tmp_path):
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    big = [weights("w1", 500, 700), weights("w2", 700, 3), weights("small", 3)]
+    nodes = [helper.make_node("MatMul", ["x", "w1"], ["h"]), helper.make_node("MatMul", ["h", "w2"], ["m"]), helper.make_node("Add", ["m", "small"], ["y"])]
+    onnx.save(model(nodes, [tensor_info("x", ["n", 500])], [tensor_info("y", ["n", 3])], big), source)
+    assert tandem("export", source, "-o", written, "--external-data").returncode == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.onnx", "out.onnx", "out.onnx.data"]
+    offsets = [int(entry.value) for tensor in onnx.load(written, load_external_data=False).graph.initializer
+               for entry in tensor.external_data if entry.key == "offset"]
+    assert len(offsets) == 2 and all(offset % 4096 == 0 for offset in offsets)
+    feeds = {"x": RANDOM.normal(size=(2, 500)).astype(np.float32)}
+    assert_same(source, written, feeds)
+    np.savez(tmp_path / "feeds.npz", **feeds)
+    for name in ("in.onnx", "out.onnx"):
+        assert tandem("run", tmp_path / name, "--input", tmp_path / "feeds.npz", "--output", tmp_path / f"{name}.npz").returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "in.onnx.npz")["y"], np.load(tmp_path / "out.onnx.npz")["y"])
+
+
+@pytest.mark.parametrize("make", [mlp, cnn, residual, attention, branches], ids=lambda make: make.__name__)
+def test_a_compiled_model_computes_the_same_bits(tmp_path, make):
+    source, compiled, back = tmp_path / "in.onnx", tmp_path / "in.tdm", tmp_path / "back.onnx"
+    onnx.save(make(), source)
+    done = tandem("compile", source)
+    assert done.returncode == 0, done.stderr
+    np.savez(tmp_path / "feeds.npz", **CASES[make])
+    for name in ("in.onnx", "in.tdm"):
+        done = tandem("run", tmp_path / name, "--input", tmp_path / "feeds.npz", "--output", tmp_path / f"{name}.npz")
+        assert done.returncode == 0, done.stderr
+    ours, theirs = np.load(tmp_path / "in.tdm.npz"), np.load(tmp_path / "in.onnx.npz")
+    assert ours.files == theirs.files
+    for name in ours.files:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+    assert tandem("inspect", compiled).returncode == 0
+    assert tandem("export", compiled, "-o", back, "--opset", 17).returncode == 0
+    assert_same(source, back, CASES[make])
+
+
+def test_a_compiled_model_of_another_instruction_set_says_how_to_make_it_anew(tmp_path):
+    source = tmp_path / "in.onnx"
+    onnx.save(mlp(), source)
+    made = subprocess.run([BINARY, "compile", source], env=os.environ | {"TANDEM_ISA": "portable"}, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    done = subprocess.run([BINARY, "inspect", tmp_path / "in.tdm"], env=os.environ | {"TANDEM_ISA": "avx2"}, capture_output=True, text=True)
+    if "lacks" in done.stderr:
+        pytest.skip("this machine has one instruction set only")
+    assert done.returncode == 2 and f"tandem compile {source}" in done.stderr
+
+
+def test_more_than_two_gigabytes(tmp_path):
+    """Weights of 2.2 GB that are mostly holes in a file, read and written again."""
+    if os.environ.get("TANDEM_NETWORKS") != "all":
+        pytest.skip("moves 5 GB: scripts/test --all does it")
+    free = shutil.disk_usage(tmp_path).free
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    if free < 6 << 30 or memory < 6 << 30:
+        pytest.skip(f"needs 6 GB of disk and of memory, has {free >> 30} and {memory >> 30}")
+    rows, columns = 1 << 19, 1 << 10  # 2 GiB of f32
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    table = TensorProto(name="table", dims=[rows, columns], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": "in.bin", "offset": "0", "length": str(rows * columns * 4)}.items():
+        table.external_data.add(key=key, value=value)
+    with open(tmp_path / "in.bin", "wb") as file:
+        file.truncate(rows * columns * 4)
+        file.seek((rows - 1) * columns * 4)
+        file.write(np.arange(columns, dtype=np.float32).tobytes())
+    graph = helper.make_graph([helper.make_node("Gather", ["table", "i"], ["y"])], "g", [tensor_info("i", ["n"], TensorProto.INT64)],
+                              [tensor_info("y", ["n", columns])], [table])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), source)
+    done = tandem("export", source, "-o", written)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.onnx.data").stat().st_size >= 2 << 30
+    feeds = {"i": np.array([rows - 1, 0], np.int64)}
+    np.savez(tmp_path / "feeds.npz", **feeds)
+    done = tandem("run", written, "--input", tmp_path / "feeds.npz", "--output", tmp_path / "y.npz")
+    assert done.returncode == 0, done.stderr
+    expected = np.stack([np.arange(columns, dtype=np.float32), np.zeros(columns, np.float32)])
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npz")["y"], expected)
+    np.testing.assert_array_equal(run(written, feeds)[0], expected)
