@@ -184,9 +184,11 @@ int inspect_command(int argc, char** argv) {
   else
     check_strict_device(flags.strict, nullptr, flags.device);
   plan_options.strict_device = flags.strict;
-  const auto [graph, passes] = open_model(file, {.passes = {.disabled = {disabled.begin(), disabled.end()}}});
+  plan_options.disabled_passes = {disabled.begin(), disabled.end()};
+  auto [graph, passes] = open_model(file, {.passes = {.disabled = plan_options.disabled_passes}});
   if (!values["batch"].defaulted()) plan_options.bounds = bounds_asked_for(graph, plan_options.default_bound);
   const auto plan = make_plan(graph, plan_options);
+  passes.insert(passes.end(), plan->passes.begin(), plan->passes.end());
   if (dot == "-")
     std::cout << to_dot(graph);
   else if (!dot.empty())

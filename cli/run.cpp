@@ -89,7 +89,7 @@ int run_command(int argc, char** argv) {
   const Graph graph = open_model(file, {.given = names_given(inputs), .passes = {.disabled = {disabled.begin(), disabled.end()}}}).graph;
   const Feed feed = read_inputs(graph, inputs);
   Profiler profiler;
-  Executor executor(make_plan(graph, device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed))})),
+  Executor executor(make_plan(graph, device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed)), .disabled_passes = {disabled.begin(), disabled.end()}})),
                     device.executor({.profiler = profile.empty() ? nullptr : &profiler}));
   const auto results = run_feed(executor, feed);
   if (!profile.empty()) {

@@ -33,12 +33,17 @@ struct BroadcastLayout {
  private:
   size_t last() const { return static_cast<size_t>(rank - 1); }
 
+  // The shapes are put into words only here: a layout is made for every tile of a region.
+  [[noreturn]] static void misfit(std::string_view what, const Shape& in, const Shape& out) {
+    fail(ErrorCode::kInternal, what, {to_string(in), to_string(out)});
+  }
+
   static Axes strides_of(const Shape& out, const Shape& in) {
     Axes strides{};
-    ensure(in.rank() <= out.rank(), "operand has more axes than the output", to_string(in), to_string(out));
+    if (in.rank() > out.rank()) misfit("operand has more axes than the output", in, out);
     int64_t stride = 1;
     for (int i = in.rank() - 1, o = out.rank() - 1; i >= 0; --i, --o) {
-      ensure(in[i] == out[o] || in[i] == 1, "operand does not broadcast to the output", to_string(in), to_string(out));
+      if (in[i] != out[o] && in[i] != 1) misfit("operand does not broadcast to the output", in, out);
       strides[static_cast<size_t>(o)] = in[i] == 1 ? 0 : stride;
       stride *= in[i];
     }

@@ -8,7 +8,8 @@
 namespace tandem::cpu {
 
 void cast(const KernelContext& context, ConstTensorView x, TensorView y, NarrowRules rules) {
-  ensure(x.elements() == y.elements(), "cast changes the number of elements", to_string(x.shape), to_string(y.shape));
+  if (x.elements() != y.elements()) [[unlikely]]
+    fail(ErrorCode::kInternal, "cast changes the number of elements", {to_string(x.shape), to_string(y.shape)});
   if (x.dtype == y.dtype) return copy(context, x, y);
   const ElementConverter convert(x.dtype, y.dtype, rules);
   const auto from = static_cast<int64_t>(size_of(x.dtype)), to = static_cast<int64_t>(size_of(y.dtype));

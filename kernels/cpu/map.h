@@ -9,8 +9,8 @@
 namespace tandem::cpu {
 
 inline void require_one_shape(const ConstTensorView& x, const TensorView& y) {
-  ensure(x.elements() == y.elements() && x.dtype == y.dtype, "elementwise operands differ", to_string(x.shape),
-         to_string(y.shape));
+  if (x.elements() != y.elements() || x.dtype != y.dtype) [[unlikely]]
+    fail(ErrorCode::kInternal, "elementwise operands differ", {to_string(x.shape), to_string(y.shape)});
 }
 
 template <class T, class F>

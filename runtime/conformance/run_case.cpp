@@ -63,7 +63,7 @@ class Session {
     const size_t given = std::min(test.data_sets[first].inputs.size(), listed.size());
     graph_ = load_onnx(test.model, {}, NameSet(listed.begin(), listed.begin() + static_cast<ptrdiff_t>(given)));
     run_passes(graph_, {.disabled = options.disabled_passes});
-    PlanOptions plan{.threads = options.threads};
+    PlanOptions plan{.threads = options.threads, .disabled_passes = options.disabled_passes};
     for (size_t i = first; i < test.data_sets.size() && test.data_sets[i].inputs.size() == test.data_sets[first].inputs.size(); ++i) {
       inputs_.push_back(read_inputs(graph_, test.data_sets[i], listed));
       for (const auto& [symbol, size] : bounds_of(graph_, shapes_of(inputs_.back()))) plan.bounds[symbol] = std::max(plan.bounds[symbol], size);

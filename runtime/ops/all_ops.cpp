@@ -77,6 +77,7 @@ extern const OpFamily qlinear_ops;
 extern const OpFamily quantize_linear_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily regex_full_match_ops;
+extern const OpFamily region_ops;
 extern const OpFamily reshape_ops;
 extern const OpFamily resize_ops;
 extern const OpFamily reverse_sequence_ops;
@@ -178,6 +179,7 @@ constexpr const OpFamily* kFamilies[] = {
     &quantize_linear_ops,
     &reduce_ops,
     &regex_full_match_ops,
+    &region_ops,
     &reshape_ops,
     &resize_ops,
     &reverse_sequence_ops,

@@ -44,6 +44,7 @@ extern const Pass branch_inlining_pass;
 extern const Pass common_subexpression_pass;
 extern const Pass constant_folding_pass;
 extern const Pass dead_code_pass;
+extern const Pass elementwise_regions_pass;
 extern const Pass epilogue_fusion_pass;
 extern const Pass gelu_fusion_pass;
 extern const Pass gradient_fusion_pass;

@@ -13,6 +13,7 @@ namespace {
 void check_names(const PassOptions& options, std::span<const Pass* const> passes) {
   std::vector<std::string_view> names;
   for (const Pass* pass : passes) names.push_back(pass->name);
+  for (const Pass* pass : host_passes()) names.push_back(pass->name);
   for (const std::string& name : options.disabled)
     if (std::ranges::find(names, name) == names.end())
       fail(ErrorCode::kInvalidArgument, "no pass has this name" + did_you_mean(name, names), {name});
@@ -67,22 +68,29 @@ std::span<const Pass* const> default_passes() {
   return kPasses;
 }
 
+std::span<const Pass* const> host_passes() {
+  static constexpr const Pass* kPasses[] = {&elementwise_regions_pass};
+  return kPasses;
+}
+
+PassReport run_pass(Graph& graph, const Pass& pass, bool verify) {
+  PassReport report{pass.name, 0, static_cast<int>(graph.nodes.size()), 0, 0, {}};
+  PassNotes notes;
+  const auto start = std::chrono::steady_clock::now();
+  report.changes = pass.rewrite(graph, notes);
+  report.microseconds = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  report.near_misses = notes.near_misses();
+  report.nodes_after = static_cast<int>(graph.nodes.size());
+  if (verify) verify_after(pass, graph);
+  return report;
+}
+
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options, std::span<const Pass* const> passes) {
   check_names(options, passes);
   run_passes_on_bodies(graph, options, passes);
   std::vector<PassReport> reports;
-  for (const Pass* pass : passes) {
-    if (options.disabled.contains(pass->name)) continue;
-    PassReport report{pass->name, 0, static_cast<int>(graph.nodes.size()), 0, 0, {}};
-    PassNotes notes;
-    const auto start = std::chrono::steady_clock::now();
-    report.changes = pass->rewrite(graph, notes);
-    report.microseconds = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-    report.near_misses = notes.near_misses();
-    report.nodes_after = static_cast<int>(graph.nodes.size());
-    if (options.verify_each) verify_after(*pass, graph);
-    reports.push_back(report);
-  }
+  for (const Pass* pass : passes)
+    if (!options.disabled.contains(pass->name)) reports.push_back(run_pass(graph, *pass, options.verify_each));
   return reports;
 }
 

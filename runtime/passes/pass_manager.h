@@ -35,6 +35,13 @@ struct PassReport {
 // The passes of an inference or training graph, in the order in which they help each other.
 std::span<const Pass* const> default_passes();
 
+// Those that make_plan runs on a graph for the CPU, when all others are done: they use what only a plan has (casts around 16-bit
+// floats), and what they make has no kernels elsewhere. Their names may be given to run_passes too, which has nothing to leave out then.
+std::span<const Pass* const> host_passes();
+
+// One pass, whatever the options disable.
+PassReport run_pass(Graph& graph, const Pass& pass, bool verify = kVerifyEachPass);
+
 // Throws InvalidArgument for a disabled name that no pass has, Internal naming the pass after which a graph no longer verifies.
 std::vector<PassReport> run_passes(Graph& graph, const PassOptions& options = {},
                                    std::span<const Pass* const> passes = default_passes());

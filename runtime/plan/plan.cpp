@@ -35,10 +35,17 @@ bool is_dynamic_input(const Plan& plan, const Value& input) {
          (plan.options.open_symbols && has_open_symbol(plan.options, input));
 }
 
+// Nobody checks what is given to a body, so equal symbols say nothing.
+void forget_symbols(Value& input) {
+  if (!input.type.dims) return;
+  for (Dim& dim : *input.type.dims) dim.symbol.clear();
+}
+
 // Names every open dimension of the inputs and finds the bound of each symbol.
 void bind_symbols(Plan& plan) {
   for (ValueId id : plan.graph.inputs) {
     Value& input = plan.graph.value(id);
+    if (plan.options.dynamic_inputs) forget_symbols(input);
     if (is_dynamic_input(plan, input)) continue;
     for (size_t axis = 0; axis < input.type.dims->size(); ++axis) {
       Dim& dim = (*input.type.dims)[axis];
@@ -146,8 +153,15 @@ void place(Plan& plan) {
   fail(ErrorCode::kInvalidArgument, "ops that would run on the CPU, which a strict device forbids: " + names);
 }
 
-// What stays on the CPU and is declared in 16 bits computes in f32, between casts. Whether there is any.
-bool widen_host_nodes(Plan& plan) {
+// What a graph for the CPU becomes before anything is laid out.
+void rewrite_for_host(Plan& plan) {
+  widen_halves(plan.graph, std::vector<bool>(plan.graph.nodes.size(), true));
+  for (const Pass* pass : host_passes())
+    if (!plan.options.disabled_passes.contains(pass->name)) plan.passes.push_back(run_pass(plan.graph, *pass));
+}
+
+// Of a plan for a GPU: what stays on the CPU and is declared in 16 bits computes in f32, between casts.
+void widen_host_nodes(Plan& plan) {
   DevicePlacement& placement = plan.placement;
   std::vector<bool> on_host;
   for (Space space : placement.nodes) on_host.push_back(space == Space::kHost);
@@ -155,7 +169,6 @@ bool widen_host_nodes(Plan& plan) {
   for (int origin : widen_halves(plan.graph, on_host))
     placement.nodes.push_back(origin < 0 ? Space::kHost : spaces[static_cast<size_t>(origin)]);
   placement.values.resize(plan.graph.values.size(), Space::kHost);
-  return placement.nodes.size() != spaces.size();
 }
 
 StepKind kind_of(const Plan& plan, size_t n) {
@@ -208,10 +221,13 @@ void bind_kernels(Plan& plan) {
 }
 
 void plan_bodies(Plan& plan) {
-  const PlanOptions options{.threads = plan.options.threads, .memory_limit = plan.options.memory_limit, .dynamic_inputs = true};
+  const PlanOptions options{.threads = plan.options.threads,
+                            .memory_limit = plan.options.memory_limit,
+                            .dynamic_inputs = true,
+                            .disabled_passes = plan.options.disabled_passes};
   for (size_t n = 0; n < plan.graph.nodes.size(); ++n)
     for (const auto& [name, attribute] : plan.graph.nodes[n].attributes)
-      if (const auto* body = std::get_if<Subgraph>(&attribute))
+      if (const auto* body = std::get_if<Subgraph>(&attribute); body && plan.graph.nodes[n].def->evaluate)  // a region's is no plan's
         plan.bodies[{static_cast<int>(n), name}] = make_plan(**body, options);
 }
 
@@ -234,10 +250,16 @@ std::shared_ptr<const Plan> plan_at_bounds(Graph graph, const PlanOptions& optio
   plan->graph = std::move(graph);
   plan->options = options;
   bind_symbols(*plan);
-  if (plan->on_device()) write_out_attention(plan->graph);  // a GPU has kernels for its parts
+  if (plan->on_device())
+    write_out_attention(plan->graph);  // a GPU has kernels for its parts
+  else
+    rewrite_for_host(*plan);
   resolve_at_bounds(*plan);
   place(*plan);
-  if (widen_host_nodes(*plan) || plan->on_device()) resolve_at_bounds(*plan);  // casts and copies are new values
+  if (plan->on_device()) {
+    widen_host_nodes(*plan);
+    resolve_at_bounds(*plan);  // casts and copies are new values
+  }
   plan_memory(*plan);
   refuse_over_limits(*plan);  // before weights are packed
   bind_kernels(*plan);

@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "runtime/graph/graph.h"
 #include "runtime/graph/op_def.h"
+#include "runtime/passes/pass_manager.h"
 #include "runtime/plan/device_placement.h"
 
 namespace tandem {
@@ -28,6 +30,7 @@ struct PlanOptions {
   bool device_collectives = false;                          // the ranks' GPUs are connected: collectives leave values there
   bool dynamic_inputs = false;                              // a body of Loop: its inputs have another shape each time
   bool open_symbols = false;                                // nothing is planned for inputs with a symbol that `bounds` does not name
+  std::set<std::string, std::less<>> disabled_passes = {};  // of host_passes(): those to leave out; other names do nothing
 };
 
 // Where a value lives.
@@ -81,6 +84,7 @@ class Plan {
  public:
   Graph graph;
   PlanOptions options;
+  std::vector<PassReport> passes;                      // what host_passes() did
   std::map<std::string, int64_t, std::less<>> bounds;  // the bound of every symbol of the graph's inputs
   std::vector<Shape> shapes;                           // at the bounds, indexed by ValueId
   std::vector<BufferPlan> buffers;                     // indexed by ValueId

@@ -4,7 +4,7 @@ import math
 import numpy as np
 from onnx import helper
 
-from arithmetic import clip, partner, reduce, within
+from arithmetic import clip, partner, reduce, shuffled, within
 from builder import Reject, type_of
 from layers import batch_norm, conv, image, matmul, quantize_dequantize
 from movement import unsqueeze
@@ -296,5 +296,32 @@ def sequence(b):
     return b.emit("ConcatFromSequence", [s], axis=0, new_axis=b.integer(0, 1))
 
 
-MAKERS = [(conv_block, 4), (dense_block, 4), (layer_norm, 2), (gelu, 2), (attention, 1.5), (rms_norm, 1), (swish, 1.5), (mish, 0.7), (hard_swish, 1),
-          (quantized_layer, 2), (there_and_back, 3), (twins, 1.5), (constants_only, 1), (if_, 1.5), (loop, 1.5), (scan, 0.7), (sequence, 1.2)]
+def elementwise_net(b):
+    """Elementwise nodes of one shape, which an optimizer runs in one sweep: values read twice, paths that leave the shape and come back."""
+    made = [within(b, b.any_float(), -4, 4)]
+    for _ in range(b.integer(3, 9)):
+        x, kind = b.choice(made[-3:]), b.integer(0, 7)
+        if kind <= 2:
+            y = b.emit(b.choice(["Sigmoid", "Tanh", "Neg", "Abs", "Relu", "Erf", "Softplus", "Cos"]), [x])[0]
+        elif kind <= 4:
+            other = b.choice(made) if b.chance(0.5) else partner(b, x)
+            y = within(b, b.emit(b.choice(["Add", "Sub", "Mul", "Max", "Min"]), shuffled(b, x, other))[0], -40, 40)
+        elif kind == 5:
+            above = b.emit("Greater", [x, number(b, x, 0.123)])[0]
+            if np.abs(x.array - np.asarray(0.123, x.dtype)).min(initial=1) < 2e-3:
+                raise Reject("near a tie")
+            y = b.emit("Where", [above, x, b.choice(made)])[0] if b.opset >= 9 else b.emit("Cast", [above], to=element_type(x.array))[0]
+        elif kind == 6:
+            y = b.emit("Cast", [b.emit("Cast", [x], to=1 if x.dtype == np.float64 else 11)[0]], to=element_type(x.array))[0]
+        else:
+            y = b.emit("Sub", [x, reduce_last(b, x)])[0] if x.rank and x.shape[-1] else x
+        made.append(y)
+    return [made[-1]]
+
+
+def reduce_last(b, x):
+    return (b.emit("ReduceMax", [x, b.ints([-1])]) if b.opset >= 18 else b.emit("ReduceMax", [x], axes=[x.rank - 1]))[0]
+
+
+MAKERS = [(elementwise_net, 3), (conv_block, 4), (dense_block, 4), (layer_norm, 2), (gelu, 2), (attention, 1.5), (rms_norm, 1), (swish, 1.5), (mish, 0.7),
+          (hard_swish, 1), (quantized_layer, 2), (there_and_back, 3), (twins, 1.5), (constants_only, 1), (if_, 1.5), (loop, 1.5), (scan, 0.7), (sequence, 1.2)]

@@ -9,6 +9,7 @@ void add_unary_cases(Cases& cases);
 void add_binary_cases(Cases& cases);
 void add_attention_cases(Cases& cases);
 void add_reduce_cases(Cases& cases);
+void add_region_cases(Cases& cases);
 void add_movement_cases(Cases& cases);
 void add_memory_cases(Cases& cases);
 void add_linear_cases(Cases& cases);
@@ -40,6 +41,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_binary_cases,
     add_attention_cases,
     add_reduce_cases,
+    add_region_cases,
     add_movement_cases,
     add_memory_cases,
     add_linear_cases,

@@ -69,6 +69,21 @@ TEST(Executor, SteadyStateRunsAllocateNothing) {
   EXPECT_EQ(allocations() - before, 0);
 }
 
+TEST(Executor, RegionsAllocateNothingEither) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"n", 5000}), column = graph.add_input("column", DType::kF32, {"n", 1});
+  const ValueId y = graph.add_node(newest_op("Mul"), {graph.add_node(newest_op("Sigmoid"), {x}, 1)[0], column}, 1)[0];
+  graph.outputs = {graph.add_node(newest_op("Where"), {graph.add_node(newest_op("Less"), {x, y}, 1)[0], x, y}, 1)[0]};
+  Executor executor(make_plan(graph, {}));
+  ASSERT_EQ(executor.plan().graph.nodes.size(), 1u);
+  const Tensor rows(DType::kF32, {8, 5000}), scales(DType::kF32, {8, 1});
+  const ConstTensorView inputs[] = {rows.view(), scales.view()};
+  executor.run(inputs);
+  const int64_t before = allocations();
+  for (int i = 0; i < 10; ++i) executor.run(inputs);
+  EXPECT_EQ(allocations() - before, 0);
+}
+
 TEST(Executor, RefusesWrongInputsByName) {
   Executor executor(make_plan(small_mlp(), {.default_bound = 8}));
   const auto message_for = [&](const Tensor& x) -> std::string {

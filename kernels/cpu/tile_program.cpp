@@ -1,0 +1,317 @@
+// A tile is a box: one index along the outer axes, a range along the axis `split`, all of the axes behind it. In a dense tensor whose
+// axes are the output's or 1 such a box is contiguous too, so an operand is a pointer and a small shape, and nothing is gathered.
+#include "kernels/api/tile_program.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "kernels/cpu/parallel.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kTileElements = 4096;  // a few registers of f32 in the second-level cache, and a call's cost spread thin
+constexpr int64_t kAlignment = 64;
+
+using Axes = std::array<int64_t, Shape::kMaxRank>;
+
+// How an input lies in the output.
+struct Layout {
+  DType dtype = DType::kUndefined;
+  bool full = false, single = false;  // the output's shape; one element
+  uint32_t walks = 0;                 // the output's axes, as bits, along which it is not broadcast
+};
+
+// Where an instruction leaves its result: an output, or a register of the tile.
+struct Result {
+  int output = -1, reg = -1;
+};
+
+int64_t aligned_size(const Shape& shape, int axis, int rank) {
+  const int own = axis - (rank - shape.rank());
+  return own < 0 ? 1 : shape[own];
+}
+
+Layout layout_of(const TileInput& input, const Shape& output) {
+  const int rank = output.rank();
+  require(input.shape.rank() <= rank, "an input has more axes than the output", to_string(input.shape), to_string(output));
+  Layout layout{input.dtype, true, input.shape.elements() == 1, 0};
+  for (int axis = 0; axis < rank; ++axis) {
+    const int64_t size = aligned_size(input.shape, axis, rank);
+    require(size == output[axis] || size == 1, "an input does not broadcast to the output", to_string(input.shape), to_string(output));
+    if (size == output[axis])
+      layout.walks |= uint32_t{1} << axis;
+    else
+      layout.full = false;
+  }
+  return layout;
+}
+
+// The output's axes, merged where every input walks along both or neither, and how they are cut into tiles.
+struct Tiling {
+  int rank = 0;
+  Axes sizes{};
+  std::array<int, Shape::kMaxRank> axes{};  // of the output, one for each merged axis
+  int split = 0;
+  int64_t rows = 1, inner = 1;  // of a tile along `split`; elements behind it
+  int64_t pieces = 1, tiles = 0;
+
+  Tiling(const Shape& output, std::span<const uint64_t> columns, int64_t most_elements) {
+    for (int axis = 0; axis < output.rank(); ++axis)
+      if (output[axis] != 1) append(axis, output[axis], columns);
+    if (rank == 0) sizes[static_cast<size_t>(rank++)] = 1;
+    split = rank - 1;
+    while (split > 0 && inner * size(split) <= most_elements) inner *= size(split--);
+    if (inner * size(split) == 0) return;
+    pieces = ceil_div(size(split), std::max<int64_t>(1, most_elements / inner));
+    rows = ceil_div(size(split), pieces);
+    pieces = ceil_div(size(split), rows);
+    tiles = pieces;
+    for (int axis = 0; axis < split; ++axis) tiles *= size(axis);
+  }
+  int64_t size(int axis) const { return sizes[static_cast<size_t>(axis)]; }
+  bool walks(uint32_t walks, int axis) const { return walks >> axes[static_cast<size_t>(axis)] & 1; }
+
+ private:
+  void append(int axis, int64_t size, std::span<const uint64_t> columns) {
+    const auto last = static_cast<size_t>(rank - 1);
+    if (rank > 0 && columns[static_cast<size_t>(axes[last])] == columns[static_cast<size_t>(axis)]) {
+      sizes[last] *= size;
+      return;
+    }
+    axes[last + 1] = axis;
+    sizes[last + 1] = size;
+    ++rank;
+  }
+};
+
+// One box, and the memory around it.
+struct Tile {
+  const Tiling& tiling;
+  std::span<const ConstTensorView> inputs;
+  std::span<const TensorView> outputs;
+  std::byte* registers;
+  int64_t start = 0, elements = 0;  // of the run of the outputs
+  Axes at{};                        // the box's first index along each merged axis, up to `split`
+  Shape box{}, line{};              // its shape; the same as one axis
+
+  void move_to(int64_t tile) {
+    const int split = tiling.split;
+    const int64_t first = tile % tiling.pieces * tiling.rows, rows = std::min(tiling.rows, tiling.size(split) - first);
+    int64_t outer = tile / tiling.pieces;
+    start = (outer * tiling.size(split) + first) * tiling.inner;
+    elements = rows * tiling.inner;
+    at[static_cast<size_t>(split)] = first;
+    for (int axis = split - 1; axis >= 0; --axis) {
+      at[static_cast<size_t>(axis)] = outer % tiling.size(axis);
+      outer /= tiling.size(axis);
+    }
+    box = Shape();
+    box.push_back(rows);
+    for (int axis = split + 1; axis < tiling.rank; ++axis) box.push_back(tiling.size(axis));
+    line = Shape();
+    line.push_back(elements);
+  }
+
+  // What belongs to the box of an input that is broadcast along some axes.
+  ConstTensorView part(const ConstTensorView& whole, uint32_t walks) const {
+    ConstTensorView part = {whole.data, whole.dtype, box};
+    int64_t stride = 1, offset = 0;
+    for (int axis = tiling.rank - 1; axis >= 0; --axis) {
+      const bool walked = tiling.walks(walks, axis);
+      if (axis >= tiling.split && !walked) part.shape.set(axis - tiling.split, 1);
+      if (!walked) continue;
+      if (axis <= tiling.split) offset += at[static_cast<size_t>(axis)] * stride;
+      stride *= tiling.size(axis);
+    }
+    part.data += offset * static_cast<int64_t>(size_of(whole.dtype));
+    return part;
+  }
+};
+
+}  // namespace
+
+struct TileRunner::Compiled {
+  TileProgram program;
+  std::vector<Layout> layouts;            // of the inputs
+  std::vector<Result> results;            // of the instructions
+  std::vector<bool> flat;                 // instructions that see each operand as one axis or one element
+  uint64_t columns[Shape::kMaxRank] = {};  // for each axis of the output the inputs, as bits, that walk along it
+  int rank = 0;                           // of the output
+  int threads = 1;
+  int64_t tile_elements = 1;
+  bool last_is_copied = false;  // the last result waits in its register until the tile is done
+  int64_t register_bytes = 0, registers = 0;
+
+  Compiled(TileProgram what, std::span<const TileInput> inputs, const Shape& output, int team)
+      : program(std::move(what)), rank(output.rank()), threads(team) {
+    lay_out(inputs, output);
+    choose_registers();
+    tile_elements = std::clamp<int64_t>(output.elements(), 1, kTileElements);
+    register_bytes = round_up(tile_elements * widest(), kAlignment);
+    try_types();
+  }
+
+  void lay_out(std::span<const TileInput> inputs, const Shape& output) {
+    ensure(inputs.size() <= kMostInputs && !program.instructions.empty() && !program.outputs.empty(), "a program out of its limits");
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      layouts.push_back(layout_of(inputs[i], output));
+      for (int axis = 0; axis < rank; ++axis)
+        columns[axis] |= uint64_t{layouts[i].walks >> axis & 1} << i;
+    }
+    for (const TileInstruction& instruction : program.instructions) {
+      ensure(instruction.operands.size() <= kMostOperands, "an instruction has too many operands");
+      flat.push_back(std::ranges::none_of(instruction.operands, [&](const TileOperand& o) {
+        return is_input(o) && !layout(o).full && !layout(o).single;
+      }));
+      check_fills_output(instruction, output);
+    }
+  }
+
+  int64_t work() const { return static_cast<int64_t>(program.instructions.size()); }
+
+  static bool is_input(const TileOperand& operand) { return operand.kind == TileOperand::Kind::kInput; }
+  static bool is_result(const TileOperand& operand) { return operand.kind == TileOperand::Kind::kResult; }
+  const Layout& layout(const TileOperand& operand) const { return layouts[static_cast<size_t>(operand.index)]; }
+
+  // Results are of the output's shape, for which some operand must walk along each axis.
+  void check_fills_output(const TileInstruction& instruction, const Shape& output) const {
+    uint32_t walked = 0;
+    for (const TileOperand& operand : instruction.operands) {
+      if (is_input(operand)) walked |= layout(operand).walks;
+      if (is_result(operand)) walked = ~uint32_t{0};
+    }
+    for (int axis = 0; axis < rank; ++axis)
+      require(output[axis] == 1 || (walked >> axis & 1), "a result is smaller than the region", to_string(output), axis);
+  }
+
+  // Linear scan: a register is free again after the last instruction that reads it.
+  void choose_registers() {
+    const size_t n = program.instructions.size();
+    results.resize(n);
+    for (size_t o = 0; o < program.outputs.size(); ++o) results[static_cast<size_t>(program.outputs[o])].output = static_cast<int>(o);
+    last_is_copied = reads_memory_of_output(program.instructions.back());
+    if (last_is_copied) results.back().output = -1;
+    std::vector<size_t> last_read(n);
+    for (size_t i = 0; i < n; ++i)
+      for (const TileOperand& operand : program.instructions[i].operands)
+        if (is_result(operand)) last_read[static_cast<size_t>(operand.index)] = i;
+    std::vector<int> free;
+    for (size_t i = 0; i < n; ++i) {
+      if (results[i].output < 0) {
+        if (free.empty()) free.push_back(static_cast<int>(registers++));
+        results[i].reg = free.back();
+        free.pop_back();
+      }
+      for (const TileOperand& operand : program.instructions[i].operands) {
+        if (!is_result(operand)) continue;
+        const auto read = static_cast<size_t>(operand.index);
+        if (results[read].reg < 0 || last_read[read] != i) continue;
+        free.push_back(results[read].reg);
+        last_read[read] = n;  // an operand may stand there twice
+      }
+    }
+  }
+
+  // The first output may be the memory of an input; all reads of that must be over, or the kernel must allow it.
+  bool reads_memory_of_output(const TileInstruction& last) const {
+    for (size_t k = 0; k < last.operands.size(); ++k) {
+      const TileOperand& operand = last.operands[k];
+      if (is_input(operand) && layout(operand).full && size_of(layout(operand).dtype) == size_of(last.dtype) && !(last.in_place >> k & 1))
+        return true;
+    }
+    return false;
+  }
+
+  int64_t widest() const {
+    size_t bytes = 1;
+    for (const TileInstruction& instruction : program.instructions) bytes = std::max(bytes, size_of(instruction.dtype));
+    return static_cast<int64_t>(bytes);
+  }
+
+  // What a kernel says of its types is said here, not in the team's loop.
+  void try_types() const {
+    alignas(kAlignment) std::byte zero[kAlignment] = {}, made[kAlignment];
+    for (const TileInstruction& instruction : program.instructions) {
+      std::array<ConstTensorView, kMostOperands> operands;
+      for (size_t k = 0; k < instruction.operands.size(); ++k) {
+        const TileOperand& operand = instruction.operands[k];
+        if (is_result(operand)) operands[k] = {zero, program.instructions[static_cast<size_t>(operand.index)].dtype, {}};
+        if (is_input(operand)) operands[k] = {zero, layout(operand).dtype, {}};
+      }
+      const TensorView result = {made, instruction.dtype, {}};
+      instruction.run({}, {operands.data(), instruction.operands.size()}, {&result, 1});
+    }
+  }
+
+  void check_shapes(std::span<const ConstTensorView> inputs, const Shape& output) const {
+    require(output.rank() == rank, "the output has another rank than at the bounds", to_string(output));
+    for (size_t i = 0; i < inputs.size(); ++i)
+      for (int axis = 0; axis < rank; ++axis)
+        if (aligned_size(inputs[i].shape, axis, rank) != (layouts[i].walks >> axis & 1 ? output[axis] : 1))
+          fail(ErrorCode::kInvalidArgument, "an input is not broadcast as at the bounds (input, output)",
+               {to_string(inputs[i].shape), to_string(output)});
+  }
+
+  TensorView result(const Tile& tile, size_t instruction, const Shape& shape) const {
+    const Result& place = results[instruction];
+    const DType dtype = program.instructions[instruction].dtype;
+    std::byte* const memory = place.output < 0
+                                  ? tile.registers + place.reg * register_bytes
+                                  : tile.outputs[static_cast<size_t>(place.output)].data + tile.start * static_cast<int64_t>(size_of(dtype));
+    return {memory, dtype, shape};
+  }
+
+  ConstTensorView operand(const Tile& tile, const TileOperand& what, const Shape& shape) const {
+    if (is_result(what)) return result(tile, static_cast<size_t>(what.index), shape);
+    if (!is_input(what)) return {};
+    const ConstTensorView& whole = tile.inputs[static_cast<size_t>(what.index)];
+    if (layout(what).full) return {whole.data + tile.start * static_cast<int64_t>(size_of(whole.dtype)), whole.dtype, shape};
+    if (layout(what).single) return {whole.data, whole.dtype, Shape()};
+    return tile.part(whole, layout(what).walks);
+  }
+
+  void run_tile(const Tile& tile) const {
+    std::array<ConstTensorView, kMostOperands> operands;
+    for (size_t i = 0; i < program.instructions.size(); ++i) {
+      const TileInstruction& instruction = program.instructions[i];
+      const Shape& shape = flat[i] ? tile.line : tile.box;
+      for (size_t k = 0; k < instruction.operands.size(); ++k) operands[k] = operand(tile, instruction.operands[k], shape);
+      const TensorView made = result(tile, i, shape);
+      instruction.run({}, {operands.data(), instruction.operands.size()}, {&made, 1});
+    }
+    if (!last_is_copied) return;
+    const TensorView last = result(tile, program.instructions.size() - 1, tile.line);
+    std::memcpy(tile.outputs[0].data + tile.start * static_cast<int64_t>(size_of(last.dtype)), last.data, last.bytes());
+  }
+};
+
+TileRunner::TileRunner(TileProgram program, std::span<const TileInput> inputs, const Shape& output, int threads)
+    : compiled_(std::make_shared<const Compiled>(std::move(program), inputs, output, threads)) {}
+
+size_t TileRunner::workspace() const {
+  return static_cast<size_t>(compiled_->threads * compiled_->registers * compiled_->register_bytes);
+}
+
+void TileRunner::run(const KernelContext& context, std::span<const ConstTensorView> inputs, std::span<const TensorView> outputs) const {
+  const Compiled& compiled = *compiled_;
+  if (outputs[0].elements() == 0) return;
+  compiled.check_shapes(inputs, outputs[0].shape);
+  const Tiling tiling(outputs[0].shape, compiled.columns, compiled.tile_elements);
+  ensure(context.workspace.size() >= static_cast<size_t>(context.threads * compiled.registers * compiled.register_bytes),
+         "the workspace is too small for the team", context.threads);
+  parallel_chunks(context, tiling.tiles, grain_of(tiling.rows * tiling.inner * compiled.work()), [&](int64_t begin, int64_t end) {
+    std::byte* const own = context.workspace.data() + omp_get_thread_num() * compiled.registers * compiled.register_bytes;
+    Tile tile{tiling, inputs, outputs, own};
+    for (int64_t t = begin; t < end; ++t) {
+      tile.move_to(t);
+      compiled.run_tile(tile);
+    }
+  });
+}
+
+}  // namespace tandem::cpu
