@@ -14,7 +14,7 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kTileElements = 4096;  // a few registers of f32 in the second-level cache, and a call's cost spread thin
+constexpr int64_t kTileElements = 8192;  // a few registers of f32 in the second-level cache, and the cost of a call spread thin
 constexpr int64_t kAlignment = 64;
 
 using Axes = std::array<int64_t, Shape::kMaxRank>;
@@ -202,7 +202,10 @@ struct TileRunner::Compiled {
         if (is_result(operand)) last_read[static_cast<size_t>(operand.index)] = i;
     std::vector<int> free;
     for (size_t i = 0; i < n; ++i) {
-      if (results[i].output < 0) {
+      if (const int taken = register_taken_over(i, last_read); taken >= 0) {
+        results[i].reg = results[static_cast<size_t>(taken)].reg;
+        last_read[static_cast<size_t>(taken)] = n;
+      } else if (results[i].output < 0) {
         if (free.empty()) free.push_back(static_cast<int>(registers++));
         results[i].reg = free.back();
         free.pop_back();
@@ -215,6 +218,21 @@ struct TileRunner::Compiled {
         last_read[read] = n;  // an operand may stand there twice
       }
     }
+  }
+
+  // The earlier result in whose register instruction i may put its own: one that it is the last to read, where its kernel allows it.
+  int register_taken_over(size_t i, std::span<const size_t> last_read) const {
+    if (results[i].output >= 0) return -1;
+    const TileInstruction& instruction = program.instructions[i];
+    const auto allows = [&](int result) {
+      for (size_t k = 0; k < instruction.operands.size(); ++k)
+        if (is_result(instruction.operands[k]) && instruction.operands[k].index == result && !(instruction.in_place >> k & 1)) return false;
+      const auto read = static_cast<size_t>(result);
+      return results[read].reg >= 0 && last_read[read] == i && size_of(program.instructions[read].dtype) == size_of(instruction.dtype);
+    };
+    for (const TileOperand& operand : instruction.operands)
+      if (is_result(operand) && allows(operand.index)) return operand.index;
+    return -1;
   }
 
   // The first output may be the memory of an input; all reads of that must be over, or the kernel must allow it.
