@@ -130,7 +130,8 @@ class StorageOffsets {
   std::vector<int64_t> offsets_;
 };
 
-void plan_memory(Plan& plan) {
+// Returns for each node whether all it makes lies in its place already.
+std::vector<bool> plan_memory(Plan& plan) {
   const StorageMap map = assign_storage(plan.graph, plan.shapes, plan.dynamic, plan.on_device());
   const StorageOffsets offsets(plan, map);
   plan.buffers.resize(plan.graph.values.size());
@@ -143,6 +144,7 @@ void plan_memory(Plan& plan) {
     plan.buffers[i] = {storage.placement, plan.placement.values[i], storage.owner, offsets.of(s) + offset, bytes,
                        storage.first, storage.last};
   }
+  return map.in_place;
 }
 
 void place(Plan& plan) {
@@ -260,9 +262,11 @@ std::shared_ptr<const Plan> plan_at_bounds(Graph graph, const PlanOptions& optio
     widen_host_nodes(*plan);
     resolve_at_bounds(*plan);  // casts and copies are new values
   }
-  plan_memory(*plan);
+  const std::vector<bool> in_place = plan_memory(*plan);
   refuse_over_limits(*plan);  // before weights are packed
   bind_kernels(*plan);
+  for (Step& step : plan->steps)
+    if (in_place[static_cast<size_t>(step.node)] && step.kind == StepKind::kHost) step.kind = StepKind::kView;
   plan_bodies(*plan);
   refuse_over_limits(*plan);
   return plan;

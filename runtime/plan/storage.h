@@ -23,10 +23,12 @@ struct StorageMap {
   };
   std::vector<Storage> storages;
   std::vector<Place> places;  // indexed by ValueId
+  std::vector<bool> in_place; // by node: it would copy, but all that it makes lies in its place already
 };
 
 // Views share the memory they look at, updates that of their state, in-place outputs that of an input nobody needs any more, and
-// the inputs of tandem.Pack lie inside its output. What shares memory lies in one space: values cross by copies only.
+// the inputs of tandem.Pack and Concat lie inside its output. What is a part of a tensor in one piece (parts.h) is a view of it, unless that
+// keeps more memory alive; so it is with the inputs of Concat. What shares memory lies in one space: values cross by copies only.
 // `dynamic` values (indexed by ValueId) have no storage: a run makes it.
 // `has_feeds`: what brings an input of the graph to a GPU writes into the executor's feed buffer.
 StorageMap assign_storage(const Graph& graph, std::span<const Shape> shapes, const std::vector<bool>& dynamic, bool has_feeds);
