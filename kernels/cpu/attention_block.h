@@ -14,7 +14,7 @@
 
 namespace tandem::cpu {
 
-inline constexpr int64_t kQueryRows = 128;  // of a block
+inline constexpr int64_t kQueryRows = 192;  // of a block
 
 // Query rows of one batch that share a key head. Usually consecutive rows of one head; where there is a single query, the heads
 // of a group.

@@ -53,10 +53,29 @@ void infer_mod(InferenceContext& node) {
   node.require(fmod == 1 || !is_float(node.dtype(0)), "floating-point operands need fmod = 1", fmod);
   infer_arithmetic(node);
 }
+// Whether an element of one list of sizes is that of another, if that is certain: no size is negative.
+std::optional<bool> sure_equality(const Dim& x, bool x_constant, const Dim& y, bool y_constant) {
+  const bool x_number = x_constant || x.known(), y_number = y_constant || y.known();
+  if (x_number && y_number) return x.size == y.size;
+  if (!x.symbol.empty() && x.symbol == y.symbol) return true;
+  const bool apart = (!x.symbol.empty() && y_number && y.size < 0) || (!y.symbol.empty() && x_number && x.size < 0);
+  return apart ? std::optional(false) : std::nullopt;
+}
+// As exporters ask which entries of a shape are -1.
 void infer_equal(InferenceContext& node) {
   if (node.dtype(0) != DType::kBool && node.dtype(0) != DType::kString) require_arithmetic(node, 0);
   node.require_same_dtype(0, 1);
   node.set_output(0, DType::kBool, node.broadcast_dims(0, 1));
+  const auto a = node.content(0), b = node.content(1);
+  const bool lists = node.has_rank(0) && node.rank(0) == 1 && node.has_rank(1) && node.rank(1) == 1;
+  if (!lists || !a || !b || a->size() != b->size()) return;
+  Dims equal;
+  for (size_t i = 0; i < a->size(); ++i) {
+    const auto sure = sure_equality((*a)[i], node.constant(0) != nullptr, (*b)[i], node.constant(1) != nullptr);
+    if (!sure) return;
+    equal.emplace_back(int64_t{*sure});
+  }
+  node.set_content(0, std::move(equal));
 }
 void infer_order(InferenceContext& node) {
   require_arithmetic(node, 0);

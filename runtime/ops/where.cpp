@@ -13,6 +13,16 @@ void infer_where(InferenceContext& node) {
   node.require_same_dtype(1, 2);
   const auto dims_of = [&](int i) { return node.has_rank(i) ? std::optional(node.dims(i)) : std::nullopt; };
   node.set_output(0, node.dtype(1), node.broadcast_dims(dims_of(0), node.broadcast_dims(1, 2)));
+  // A choice between lists of sizes.
+  const auto chosen = node.content(0), a = node.content(1), b = node.content(2);
+  if (node.dtype(1) != DType::kI64 || !chosen || !a || !b || a->size() != chosen->size() || b->size() != chosen->size()) return;
+  Dims sizes;
+  for (size_t i = 0; i < chosen->size(); ++i) {
+    if (!(*chosen)[i].known()) return;
+    sizes.push_back((*chosen)[i].size != 0 ? (*a)[i] : (*b)[i]);
+    if (!sizes.back().known() && sizes.back().symbol.empty()) return;
+  }
+  if (node.has_rank(0) && node.rank(0) == 1) node.set_content(0, std::move(sizes));
 }
 
 void where_gradient(GradientContext& node) {

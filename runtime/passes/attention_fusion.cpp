@@ -33,6 +33,7 @@ struct Operand {
   ValueId value = kNoValue;
   Perm perm;  // of the Transpose that stands for those passed
   double factor = 1;
+  int64_t repeats = 1;  // of each head
 };
 
 struct Mask {
@@ -227,28 +228,48 @@ class Fusion {
       match.obstacle = "Q, K and V are not of one known rank";
       return;
     }
-    match.q = operand(inner.inputs[0], rank, true, false);
-    match.k = operand(inner.inputs[1], rank, true, true);
-    match.v = operand(outer.inputs[1], rank, false, false);
+    match.q = operand(inner.inputs[0], rank, {.scale = true});
+    for (const bool repeats : {true, false}) {  // of both or of none
+      match.k = operand(inner.inputs[1], rank, {.scale = true, .transposed = true, .repeats = repeats});
+      match.v = operand(outer.inputs[1], rank, {.repeats = repeats});
+      if (match.k.repeats == match.v.repeats && (match.k.repeats == 1 || heads_in_groups(match))) break;
+    }
     match.scale *= match.q.factor * match.k.factor;
     std::swap(match.k.perm[rank - 2], match.k.perm[rank - 1]);  // it was read as K^T
   }
 
+  // Axis `axis` of what an operand is behind its Transpose.
+  Dim dim_of(const Operand& operand, size_t axis) const {
+    const auto& dims = pattern_.type(operand.value).dims;
+    return dims ? (*dims)[static_cast<size_t>(operand.perm[axis])] : Dim();
+  }
+  // As many heads of Q as the repetition makes of those of K and V.
+  bool heads_in_groups(const Match& match) const {
+    const Dim q = dim_of(match.q, 1), k = dim_of(match.k, 1), v = dim_of(match.v, 1);
+    return q.known() && k.known() && k.size == v.size && k.size * match.k.repeats == q.size;
+  }
+
+  // What may be passed on the way back.
+  struct Passed {
+    bool scale = false, transposed = false, repeats = false;
+  };
   // As far back as nobody else reads what lies between and the kernel can walk the layout.
-  Operand operand(ValueId id, size_t rank, bool may_scale, bool transposed) const {
-    Operand operand{id, Perm(rank), 1};
+  Operand operand(ValueId id, size_t rank, Passed passed) const {
+    Operand operand{id, Perm(rank)};
     std::iota(operand.perm.begin(), operand.perm.end(), int64_t{0});
     for (int step = 0; step < kMostSteps && read_once(operand.value); ++step) {
       const Node* node = pattern_.maker(operand.value);
       if (!node) break;
-      if (const auto times = may_scale ? pattern_.times_number(operand.value) : std::nullopt;
+      if (const auto times = passed.scale ? pattern_.times_number(operand.value) : std::nullopt;
           times && pattern_.rank(times->value) == rank) {
         operand.factor *= times->factor;
         operand.value = times->value;
-      } else if (const auto perm = PatternGraph::is(*node, "Transpose") ? composed(operand.perm, *node, transposed) : std::nullopt) {
+      } else if (const auto perm = PatternGraph::is(*node, "Transpose") ? composed(operand.perm, *node, passed.transposed) : std::nullopt) {
         operand.perm = *perm;
         operand.value = node->inputs[0];
-      } else if (const auto shared = rank == 4 ? before_repetition(*node, operand.perm) : std::nullopt) {
+      } else if (const auto shared = passed.repeats && rank == 4 && operand.repeats == 1 ? before_repetition(*node, operand.perm)
+                                                                                         : std::nullopt) {
+        operand.repeats = pattern_.type(node->outputs[0]).dims->at(1).size / pattern_.type(*shared).dims->at(1).size;
         operand.value = *shared;
       } else {
         break;
@@ -280,7 +301,7 @@ class Fusion {
     const auto certain = [](const Dim& a, const Dim& b) { return a == b && (a.known() || !a.symbol.empty()); };
     const Dims &f = *from, &w = *wide, &t = *to;
     const bool repeats = certain(f[0], w[0]) && certain(f[1], w[1]) && certain(f[2], w[3]) && certain(f[3], w[4]) &&
-                         (*single)[2].size == 1 && f[1].known() && w[2].known();
+                         (*single)[2].size == 1 && f[1].known() && f[1].size > 0 && w[2].known();
     const bool joins = certain(f[0], t[0]) && t[1].known() && t[1].size == f[1].size * w[2].size && certain(f[3], t[3]);
     return repeats && joins ? std::optional(x) : std::nullopt;
   }
@@ -347,7 +368,10 @@ class Fusion {
   std::vector<int> uses_;  // before the pass
 };
 
-int apply(Graph& graph, PassNotes& notes) { return Fusion(graph, notes).run(); }
+int apply(Graph& graph, PassNotes& notes) {
+  dead_code_pass.rewrite(graph, notes);  // exporters ask for shapes that nobody needs any more: readers that would be in the way
+  return Fusion(graph, notes).run();
+}
 
 }  // namespace
 

@@ -8,13 +8,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 import arithmetic
+import attentions
 import layers
 import layouts
 import movement
 import patterns
 from builder import FIXED, Builder, Reject, element_type, run_onnxruntime, type_of
 
-MAKERS = arithmetic.MAKERS + movement.MAKERS + layers.MAKERS + layouts.MAKERS + patterns.MAKERS
+MAKERS = arithmetic.MAKERS + movement.MAKERS + layers.MAKERS + layouts.MAKERS + patterns.MAKERS + attentions.MAKERS
 OPSETS = [7, 8, 9, 10, 11, 11, 12, 13, 13, 14, 15, 16, 17, 17, 18, 19, 20, 21, 22, 23]
 LARGE_ERROR = 2e-3  # of an output's largest number: a graph that turns 1e-6 at its inputs into this tells nothing
 

@@ -21,7 +21,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // exp, with NaN kept: Highway's Exp maps it to 0.
 template <class D>
-hn::Vec<D> exp_of(D d, hn::Vec<D> x) {
+HWY_INLINE hn::Vec<D> exp_of(D d, hn::Vec<D> x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(d, x));
 }
 
