@@ -1,12 +1,15 @@
 // Products of 8-bit integers, exact in i32 (wrapping beyond): C [m, n] = (A - a's zero points) (B - b's zero points).
 //
-// Zero points are taken off when the operands are packed, as 16 bits, which 8-bit differences always fit; pairs of products are
-// then added in one instruction of every instruction set (pmaddwd). Sums have no order: integers add up to the same in any.
+// Operands are packed as bytes: rows of A as i8, panels of B's columns as u8 (a type that is the other one has its highest bit
+// flipped, which moves its zero point by 128), so that one instruction multiplies and adds four pairs where there is VNNI. Zero
+// points are taken off afterwards, by the sums of rows and columns. Sums have no order: integers add up to the same in any.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
+#include "kernels/api/requantize.h"
 #include "kernels/base/kernel_context.h"
 #include "kernels/base/tensor_view.h"
 
@@ -26,23 +29,64 @@ struct IntegerMatrix {
   int64_t zeros = 1;
 };
 
+// A packed operand: bytes of its lines (rows of A, columns of B), and of each line its zero point and its sum. Panels' sums are
+// less k times the zero point. A view of memory that another owns.
+struct PackedIntegers {
+  std::byte* data = nullptr;
+  int32_t *sums = nullptr, *zeros = nullptr;
+};
+
+// Where the sums go: one of the two.
+struct IntegerResult {
+  int32_t* sums = nullptr;         // as they are
+  std::byte* quantized = nullptr;  // by `scales`: one a row or one a column of C, or one for all
+  const OutputScales* scales = nullptr;
+  bool scales_of_rows = false;
+  int64_t stride = 0;  // elements between the rows of C
+};
+
 }  // namespace tandem
 
 namespace tandem::cpu {
 
-// Elements of a packed operand: rows of A, panels of columns of B.
-int64_t packed_integer_a(const IntegerGemmShape&);
-int64_t packed_integer_b(const IntegerGemmShape&);
-// For the whole operand, on the calling thread.
-void pack_integer_a(const IntegerGemmShape&, const IntegerMatrix& a, int16_t* packed);
-void pack_integer_b(const IntegerGemmShape&, const IntegerMatrix& b, int16_t* packed);
-// C from packed operands, on the calling thread; rows of C are `ldc` apart.
-void multiply_packed_integers(const IntegerGemmShape&, const int16_t* a, const int16_t* b, int32_t* c, int64_t ldc);
+size_t packed_rows_bytes(int64_t lines, int64_t k);
+size_t packed_panels_bytes(int64_t lines, int64_t k);
+// The memory, aligned to 64, laid out for an operand.
+PackedIntegers rows_in(std::byte* memory, int64_t lines, int64_t k);
+PackedIntegers panels_in(std::byte* memory, int64_t lines, int64_t k);
+void pack_rows(const KernelContext&, const IntegerGemmShape&, const IntegerMatrix& a, const PackedIntegers& packed);
+void pack_panels(const KernelContext&, const IntegerGemmShape&, const IntegerMatrix& b, const PackedIntegers& packed,
+                 bool with_sums = true);
+// Whether all rows have zero point 0; then nobody reads the sums of panels.
+bool all_zero(const PackedIntegers& rows, int64_t lines);
 
-// What integer_gemm wants in KernelContext::workspace.
-size_t integer_gemm_workspace_bytes(const IntegerGemmShape&);
-// By the whole team. `packed_b` may be given in place of b (which is not looked at then). C is dense.
-void integer_gemm(const KernelContext&, const IntegerGemmShape&, const IntegerMatrix& a, const IntegerMatrix& b, int32_t* c,
-                  const int16_t* packed_b = nullptr);
+// Rows [first_row, last_row) by all columns, on the calling thread; the result's pointers are those of C's first element.
+void multiply_integers(const IntegerGemmShape&, const PackedIntegers& a, const PackedIntegers& b, int64_t first_row,
+                       int64_t last_row, const IntegerResult& result);
+
+// A quantized weight, packed once when a plan is made: a handle, copies share the storage.
+class PackedWeight {
+ public:
+  PackedWeight() = default;
+  explicit operator bool() const { return memory_ != nullptr; }
+  size_t bytes() const { return bytes_; }
+  const PackedIntegers& view() const { return view_; }
+
+  // `zero` is null, one, or one a line.
+  static PackedWeight rows(const IntegerMatrix& matrix, int64_t lines, int64_t k);
+  static PackedWeight columns(const IntegerMatrix& matrix, int64_t lines, int64_t k);
+
+ private:
+  PackedWeight(size_t bytes, int64_t lines, int64_t k, PackedIntegers (*layout)(std::byte*, int64_t, int64_t));
+  std::shared_ptr<std::byte[]> memory_;
+  size_t bytes_ = 0;
+  PackedIntegers view_;
+};
+
+// What integer_gemm wants in KernelContext::workspace; less if B is packed.
+size_t integer_gemm_workspace_bytes(const IntegerGemmShape&, bool b_is_packed);
+// By the whole team. `packed_b` may be given in place of b (which is not looked at then).
+void integer_gemm(const KernelContext&, const IntegerGemmShape&, const IntegerMatrix& a, const IntegerMatrix& b,
+                  const IntegerResult& result, const PackedIntegers* packed_b = nullptr);
 
 }  // namespace tandem::cpu

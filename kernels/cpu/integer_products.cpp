@@ -40,7 +40,6 @@ IntegerMatrix matrix_at(ConstTensorView x, ConstTensorView zero, int64_t offset,
   return matrix;
 }
 
-// Calls f(multiplier of column 0 or all, or the columns' own) row by row.
 float column_scale(const ProductScales& s, int64_t row, int64_t columns, int64_t column) {
   if (s.column_count == 1) return s.columns[0];
   return s.columns[s.column_count == columns ? column : row / s.rows_of_matrix * columns + column];
@@ -48,40 +47,39 @@ float column_scale(const ProductScales& s, int64_t row, int64_t columns, int64_t
 
 }  // namespace
 
-size_t quantized_matmul_workspace_bytes(const Shape& a, const Shape& b) {
+size_t quantized_matmul_workspace_bytes(const Shape& a, const Shape& b, bool b_is_packed) {
   const MatmulProducts o = matmul_products(a, b, false, false);
-  return integer_gemm_workspace_bytes({o.m, o.n, o.k});
+  return integer_gemm_workspace_bytes({o.m, o.n, o.k}, b_is_packed);
 }
 
 void quantized_matmul(const KernelContext& context, ConstTensorView a, ConstTensorView a_zero, ConstTensorView b,
-                    ConstTensorView b_zero, TensorView y, const int16_t* packed_b) {
+                      ConstTensorView b_zero, TensorView y, const OutputScales* scales, const PackedIntegers* packed_b) {
   const MatmulProducts o = matmul_products(a.shape, b.shape, false, false);
   ensure(y.elements() == o.set.count * o.m * o.n, "output of an integer product has the wrong shape", to_string(y.shape));
-  int32_t* out = y.as<int32_t>().data();
   for (int64_t i = 0; i < o.set.count; ++i) {
     const Offsets at = offsets_of(o.set, i);
+    IntegerResult result = {.scales = scales, .stride = o.n};
+    if (scales)
+      result.quantized = y.data + i * o.m * o.n;
+    else
+      result.sums = y.as<int32_t>().data() + i * o.m * o.n;
     integer_gemm(context, {o.m, o.n, o.k}, matrix_at(a, a_zero, at.a, o.m * o.k, o.m, o.k),
-                 matrix_at(b, b_zero, at.b, o.n * o.k, o.n, o.n), out + i * o.m * o.n, packed_b);
+                 matrix_at(b, b_zero, at.b, o.n * o.k, o.n, o.n), result, packed_b);
   }
 }
 
 void requantize(const KernelContext& context, const int32_t* x, int64_t rows, int64_t columns, const ProductScales& scales,
-                ConstTensorView bias, float y_scale, float y_zero, TensorView y) {
+                float y_scale, int32_t y_zero, TensorView y) {
   const IntegerRange range = quantized_range(y.dtype);
-  const int32_t* added = bias ? bias.as<int32_t>().data() : nullptr;
-  const int64_t biases = bias ? bias.elements() : 1;
+  const int32_t low = static_cast<int32_t>(range.lowest) - y_zero, high = static_cast<int32_t>(range.highest) - y_zero;
   parallel_chunks(context, rows, grain_of(columns), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const float row_scale = scales.rows[i % scales.row_count];
-      const uint32_t plus = added ? static_cast<uint32_t>(added[i % biases]) : 0;
-      const int32_t* in = x + i * columns;
-      std::byte* out = y.data + i * columns;
+    for (int64_t i = first; i < last; ++i)
       for (int64_t j = 0; j < columns; ++j) {
-        const auto sum = static_cast<float>(static_cast<int32_t>(static_cast<uint32_t>(in[j]) + plus));
-        const float multiplier = row_scale * column_scale(scales, i, columns, j) / y_scale;
-        out[j] = static_cast<std::byte>(quantized(sum * multiplier, y_zero, range));
+        const ResultScale scale = {.product = static_cast<double>(scales.rows[i % scales.row_count]) *
+                                              static_cast<double>(column_scale(scales, i, columns, j)),
+                                   .unit = static_cast<double>(y_scale)};
+        y.data[i * columns + j] = static_cast<std::byte>(requantized(x[i * columns + j], scale, low, high) + y_zero);
       }
-    }
   });
 }
 

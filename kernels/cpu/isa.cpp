@@ -22,15 +22,18 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }
+bool has_vnni() { return false; }
 #endif
 
-constexpr std::array<Tier, 3> kTiers = {{
+constexpr std::array<Tier, 4> kTiers = {{
     {Isa::kPortable, "portable", [] { return true; }},
     {Isa::kAvx2, "avx2", has_avx2},
     {Isa::kAvx512, "avx512", has_avx512},
+    {Isa::kVnni, "vnni", has_vnni},
 }};
 
 std::string list_names(const std::vector<Isa>& isas) {
@@ -57,10 +60,12 @@ Isa choose_isa(std::string_view forced) {
   if (forced.empty()) return available.back();
   for (const Tier& tier : kTiers) {
     if (tier.name != forced) continue;
-    require(tier.supported(), "TANDEM_ISA names an instruction set that this machine lacks; it has", forced, list_names(available));
+    require(tier.supported(), "TANDEM_ISA names an instruction set that this machine lacks; it has", forced,
+            list_names(available));
     return tier.isa;
   }
-  fail(ErrorCode::kInvalidArgument, "TANDEM_ISA is not the name of an instruction set; use one of", {forced, list_names(available)});
+  fail(ErrorCode::kInvalidArgument, "TANDEM_ISA is not the name of an instruction set; use one of",
+       {forced, list_names(available)});
 }
 
 Isa chosen_isa() {

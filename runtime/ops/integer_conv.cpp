@@ -1,17 +1,16 @@
-// Convolutions of 8-bit integers (ONNX 10): ConvInteger with i32 results, QLinearConv back to 8 bits.
+// Convolutions of 8-bit integers (ONNX 10): ConvInteger with i32 results, QLinearConv back to 8 bits; tandem.QuantizedConv is
+// QLinearConv with any bias and a clamp (quantized_result.h). Constant filters are packed when the plan is made.
 #include "kernels/api/integer_products.h"
 
 #include "runtime/ops/conv_shape.h"
+#include "runtime/ops/quantized_result.h"
 
 namespace tandem {
 namespace {
 
 constexpr std::string_view kAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
-
-void require_8_bits(const InferenceContext& node, int input) {
-  const DType type = node.dtype(input);
-  node.require(type == DType::kU8 || type == DType::kI8, "input must be u8 or i8 (index, type)", input, name(type));
-}
+constexpr std::string_view kQuantizedAttributes[] = {"auto_pad",     "dilations", "group", "highest",
+                                                     "kernel_shape", "lowest",    "pads",  "strides"};
 
 void set_dims(InferenceContext& node, int w, int bias, DType type) {
   if (!node.has_rank(0) || !node.has_rank(w)) return node.set_output(0, type, std::nullopt);
@@ -28,53 +27,69 @@ void infer_conv_integer(InferenceContext& node) {
   set_dims(node, 1, 4, DType::kI32);
 }
 
+// The filters of input w: packed once if they and their zero points are constants, else in every run, in the workspace.
+class Filters {
+ public:
+  Filters(const BindContext& node, const PlannedConv& geometry, int w, int zero) : geometry_(geometry), w_(w), zero_(zero) {
+    const Tensor *weights = node.constant(w), *zeros = node.has_input(zero) ? node.constant(zero) : nullptr;
+    if (weights && (zeros || !node.has_input(zero)))
+      packed_ = cpu::pack_integer_filters(geometry.planned(), weights->view(), zeros ? zeros->view() : ConstTensorView{});
+    workspace_ = cpu::integer_conv_workspace_bytes(geometry.planned(), node.threads());
+    if (!packed_) workspace_ += cpu::integer_conv_filter_bytes(geometry.planned());
+  }
+  size_t workspace() const { return workspace_; }
+  size_t constant_bytes() const { return packed_.bytes(); }
+
+  void convolve(const KernelContext& context, Inputs in, ConstTensorView x_zero, TensorView y, const OutputScales* scales) const {
+    const ConstTensorView w = in[static_cast<size_t>(w_)];
+    const ConvGeometry geometry = geometry_.of(in[0].shape, w.shape);
+    if (packed_) return cpu::integer_conv(context, geometry, in[0], x_zero, packed_.view(), y, scales);
+    const auto zero = static_cast<size_t>(zero_);
+    cpu::integer_conv(context, geometry, in[0], x_zero, w, zero < in.size() ? in[zero] : ConstTensorView{}, y, scales);
+  }
+
+ private:
+  PlannedConv geometry_;
+  int w_, zero_;
+  cpu::PackedWeight packed_;
+  size_t workspace_;
+};
+
 BoundKernel bind_conv_integer(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(0), node.shape(1));
-  return {.run =
-              [geometry](const KernelContext& context, Inputs in, Outputs out) {
-                const auto zero = [&](size_t i) { return i < in.size() ? in[i] : ConstTensorView{}; };
-                cpu::integer_conv(context, geometry.of(in[0].shape, in[1].shape), in[0], zero(2), in[1], zero(3), out[0]);
-              },
-          .workspace = cpu::integer_conv_workspace_bytes(geometry.planned(), node.threads())};
+  const Filters filters(node, geometry, 1, 3);
+  return {.run = [filters](
+                     const KernelContext& context, Inputs in,
+                     Outputs out) { filters.convolve(context, in, in.size() > 2 ? in[2] : ConstTensorView{}, out[0], nullptr); },
+          .workspace = filters.workspace(),
+          .constant_bytes = filters.constant_bytes()};
 }
 
 // QLinearConv(x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, B?)
 void infer_qlinear_conv(InferenceContext& node) {
-  for (int i : {0, 3, 7}) require_8_bits(node, i);
-  for (int i : {1, 4, 6}) node.require_dtype(i, DType::kF32);
-  node.require_same_dtype(2, 0);
-  node.require_same_dtype(5, 3);
-  if (node.has_input(8)) node.require_dtype(8, DType::kI32);
+  require_quantized_operands(node);
+  for (const int i : {1, 4, 6}) node.require_dtype(i, DType::kF32);
   set_dims(node, 3, 8, node.dtype(7));
 }
 
 BoundKernel bind_qlinear_conv(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(0), node.shape(3));
-  for (int i : {1, 2, 6, 7})
-    node.require(node.shape(i).elements() == 1, "scale and zero point of X and Y must be one number (input)", i);
-  const int64_t scales = node.shape(4).elements();
-  node.require(scales == 1 || scales == geometry.planned().filters, "the weight's scale must be one number, or one a filter",
-               scales);
-  const size_t sums = static_cast<size_t>(round_up(node.output_shape(0).elements() * 4, 64)),
-               filters = static_cast<size_t>(round_up(scales * 4, 64));
+  const QuantizedResult result(node, geometry.planned().filters);
+  const Filters filters(node, geometry, 3, 5);
   return {.run =
-              [geometry, sums, filters](const KernelContext& context, Inputs in, Outputs out) {
-                const ConvGeometry g = geometry.of(in[0].shape, in[3].shape);
-                KernelContext rest = context;
-                rest.workspace = context.workspace.subspan(sums + filters);
-                const TensorView y = {context.workspace.data(), DType::kI32, out[0].shape};
-                cpu::integer_conv(rest, g, in[0], in[2], in[3], in[5], y);
-                const auto w_scale = in[4].as<float>();
-                const float x_scale = in[1].as<float>()[0], one = 1;
-                auto* scale = reinterpret_cast<float*>(context.workspace.data() + sums);
-                for (size_t f = 0; f < w_scale.size(); ++f) scale[f] = x_scale * w_scale[f];
-                const auto zero = static_cast<uint8_t>(in[7].data[0]);
-                const int64_t rows = out[0].shape[0] * g.filters, columns = rows > 0 ? y.elements() / rows : 0;
-                cpu::requantize(context, y.as<int32_t>().data(), rows, columns, {scale, in[4].elements(), &one},
-                                in.size() > 8 ? in[8] : ConstTensorView{}, in[6].as<float>()[0],
-                                in[7].dtype == DType::kI8 ? static_cast<int8_t>(zero) : zero, out[0]);
+              [filters, result](const KernelContext& context, Inputs in, Outputs out) {
+                Pieces pieces(context);
+                const OutputScales scales = result.scales(context, pieces, in);
+                filters.convolve(pieces.rest_of(context), in, in[2], out[0], &scales);
               },
-          .workspace = sums + filters + cpu::integer_conv_workspace_bytes(geometry.planned(), node.threads())};
+          .workspace = result.workspace() + filters.workspace(),
+          .constant_bytes = result.constant_bytes() + filters.constant_bytes()};
+}
+
+// As Conv's, with w at another place.
+double conv_flops(const BindContext& node, int w) {
+  const Shape& filters = node.shape(w);
+  return 2.0 * static_cast<double>(node.output_shape(0).elements()) * static_cast<double>(filters.product(1, filters.rank()));
 }
 
 constexpr OpDef conv_integer_op = {.name = "ConvInteger",
@@ -83,16 +98,26 @@ constexpr OpDef conv_integer_op = {.name = "ConvInteger",
                                    .max_inputs = 4,
                                    .attributes = kAttributes,
                                    .infer = infer_conv_integer,
-                                   .cpu = bind_conv_integer};
+                                   .cpu = bind_conv_integer,
+                                   .flops = [](const BindContext& node) { return conv_flops(node, 1); }};
 constexpr OpDef qlinear_conv_op = {.name = "QLinearConv",
                                    .since = 10,
                                    .min_inputs = 8,
                                    .max_inputs = 9,
                                    .attributes = kAttributes,
                                    .infer = infer_qlinear_conv,
-                                   .cpu = bind_qlinear_conv};
+                                   .cpu = bind_qlinear_conv,
+                                   .flops = [](const BindContext& node) { return conv_flops(node, 3); }};
+constexpr OpDef quantized_conv_op = {.name = "QuantizedConv",
+                                     .domain = "tandem",
+                                     .min_inputs = 8,
+                                     .max_inputs = 10,
+                                     .attributes = kQuantizedAttributes,
+                                     .infer = infer_qlinear_conv,
+                                     .cpu = bind_qlinear_conv,
+                                     .flops = [](const BindContext& node) { return conv_flops(node, 3); }};
 
-constexpr const OpDef* kOps[] = {&conv_integer_op, &qlinear_conv_op};
+constexpr const OpDef* kOps[] = {&conv_integer_op, &qlinear_conv_op, &quantized_conv_op};
 
 }  // namespace
 

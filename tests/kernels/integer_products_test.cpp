@@ -4,11 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 #include <vector>
 
 #include "kernels/api/integer_gemm.h"
 #include "kernels/api/quantize.h"
+#include "kernels/api/requantize.h"
 
 namespace tandem {
 namespace {
@@ -34,10 +37,10 @@ struct Bytes {
 std::vector<int32_t> multiply(const Bytes& a, const Bytes* a_zero, const Bytes& b, const Bytes* b_zero, const Shape& y,
                               int threads) {
   std::vector<int32_t> out(static_cast<size_t>(y.elements()), -1);
-  std::vector<std::byte> workspace(cpu::quantized_matmul_workspace_bytes(a.shape, b.shape));
+  std::vector<std::byte> workspace(cpu::quantized_matmul_workspace_bytes(a.shape, b.shape, false));
   cpu::quantized_matmul({.threads = threads, .workspace = workspace}, a.view(), a_zero ? a_zero->view() : ConstTensorView{},
-                      b.view(), b_zero ? b_zero->view() : ConstTensorView{},
-                      {reinterpret_cast<std::byte*>(out.data()), DType::kI32, y});
+                        b.view(), b_zero ? b_zero->view() : ConstTensorView{},
+                        {reinterpret_cast<std::byte*>(out.data()), DType::kI32, y});
   return out;
 }
 
@@ -87,7 +90,8 @@ TEST(IntegerConv, EqualsTheDefinition) {
       const Shape shape = geometry.output_shape(2);
       for (int threads : {1, 3}) {
         std::vector<int32_t> y(static_cast<size_t>(shape.elements()));
-        std::vector<std::byte> workspace(cpu::integer_conv_workspace_bytes(geometry, threads));
+        std::vector<std::byte> workspace(cpu::integer_conv_workspace_bytes(geometry, threads) +
+                                         cpu::integer_conv_filter_bytes(geometry));
         cpu::integer_conv({.threads = threads, .workspace = workspace}, geometry, x.view(), zx.view(), w.view(), zw.view(),
                           {reinterpret_cast<std::byte*>(y.data()), DType::kI32, shape});
         size_t at = 0;
@@ -124,14 +128,112 @@ TEST(Quantized, RoundsHalfToEvenAndSaturates) {
 }
 
 TEST(Requantize, TakesScalesOfRowsAndColumns) {
-  const std::vector<int32_t> x = {10, -20, 30, 40, 50, 1000};
+  const std::vector<int32_t> x = {11, -19, 31, 42, 52, 1002};
   const std::vector<float> rows = {0.5f, 0.25f}, columns = {1, 2, 4};
-  const std::vector<int32_t> bias = {1, 2};
   std::vector<uint8_t> y(6);
-  cpu::requantize({}, x.data(), 2, 3, {rows.data(), 2, columns.data(), 3, 2},
-                  {reinterpret_cast<const std::byte*>(bias.data()), DType::kI32, {2}}, 0.5f, 5,
+  cpu::requantize({}, x.data(), 2, 3, {rows.data(), 2, columns.data(), 3, 2}, 0.5f, 5,
                   {reinterpret_cast<std::byte*>(y.data()), DType::kU8, {2, 3}});
   EXPECT_EQ(y, (std::vector<uint8_t>{16, 0, 129, 26, 57, 255}));
+}
+
+// A number as a whole multiple of 2^-unit: exact, and nothing of it is the arithmetic under test.
+__extension__ using Whole = __int128;
+constexpr int kUnit = 80;
+Whole whole(float x, int unit = kUnit) {
+  int exponent;
+  const float mantissa = std::frexp(x, &exponent);
+  const auto bits = static_cast<Whole>(mantissa * 0x1p24f);
+  return bits << (unit + exponent - 24);
+}
+
+// The definition, in integers: the nearest to (sum * x * w + bias) / y, ties to even.
+int32_t reference(int32_t sum, float x, float w, float bias, float y, int32_t low, int32_t high) {
+  const Whole value = sum * whole(x, kUnit / 2) * whole(w, kUnit / 2) + whole(bias), unit = whole(y);
+  Whole quotient = value / unit, rest = value % unit;
+  if (rest < 0) --quotient, rest += unit;
+  if (2 * rest > unit || (2 * rest == unit && quotient % 2 != 0)) ++quotient;
+  return static_cast<int32_t>(std::clamp<Whole>(quotient, low, high));
+}
+
+struct Scaling {
+  float x, w, y, bias;
+};
+
+// Scales around which ties are likely, on both sides and exactly.
+std::vector<Scaling> scalings() {
+  std::vector<Scaling> all = {{0.5f, 0.25f, 1.0f, 0}, {0.5f, 0.25f, 0.25f, 0.125f}, {0.125f, 1, 0.25f, -3.0f}};
+  std::mt19937 generator(3);
+  std::uniform_real_distribution<float> uniform(0.001f, 0.1f);
+  for (int i = 0; i < 50; ++i) {
+    const float x = uniform(generator), w = uniform(generator) / 8;
+    all.push_back({x, w, 2 * x * w, 0});                            // (sum * x * w) / y is near sum / 2
+    all.push_back({x, w, 2 * x * w, x});                            // far from it
+    all.push_back({x, w, std::nextafter(6 * x * w, 1.0f), x * w});  // near (sum + 1) / 6
+  }
+  return all;
+}
+
+TEST(Requantize, IsTheExactDefinition) {
+  for (const Scaling& s : scalings()) {
+    const ResultScale scale = {.product = static_cast<double>(s.x) * static_cast<double>(s.w),
+                               .bias = static_cast<double>(s.bias),
+                               .unit = static_cast<double>(s.y)};
+    for (int32_t sum = -600; sum <= 600; ++sum)
+      ASSERT_EQ(requantized(sum, scale, -128, 127), reference(sum, s.x, s.w, s.bias, s.y, -128, 127))
+          << sum << ' ' << s.x << ' ' << s.w;
+  }
+}
+
+// The lines of every tier, through products with one term: sums are what the operands say.
+TEST(Requantize, ProductsGiveTheExactDefinition) {
+  const int64_t n = 77;
+  const Bytes a = Bytes::random(DType::kU8, {31, 1}, 1), b = Bytes::random(DType::kI8, {1, n}, 2);
+  std::vector<std::byte> workspace(cpu::quantized_matmul_workspace_bytes(a.shape, b.shape, false));
+  for (const Scaling& s : scalings())
+    for (const bool per_column : {false, true}) {
+      std::vector<float> w(per_column ? static_cast<size_t>(n) : 1, s.w), bias(static_cast<size_t>(n), s.bias);
+      if (per_column)
+        for (size_t j = 0; j < w.size(); ++j) w[j] *= 1 + static_cast<float>(j % 5) / 4;
+      std::vector<std::byte> memory(output_scales_bytes(n) + 64);
+      auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+      const ConstTensorView bias_view = {reinterpret_cast<const std::byte*>(bias.data()), DType::kF32, {n}};
+      const OutputScales scales = make_output_scales(
+          {aligned, output_scales_bytes(n)}, {.x_scale = s.x, .w_scales = w, .y_scale = s.y, .bias = bias_view, .y_zero = 7});
+      std::vector<uint8_t> y(31 * n);
+      cpu::quantized_matmul({.threads = 1, .workspace = workspace}, a.view(), {}, b.view(), {},
+                            {reinterpret_cast<std::byte*>(y.data()), DType::kU8, {31, n}}, &scales);
+      for (int64_t i = 0; i < 31; ++i)
+        for (int64_t j = 0; j < n; ++j)
+          ASSERT_EQ(y[static_cast<size_t>(i * n + j)] - 7,
+                    reference(a[i] * b[j], s.x, w[per_column ? static_cast<size_t>(j) : 0], s.bias, s.y, -7, 248));
+    }
+}
+
+TEST(Requantize, BiasInUnitsOfItsOwnIsNotRounded) {
+  // 3 * 0.1f is no float: in doubles, (2^31 - 1) * 0.1f has more bits than a double.
+  const std::vector<int32_t> bias = {2147483647};
+  const std::vector<float> one = {1.0f}, unit = {0.1f};
+  std::vector<std::byte> memory(output_scales_bytes(1) + 64);
+  auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+  const OutputScales scales = make_output_scales({aligned, output_scales_bytes(1)},
+                                                 {.x_scale = 1,
+                                                  .w_scales = one,
+                                                  .y_scale = 1,
+                                                  .bias = {reinterpret_cast<const std::byte*>(bias.data()), DType::kI32, {1}},
+                                                  .bias_scales = unit});
+  EXPECT_EQ(scales.exact[0].bias + scales.exact[0].bias_rest, scales.exact[0].bias);
+  EXPECT_NE(scales.exact[0].bias_rest, 0);
+}
+
+TEST(Requantize, AnActivationIsAClamp) {
+  const std::vector<float> one = {1.0f};
+  std::vector<std::byte> memory(output_scales_bytes(1) + 64);
+  auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+  const OutputScales scales =
+      make_output_scales({aligned, output_scales_bytes(1)},
+                         {.x_scale = 1, .w_scales = one, .y_scale = 0.25f, .y_zero = 100, .lowest = 0, .highest = 6});
+  EXPECT_EQ(scales.low, 0);
+  EXPECT_EQ(scales.high, 24);
 }
 
 }  // namespace

@@ -17,9 +17,11 @@ TEST(Isa, PortableIsAlwaysThere) {
 }
 
 TEST(Isa, NamesChooseTiers) {
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
-    if (machine_has(isa)) EXPECT_EQ(choose_isa(name(isa)), isa);
-    else EXPECT_THROW(choose_isa(name(isa)), Error);
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kVnni}) {
+    if (machine_has(isa))
+      EXPECT_EQ(choose_isa(name(isa)), isa);
+    else
+      EXPECT_THROW(choose_isa(name(isa)), Error);
   }
 }
 

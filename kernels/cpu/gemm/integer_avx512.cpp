@@ -1,4 +1,7 @@
-// Integer products by AVX-512BW: 8 x 32 sums in 16 of the 32 registers.
+// Byte products by AVX-512BW: 8 x 32 sums in 16 of the 32 registers.
+//
+// pmaddubsw would saturate its sums of two products at 16 bits; so even and odd bytes are widened to 16 bits, and pmaddwd is
+// exact.
 #include <immintrin.h>
 
 #include "kernels/cpu/gemm/integer_tile.h"
@@ -8,13 +11,26 @@ namespace {
 
 struct Lanes {
   static constexpr int kLanes = 16, kRows = 8;
-  __m512i v;
+  using Sum = __m512i;
+  struct Pairs {
+    __m512i even, odd;
+  };
+  using Panel = Pairs;
+  using Row = Pairs;
 
-  static Lanes zero() { return {_mm512_setzero_si512()}; }
-  static Lanes load(const int16_t* p) { return {_mm512_loadu_si512(p)}; }
-  static Lanes set(int32_t pair) { return {_mm512_set1_epi32(pair)}; }
-  void store(int32_t* p) const { _mm512_storeu_si512(p, v); }
-  static Lanes add_products(Lanes sum, Lanes a, Lanes b) { return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(a.v, b.v))}; }
+  static Sum zero() { return _mm512_setzero_si512(); }
+  static Panel load(const std::byte* p) {
+    const Sum bytes = _mm512_loadu_si512(reinterpret_cast<const Sum*>(p));
+    return {_mm512_and_si512(bytes, _mm512_set1_epi16(0xFF)), _mm512_srli_epi16(bytes, 8)};
+  }
+  static Row set(int32_t quad) {
+    const Sum bytes = _mm512_set1_epi32(quad);
+    return {_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8), _mm512_srai_epi16(bytes, 8)};
+  }
+  static void store(int32_t* p, Sum sum) { _mm512_storeu_si512(reinterpret_cast<Sum*>(p), sum); }
+  static Sum add_products(Sum sum, const Row& a, const Panel& b) {
+    return _mm512_add_epi32(sum, _mm512_add_epi32(_mm512_madd_epi16(a.even, b.even), _mm512_madd_epi16(a.odd, b.odd)));
+  }
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "kernels/api/integer_gemm.h"
 
 #include <algorithm>
+#include <array>
+#include <new>
 
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/parallel.h"
@@ -8,101 +10,208 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kPanelsOfTask = 4, kRowsOfTask = 64;
+constexpr int64_t kAlignment = 64, kMostTile = 12 * 32;
+constexpr int64_t kRowsOfTask = 48;
 constexpr int64_t kTeamWork = 64 * 1024;  // products below which one thread does it all
+constexpr std::byte kFlip{0x80};
 
 const IntegerTier& tier() { return integer_tier(chosen_isa()); }
-int64_t even(int64_t k) { return (k + 1) / 2 * 2; }
-
-template <class T>
-int16_t difference(const IntegerMatrix& x, int64_t at, int16_t zero) {
-  return static_cast<int16_t>(static_cast<int16_t>(static_cast<T>(x.data[at])) - zero);
-}
-int16_t zero_of(const IntegerMatrix& x, int64_t i) {
-  if (!x.zero) return 0;
-  const auto bits = static_cast<uint8_t>(x.zero[i % x.zeros]);
-  return x.is_signed ? static_cast<int8_t>(bits) : static_cast<int16_t>(bits);
-}
-
-template <class T>
-void pack_rows(int64_t first, int64_t last, int64_t k, const IntegerMatrix& a, int16_t* packed) {
-  for (int64_t i = first; i < last; ++i) {
-    const int16_t zero = zero_of(a, i);
-    int16_t* row = packed + i * even(k);
-    for (int64_t p = 0; p < k; ++p) row[p] = difference<T>(a, i * a.row_stride + p * a.column_stride, zero);
-    if (k % 2) row[k] = 0;
-  }
-}
-
-template <class T>
-void pack_panels(int64_t first, int64_t last, int64_t n, int64_t k, const IntegerMatrix& b, int16_t* packed) {
-  const int64_t width = tier().columns;
-  for (int64_t panel = first; panel < last; ++panel) {
-    int16_t* out = packed + panel * even(k) * width;
-    const int64_t columns = std::min(width, n - panel * width);
-    if (columns < width || k % 2) std::fill_n(out, even(k) * width, int16_t{0});
-    for (int64_t p = 0; p < k; ++p)
-      for (int64_t c = 0; c < columns; ++c) {
-        const int64_t j = panel * width + c;
-        out[(p / 2 * width + c) * 2 + p % 2] = difference<T>(b, p * b.row_stride + j * b.column_stride, zero_of(b, j));
-      }
-  }
-}
-
-void pack_rows_of(int64_t first, int64_t last, const IntegerGemmShape& s, const IntegerMatrix& a, int16_t* packed) {
-  a.is_signed ? pack_rows<int8_t>(first, last, s.k, a, packed) : pack_rows<uint8_t>(first, last, s.k, a, packed);
-}
-void pack_panels_of(int64_t first, int64_t last, const IntegerGemmShape& s, const IntegerMatrix& b, int16_t* packed) {
-  b.is_signed ? pack_panels<int8_t>(first, last, s.n, s.k, b, packed) : pack_panels<uint8_t>(first, last, s.n, s.k, b, packed);
-}
+int64_t quads_of(int64_t k) { return ceil_div(k, 4); }
 int64_t panels_of(int64_t n) { return ceil_div(n, tier().columns); }
+int64_t panel_bytes(int64_t k) { return quads_of(k) * tier().columns * 4; }
+
+// The zero point of a line as the packed type counts it: rows are i8, panels u8.
+int32_t zero_of(const IntegerMatrix& x, int64_t line, bool packed_signed) {
+  const std::byte bits = x.zero ? x.zero[line % x.zeros] : std::byte{0};
+  const int32_t own = x.is_signed ? static_cast<int8_t>(bits) : static_cast<int32_t>(bits);
+  return x.is_signed == packed_signed ? own : packed_signed ? own - 128 : own + 128;
+}
+
+int64_t numbers_bytes(int64_t lines) { return round_up(lines * 4, kAlignment); }
+PackedIntegers layout(std::byte* memory, int64_t data_bytes, int64_t lines) {
+  std::byte* numbers = memory + round_up(data_bytes, kAlignment);
+  return {memory, reinterpret_cast<int32_t*>(numbers), reinterpret_cast<int32_t*>(numbers + numbers_bytes(lines))};
+}
+size_t layout_bytes(int64_t data_bytes, int64_t lines) {
+  return static_cast<size_t>(round_up(data_bytes, kAlignment) + 2 * numbers_bytes(lines));
+}
+
+void pack_row(const IntegerMatrix& a, int64_t row, int64_t k, const PackedIntegers& packed) {
+  const std::byte flip = a.is_signed ? std::byte{0} : kFlip;
+  const int64_t stride = 4 * quads_of(k);
+  std::byte* to = packed.data + row * stride;
+  const std::byte* from = a.data + row * a.row_stride;
+  if (a.column_stride == 1) {
+    packed.sums[row] = tier().copy_row(from, k, flip, to);
+  } else {
+    int32_t sum = 0;
+    for (int64_t p = 0; p < k; ++p) {
+      to[p] = from[p * a.column_stride] ^ flip;
+      sum += static_cast<int8_t>(to[p]);
+    }
+    packed.sums[row] = sum;
+  }
+  std::fill(to + k, to + stride, std::byte{0});
+  packed.zeros[row] = zero_of(a, row, true);
+}
+
+// Quads of neighbouring columns: lines past the last are any line, since A has zeros there.
+void pack_dense_panel(const IntegerMatrix& b, int64_t first, int64_t columns, int64_t k, std::byte flip, std::byte* to) {
+  for (int64_t q = 0; q < quads_of(k); ++q) {
+    std::array<const std::byte*, 4> lines;
+    for (int64_t i = 0; i < 4; ++i) lines[static_cast<size_t>(i)] = b.data + std::min(4 * q + i, k - 1) * b.row_stride + first;
+    tier().interleave(lines.data(), columns, flip, to + q * tier().columns * 4);
+  }
+}
+void pack_strided_panel(const IntegerMatrix& b, int64_t first, int64_t columns, int64_t k, std::byte flip, std::byte* to) {
+  for (int64_t c = 0; c < columns; ++c)
+    for (int64_t p = 0; p < k; ++p)
+      to[(p / 4 * tier().columns + c) * 4 + p % 4] = b.data[p * b.row_stride + (first + c) * b.column_stride] ^ flip;
+}
+
+void sum_panel(int64_t first, int64_t columns, int64_t k, const std::byte* panel, const PackedIntegers& packed) {
+  int32_t* sums = packed.sums + first;
+  for (int64_t c = 0; c < columns; ++c) sums[c] = static_cast<int32_t>(-k) * packed.zeros[first + c];
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t c = 0; c < columns; ++c) sums[c] += static_cast<int32_t>(panel[(p / 4 * tier().columns + c) * 4 + p % 4]);
+}
+
+void pack_panel(const IntegerMatrix& b, int64_t panel, const IntegerGemmShape& s, bool wants_sums, const PackedIntegers& packed) {
+  const std::byte flip = b.is_signed ? kFlip : std::byte{0};
+  const int64_t first = panel * tier().columns, columns = std::min(tier().columns, s.n - first);
+  std::byte* to = packed.data + panel * panel_bytes(s.k);
+  b.column_stride == 1 ? pack_dense_panel(b, first, columns, s.k, flip, to)
+                       : pack_strided_panel(b, first, columns, s.k, flip, to);
+  for (int64_t c = first; c < first + columns; ++c) packed.zeros[c] = zero_of(b, c, false);
+  if (wants_sums) sum_panel(first, columns, s.k, to, packed);
+}
+
+// A tile's line of sums on its way to C.
+void finish_line(int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result) {
+  if (result.sums) {
+    std::copy_n(sums, n, result.sums + row * result.stride + column);
+    return;
+  }
+  const OutputScales& s = *result.scales;
+  const bool per_column = !result.scales_of_rows && s.count > 1;
+  const int64_t first = s.count == 1 ? 0 : result.scales_of_rows ? row : column;
+  const LineScales line = {s.multiplier + first,
+                           s.addend + first,
+                           s.tolerance + first,
+                           per_column,
+                           static_cast<float>(s.low),
+                           static_cast<float>(s.high),
+                           s.zero};
+  std::byte* out = result.quantized + row * result.stride + column;
+  if (tier().requantize(sums, n, line, out)) return;
+  for (int64_t j = 0; j < n; ++j)
+    out[j] = static_cast<std::byte>(requantized(sums[j], s.exact[first + (per_column ? j : 0)], s.low, s.high) + s.zero);
+}
+
+void multiply_tile(const IntegerGemmShape& s, const PackedIntegers& a, const PackedIntegers& b, int64_t row, int64_t rows,
+                   int64_t column, const IntegerResult& result) {
+  alignas(kAlignment) std::array<int32_t, kMostTile> sums;
+  const int64_t stride = 4 * quads_of(s.k), width = tier().columns, columns = std::min(width, s.n - column);
+  tier().multiply(a.data + row * stride, stride, rows, b.data + column / width * panel_bytes(s.k), quads_of(s.k), sums.data());
+  for (int64_t r = 0; r < rows; ++r) {
+    int32_t* line = sums.data() + r * width;
+    tier().correct(line, columns, {a.zeros[row + r], a.sums[row + r], b.sums + column, b.zeros + column});
+    finish_line(line, columns, row + r, column, result);
+  }
+}
+
+void multiply_panels(const IntegerGemmShape& s, const PackedIntegers& a, const PackedIntegers& b, int64_t first_row,
+                     int64_t last_row, int64_t first_panel, int64_t last_panel, const IntegerResult& result) {
+  for (int64_t row = first_row; row < last_row; row += tier().rows)
+    for (int64_t panel = first_panel; panel < last_panel; ++panel)
+      multiply_tile(s, a, b, row, std::min(tier().rows, last_row - row), panel * tier().columns, result);
+}
 
 }  // namespace
 
 const IntegerTier& integer_tier([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return kAvx512Integers;
-  if (isa == Isa::kAvx2) return kAvx2Integers;
+  if (isa >= Isa::kVnni) return kVnniIntegers;
+  if (isa >= Isa::kAvx512) return kAvx512Integers;
+  if (isa >= Isa::kAvx2) return kAvx2Integers;
 #endif
   return kPortableIntegers;
 }
 
-int64_t packed_integer_a(const IntegerGemmShape& s) { return s.m * even(s.k); }
-int64_t packed_integer_b(const IntegerGemmShape& s) { return panels_of(s.n) * tier().columns * even(s.k); }
-
-void pack_integer_a(const IntegerGemmShape& s, const IntegerMatrix& a, int16_t* packed) { pack_rows_of(0, s.m, s, a, packed); }
-void pack_integer_b(const IntegerGemmShape& s, const IntegerMatrix& b, int16_t* packed) {
-  pack_panels_of(0, panels_of(s.n), s, b, packed);
+size_t packed_rows_bytes(int64_t lines, int64_t k) { return layout_bytes(lines * 4 * quads_of(k), lines); }
+size_t packed_panels_bytes(int64_t lines, int64_t k) { return layout_bytes(panels_of(lines) * panel_bytes(k), lines); }
+PackedIntegers rows_in(std::byte* memory, int64_t lines, int64_t k) { return layout(memory, lines * 4 * quads_of(k), lines); }
+PackedIntegers panels_in(std::byte* memory, int64_t lines, int64_t k) {
+  return layout(memory, panels_of(lines) * panel_bytes(k), lines);
 }
 
-void multiply_packed_integers(const IntegerGemmShape& s, const int16_t* a, const int16_t* b, int32_t* c, int64_t ldc) {
-  tier().multiply(s, a, b, c, ldc);
+void pack_rows(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& a, const PackedIntegers& packed) {
+  parallel_chunks(context, s.m, grain_of(s.k), [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) pack_row(a, row, s.k, packed);
+  });
+}
+void pack_panels(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& b, const PackedIntegers& packed,
+                 bool with_sums) {
+  parallel_chunks(context, panels_of(s.n), grain_of(panel_bytes(s.k)), [&](int64_t first, int64_t last) {
+    for (int64_t panel = first; panel < last; ++panel) pack_panel(b, panel, s, with_sums, packed);
+  });
 }
 
-size_t integer_gemm_workspace_bytes(const IntegerGemmShape& s) {
-  return static_cast<size_t>(packed_integer_a(s) + packed_integer_b(s)) * sizeof(int16_t);
+bool all_zero(const PackedIntegers& rows, int64_t lines) {
+  return std::all_of(rows.zeros, rows.zeros + lines, [](int32_t zero) { return zero == 0; });
+}
+
+void multiply_integers(const IntegerGemmShape& s, const PackedIntegers& a, const PackedIntegers& b, int64_t first_row,
+                       int64_t last_row, const IntegerResult& result) {
+  multiply_panels(s, a, b, first_row, last_row, 0, panels_of(s.n), result);
+}
+
+PackedWeight::PackedWeight(size_t bytes, int64_t lines, int64_t k, PackedIntegers (*layout)(std::byte*, int64_t, int64_t))
+    : memory_(new (std::align_val_t{kAlignment}) std::byte[bytes](),
+              [](std::byte* p) { ::operator delete[](p, std::align_val_t{kAlignment}); }),
+      bytes_(bytes),
+      view_(layout(memory_.get(), lines, k)) {}
+
+PackedWeight PackedWeight::rows(const IntegerMatrix& matrix, int64_t lines, int64_t k) {
+  PackedWeight packed(packed_rows_bytes(lines, k), lines, k, rows_in);
+  pack_rows({}, {lines, 0, k}, matrix, packed.view_);
+  return packed;
+}
+PackedWeight PackedWeight::columns(const IntegerMatrix& matrix, int64_t lines, int64_t k) {
+  PackedWeight packed(packed_panels_bytes(lines, k), lines, k, panels_in);
+  pack_panels({}, {0, lines, k}, matrix, packed.view_);
+  return packed;
+}
+
+size_t integer_gemm_workspace_bytes(const IntegerGemmShape& s, bool b_is_packed) {
+  return packed_rows_bytes(s.m, s.k) + (b_is_packed ? 0 : packed_panels_bytes(s.n, s.k));
 }
 
 void integer_gemm(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& a, const IntegerMatrix& b,
-                  int32_t* c, const int16_t* packed_b) {
+                  const IntegerResult& result, const PackedIntegers* packed_b) {
   if (s.m == 0 || s.n == 0) return;
-  ensure(context.workspace.size() >= integer_gemm_workspace_bytes(s), "the workspace of an integer product is too small",
-         context.workspace.size());
-  auto* panels = reinterpret_cast<int16_t*>(context.workspace.data());
-  int16_t* rows = panels + packed_integer_b(s);
-  const int64_t width = tier().columns, panel_count = panels_of(s.n);
+  ensure(context.workspace.size() >= integer_gemm_workspace_bytes(s, packed_b != nullptr),
+         "the workspace of an integer product is too small", context.workspace.size());
   KernelContext team = context;
   if (s.m * s.n * s.k < kTeamWork) team.threads = 1;
-  if (!packed_b)
-    parallel_chunks(team, panel_count, 1, [&](int64_t first, int64_t last) { pack_panels_of(first, last, s, b, panels); });
-  parallel_chunks(team, s.m, 16, [&](int64_t first, int64_t last) { pack_rows_of(first, last, s, a, rows); });
-  const int16_t* packed = packed_b ? packed_b : panels;
-  const int64_t row_tasks = ceil_div(s.m, kRowsOfTask), panel_tasks = ceil_div(panel_count, kPanelsOfTask);
+  const PackedIntegers rows = rows_in(context.workspace.data(), s.m, s.k);
+  pack_rows(team, s, a, rows);
+  PackedIntegers panels;
+  if (packed_b) {
+    panels = *packed_b;
+  } else {
+    panels = panels_in(context.workspace.data() + packed_rows_bytes(s.m, s.k), s.n, s.k);
+    pack_panels(team, s, b, panels);
+  }
+  // Few rows: the panels are shared out one by one, else as many together as keep a task's part of B in the second cache.
+  const int64_t panel_count = panels_of(s.n),
+                group = s.m >= kRowsOfTask ? std::max<int64_t>(1, 256 * 1024 / std::max<int64_t>(1, panel_bytes(s.k))) : 4;
+  const int64_t row_tasks = ceil_div(s.m, kRowsOfTask), panel_tasks = ceil_div(panel_count, group);
   parallel_chunks(team, row_tasks * panel_tasks, 1, [&](int64_t first, int64_t last) {
     for (int64_t task = first; task < last; ++task) {
-      const int64_t row = task / panel_tasks * kRowsOfTask, panel = task % panel_tasks * kPanelsOfTask, column = panel * width;
-      const IntegerGemmShape part = {std::min(kRowsOfTask, s.m - row), std::min(kPanelsOfTask * width, s.n - column), s.k};
-      tier().multiply(part, rows + row * even(s.k), packed + panel * even(s.k) * width, c + row * s.n + column, s.n);
+      const int64_t row = task % row_tasks * kRowsOfTask, panel = task / row_tasks * group;
+      multiply_panels(s, rows, panels, row, std::min(row + kRowsOfTask, s.m), panel, std::min(panel + group, panel_count),
+                      result);
     }
   });
 }

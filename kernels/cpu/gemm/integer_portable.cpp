@@ -1,6 +1,4 @@
-// Integer products in plain C++.
-#include <array>
-
+// Byte products in plain C++.
 #include "kernels/cpu/gemm/integer_tile.h"
 
 namespace tandem::cpu {
@@ -8,25 +6,25 @@ namespace {
 
 struct Lanes {
   static constexpr int kLanes = 4, kRows = 2;
-  std::array<uint32_t, 4> v;  // sums wrap
+  using Sum = std::array<uint32_t, kLanes>;  // sums wrap
+  using Panel = std::array<uint8_t, 4 * kLanes>;
+  using Row = std::array<int8_t, 4>;
 
-  static Lanes zero() { return {}; }
-  static Lanes load(const int16_t* p) {
-    Lanes out;
-    std::memcpy(out.v.data(), p, sizeof out.v);
-    return out;
+  static Sum zero() { return {}; }
+  static Panel load(const std::byte* p) {
+    Panel panel;
+    std::memcpy(panel.data(), p, sizeof panel);
+    return panel;
   }
-  static Lanes set(int32_t pair) {
-    Lanes out;
-    out.v.fill(static_cast<uint32_t>(pair));
-    return out;
+  static Row set(int32_t quad) {
+    Row row;
+    std::memcpy(row.data(), &quad, sizeof row);
+    return row;
   }
-  void store(int32_t* p) const { std::memcpy(p, v.data(), sizeof v); }
-  static uint32_t product(uint32_t a, uint32_t b) {
-    return static_cast<uint32_t>(static_cast<int16_t>(a & 0xFFFF) * static_cast<int16_t>(b & 0xFFFF));
-  }
-  static Lanes add_products(Lanes sum, Lanes a, Lanes b) {
-    for (size_t i = 0; i < 4; ++i) sum.v[i] += product(a.v[i], b.v[i]) + product(a.v[i] >> 16, b.v[i] >> 16);
+  static void store(int32_t* p, const Sum& sum) { std::memcpy(p, sum.data(), sizeof sum); }
+  static Sum add_products(Sum sum, const Row& a, const Panel& b) {
+    for (size_t i = 0; i < kLanes; ++i)
+      sum[i] += static_cast<uint32_t>(a[0] * b[4 * i] + a[1] * b[4 * i + 1] + a[2] * b[4 * i + 2] + a[3] * b[4 * i + 3]);
     return sum;
   }
 };

@@ -1,15 +1,38 @@
-// What an instruction set brings to the product of 16-bit integers with 32-bit sums.
+// What an instruction set brings to products of bytes: i8 rows of A times u8 panels of B, sums in i32, exact.
 #pragma once
 
-#include "kernels/api/integer_gemm.h"
+#include <cstddef>
+#include <cstdint>
+
 #include "kernels/api/isa.h"
 
 namespace tandem::cpu {
 
+// What zero points change in a line of sums: sum -= row_zero * column_sums[j] + row_sum * column_zeros[j].
+struct LineCorrection {
+  int32_t row_zero = 0, row_sum = 0;
+  const int32_t *column_sums = nullptr, *column_zeros = nullptr;
+};
+
+// How a line of sums becomes bytes (see kernels/api/requantize.h).
+struct LineScales {
+  const float *multiplier, *addend, *tolerance;
+  bool per_column;  // one of each an element; else one for the line
+  float low, high;
+  int32_t zero;
+};
+
 struct IntegerTier {
-  int64_t columns;  // of one panel of B: [panel][ceil(k / 2)][columns][2], zeros where there is no k or no column
-  // C = A B, with A [m][2 * ceil(k / 2)]; rows of C are `ldc` apart.
-  void (*multiply)(const IntegerGemmShape&, const int16_t* a, const int16_t* b, int32_t* c, int64_t ldc);
+  int64_t rows, columns;  // of one tile of C
+  // sums [count][columns]: `count` <= rows rows of A, `stride` apart, by one panel of B: [quads][columns][4].
+  void (*multiply)(const std::byte* a, int64_t stride, int64_t count, const std::byte* panel, int64_t quads, int32_t* sums);
+  void (*correct)(int32_t* sums, int64_t n, const LineCorrection&);
+  // Whether each element was far enough from a tie; if not, some of them may be wrong.
+  bool (*requantize)(const int32_t* sums, int64_t n, const LineScales&, std::byte* out);
+  // to[j][i] = lines[i][j] ^ flip, i < 4.
+  void (*interleave)(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to);
+  // to[i] = from[i] ^ flip; returns the sum of those as i8.
+  int32_t (*copy_row)(const std::byte* from, int64_t n, std::byte flip, std::byte* to);
 };
 
 const IntegerTier& integer_tier(Isa isa);
@@ -18,6 +41,7 @@ extern const IntegerTier kPortableIntegers;
 #if defined(__x86_64__)
 extern const IntegerTier kAvx2Integers;
 extern const IntegerTier kAvx512Integers;
+extern const IntegerTier kVnniIntegers;
 #endif
 
 }  // namespace tandem::cpu

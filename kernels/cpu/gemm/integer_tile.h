@@ -1,66 +1,117 @@
-// The register tile of integer products, a template on the vector that each tier defines in an unnamed namespace.
+// The register tile of byte products, a template on the vectors that each tier defines in an unnamed namespace, and the loops on
+// lines of sums that the compiler vectorises for the tier.
 //
-// V::kRows rows by two vectors of columns stay in registers while k goes by in steps of two: a pair of A is broadcast, the pairs
-// of B lie side by side, one a lane.
+// V::kRows rows by two vectors of columns stay in registers while k goes by in steps of four: four bytes of A are broadcast, the
+// quads of B lie side by side, one a lane.
 #pragma once
 
-#include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
+#include <utility>
 
+#include "kernels/api/quantize.h"
 #include "kernels/cpu/gemm/integer_tier.h"
 
 namespace tandem::cpu {
 
-// V has: kLanes of 32 bits, kRows, zero(), load(const int16_t*), set(pair), store(int32_t*), and add_products(sum, a, b): in each
-// lane, sum plus the products of both halves.
+// V has: kLanes of 32 bits, kRows, Sum, Panel and Row, zero(), load(const std::byte*) -> Panel, set(quad) -> Row,
+// store(int32_t*, Sum), and add_products(Sum, Row, Panel): in each lane, the sum plus four products i8 * u8.
 template <class V>
 struct IntegerTile {
   static constexpr int64_t kLanes = V::kLanes, kColumns = 2 * kLanes;
+  using Multiply = void (*)(const std::byte*, int64_t, const std::byte*, int64_t, int32_t*);
 
-  static V broadcast(const int16_t* a) {
-    int32_t pair;
-    std::memcpy(&pair, a, sizeof pair);
-    return V::set(pair);
+  static typename V::Row broadcast(const std::byte* a) {
+    int32_t quad;
+    std::memcpy(&quad, a, sizeof quad);
+    return V::set(quad);
   }
 
   template <int R>
-  static void multiply_rows(const int16_t* a, int64_t stride, const int16_t* panel, int64_t pairs, int32_t* c, int64_t ldc,
-                            int64_t columns) {
-    V sum[R][2];
+  static void multiply_rows(const std::byte* a, int64_t stride, const std::byte* panel, int64_t quads, int32_t* sums) {
+    typename V::Sum sum[R][2];
     for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = V::zero();
-    for (int64_t p = 0; p < pairs; ++p) {
-      const V b0 = V::load(panel + p * 2 * kColumns), b1 = V::load(panel + p * 2 * kColumns + kColumns);
-#pragma GCC unroll 8
+    for (int64_t q = 0; q < quads; ++q) {
+      const typename V::Panel b0 = V::load(panel + q * 4 * kColumns), b1 = V::load(panel + q * 4 * kColumns + 4 * kLanes);
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const V pair = broadcast(a + r * stride + 2 * p);
-        sum[r][0] = V::add_products(sum[r][0], pair, b0);
-        sum[r][1] = V::add_products(sum[r][1], pair, b1);
+        const typename V::Row quad = broadcast(a + r * stride + 4 * q);
+        sum[r][0] = V::add_products(sum[r][0], quad, b0);
+        sum[r][1] = V::add_products(sum[r][1], quad, b1);
       }
     }
-    int32_t line[kColumns];
     for (int r = 0; r < R; ++r) {
-      int32_t* out = columns == kColumns ? c + r * ldc : line;
-      sum[r][0].store(out);
-      sum[r][1].store(out + kLanes);
-      if (out == line) std::copy_n(line, columns, c + r * ldc);
+      V::store(sums + r * kColumns, sum[r][0]);
+      V::store(sums + r * kColumns + kLanes, sum[r][1]);
     }
   }
 
-  static void multiply(const IntegerGemmShape& s, const int16_t* a, const int16_t* b, int32_t* c, int64_t ldc) {
-    const int64_t pairs = (s.k + 1) / 2, stride = 2 * pairs;
-    for (int64_t column = 0; column < s.n; column += kColumns, b += pairs * 2 * kColumns) {
-      const int64_t columns = std::min(kColumns, s.n - column);
-      int64_t row = 0;
-      for (; row + V::kRows <= s.m; row += V::kRows)
-        multiply_rows<V::kRows>(a + row * stride, stride, b, pairs, c + row * ldc + column, ldc, columns);
-      for (; row < s.m; ++row) multiply_rows<1>(a + row * stride, stride, b, pairs, c + row * ldc + column, ldc, columns);
+  template <size_t... R>
+  static constexpr std::array<Multiply, sizeof...(R)> by_rows(std::index_sequence<R...>) {
+    return {&multiply_rows<static_cast<int>(R) + 1>...};
+  }
+
+  static void multiply(const std::byte* a, int64_t stride, int64_t count, const std::byte* panel, int64_t quads, int32_t* sums) {
+    static constexpr auto kByRows = by_rows(std::make_index_sequence<V::kRows>{});
+    kByRows[static_cast<size_t>(count - 1)](a, stride, panel, quads, sums);
+  }
+
+  static void correct(int32_t* sums, int64_t n, const LineCorrection& c) {
+    // Wrapping, as the sums do.
+    const auto zero = static_cast<uint32_t>(c.row_zero), row_sum = static_cast<uint32_t>(c.row_sum);
+    if (row_sum != 0)
+      for (int64_t j = 0; j < n; ++j)
+        sums[j] = static_cast<int32_t>(static_cast<uint32_t>(sums[j]) - row_sum * static_cast<uint32_t>(c.column_zeros[j]));
+    if (zero != 0)
+      for (int64_t j = 0; j < n; ++j)
+        sums[j] = static_cast<int32_t>(static_cast<uint32_t>(sums[j]) - zero * static_cast<uint32_t>(c.column_sums[j]));
+  }
+
+  template <bool per_column>
+  static bool requantize_line(const int32_t* sums, int64_t n, const LineScales& s, std::byte* out) {
+    const float lowest = s.low - 1, highest = s.high + 1;
+    const auto low = static_cast<int32_t>(s.low), high = static_cast<int32_t>(s.high);
+    int32_t near = 0;
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t c = per_column ? j : 0;
+      const float value = static_cast<float>(sums[j]) * s.multiplier[c] + s.addend[c];
+      const float raised = value > lowest ? value : lowest, clamped = raised < highest ? raised : highest;
+      const int32_t whole = nearest_integer(clamped);
+      near |= std::fabs(clamped - static_cast<float>(whole)) > 0.5f - s.tolerance[c];
+      const int32_t above = whole > low ? whole : low;
+      out[j] = static_cast<std::byte>((above < high ? above : high) + s.zero);
     }
+    return near == 0;
+  }
+  static bool requantize(const int32_t* sums, int64_t n, const LineScales& s, std::byte* out) {
+    return s.per_column ? requantize_line<true>(sums, n, s, out) : requantize_line<false>(sums, n, s, out);
+  }
+
+  static void interleave(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to) {
+    const std::byte *a = lines[0], *b = lines[1], *c = lines[2], *d = lines[3];
+    for (int64_t j = 0; j < n; ++j) {
+      to[4 * j] = a[j] ^ flip;
+      to[4 * j + 1] = b[j] ^ flip;
+      to[4 * j + 2] = c[j] ^ flip;
+      to[4 * j + 3] = d[j] ^ flip;
+    }
+  }
+
+  static int32_t copy_row(const std::byte* from, int64_t n, std::byte flip, std::byte* to) {
+    int32_t sum = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      to[i] = from[i] ^ flip;
+      sum += static_cast<int8_t>(to[i]);
+    }
+    return sum;
   }
 };
 
 template <class V>
 constexpr IntegerTier make_integer_tier() {
-  return {IntegerTile<V>::kColumns, &IntegerTile<V>::multiply};
+  using Tile = IntegerTile<V>;
+  return {V::kRows, Tile::kColumns, &Tile::multiply, &Tile::correct, &Tile::requantize, &Tile::interleave, &Tile::copy_row};
 }
 
 }  // namespace tandem::cpu
