@@ -6,7 +6,7 @@
 
 #include "kernels/api/integer_gemm.h"
 #include "kernels/api/integer_products.h"
-#include "kernels/cpu/conv_patches.h"
+#include "kernels/cpu/integer_conv_kernels.h"
 
 namespace tandem::cpu {
 namespace {
@@ -104,7 +104,9 @@ struct Convolution {
 }  // namespace
 
 size_t integer_conv_workspace_bytes(const ConvGeometry& geometry, int threads) {
-  return static_cast<size_t>(threads * Scratch(ConvShape(geometry)).bytes());
+  const ConvShape s(geometry);
+  const int64_t lines = is_line_convolution(s) ? round_up(line_convolution_scratch(s), kAlignment) : 0;
+  return static_cast<size_t>(threads * std::max(Scratch(s).bytes(), lines));
 }
 
 size_t integer_conv_filter_bytes(const ConvGeometry& geometry) {
@@ -121,6 +123,19 @@ IntegerMatrix filter_matrix(const ConvGeometry& geometry, ConstTensorView w, Con
   return {w.data, w.dtype == DType::kI8, patch, 1, w_zero ? w_zero.data : nullptr, w_zero ? w_zero.elements() : 1};
 }
 
+void line_convolution(const KernelContext& context, const ConvShape& s, int64_t batch, ConstTensorView x, std::byte zero,
+                      const PackedIntegers& filters, TensorView y, const OutputScales* scales) {
+  IntegerResult result = {.scales = scales, .scales_of_rows = true, .stride = s.output};
+  if (scales)
+    result.quantized = y.data;
+  else
+    result.sums = y.as<int32_t>().data();
+  const int64_t planes = batch * s.groups, scratch = round_up(line_convolution_scratch(s), kAlignment);
+#pragma omp parallel for num_threads(context.threads) schedule(static) if (planes > 1 && s.patch * s.output * planes > 64 * 1024)
+  for (int64_t plane = 0; plane < planes; ++plane)
+    convolve_lines(s, x, zero, filters, plane, result, context.workspace.data() + omp_get_thread_num() * scratch);
+}
+
 }  // namespace
 
 PackedWeight pack_integer_filters(const ConvGeometry& geometry, ConstTensorView w, ConstTensorView w_zero) {
@@ -135,6 +150,8 @@ void integer_conv(const KernelContext& context, const ConvGeometry& geometry, Co
   if (y.elements() == 0) return;
   ensure(context.workspace.size() >= integer_conv_workspace_bytes(geometry, context.threads),
          "the workspace of an integer convolution is too small", context.workspace.size());
+  if (is_line_convolution(s) && all_zero(filters, geometry.filters))
+    return line_convolution(context, s, batch, x, x_zero ? x_zero.data[0] : std::byte{0}, filters, y, scales);
   const int64_t pixels = block_pixels(s), blocks = ceil_div(s.output, pixels), scratch = Scratch(s).bytes();
   const Convolution conv = {s, x, x_zero, filters, y, scales, pixels, !all_zero(filters, geometry.filters)};
   const int64_t planes = batch * s.groups * blocks;

@@ -1,6 +1,6 @@
 // onnxruntime's ops on quantized tensors (domain com.microsoft) that are others of ONNX in a row: QuantizeLinear and
-// DequantizeLinear for more types than ONNX's of their time, QGemm, QLinearConv, QLinearReduceMean, QLinearWhere, and products
-// and look-ups with packed weights of 2, 4 and 8 bits (MatMulNBits, GatherBlockQuantized).
+// DequantizeLinear for more types than ONNX's of their time, QGemm, QLinearConv, QLinearReduceMean, QLinearWhere, and look-ups in
+// packed weights of 2, 4 and 8 bits (GatherBlockQuantized; MatMulNBits has a kernel of its own).
 #include <algorithm>
 #include <numeric>
 
@@ -13,7 +13,6 @@ constexpr std::string_view kAxis[] = {"axis"};
 constexpr std::string_view kGemm[] = {"alpha", "transA", "transB"};
 constexpr std::string_view kConv[] = {"auto_pad", "channels_last", "dilations", "group", "kernel_shape", "pads", "strides"};
 constexpr std::string_view kReduce[] = {"axes", "keepdims"};
-constexpr std::string_view kMatMulBits[] = {"K", "N", "accuracy_level", "bits", "block_size"};
 constexpr std::string_view kGatherBlocks[] = {"bits", "block_size", "gather_axis", "quantize_axis"};
 
 void quantize(ContribContext& node) {
@@ -27,8 +26,23 @@ ValueId restored(ContribContext& node, int x) {
   return node.emit("DequantizeLinear", {node.input(x), node.input(x + 1), node.input(x + 2)});
 }
 
+// A QGemm as the nodes that a pass runs on integers as one: Gemm between DequantizeLinear and QuantizeLinear.
+void gemm_between(ContribContext& node) {
+  const int64_t transposed = node.get_int("transB", 0) != 0;
+  std::vector<ValueId> inputs = {restored(node, 0)};
+  inputs.push_back(node.emit("DequantizeLinear", {node.input(3), node.input(4), node.input(5)}, {{"axis", 1 - transposed}}));
+  if (node.has_input(6)) {
+    const ValueId unit = node.emit("Mul", {node.input(1), node.input(4)});
+    const int64_t last = std::max(node.rank(node.input(6)) - 1, 0);
+    inputs.push_back(node.emit("DequantizeLinear", {node.input(6), unit}, {{"axis", last}}));
+  }
+  const ValueId y = node.emit("Gemm", inputs, {{"transB", transposed}});
+  node.set_output(0, node.emit("QuantizeLinear", {y, node.input(7), node.input(8)}));
+}
+
 // A, its scale and zero point, B, its scale and zero point, C (i32), scale and zero point of the result, without which it is f32.
 void quantized_gemm(ContribContext& node) {
+  if (node.has_input(7) && node.get_float("alpha", 1) == 1 && node.get_int("transA", 0) == 0) return gemm_between(node);
   const auto operand = [&](int i, std::string_view flag) {
     return node.get_int(flag, 0) != 0 ? node.transpose(node.input(i), {1, 0}) : node.input(i);
   };
@@ -92,39 +106,6 @@ int64_t checked_bits(const ContribContext& node) {
   return bits;
 }
 
-struct Blocks {
-  int64_t rows, count, size, bits;  // `count` blocks of `size` values a row
-};
-
-// Zero points [rows, blocks]: packed row by row, or floats; 2^(bits - 1) if there are none.
-ValueId zero_points(ContribContext& node, ValueId zeros, const Blocks& blocks, DType wanted) {
-  if (zeros == kNoValue) return node.scalar(static_cast<double>(int64_t{1} << (blocks.bits - 1)), wanted);
-  if (node.dtype(zeros) != DType::kU8) return node.cast(node.reshape(zeros, {blocks.rows, blocks.count, 1}), wanted);
-  const ValueId whole = unpacked(node, node.reshape(zeros, {blocks.rows, -1}), blocks.bits);
-  return node.cast(node.unsqueeze(node.slice(whole, 1, 0, blocks.count), {2}), wanted);
-}
-
-// The weights as a matrix [N, K]: (q - zero point) * scale by block of a row.
-ValueId unpacked_weights(ContribContext& node, const Blocks& blocks, int64_t columns) {
-  const DType type = node.dtype(node.input(0));
-  const ValueId bytes = node.reshape(node.input(1), {blocks.rows, blocks.count, -1});
-  const ValueId q = node.cast(unpacked(node, bytes, blocks.bits), type);
-  const ValueId centred = node.emit("Sub", {q, zero_points(node, node.input(3), blocks, type)});
-  const ValueId scales = node.cast(node.reshape(node.input(2), {blocks.rows, blocks.count, 1}), type);
-  const ValueId whole = node.reshape(node.emit("Mul", {centred, scales}), {blocks.rows, -1});
-  return columns == blocks.count * blocks.size ? whole : node.slice(whole, 1, 0, columns);
-}
-
-// A, packed B [N, blocks of K, bytes], scales, zero points, g_idx, bias.
-void matmul_bits(ContribContext& node) {
-  node.refuse_inputs({4});
-  const int64_t columns = node.get_int("K", 0), size = node.get_int("block_size", 0);
-  node.require(columns > 0 && size > 0 && node.get_int("N", 0) > 0, "K, N and block_size must be positive", columns, size);
-  const Blocks blocks = {node.get_int("N", 0), (columns + size - 1) / size, size, checked_bits(node)};
-  const ValueId weights = node.transpose(unpacked_weights(node, blocks, columns), {1, 0});
-  node.set_output(0, node.sum({node.emit("MatMul", {node.input(0), weights}), node.input(5)}));
-}
-
 // data, indices, scales, zero points: rows are looked up first, then restored.
 void gather_blocks(ContribContext& node) {
   const int rank = node.rank(node.input(0));
@@ -170,7 +151,6 @@ constexpr ContribOp kOps[] = {
     op("QLinearConv", 8, 9, kConv, quantized_conv),
     op("QLinearReduceMean", 5, 5, kReduce, quantized_mean),
     op("QLinearWhere", 9, 9, {}, quantized_where),
-    op("MatMulNBits", 3, 6, kMatMulBits, matmul_bits),
     op("GatherBlockQuantized", 3, 4, kGatherBlocks, gather_blocks),
 };
 

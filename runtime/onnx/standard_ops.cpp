@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 
-#include "runtime/onnx/node_writer.h"
 #include "runtime/graph/op_def.h"
+#include "runtime/onnx/node_writer.h"
 #include "runtime/ops/plain_attention.h"
 
 namespace tandem {
@@ -26,6 +29,12 @@ class Expansion : private NodeWriter {
       finish(convolution());
     else if (op == "MatMul" || op == "FusedMatMul")
       finish(product());
+    else if (op == "QuantizedConv" || op == "QuantizedMatMul")
+      quantized_product(op == "QuantizedConv" ? "Conv" : "MatMul");
+    else if (op == "QuantizedAdd" || op == "QuantizedMul")
+      quantize(emit(op == "QuantizedAdd" ? "Add" : "Mul", {dequantized(0), dequantized(3)}));
+    else if (op == "ByteTable")
+      look_up();
     else
       return false;
     return true;
@@ -61,6 +70,56 @@ class Expansion : private NodeWriter {
     if (const float alpha = get_float("alpha", 1); alpha != 1) y = emit("Mul", {y, number(static_cast<double>(alpha), y)});
     if (has_input(2)) y = emit("Add", {y, node().inputs[2]});
     return y;
+  }
+
+  // The input, whose scale and zero point follow it, as numbers.
+  ValueId dequantized(size_t i, int64_t axis = 0) {
+    const auto& in = node().inputs;
+    const bool per_axis = graph_.value(in[i + 1]).type.dims && !graph_.value(in[i + 1]).type.dims->empty();
+    ValueId zero = in[i + 2];
+    if (const Tensor& scale = graph_.value(in[i + 1]).data;
+        per_axis && scale && graph_.value(zero).data.elements() != scale.elements()) {
+      // One zero point beside many scales: as many.
+      const Tensor one = graph_.value(zero).data;
+      Tensor many(one.dtype(), scale.shape());
+      std::fill_n(many.view().data, many.bytes(), one.view().data[0]);
+      zero = graph_.add_constant(node().name + ".zero_point", many);
+    }
+    return emit("DequantizeLinear", {in[i], in[i + 1], zero}, per_axis ? Attributes{{"axis", axis}} : Attributes{});
+  }
+  void quantize(ValueId y) {
+    emit("QuantizeLinear", {y, node().inputs[6], node().inputs[7]});
+    NodeWriter::finish();
+  }
+
+  void quantized_product(std::string_view op) {
+    Attributes attributes = node().attributes;
+    attributes.erase("lowest"), attributes.erase("highest");
+    std::vector<ValueId> inputs = {dequantized(0), dequantized(3, op == "Conv" ? 0 : 1)};
+    ValueId bias = has_input(8) ? node().inputs[8] : kNoValue;
+    if (has_input(9)) bias = emit("DequantizeLinear", {bias, node().inputs[9]}, {{"axis", int64_t{0}}});
+    if (bias != kNoValue && op == "Conv") inputs.push_back(bias);
+    ValueId y = emit(op, inputs, attributes);
+    if (bias != kNoValue && op != "Conv") y = emit("Add", {y, bias});
+    quantize(clamped(y));
+  }
+
+  ValueId clamped(ValueId y) {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const float low = get_float("lowest", -kInfinity), high = get_float("highest", kInfinity);
+    if (low == -kInfinity && high == kInfinity) return y;
+    if (low == 0 && high == kInfinity) return emit("Relu", {y});
+    if (opset_ < 11) return emit("Clip", {y}, {{"min", low}, {"max", high}});
+    const auto bound = [&](float x) { return std::isinf(x) ? kNoValue : number(static_cast<double>(x), y); };
+    return emit("Clip", {y, bound(low), bound(high)});
+  }
+
+  void look_up() {
+    const ValueId x = node().inputs[0];
+    const ValueId index = emit("Cast", {x}, {{"to", static_cast<int64_t>(DType::kI32)}});
+    // The table is in the order of bytes: i8 from 0 to 127, then the negative ones, to which negative indices lead.
+    emit("Gather", {node().inputs[1], index}, {{"axis", int64_t{0}}});
+    NodeWriter::finish();
   }
 
   void finish(ValueId y) {

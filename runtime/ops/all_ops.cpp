@@ -69,12 +69,14 @@ extern const OpFamily optimizer_ops;
 extern const OpFamily optional_ops;
 extern const OpFamily pack_ops;
 extern const OpFamily pad_ops;
+extern const OpFamily matmul_nbits_ops;
 extern const OpFamily pool_ops;
 extern const OpFamily prelu_ops;
 extern const OpFamily random_ops;
 extern const OpFamily recurrent_ops;
 extern const OpFamily qlinear_ops;
 extern const OpFamily quantize_linear_ops;
+extern const OpFamily quantized_elementwise_ops;
 extern const OpFamily reduce_ops;
 extern const OpFamily regex_full_match_ops;
 extern const OpFamily region_ops;
@@ -171,12 +173,14 @@ constexpr const OpFamily* kFamilies[] = {
     &optional_ops,
     &pack_ops,
     &pad_ops,
+    &matmul_nbits_ops,
     &pool_ops,
     &prelu_ops,
     &random_ops,
     &recurrent_ops,
     &qlinear_ops,
     &quantize_linear_ops,
+    &quantized_elementwise_ops,
     &reduce_ops,
     &regex_full_match_ops,
     &region_ops,

@@ -96,11 +96,6 @@ void infer_qlinear_matmul(InferenceContext& node) {
   node.set_output(0, node.dtype(7), matmul_dims(node, 0, 3));
 }
 
-int32_t zero_point(ConstTensorView zero) {
-  const auto bits = static_cast<uint8_t>(zero.data[0]);
-  return zero.dtype == DType::kI8 ? static_cast<int8_t>(bits) : bits;
-}
-
 // Rows of A with scales of their own, or columns of each of B's matrices.
 BoundKernel bind_with_many_scales(const BindContext& node, const cpu::PackedWeight& packed) {
   for (const int i : {6, 7})

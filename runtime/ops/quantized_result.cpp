@@ -9,14 +9,14 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+bool is_scale_type(DType t) { return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16; }
+
+}  // namespace
+
 int32_t zero_point(ConstTensorView zero) {
   const auto bits = static_cast<uint8_t>(zero.data[0]);
   return zero.dtype == DType::kI8 ? static_cast<int8_t>(bits) : bits;
 }
-
-bool is_scale_type(DType t) { return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16; }
-
-}  // namespace
 
 std::span<std::byte> Pieces::take(int64_t wanted) {
   const auto size = static_cast<size_t>(bytes(wanted));

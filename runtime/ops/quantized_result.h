@@ -38,6 +38,9 @@ void require_scale(const InferenceContext& node, int input);
 // The types of the ten inputs. Does not look at shapes.
 void require_quantized_operands(const InferenceContext& node);
 
+// The number of a zero point: u8 or i8, one element.
+int32_t zero_point(ConstTensorView zero);
+
 class QuantizedResult {
  public:
   // One scale of x and y each, one zero point of y; scales of w and the bias are one, or one of `channels`.

@@ -2,12 +2,12 @@
 // and the integer arithmetic on them), by the ops' own shape rules.
 //
 // A result more than kMostGrowth bytes larger than what it is made from stays a node: an Expand must not become a file full of
-// zeros.
+// zeros. DequantizeLinear is folded by a second pass, after those that run it on integers.
 #include <algorithm>
 #include <utility>
 
-#include "runtime/graph/rewrite.h"
 #include "runtime/graph/contexts.h"
+#include "runtime/graph/rewrite.h"
 #include "runtime/ops/cpu_types.h"
 #include "runtime/passes/half_widening.h"
 #include "runtime/passes/pass.h"
@@ -17,14 +17,18 @@ namespace {
 
 constexpr size_t kMostGrowth = 1 << 20;
 
+// What the passes on quantized values (qdq_*.cpp) look for.
+bool is_dequantized_weight(const Node& node) { return node.def->domain.empty() && node.def->name == "DequantizeLinear"; }
+
 class Folder {
  public:
-  explicit Folder(Graph& graph) : graph_(graph), contents_(graph.values.size()), shapes_(graph.values.size()) {}
+  Folder(Graph& graph, bool keeps_quantized)
+      : graph_(graph), keeps_quantized_(keeps_quantized), contents_(graph.values.size()), shapes_(graph.values.size()) {}
 
   // True if all outputs of the node are constants now.
   bool fold(const Node& node) {
     infer_types(graph_, node, &contents_);
-    if (node.def->stateful || node.def->name == "Dropout") return false;
+    if (node.def->stateful || node.def->name == "Dropout" || (keeps_quantized_ && is_dequantized_weight(node))) return false;
     if (fold_known_content(node)) return true;
     try {
       if (!cpu_computes(graph_, node)) return fold_in_f32(node);
@@ -120,11 +124,12 @@ class Folder {
   }
 
   Graph& graph_;
+  bool keeps_quantized_;
   InferenceContext::KnownContents contents_;
   std::vector<Shape> shapes_;  // by ValueId; only those of the node at hand are filled in
 };
 
-int fold_constants(Graph& graph);
+int fold_constants(Graph& graph, bool keeps_quantized = false);
 
 bool Folder::fold_in_f32(const Node& node) {
   const auto is_constant = [&](ValueId id) { return id == kNoValue || value(id).kind == ValueKind::kConstant; };
@@ -142,8 +147,8 @@ bool Folder::fold_in_f32(const Node& node) {
   return true;
 }
 
-int fold_constants(Graph& graph) {
-  Folder folder(graph);
+int fold_constants(Graph& graph, bool keeps_quantized) {
+  Folder folder(graph, keeps_quantized);
   std::vector<bool> folded(graph.nodes.size());
   for (size_t n = 0; n < graph.nodes.size(); ++n) folded[n] = folder.fold(graph.nodes[n]);
   erase_nodes(graph, folded);
@@ -151,10 +156,13 @@ int fold_constants(Graph& graph) {
   return static_cast<int>(std::ranges::count(folded, true));
 }
 
-int apply(Graph& graph, PassNotes&) { return fold_constants(graph); }
+int apply(Graph& graph, PassNotes&) { return fold_constants(graph, true); }
+int apply_to_all(Graph& graph, PassNotes&) { return fold_constants(graph); }
 
 }  // namespace
 
-const Pass constant_folding_pass = {"constant_folding", "compute once what depends on constants only", apply};
+const Pass constant_folding_pass = {"constant_folding",
+                                    "compute once what depends on constants only, but for dequantized weights", apply};
+const Pass dequantization_folding_pass = {"dequantization_folding", "compute once what no node on integers took", apply_to_all};
 
 }  // namespace tandem

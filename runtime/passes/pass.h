@@ -45,11 +45,15 @@ extern const Pass common_subexpression_pass;
 extern const Pass constant_folding_pass;
 extern const Pass dead_code_pass;
 extern const Pass elementwise_regions_pass;
+extern const Pass dequantization_folding_pass;
 extern const Pass epilogue_fusion_pass;
 extern const Pass gelu_fusion_pass;
 extern const Pass gradient_fusion_pass;
 extern const Pass identity_removal_pass;
 extern const Pass part_simplification_pass;
+extern const Pass qdq_elementwise_fusion_pass;
+extern const Pass qdq_movement_pass;
+extern const Pass qdq_product_fusion_pass;
 extern const Pass reshape_simplification_pass;
 extern const Pass transpose_sinking_pass;
 

@@ -56,6 +56,10 @@ std::span<const Pass* const> default_passes() {
       &reshape_simplification_pass,
       &part_simplification_pass,
       &common_subexpression_pass,
+      &qdq_movement_pass,
+      &qdq_product_fusion_pass,
+      &qdq_elementwise_fusion_pass,
+      &dequantization_folding_pass,
       &attention_fusion_pass,
       &transpose_sinking_pass,  // behind what knows exporters' orders of axes: attention, normalizations
       &batch_norm_folding_pass,

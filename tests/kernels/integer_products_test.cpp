@@ -115,6 +115,42 @@ TEST(IntegerConv, EqualsTheDefinition) {
     }
 }
 
+// A filter a channel, done line by line: sizes around those of registers, ragged windows, i8 and u8.
+TEST(IntegerConv, DepthwiseEqualsTheDefinition) {
+  unsigned seed = 0;
+  for (const DType type : {DType::kU8, DType::kI8})
+    for (const int64_t stride : {1, 2})
+      for (const auto& [height, width, rows, columns, pad] :
+           {std::array<int64_t, 5>{9, 11, 3, 3, 1}, {5, 40, 5, 5, 2}, {7, 33, 1, 7, 3}, {4, 4, 3, 2, 0}, {1, 70, 1, 3, 1}}) {
+        const Bytes x = Bytes::random(type, {2, 3, height, width}, ++seed),
+                    w = Bytes::random(DType::kI8, {3, 1, rows, columns}, ++seed);
+        const Bytes zx = Bytes::random(type, {}, ++seed);
+        const std::vector<int64_t> strides = {stride, stride}, pads = {rows / 2, pad, rows / 2, pad};
+        WindowOptions options;
+        options.strides = strides, options.pads = pads;
+        const ConvGeometry geometry = make_conv_geometry(x.shape, w.shape, 3, options);
+        const Shape shape = geometry.output_shape(2);
+        std::vector<int32_t> y(static_cast<size_t>(shape.elements()));
+        std::vector<std::byte> workspace(cpu::integer_conv_workspace_bytes(geometry, 2) +
+                                         cpu::integer_conv_filter_bytes(geometry));
+        cpu::integer_conv({.threads = 2, .workspace = workspace}, geometry, x.view(), zx.view(), w.view(), {},
+                          {reinterpret_cast<std::byte*>(y.data()), DType::kI32, shape});
+        size_t at = 0;
+        for (int64_t plane = 0; plane < 6; ++plane)
+          for (int64_t r = 0; r < shape[2]; ++r)
+            for (int64_t c = 0; c < shape[3]; ++c) {
+              int32_t sum = 0;
+              for (int64_t i = 0; i < rows; ++i)
+                for (int64_t j = 0; j < columns; ++j) {
+                  const int64_t line = r * stride - rows / 2 + i, column = c * stride - pad + j;
+                  if (line >= 0 && line < height && column >= 0 && column < width)
+                    sum += (x[(plane * height + line) * width + column] - zx[0]) * w[(plane % 3 * rows + i) * columns + j];
+                }
+              ASSERT_EQ(y[at++], sum) << width << ' ' << stride << ' ' << plane << ' ' << r << ' ' << c;
+            }
+      }
+}
+
 TEST(Quantized, RoundsHalfToEvenAndSaturates) {
   const IntegerRange u8 = quantized_range(DType::kU8), i8 = quantized_range(DType::kI8);
   EXPECT_EQ(quantized(2.5f, 0, u8), 2);

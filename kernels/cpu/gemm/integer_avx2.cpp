@@ -23,6 +23,7 @@ struct Lanes {
     const Sum bytes = _mm256_loadu_si256(reinterpret_cast<const Sum*>(p));
     return {_mm256_and_si256(bytes, _mm256_set1_epi16(0xFF)), _mm256_srli_epi16(bytes, 8)};
   }
+  static Panel windows(const std::byte* line, int64_t stride) { return load(copied_windows<kLanes>(line, stride).data()); }
   static Row set(int32_t quad) {
     const Sum bytes = _mm256_set1_epi32(quad);
     return {_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};

@@ -4,6 +4,7 @@
 #include <array>
 #include <new>
 
+#include "kernels/cpu/gemm/integer_line.h"
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/parallel.h"
 
@@ -86,28 +87,6 @@ void pack_panel(const IntegerMatrix& b, int64_t panel, const IntegerGemmShape& s
   if (wants_sums) sum_panel(first, columns, s.k, to, packed);
 }
 
-// A tile's line of sums on its way to C.
-void finish_line(int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result) {
-  if (result.sums) {
-    std::copy_n(sums, n, result.sums + row * result.stride + column);
-    return;
-  }
-  const OutputScales& s = *result.scales;
-  const bool per_column = !result.scales_of_rows && s.count > 1;
-  const int64_t first = s.count == 1 ? 0 : result.scales_of_rows ? row : column;
-  const LineScales line = {s.multiplier + first,
-                           s.addend + first,
-                           s.tolerance + first,
-                           per_column,
-                           static_cast<float>(s.low),
-                           static_cast<float>(s.high),
-                           s.zero};
-  std::byte* out = result.quantized + row * result.stride + column;
-  if (tier().requantize(sums, n, line, out)) return;
-  for (int64_t j = 0; j < n; ++j)
-    out[j] = static_cast<std::byte>(requantized(sums[j], s.exact[first + (per_column ? j : 0)], s.low, s.high) + s.zero);
-}
-
 void multiply_tile(const IntegerGemmShape& s, const PackedIntegers& a, const PackedIntegers& b, int64_t row, int64_t rows,
                    int64_t column, const IntegerResult& result) {
   alignas(kAlignment) std::array<int32_t, kMostTile> sums;
@@ -136,6 +115,27 @@ const IntegerTier& integer_tier([[maybe_unused]] Isa isa) {
   if (isa >= Isa::kAvx2) return kAvx2Integers;
 #endif
   return kPortableIntegers;
+}
+
+void finish_line(int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result) {
+  if (result.sums) {
+    std::copy_n(sums, n, result.sums + row * result.stride + column);
+    return;
+  }
+  const OutputScales& s = *result.scales;
+  const bool per_column = !result.scales_of_rows && s.count > 1;
+  const int64_t first = s.count == 1 ? 0 : result.scales_of_rows ? row : column;
+  const LineScales line = {s.multiplier + first,
+                           s.addend + first,
+                           s.tolerance + first,
+                           per_column,
+                           static_cast<float>(s.low),
+                           static_cast<float>(s.high),
+                           s.zero};
+  std::byte* out = result.quantized + row * result.stride + column;
+  if (tier().requantize(sums, n, line, out)) return;
+  for (int64_t j = 0; j < n; ++j)
+    out[j] = static_cast<std::byte>(requantized(sums[j], s.exact[first + (per_column ? j : 0)], s.low, s.high) + s.zero);
 }
 
 size_t packed_rows_bytes(int64_t lines, int64_t k) { return layout_bytes(lines * 4 * quads_of(k), lines); }

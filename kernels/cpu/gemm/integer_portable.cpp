@@ -16,6 +16,7 @@ struct Lanes {
     std::memcpy(panel.data(), p, sizeof panel);
     return panel;
   }
+  static Panel windows(const std::byte* line, int64_t stride) { return load(copied_windows<kLanes>(line, stride).data()); }
   static Row set(int32_t quad) {
     Row row;
     std::memcpy(row.data(), &quad, sizeof row);

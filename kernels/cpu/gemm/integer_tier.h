@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/api/elementwise.h"
 #include "kernels/api/isa.h"
 
 namespace tandem::cpu {
@@ -22,15 +23,40 @@ struct LineScales {
   int32_t zero;
 };
 
+// A line of bytes that stand for (u8 of (byte ^ flip) - zero) * scale.
+struct LineOperand {
+  const std::byte* data;
+  int64_t step;  // 0: the same number for all
+  std::byte flip;
+  float scale;
+  int32_t zero;
+};
+struct LineResult {
+  BinaryOp op;  // kAdd or kMul
+  float scale, zero, lowest, highest;
+};
+
+// Lines of an image, and the taps of one filter on them: [lines][quads][4], i8, in `weights`.
+struct LineWindows {
+  const std::byte* const* lines;  // u8; readable for kWindowSlack bytes behind the last that a window of them needs
+  int64_t count, quads, stride;   // stride 1 or 2: from one window to the next
+  const std::byte* weights;
+};
+inline constexpr int64_t kWindowSlack = 128;
+
 struct IntegerTier {
   int64_t rows, columns;  // of one tile of C
   // sums [count][columns]: `count` <= rows rows of A, `stride` apart, by one panel of B: [quads][columns][4].
   void (*multiply)(const std::byte* a, int64_t stride, int64_t count, const std::byte* panel, int64_t quads, int32_t* sums);
+  // sums[j] = sum over the windows' taps at the line's position j; writes up to 15 sums more.
+  void (*filter_line)(const LineWindows&, int64_t n, int32_t* sums);
   void (*correct)(int32_t* sums, int64_t n, const LineCorrection&);
   // Whether each element was far enough from a tie; if not, some of them may be wrong.
   bool (*requantize)(const int32_t* sums, int64_t n, const LineScales&, std::byte* out);
   // to[j][i] = lines[i][j] ^ flip, i < 4.
   void (*interleave)(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to);
+  // out = quantized(op(a, b)), in the arithmetic of kernels/api/quantize.h.
+  void (*combine)(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult&, std::byte* out);
   // to[i] = from[i] ^ flip; returns the sum of those as i8.
   int32_t (*copy_row)(const std::byte* from, int64_t n, std::byte flip, std::byte* to);
 };

@@ -16,7 +16,15 @@
 namespace tandem::cpu {
 
 // V has: kLanes of 32 bits, kRows, Sum, Panel and Row, zero(), load(const std::byte*) -> Panel, set(quad) -> Row,
-// store(int32_t*, Sum), and add_products(Sum, Row, Panel): in each lane, the sum plus four products i8 * u8.
+// store(int32_t*, Sum), add_products(Sum, Row, Panel): in each lane, the sum plus four products i8 * u8, and windows(const
+// std::byte*, stride) -> Panel: in lane i the four bytes from i * stride on. The bytes of V::windows, one lane after another.
+template <int lanes>
+std::array<std::byte, 4 * lanes> copied_windows(const std::byte* line, int64_t stride) {
+  std::array<std::byte, 4 * lanes> bytes;
+  for (int i = 0; i < lanes; ++i) std::memcpy(bytes.data() + 4 * i, line + i * stride, 4);
+  return bytes;
+}
+
 template <class V>
 struct IntegerTile {
   static constexpr int64_t kLanes = V::kLanes, kColumns = 2 * kLanes;
@@ -55,6 +63,17 @@ struct IntegerTile {
   static void multiply(const std::byte* a, int64_t stride, int64_t count, const std::byte* panel, int64_t quads, int32_t* sums) {
     static constexpr auto kByRows = by_rows(std::make_index_sequence<V::kRows>{});
     kByRows[static_cast<size_t>(count - 1)](a, stride, panel, quads, sums);
+  }
+
+  static void filter_line(const LineWindows& w, int64_t n, int32_t* sums) {
+    for (int64_t j = 0; j < n; j += kLanes) {
+      typename V::Sum sum = V::zero();
+      for (int64_t l = 0; l < w.count; ++l)
+        for (int64_t q = 0; q < w.quads; ++q)
+          sum = V::add_products(sum, broadcast(w.weights + 4 * (l * w.quads + q)),
+                                V::windows(w.lines[l] + j * w.stride + 4 * q, w.stride));
+      V::store(sums + j, sum);
+    }
   }
 
   static void correct(int32_t* sums, int64_t n, const LineCorrection& c) {
@@ -98,6 +117,28 @@ struct IntegerTile {
     }
   }
 
+  static float number_of(std::byte byte, const LineOperand& x) {
+    return dequantized(static_cast<float>(static_cast<uint8_t>(byte ^ x.flip)), static_cast<float>(x.zero), x.scale);
+  }
+  template <class Op>
+  static void combine_lines(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult& y, std::byte* out, Op op) {
+    const IntegerRange range = {y.lowest, y.highest};
+    const auto store = [&](float value) { return static_cast<std::byte>(quantized(value / y.scale, y.zero, range)); };
+    if (b.step == 0) {
+      const float same = number_of(*b.data, b);
+      for (int64_t j = 0; j < n; ++j) out[j] = store(op(number_of(a.data[j], a), same));
+    } else {
+      for (int64_t j = 0; j < n; ++j) out[j] = store(op(number_of(a.data[j], a), number_of(b.data[j], b)));
+    }
+  }
+  static void combine(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult& y, std::byte* out) {
+    if (a.step == 0 && n > 1) return combine(b, a, n, y, out);  // both functions commute
+    if (y.op == BinaryOp::kAdd)
+      combine_lines(a, b, n, y, out, [](float one, float two) { return one + two; });
+    else
+      combine_lines(a, b, n, y, out, [](float one, float two) { return one * two; });
+  }
+
   static int32_t copy_row(const std::byte* from, int64_t n, std::byte flip, std::byte* to) {
     int32_t sum = 0;
     for (int64_t i = 0; i < n; ++i) {
@@ -111,7 +152,8 @@ struct IntegerTile {
 template <class V>
 constexpr IntegerTier make_integer_tier() {
   using Tile = IntegerTile<V>;
-  return {V::kRows, Tile::kColumns, &Tile::multiply, &Tile::correct, &Tile::requantize, &Tile::interleave, &Tile::copy_row};
+  return {V::kRows,          Tile::kColumns,    &Tile::multiply, &Tile::filter_line, &Tile::correct,
+          &Tile::requantize, &Tile::interleave, &Tile::combine,  &Tile::copy_row};
 }
 
 }  // namespace tandem::cpu

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/gemm/integer_tile.h"
+#include "kernels/cpu/gemm/integer_windows_avx512.h"
 
 namespace tandem::cpu {
 namespace {
@@ -14,6 +15,7 @@ struct Lanes {
 
   static Sum zero() { return _mm512_setzero_si512(); }
   static Panel load(const std::byte* p) { return _mm512_loadu_si512(p); }
+  static Panel windows(const std::byte* line, int64_t stride) { return windows_of_line(line, stride); }
   static Row set(int32_t quad) { return _mm512_set1_epi32(quad); }
   static void store(int32_t* p, Sum sum) { _mm512_storeu_si512(p, sum); }
   static Sum add_products(Sum sum, Row a, Panel b) {

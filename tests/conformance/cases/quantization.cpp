@@ -1,4 +1,5 @@
-// Quantization and its inverse; products and convolutions of 8-bit integers; ops between dequantized operands and a quantized result.
+// Quantization and its inverse; products and convolutions of 8-bit integers; ops between dequantized operands and a quantized
+// result.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -157,6 +158,47 @@ std::vector<double> product(const Tensor& a, double za, const Tensor& b, double 
   return y;
 }
 
+// MatMulNBits with no zero points (0), packed ones (1) or floats (2).
+Case block_product(int64_t bits, int zeros) {
+  constexpr int64_t kColumns = 3, kTerms = 20, kBlock = 16, kBlocks = 2;
+  const int64_t bytes = kBlock * bits / 8, zero_bytes = (kBlocks * bits + 7) / 8;
+  Case one;
+  one.op = "com.microsoft.MatMulNBits";
+  one.what = std::to_string(bits) + " bits, zero points " + std::to_string(zeros);
+  one.inputs = {uniform({2, 5, kTerms}),
+                u8({kColumns, kBlocks, bytes}, 4),
+                uniform({kColumns * kBlocks}, 0.1, 1, 5),
+                Tensor(),
+                Tensor(),
+                uniform({kColumns}, -1, 1, 6)};
+  if (zeros == 1) one.inputs[3] = u8({kColumns * zero_bytes}, 7);
+  if (zeros == 2) one.inputs[3] = uniform({kColumns * kBlocks}, 0, 9, 7);
+  one.attributes = {{"K", kTerms}, {"N", kColumns}, {"bits", bits}, {"block_size", kBlock}};
+  one.gradient = false;
+  one.reference = [=](const std::vector<Tensor>& in) {
+    const std::vector<double> x = numbers(in[0]), q = numbers(in[1]), scale = numbers(in[2]), bias = numbers(in[5]);
+    const std::vector<double> zero = in[3] ? numbers(in[3]) : std::vector<double>();
+    const auto field = [&](const std::vector<double>& from, int64_t first, int64_t i) {
+      const auto byte = static_cast<int64_t>(from[static_cast<size_t>(first + i * bits / 8)]);
+      return static_cast<double>(byte >> (i * bits % 8) & ((int64_t{1} << bits) - 1));
+    };
+    std::vector<double> y;
+    for (int64_t i = 0; i < 10; ++i)
+      for (int64_t j = 0; j < kColumns; ++j) {
+        double sum = bias[static_cast<size_t>(j)];
+        for (int64_t p = 0; p < kTerms; ++p) {
+          const int64_t block = p / kBlock, at = j * kBlocks + block;
+          const double none = static_cast<double>(int64_t{1} << (bits - 1));
+          const double z = zeros == 0 ? none : zeros == 1 ? field(zero, j * zero_bytes, block) : zero[static_cast<size_t>(at)];
+          sum += x[static_cast<size_t>(i * kTerms + p)] * (field(q, at * bytes, p % kBlock) - z) * scale[static_cast<size_t>(at)];
+        }
+        y.push_back(sum);
+      }
+    return std::vector{f64({2, 5, kColumns}, y)};
+  };
+  return one;
+}
+
 void add_products(Cases& cases) {
   for (const std::vector<int>& constants : {std::vector<int>{}, std::vector<int>{1, 3}})
     cases.push_back({.op = "MatMulInteger",
@@ -181,6 +223,19 @@ void add_products(Cases& cases) {
                      for (double& v : y) v = std::clamp(std::nearbyint(v * 0.125 / 64) + 128, 0.0, 255.0);
                      return std::vector{f64({3, 5}, y)};
                    }});
+  cases.push_back({.op = "tandem.QuantizedMatMul",
+                   .inputs = {u8({3, 8}), f32({}, {0.5f}), scalar_of(DType::kU8, 100), i8({8, 2}, 2), f32({2}, {0.25f, 0.5f}),
+                              scalar_of(DType::kI8, 3), f32({}, {64}), scalar_of(DType::kU8, 128), f32({2}, {100, -200})},
+                   .attributes = {{"lowest", -640.0f}},
+                   .constants = {3, 5},
+                   .reference = [](const std::vector<Tensor>& in) {
+                     std::vector<double> y = product(in[0], 100, in[3], 3);
+                     for (size_t i = 0; i < y.size(); ++i) {
+                       const double value = i % 2 ? y[i] * 0.25 - 200 : y[i] * 0.125 + 100;
+                       y[i] = std::clamp(std::nearbyint(std::max(value, -640.0) / 64) + 128, 0.0, 255.0);
+                     }
+                     return std::vector{f64({3, 2}, y)};
+                   }});
   const auto scaled = [](std::vector<double> y, double scale, const std::vector<double>& bias) {
     for (size_t i = 0; i < y.size(); ++i) y[i] = y[i] * scale + bias[i % bias.size()];
     return y;
@@ -191,6 +246,9 @@ void add_products(Cases& cases) {
                    .reference = [=](const std::vector<Tensor>& in) {
                      return std::vector{f64({3, 2}, scaled(product(in[0], 100, in[1], 0), 0.125, {1, -2}))};
                    }});
+  // Three columns of 20 numbers in two blocks of 16, of which the second is not full.
+  for (const int64_t bits : {2, 4, 8})
+    for (const int zeros : {0, 1, 2}) cases.push_back(block_product(bits, zeros));
   // 0 to 255 is quantized without loss.
   cases.push_back({.op = "com.microsoft.DynamicQuantizeMatMul",
                    .inputs = {f32({1, 3}, {0, 255, 17}), i8({3, 2}, 2), f32({}, {0.25f})},
@@ -224,6 +282,13 @@ Case qlinear(std::string op, const std::vector<Tensor>& operands, Shape shape, O
   return one;
 }
 
+// The same of tandem's own op.
+Case internal(Case one) {
+  one.op.replace(0, std::string("com.microsoft.QLinear").size(), "tandem.Quantized");
+  one.round_trip = false;
+  return one;
+}
+
 void add_qlinear(Cases& cases) {
   using Values = std::vector<std::vector<double>>;
   const auto each_of = [](std::function<double(double)> g) {
@@ -249,6 +314,23 @@ void add_qlinear(Cases& cases) {
   };
   cases.push_back(qlinear("Add", {u8({5, 7}), i8({7}, 2)}, {5, 7}, pair_of([](double a, double b) { return a + b; })));
   cases.push_back(qlinear("Mul", {u8({5, 7}), u8({1}, 2)}, {5, 7}, pair_of([](double a, double b) { return a * b; })));
+  cases.push_back(internal(qlinear("Add", {u8({5, 7}), i8({7}, 2)}, {5, 7}, pair_of([](double a, double b) { return a + b; }))));
+  cases.push_back(internal(qlinear("Mul", {i8({1}, 3), u8({3, 20001}, 2)}, {3, 20001}, [](const Values& x) {
+    std::vector<double> y = x[1];
+    for (double& v : y) v *= x[0][0];
+    return y;
+  })));
+  for (const DType type : {DType::kU8, DType::kI8})
+    cases.push_back({.op = "tandem.ByteTable",
+                     .what = std::string(name(type)),
+                     .inputs = {type == DType::kU8 ? u8({3, 20001}) : i8({3, 20001}), i8({256}, 7)},
+                     .constants = {1},
+                     .reference = [](const std::vector<Tensor>& in) {
+                       std::vector<double> y = numbers(in[0]);
+                       const std::vector<double> table = numbers(in[1]);
+                       for (double& v : y) v = table[static_cast<size_t>(v < 0 ? v + 256 : v)];
+                       return std::vector{f64(in[0].shape(), y)};
+                     }});
   cases.push_back(qlinear("Sigmoid", {u8({5, 7})}, {5, 7}, each_of([](double x) { return 1 / (1 + std::exp(-x)); })));
   cases.push_back(qlinear("LeakyRelu", {i8({5, 7})}, {5, 7}, each_of([](double x) { return x < 0 ? 0.125 * x : x; })));
   cases.back().attributes = {{"alpha", 0.125f}};
@@ -285,6 +367,23 @@ void add_convolutions(Cases& cases) {
                    .inputs = {x, scaled(0.5), scalar_of(DType::kU8, 1), w, f32({1}, {0.25f}), scalar_of(DType::kU8, 0),
                               scaled(0.5), scalar_of(DType::kI8, -10), as(DType::kI32, f64({1}, {4}))},
                    .reference = fixed(f64({1, 1, 2, 2}, {-6, -5, -3, -2}))});
+  // Sums 12, 16, 24, 28 (times 1/8) plus 4 halves: 3.5, 4, 5, 5.5 in units of a half, from at least 4 to at most 5.
+  for (const std::vector<int>& constants : {std::vector<int>{}, std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9}})
+    cases.push_back({.op = "tandem.QuantizedConv",
+                     .what = constants.empty() ? "" : "constants",
+                     .inputs = {x, scaled(0.5), scalar_of(DType::kU8, 1), w, f32({1}, {0.25f}), scalar_of(DType::kU8, 0),
+                                scaled(0.5), scalar_of(DType::kI8, -10), as(DType::kI32, f64({1}, {4})), scaled(0.5)},
+                     .attributes = {{"lowest", 4.0f}, {"highest", 5.0f}},
+                     .constants = constants,
+                     .reference = fixed(f64({1, 1, 2, 2}, {-2, -2, 0, 0}))});
+  // Grouped, with a filter's own scale and zero point; every filter is one tap.
+  cases.push_back({.op = "tandem.QuantizedConv",
+                   .what = "depthwise with a float bias",
+                   .inputs = {as(DType::kI8, f64({1, 2, 2}, {-3, 4, 100, -100})), scaled(1), scalar_of(DType::kI8, -1),
+                              as(DType::kI8, f64({2, 1, 1}, {5, -2})), f32({2}, {1, 0.5f}), as(DType::kI8, f64({2}, {3, 0})),
+                              scaled(1), scalar_of(DType::kU8, 10), f32({2}, {0.5f, -1})},
+                   .attributes = {{"group", int64_t{2}}},
+                   .reference = fixed(f64({1, 2, 2}, {6, 20, 0, 108}))});
 }
 
 }  // namespace

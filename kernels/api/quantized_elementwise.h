@@ -1,0 +1,31 @@
+// Functions of quantized numbers, element by element: the same f32 arithmetic as DequantizeLinear, the function and
+// QuantizeLinear one after another, bit for bit, without the f32 tensors between them.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/api/elementwise.h"
+#include "kernels/base/kernel_context.h"
+#include "kernels/base/tensor_view.h"
+
+namespace tandem {
+
+// Bytes and what they stand for: (q - zero) * scale.
+struct QuantizedOperand {
+  ConstTensorView x;  // u8 or i8
+  float scale = 1;
+  int32_t zero = 0;
+};
+
+}  // namespace tandem
+
+namespace tandem::cpu {
+
+// y[i] = table[x[i]]; x, and the table of 256 in the order of bytes (of i8: 0 to 127, -128 to -1), are u8 or i8. y may be x.
+void look_up(const KernelContext&, ConstTensorView x, ConstTensorView table, TensorView y);
+
+// y = quantized(op(a, b) / y_scale, y_zero), op one of kAdd and kMul; a and b broadcast to y, which is u8 or i8.
+void quantized_binary(const KernelContext&, BinaryOp op, const QuantizedOperand& a, const QuantizedOperand& b, float y_scale,
+                      int32_t y_zero, TensorView y);
+
+}  // namespace tandem::cpu

@@ -1,0 +1,73 @@
+// Internal ops on quantized tensors, which a pass makes of DequantizeLinear, a function and QuantizeLinear:
+//
+//   tandem.ByteTable(x, table)                                             y[i] = table[x[i]], a constant of 256
+//   tandem.QuantizedAdd, QuantizedMul(a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero)
+//
+// with scales and zero points of one number. The same bits as the nodes they stand for.
+#include "kernels/api/quantized_elementwise.h"
+
+#include "runtime/ops/quantized_result.h"
+
+namespace tandem {
+namespace {
+
+void infer_table(InferenceContext& node) {
+  require_8_bits(node, 0);
+  require_8_bits(node, 1);
+  if (node.has_rank(1)) {
+    const auto shape = fixed_shape(node.dims(1));
+    node.require(!shape || *shape == Shape{256}, "the table must have 256 elements", to_string(node.dims(1)));
+  }
+  node.set_output(0, node.dtype(1), node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt);
+}
+BoundKernel bind_table(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::look_up(context, in[0], in[1], out[0]); }};
+}
+
+void infer_binary(InferenceContext& node) {
+  for (const int i : {0, 3, 7}) require_8_bits(node, i);
+  for (const int i : {1, 4, 6}) node.require_dtype(i, DType::kF32);
+  require_zero_type(node, 2, 0);
+  require_zero_type(node, 5, 3);
+  node.set_output(0, node.dtype(7), node.broadcast_dims(0, 3));
+}
+template <BinaryOp op>
+BoundKernel bind_binary(const BindContext& node) {
+  for (const int i : {1, 2, 4, 5, 6, 7})
+    node.require(node.shape(i).elements() == 1, "scales and zero points must be one number (input)", i);
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
+    const auto operand = [&](size_t i) { return QuantizedOperand{in[i], in[i + 1].as<float>()[0], zero_point(in[i + 2])}; };
+    cpu::quantized_binary(context, op, operand(0), operand(3), in[6].as<float>()[0], zero_point(in[7]), out[0]);
+  }};
+}
+
+constexpr Alias kInPlace[] = {{0, 0}};
+
+constexpr OpDef byte_table_op = {.name = "ByteTable",
+                                 .domain = "tandem",
+                                 .min_inputs = 2,
+                                 .max_inputs = 2,
+                                 .infer = infer_table,
+                                 .cpu = bind_table,
+                                 .elements = Elements::kConverted,
+                                 .aliases = kInPlace};
+constexpr OpDef quantized(std::string_view name, BoundKernel (*bind)(const BindContext&)) {
+  return {.name = name,
+          .domain = "tandem",
+          .min_inputs = 8,
+          .max_inputs = 8,
+          .infer = infer_binary,
+          .cpu = bind,
+          .elements = Elements::kConverted};
+}
+constexpr OpDef add_op = quantized("QuantizedAdd", bind_binary<BinaryOp::kAdd>);
+constexpr OpDef mul_op = quantized("QuantizedMul", bind_binary<BinaryOp::kMul>);
+
+constexpr const OpDef* kOps[] = {&byte_table_op, &add_op, &mul_op};
+
+}  // namespace
+
+extern const OpFamily quantized_elementwise_ops;
+constinit const OpFamily quantized_elementwise_ops = kOps;
+
+}  // namespace tandem
