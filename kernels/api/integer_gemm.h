@@ -34,6 +34,7 @@ struct IntegerMatrix {
 struct PackedIntegers {
   std::byte* data = nullptr;
   int32_t *sums = nullptr, *zeros = nullptr;
+  bool in_panels = false;
 };
 
 // Where the sums go: one of the two.
@@ -42,7 +43,8 @@ struct IntegerResult {
   std::byte* quantized = nullptr;  // by `scales`: one a row or one a column of C, or one for all
   const OutputScales* scales = nullptr;
   bool scales_of_rows = false;
-  int64_t stride = 0;  // elements between the rows of C
+  int64_t stride = 0;       // elements between the rows of C
+  bool transposed = false;  // C lies transposed: `stride` elements between its columns, and its rows side by side
 };
 
 }  // namespace tandem

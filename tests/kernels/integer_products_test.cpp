@@ -115,6 +115,43 @@ TEST(IntegerConv, EqualsTheDefinition) {
     }
 }
 
+// Fewer pixels than registers have columns: pixels and filters change places.
+TEST(IntegerConv, FewPixelsEqualTheDefinition) {
+  unsigned seed = 90;
+  for (const DType type : {DType::kU8, DType::kI8})
+    for (const auto& [height, width, kernel] : {std::array<int64_t, 3>{1, 1, 1}, {2, 3, 3}, {7, 7, 1}, {5, 7, 3}}) {
+      const Bytes x = Bytes::random(type, {2, 5, height, width}, ++seed),
+                  w = Bytes::random(DType::kI8, {37, 5, kernel, kernel}, ++seed);
+      const Bytes zx = Bytes::random(type, {}, ++seed), zw = Bytes::random(DType::kI8, {37}, ++seed);
+      const std::vector<int64_t> pads(4, kernel / 2);
+      WindowOptions options;
+      options.pads = pads;
+      const ConvGeometry geometry = make_conv_geometry(x.shape, w.shape, 1, options);
+      const Shape shape = geometry.output_shape(2);
+      std::vector<int32_t> y(static_cast<size_t>(shape.elements()));
+      std::vector<std::byte> workspace(cpu::integer_conv_workspace_bytes(geometry, 2));
+      const cpu::PackedWeight filters = cpu::pack_integer_filters(geometry, w.view(), zw.view());
+      ASSERT_TRUE(filters.view().in_panels);
+      cpu::integer_conv({.threads = 2, .workspace = workspace}, geometry, x.view(), zx.view(), filters.view(),
+                        {reinterpret_cast<std::byte*>(y.data()), DType::kI32, shape});
+      size_t at = 0;
+      for (int64_t image = 0; image < 2; ++image)
+        for (int64_t f = 0; f < 37; ++f)
+          for (int64_t r = 0; r < height; ++r)
+            for (int64_t c = 0; c < width; ++c) {
+              int32_t sum = 0;
+              for (int64_t k = 0; k < 5 * kernel * kernel; ++k) {
+                const int64_t channel = k / (kernel * kernel), line = r + k / kernel % kernel - kernel / 2,
+                              column = c + k % kernel - kernel / 2;
+                if (line >= 0 && line < height && column >= 0 && column < width)
+                  sum += (x[((image * 5 + channel) * height + line) * width + column] - zx[0]) *
+                         (w[f * 5 * kernel * kernel + k] - zw[f]);
+              }
+              ASSERT_EQ(y[at++], sum) << height << ' ' << width << ' ' << kernel;
+            }
+    }
+}
+
 // A filter a channel, done line by line: sizes around those of registers, ragged windows, i8 and u8.
 TEST(IntegerConv, DepthwiseEqualsTheDefinition) {
   unsigned seed = 0;

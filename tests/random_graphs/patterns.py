@@ -6,7 +6,7 @@ from onnx import helper
 
 from arithmetic import clip, partner, reduce, shuffled, within
 from builder import Reject, type_of
-from layers import batch_norm, conv, image, matmul, quantize_dequantize
+from layers import batch_norm, conv, image, matmul, quantize_dequantize, quantized
 from movement import unsqueeze
 
 
@@ -174,6 +174,41 @@ def quantized_layer(b):
     return quantize_dequantize(b, y) if b.chance(0.7) else [y]
 
 
+def quantized_region(b):
+    """DequantizeLinear, movement or arithmetic, QuantizeLinear; what lies between is now and then read by others, or the same integers twice."""
+    v = b.any_float(2, 4)
+    if v.dtype != np.float32 or 0 in v.shape or b.opset < 10:
+        raise Reject("quantized from f32, and something")
+    q, scale, zero = quantized(b, v)
+    d = b.emit("DequantizeLinear", [q, scale, zero])[0]
+    kind = b.choice(["move", "move", "function", "gate", "pair", "rows"])
+    if kind == "move":
+        for _ in range(b.integer(1, 3)):
+            op = b.choice(["Transpose", "Reshape", "Slice", "Concat", "Identity"])
+            if op == "Transpose":
+                d = b.emit(op, [d], perm=[int(i) for i in b.rng.permutation(d.rank)])[0]
+            elif op == "Reshape":
+                d = b.emit(op, [d, b.ints([-1, d.shape[-1]])])[0]
+            elif op == "Slice":
+                d = b.emit(op, [d, b.ints([0]), b.ints([max(1, d.shape[0] - 1)]), b.ints([0])])[0]
+            elif op == "Concat":
+                d = b.emit(op, [d, d if b.chance(0.5) else b.emit("DequantizeLinear", [q, scale, zero])[0]], axis=0)[0] if d.shape == v.shape else d
+            else:
+                d = b.emit(op, [d])[0]
+        return b.emit("QuantizeLinear", [d, scale, zero]) if b.chance(0.7) else quantize_dequantize(b, d)
+    if kind == "function":
+        y = b.emit(b.choice(["Sigmoid", "Tanh", "Relu", "LeakyRelu", "Abs", "Neg"]), [d])[0]
+    elif kind == "gate":
+        y = b.emit("Mul", [d, b.emit("Sigmoid", [b.emit("DequantizeLinear", [q, scale, zero])[0] if b.chance(0.5) else d])[0]])[0]
+    elif kind == "pair":
+        other = quantize_dequantize(b, b.leaf([1] * b.integer(0, 1) + v.shape[1:] if b.chance(0.3) else v.shape))[0]
+        y = b.emit(b.choice(["Add", "Mul"]), [d, other] if b.chance(0.5) else [other, d])[0]
+        y = b.emit("Relu", [y])[0] if b.chance(0.4) else y
+    else:
+        y = b.emit("Add", [d, b.leaf([v.shape[-1]], input_share=0)])[0]
+    return quantize_dequantize(b, y)
+
+
 def there_and_back(b):
     """Pairs that undo each other, nearly or wholly."""
     v = b.any_tensor(2, 4)
@@ -323,5 +358,6 @@ def reduce_last(b, x):
     return (b.emit("ReduceMax", [x, b.ints([-1])]) if b.opset >= 18 else b.emit("ReduceMax", [x], axes=[x.rank - 1]))[0]
 
 
-MAKERS = [(elementwise_net, 3), (conv_block, 4), (dense_block, 4), (layer_norm, 2), (gelu, 2), (attention, 1.5), (rms_norm, 1), (swish, 1.5), (mish, 0.7),
-          (hard_swish, 1), (quantized_layer, 2), (there_and_back, 3), (twins, 1.5), (constants_only, 1), (if_, 1.5), (loop, 1.5), (scan, 0.7), (sequence, 1.2)]
+MAKERS = [(elementwise_net, 3), (conv_block, 4), (dense_block, 4), (layer_norm, 2), (gelu, 2), (attention, 1.5), (rms_norm, 1),
+          (swish, 1.5), (mish, 0.7), (hard_swish, 1), (quantized_layer, 2), (there_and_back, 3), (twins, 1.5),
+          (constants_only, 1), (if_, 1.5), (loop, 1.5), (scan, 0.7), (sequence, 1.2), (quantized_region, 2)]

@@ -5,7 +5,6 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/gemm/integer_tile.h"
-#include "kernels/cpu/gemm/integer_windows_avx512.h"
 
 namespace tandem::cpu {
 namespace {
@@ -20,9 +19,11 @@ struct Lanes {
   using Row = Pairs;
 
   static Sum zero() { return _mm512_setzero_si512(); }
-  static Panel split(Sum bytes) { return {_mm512_and_si512(bytes, _mm512_set1_epi16(0xFF)), _mm512_srli_epi16(bytes, 8)}; }
-  static Panel load(const std::byte* p) { return split(_mm512_loadu_si512(p)); }
-  static Panel windows(const std::byte* line, int64_t stride) { return split(windows_of_line(line, stride)); }
+  static Panel load(const std::byte* p) {
+    const Sum bytes = _mm512_loadu_si512(p);
+    return {_mm512_and_si512(bytes, _mm512_set1_epi16(0xFF)), _mm512_srli_epi16(bytes, 8)};
+  }
+  static Panel windows(const std::byte* line, int64_t stride) { return load(copied_windows<kLanes>(line, stride).data()); }
   static Row set(int32_t quad) {
     const Sum bytes = _mm512_set1_epi32(quad);
     return {_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8), _mm512_srai_epi16(bytes, 8)};

@@ -11,7 +11,7 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kAlignment = 64, kMostTile = 12 * 32;
+constexpr int64_t kAlignment = 64, kMostTile = 12 * 32, kStridedBlock = 256;
 constexpr int64_t kRowsOfTask = 48;
 constexpr int64_t kTeamWork = 64 * 1024;  // products below which one thread does it all
 constexpr std::byte kFlip{0x80};
@@ -31,29 +31,40 @@ int32_t zero_of(const IntegerMatrix& x, int64_t line, bool packed_signed) {
 int64_t numbers_bytes(int64_t lines) { return round_up(lines * 4, kAlignment); }
 PackedIntegers layout(std::byte* memory, int64_t data_bytes, int64_t lines) {
   std::byte* numbers = memory + round_up(data_bytes, kAlignment);
-  return {memory, reinterpret_cast<int32_t*>(numbers), reinterpret_cast<int32_t*>(numbers + numbers_bytes(lines))};
+  return {memory, reinterpret_cast<int32_t*>(numbers), reinterpret_cast<int32_t*>(numbers + numbers_bytes(lines)), false};
 }
 size_t layout_bytes(int64_t data_bytes, int64_t lines) {
   return static_cast<size_t>(round_up(data_bytes, kAlignment) + 2 * numbers_bytes(lines));
 }
 
-void pack_row(const IntegerMatrix& a, int64_t row, int64_t k, const PackedIntegers& packed) {
+// Rows [first, last) of an A whose rows lie across: a block of k at a time, so that what is read stays in the first cache.
+void pack_strided_rows(const IntegerMatrix& a, int64_t first, int64_t last, int64_t k, const PackedIntegers& packed) {
   const std::byte flip = a.is_signed ? std::byte{0} : kFlip;
   const int64_t stride = 4 * quads_of(k);
-  std::byte* to = packed.data + row * stride;
-  const std::byte* from = a.data + row * a.row_stride;
-  if (a.column_stride == 1) {
-    packed.sums[row] = tier().copy_row(from, k, flip, to);
-  } else {
-    int32_t sum = 0;
-    for (int64_t p = 0; p < k; ++p) {
-      to[p] = from[p * a.column_stride] ^ flip;
-      sum += static_cast<int8_t>(to[p]);
+  std::fill(packed.sums + first, packed.sums + last, 0);
+  for (int64_t block = 0; block < k; block += kStridedBlock)
+    for (int64_t row = first; row < last; ++row) {
+      const std::byte* from = a.data + row * a.row_stride;
+      std::byte* to = packed.data + row * stride;
+      int32_t sum = 0;
+      for (int64_t p = block; p < std::min(block + kStridedBlock, k); ++p) {
+        to[p] = from[p * a.column_stride] ^ flip;
+        sum += static_cast<int8_t>(to[p]);
+      }
+      packed.sums[row] += sum;
     }
-    packed.sums[row] = sum;
+}
+
+void pack_some_rows(const IntegerMatrix& a, int64_t first, int64_t last, int64_t k, const PackedIntegers& packed) {
+  const std::byte flip = a.is_signed ? std::byte{0} : kFlip;
+  const int64_t stride = 4 * quads_of(k);
+  if (a.column_stride != 1) pack_strided_rows(a, first, last, k, packed);
+  for (int64_t row = first; row < last; ++row) {
+    std::byte* to = packed.data + row * stride;
+    if (a.column_stride == 1) packed.sums[row] = tier().copy_row(a.data + row * a.row_stride, k, flip, to);
+    std::fill(to + k, to + stride, std::byte{0});
+    packed.zeros[row] = zero_of(a, row, true);
   }
-  std::fill(to + k, to + stride, std::byte{0});
-  packed.zeros[row] = zero_of(a, row, true);
 }
 
 // Quads of neighbouring columns: lines past the last are any line, since A has zeros there.
@@ -117,11 +128,9 @@ const IntegerTier& integer_tier([[maybe_unused]] Isa isa) {
   return kPortableIntegers;
 }
 
-void finish_line(int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result) {
-  if (result.sums) {
-    std::copy_n(sums, n, result.sums + row * result.stride + column);
-    return;
-  }
+namespace {
+
+void quantize_line(const int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result, std::byte* out) {
   const OutputScales& s = *result.scales;
   const bool per_column = !result.scales_of_rows && s.count > 1;
   const int64_t first = s.count == 1 ? 0 : result.scales_of_rows ? row : column;
@@ -132,23 +141,41 @@ void finish_line(int32_t* sums, int64_t n, int64_t row, int64_t column, const In
                            static_cast<float>(s.low),
                            static_cast<float>(s.high),
                            s.zero};
-  std::byte* out = result.quantized + row * result.stride + column;
   if (tier().requantize(sums, n, line, out)) return;
   for (int64_t j = 0; j < n; ++j)
     out[j] = static_cast<std::byte>(requantized(sums[j], s.exact[first + (per_column ? j : 0)], s.low, s.high) + s.zero);
+}
+
+}  // namespace
+
+void finish_line(int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result) {
+  if (!result.transposed) {
+    const int64_t at = row * result.stride + column;
+    return result.sums ? static_cast<void>(std::copy_n(sums, n, result.sums + at))
+                       : quantize_line(sums, n, row, column, result, result.quantized + at);
+  }
+  const int64_t at = column * result.stride + row;
+  std::array<std::byte, kMostTile> line;
+  if (!result.sums) quantize_line(sums, n, row, column, result, line.data());
+  for (int64_t j = 0; j < n; ++j) {
+    if (result.sums)
+      result.sums[at + j * result.stride] = sums[j];
+    else
+      result.quantized[at + j * result.stride] = line[static_cast<size_t>(j)];
+  }
 }
 
 size_t packed_rows_bytes(int64_t lines, int64_t k) { return layout_bytes(lines * 4 * quads_of(k), lines); }
 size_t packed_panels_bytes(int64_t lines, int64_t k) { return layout_bytes(panels_of(lines) * panel_bytes(k), lines); }
 PackedIntegers rows_in(std::byte* memory, int64_t lines, int64_t k) { return layout(memory, lines * 4 * quads_of(k), lines); }
 PackedIntegers panels_in(std::byte* memory, int64_t lines, int64_t k) {
-  return layout(memory, panels_of(lines) * panel_bytes(k), lines);
+  PackedIntegers panels = layout(memory, panels_of(lines) * panel_bytes(k), lines);
+  panels.in_panels = true;
+  return panels;
 }
 
 void pack_rows(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& a, const PackedIntegers& packed) {
-  parallel_chunks(context, s.m, grain_of(s.k), [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) pack_row(a, row, s.k, packed);
-  });
+  parallel_chunks(context, s.m, grain_of(s.k), [&](int64_t first, int64_t last) { pack_some_rows(a, first, last, s.k, packed); });
 }
 void pack_panels(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& b, const PackedIntegers& packed,
                  bool with_sums) {
