@@ -35,7 +35,7 @@ ConvGeometry make_conv_geometry(const Shape& x, const Shape& w, int64_t groups, 
 struct ConvEpilogue {
   ConstTensorView bias = {};      // null or [filters]
   ConstTensorView residual = {};  // null or the shape of y
-  Activation activation = Activation::kNone;
+  Activation activation = {};
 };
 
 // Bytes of workspace for each function; independent of the batch.

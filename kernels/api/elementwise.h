@@ -55,6 +55,7 @@ enum class UnaryOp : uint8_t {
   kCelu,             // max(0, x) + min(0, alpha * (exp(x / alpha) - 1))
   kThresholdedRelu,  // x > alpha ? x : 0
   kShrink,           // x < -alpha ? x + beta : x > alpha ? x - beta : 0
+  kClip,             // min(beta, max(alpha, x)); NaN stays
   kBitNot,
 };
 

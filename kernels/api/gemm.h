@@ -13,7 +13,7 @@
 #include <memory>
 #include <type_traits>
 
-#include "kernels/api/elementwise.h"
+#include "kernels/api/activation.h"
 #include "kernels/api/isa.h"
 #include "kernels/api/matmul_products.h"
 #include "kernels/base/kernel_context.h"
@@ -21,7 +21,6 @@
 
 namespace tandem {
 
-enum class Activation : uint8_t { kNone, kRelu, kGelu, kSigmoid, kTanh, kSilu };  // kGelu is the exact one (erf)
 enum class BiasAxis : uint8_t { kColumn, kRow };  // one bias a column of C (n of them), or a row (m of them)
 
 struct GemmShape {
@@ -55,8 +54,9 @@ struct GemmBackward {
 struct MatmulOptions {
   bool transpose_a = false, transpose_b = false;
   float alpha = 1;
-  ConstTensorView bias = {};  // null or [n], added to every row
-  Activation activation = Activation::kNone;
+  ConstTensorView bias = {};    // null or [n], added to every row
+  ConstTensorView addend = {};  // null or the shape of y; may be y's memory
+  Activation activation = {};
 };
 
 }  // namespace tandem
@@ -104,7 +104,7 @@ struct GemmArgs {
   T beta = 1;                              // scale of the addend
   const T* bias = nullptr;                 // null: none
   BiasAxis bias_axis = BiasAxis::kColumn;
-  Activation activation = Activation::kNone;
+  Activation activation = {};
   GemmBackward<T> backward = {};           // sums of op(B) need b, not packed_b
 };
 
@@ -148,7 +148,7 @@ struct GemmArgs {
   Scalar beta = 1;
   const Out* bias = nullptr;
   BiasAxis bias_axis = BiasAxis::kColumn;
-  Activation activation = Activation::kNone;
+  Activation activation = {};
   GemmBackward<Out> backward = {};
 };
 

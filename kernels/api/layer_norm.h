@@ -45,5 +45,8 @@ void layer_norm(const KernelContext& context, const LayerNormViews& views, int64
 void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon);
 size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype);
 
+void rms_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon);
+void rms_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon);
+
 }  // namespace cuda
 }  // namespace tandem

@@ -39,7 +39,7 @@ void fold_leading_axes(Operands& o, bool transpose_a) {
 
 ProductSet products_of(const Operands& o) {
   ProductSet set;
-  set.c_stride = o.m * o.n;
+  set.c_stride = set.addend_stride = o.m * o.n;
   for (int axis = 0; axis < o.lead.rank(); ++axis) {
     const auto stride = [&](const Shape& lead, int64_t matrix) {
       const int at = axis - (o.lead.rank() - lead.rank());

@@ -13,7 +13,7 @@ struct ProductSet {
   int64_t count = 1;
   int rank = 0;
   std::array<int64_t, Shape::kMaxRank> sizes{}, a_strides{}, b_strides{};
-  int64_t c_stride = 0, addend_stride = 0;  // products lie one after another in C
+  int64_t c_stride = 0, addend_stride = 0;  // products lie one after another in C and in what is added
 
   void push_back(int64_t size, int64_t a_stride, int64_t b_stride) {
     const auto axis = static_cast<size_t>(rank++);

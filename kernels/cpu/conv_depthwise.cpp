@@ -1,5 +1,7 @@
 // Depthwise convolution (one input channel a group): tap by tap, lines are scaled and added, or multiplied and summed, while a plane
 // stays in cache. Threads share planes; a plane's taps come in one order.
+#include <algorithm>
+
 #include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/gemm/activation.h"
 
@@ -28,9 +30,10 @@ void for_each_run(const ConvShape& s, F&& f) {
 
 template <class T>
 void depthwise_forward(const KernelContext& context, const ConvShape& s, const GemmTier<T>& tier, const ConvOperands<T>& o) {
-  const int64_t filters = s.groups * s.filters;
-#pragma omp parallel for num_threads(context.threads) schedule(static) if (worth_a_team(s, o.batch))
-  for (int64_t i = 0; i < o.batch * filters; ++i) {
+  constexpr int64_t kActivatedAtOnce = 512;  // elements: small planes lie side by side, and a call a plane would cost more than its work
+  const int64_t filters = s.groups * s.filters, planes = o.batch * filters;
+  const int64_t step = s.output > 0 ? std::max<int64_t>(1, kActivatedAtOnce / s.output) : planes;
+  const auto convolve = [&](int64_t i) {
     const int64_t filter = i % filters, group = filter / s.filters;
     const T* x = o.x + (i / filters * s.groups + group) * s.input;
     T* y = o.y + i * s.output;
@@ -41,7 +44,12 @@ void depthwise_forward(const KernelContext& context, const ConvShape& s, const G
       runs.source = x + input, runs.source_line = s.w.stride[1] * s.w.input[2], runs.source_stride = s.w.stride[2];
       tier.scale_add_runs(runs, o.w[filter * s.taps + tap]);
     });
-    activate(o.activation, y, s.output, 1, s.output);
+  };
+#pragma omp parallel for num_threads(context.threads) schedule(static) if (worth_a_team(s, o.batch))
+  for (int64_t first = 0; first < planes; first += step) {
+    const int64_t count = std::min(step, planes - first), elements = count * s.output;
+    for (int64_t i = first; i < first + count; ++i) convolve(i);
+    activate(o.activation, o.y + first * s.output, elements, 1, elements);
   }
 }
 

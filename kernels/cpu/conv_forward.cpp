@@ -56,7 +56,7 @@ void convolve(const ConvShape& s, const GemmTier<T>& tier, const ConvOperands<T>
     block.accumulate = c > 0;
     if (c + channels == s.channels) {
       block.row_bias = o.bias ? o.bias + group * s.filters + row : nullptr;
-      block.relu = o.activation == Activation::kRelu;
+      block.relu = o.activation.is(UnaryOp::kRelu);
     }
     tier.multiply(block);
   }

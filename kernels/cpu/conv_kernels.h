@@ -14,7 +14,7 @@ struct ConvOperands {
   const T* bias = nullptr;      // null: none
   const T* residual = nullptr;  // null: none
   T* y = nullptr;
-  Activation activation = Activation::kNone;
+  Activation activation = {};
   int64_t batch = 0;
 };
 

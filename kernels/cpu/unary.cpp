@@ -114,6 +114,7 @@ void unary_f64(const KernelContext& context, UnaryOp op, ConstTensorView x, Tens
     case UnaryOp::kSelu: return apply([=](T v) { return beta * (v < 0 ? alpha * std::expm1(v) : v); });
     case UnaryOp::kCelu:
       return apply([=](T v) { return std::isnan(v) ? v : std::max(0.0, v) + std::min(0.0, alpha * std::expm1(v / alpha)); });
+    case UnaryOp::kClip: return apply([=](T v) { return v < alpha ? alpha : v > beta ? beta : v; });
     case UnaryOp::kThresholdedRelu: return apply([=](T v) { return v <= alpha ? 0 : v; });
     default: break;
   }

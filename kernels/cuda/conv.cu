@@ -45,7 +45,7 @@ bool conv_by_library(const KernelContext& context, const ConvGeometry& g, int64_
     return false;
   if (in_place) target.residual = nullptr;
   const int64_t plane = g.window.output_size(), elements = batch * g.filters * plane;
-  if (target.bias || target.residual || target.activation != Activation::kNone)
+  if (target.bias || target.residual || target.activation)
     launch<finish_conv<T>>(context, grid_for(elements), target, Divisor(plane), Divisor(g.filters), elements);
   return true;
 }

@@ -68,7 +68,7 @@ struct PassTarget {
   T* data;
   const T* bias = nullptr;      // one a channel, or null
   const T* residual = nullptr;  // like the target, or null
-  Activation activation = Activation::kNone;
+  Activation activation = {};
 };
 
 // T is float, double, F16 or BF16.

@@ -21,13 +21,17 @@ struct RowStatistics {
   C mean, inverse;
 };
 
+enum class Mean : uint8_t { kOfRow, kZero };  // layer or RMS normalization
+
 // Variance around the mean: a large one costs no digits. `extent` is 0 for a team without a row.
 template <class T>
-__device__ RowStatistics<Compute<T>> statistics(const Team& team, const T* x, int64_t extent, int64_t length, double epsilon) {
-  Compute<T> sum = 0, squares = 0;
-  for (int64_t i = team.lane(); i < extent; i += team.lanes) sum += widen(x[i]);
+__device__ RowStatistics<Compute<T>> statistics(const Team& team, const T* x, int64_t extent, int64_t length, double epsilon, Mean about) {
+  Compute<T> sum = 0, squares = 0, mean = 0;
   const auto n = static_cast<double>(length);
-  const auto mean = static_cast<Compute<T>>(team.reduce(static_cast<double>(sum), Sum()) / n);
+  if (about == Mean::kOfRow) {
+    for (int64_t i = team.lane(); i < extent; i += team.lanes) sum += widen(x[i]);
+    mean = static_cast<Compute<T>>(team.reduce(static_cast<double>(sum), Sum()) / n);
+  }
   for (int64_t i = team.lane(); i < extent; i += team.lanes) {
     const Compute<T> deviation = widen(x[i]) - mean;
     squares += deviation * deviation;
@@ -41,6 +45,7 @@ struct Forward {
   const T *x, *scale, *bias;  // bias may be null
   T* y;
   float *mean, *inverse;  // each may be null
+  Mean about;
 };
 
 template <class T>
@@ -49,7 +54,7 @@ __global__ void __launch_bounds__(kBlock, 4)
   const int64_t row = static_cast<int64_t>(blockIdx.x) * team.rows() + team.slot(), extent = row < rows ? length : 0;
   const T* x = to.x + row * length;
   T* y = to.y + row * length;
-  const RowStatistics<Compute<T>> of = statistics(team, x, extent, length, epsilon);
+  const RowStatistics<Compute<T>> of = statistics(team, x, extent, length, epsilon, to.about);
   for (int64_t i = team.lane(); i < extent; i += team.lanes) {
     const Compute<T> normal = (widen(x[i]) - of.mean) * of.inverse * widen(to.scale[i]);
     y[i] = narrow<T>(to.bias ? normal + widen(to.bias[i]) : normal);
@@ -65,6 +70,7 @@ struct Backward {
   T* dx;                // may be null, dy or x
   Compute<T>* partial;  // [blocks, 2, length]: sums for dscale and dbias; null if neither is wanted
   bool in_shared;       // sums are kept in [rows of the block, 2, length] there first
+  Mean about;
 };
 
 // dx = inverse * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * scale; sums[c] += dy * xhat, sums[length + c] += dy.
@@ -72,7 +78,7 @@ template <class T>
 __device__ void row_gradient(const Team& team, const Backward<T>& to, int64_t row, int64_t extent, int64_t length, double epsilon,
                              Compute<T>* sums) {
   const T *x = to.x + row * length, *dy = to.dy + row * length;
-  const RowStatistics<Compute<T>> of = statistics(team, x, extent, length, epsilon);
+  const RowStatistics<Compute<T>> of = statistics(team, x, extent, length, epsilon, to.about);
   Compute<T> sum_g = 0, sum_product = 0;
   for (int64_t i = team.lane(); i < extent; i += team.lanes) {
     const Compute<T> grad = widen(dy[i]), normal = (widen(x[i]) - of.mean) * of.inverse, g = grad * widen(to.scale[i]);
@@ -84,7 +90,8 @@ __device__ void row_gradient(const Team& team, const Backward<T>& to, int64_t ro
   }
   if (!to.dx) return;
   const auto n = static_cast<Compute<T>>(length);
-  const Compute<T> mean_g = team.reduce(sum_g, Sum()) / n, mean_product = team.reduce(sum_product, Sum()) / n;
+  const Compute<T> mean_g = to.about == Mean::kZero ? Compute<T>(0) : team.reduce(sum_g, Sum()) / n,
+                   mean_product = team.reduce(sum_product, Sum()) / n;
   for (int64_t i = team.lane(); i < extent; i += team.lanes) {
     const Compute<T> normal = (widen(x[i]) - of.mean) * of.inverse, g = widen(dy[i]) * widen(to.scale[i]);
     to.dx[row * length + i] = narrow<T>(of.inverse * (g - mean_g - normal * mean_product));
@@ -136,25 +143,18 @@ T* data_or_null(TensorView view) {
   return view ? view.as<T>().data() : nullptr;
 }
 
-}  // namespace
-
-void layer_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
+void normalize(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon, Mean about) {
   const Team team = team_for_rows(length);
   cuda::visit_float(views.x.dtype, [&]<class T>() {
     const Forward<T> to{views.x.as<T>().data(), views.scale.as<T>().data(),      views.bias ? views.bias.as<T>().data() : nullptr,
-                        views.y.as<T>().data(), data_or_null<float>(views.mean), data_or_null<float>(views.inverse)};
+                        views.y.as<T>().data(), data_or_null<float>(views.mean), data_or_null<float>(views.inverse),
+                        about};
     launch<layer_norm_rows<T>>(context, {.blocks = ceil_div(rows, team.rows()), .threads = kBlock}, team, to, rows, length,
                                epsilon);
   });
 }
 
-size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype) {
-  const size_t size = dtype == DType::kF64 ? sizeof(double) : sizeof(float);
-  return static_cast<size_t>(grad_blocks(team_for_rows(length), rows) * 2 * length) * size;
-}
-
-void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length,
-                     double epsilon) {
+void normalize_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon, Mean about) {
   const Team team = team_for_rows(length);
   const int64_t blocks = grad_blocks(team, rows);
   cuda::visit_float(views.x.dtype, [&]<class T>() {
@@ -169,7 +169,8 @@ void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& vie
                          views.scale.as<T>().data(),
                          data_or_null<T>(views.dx),
                          sums ? reinterpret_cast<C*>(context.workspace.data()) : nullptr,
-                         shared <= kMostShared};
+                         shared <= kMostShared,
+                         about};
     launch<layer_norm_grad_rows<T>>(context, {.blocks = blocks, .threads = kBlock, .shared = sums && to.in_shared ? shared : 0},
                                     team, to, rows, length, epsilon);
     if (!sums) return;
@@ -178,6 +179,26 @@ void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& vie
                                static_cast<const C*>(to.partial), blocks, length, data_or_null<T>(views.dscale),
                                data_or_null<T>(views.dbias));
   });
+}
+
+}  // namespace
+
+size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype) {
+  const size_t size = dtype == DType::kF64 ? sizeof(double) : sizeof(float);
+  return static_cast<size_t>(grad_blocks(team_for_rows(length), rows) * 2 * length) * size;
+}
+
+void layer_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize(context, views, rows, length, epsilon, Mean::kOfRow);
+}
+void layer_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize_grad(context, views, rows, length, epsilon, Mean::kOfRow);
+}
+void rms_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize(context, views, rows, length, epsilon, Mean::kZero);
+}
+void rms_norm_grad(const KernelContext& context, const LayerNormGradViews& views, int64_t rows, int64_t length, double epsilon) {
+  normalize_grad(context, views, rows, length, epsilon, Mean::kZero);
 }
 
 }  // namespace tandem::cuda

@@ -73,6 +73,7 @@ void unary_float(const KernelContext& context, UnaryOp op, ConstTensorView x, Te
     case UnaryOp::kMish: return apply(Mish());
     case UnaryOp::kSelu: return apply(Selu{p.alpha, p.beta});
     case UnaryOp::kCelu: return apply(Celu{p.alpha});
+    case UnaryOp::kClip: return apply(Between{p.alpha, p.beta});
     case UnaryOp::kThresholdedRelu: return apply(ThresholdedRelu{p.alpha});
     default: require(unary_number<T>(context, op, x, y, p), "no kernel of this function for floats", name(x.dtype));
   }

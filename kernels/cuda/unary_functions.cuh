@@ -281,6 +281,14 @@ struct Shrink {
     return convert<T>(x < C(-lambda) ? x + C(bias) : x > C(lambda) ? x - C(bias) : C(0));
   }
 };
+struct Between {  // NaN stays
+  float low, high;
+  template <class C>
+  __device__ C operator()(C x) const {
+    const C raised = x < C(low) ? C(low) : x;
+    return raised > C(high) ? C(high) : raised;
+  }
+};
 struct BitNot {
   template <class C>
   __device__ C operator()(C x) const {

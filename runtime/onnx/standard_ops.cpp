@@ -24,9 +24,9 @@ class Expansion : private NodeWriter {
   bool run() {
     const std::string_view op = node().def->name;
     if (op == "FusedGemm")
-      finish(emit("Gemm", node().inputs, without_activation()));
+      finish(with_residual("Gemm"));
     else if (op == "FusedConv")
-      finish(convolution());
+      finish(with_residual("Conv"));
     else if (op == "MatMul" || op == "FusedMatMul")
       finish(product());
     else if (op == "QuantizedConv" || op == "QuantizedMatMul")
@@ -43,16 +43,17 @@ class Expansion : private NodeWriter {
  private:
   Attributes without_activation() const {
     Attributes attributes = node().attributes;
-    attributes.erase("activation");
+    for (const char* name : {"activation", "activation_alpha", "activation_beta"}) attributes.erase(name);
     return attributes;
   }
 
-  ValueId convolution() {
+  // Gemm or Conv with its own three inputs, and the fourth added.
+  ValueId with_residual(std::string_view op) {
     std::vector<ValueId> inputs = node().inputs;
     if (inputs.size() > 3) inputs.resize(3);
-    const ValueId y = emit("Conv", inputs, without_activation());
-    return has_input(3) ? emit("Add", {y, node().inputs[3]}) : y;
+    return plus_residual(emit(op, inputs, without_activation()));
   }
+  ValueId plus_residual(ValueId y) { return has_input(3) ? emit("Add", {y, node().inputs[3]}) : y; }
 
   ValueId operand(int i, std::string_view transpose_attribute) {
     const ValueId id = node().inputs[static_cast<size_t>(i)];
@@ -69,7 +70,14 @@ class Expansion : private NodeWriter {
     ValueId y = emit("MatMul", {operand(0, "transA"), operand(1, "transB")});
     if (const float alpha = get_float("alpha", 1); alpha != 1) y = emit("Mul", {y, number(static_cast<double>(alpha), y)});
     if (has_input(2)) y = emit("Add", {y, node().inputs[2]});
-    return y;
+    return plus_residual(y);
+  }
+
+  void clip(ValueId y, float low, float high) {
+    if (opset_ < 11)
+      emit("Clip", {y}, {{"min", low}, {"max", high}});
+    else
+      emit("Clip", {y, number(static_cast<double>(low), y), number(static_cast<double>(high), y)});
   }
 
   // The input, whose scale and zero point follow it, as numbers.
@@ -124,8 +132,15 @@ class Expansion : private NodeWriter {
 
   void finish(ValueId y) {
     const std::string activation = get_string("activation", "");
-    if (activation == "Silu")
-      emit("Mul", {y, emit("Sigmoid", {y})});
+    const float alpha = get_float("activation_alpha", 0), beta = get_float("activation_beta", 0);
+    if (activation == "GeluTanh")
+      emit("Gelu", {y}, {{"approximate", std::string("tanh")}});
+    else if (activation == "Clip")
+      clip(y, alpha, beta);
+    else if (activation == "HardSigmoid")
+      emit(activation, {y}, {{"alpha", alpha}, {"beta", beta}});
+    else if (activation == "LeakyRelu" || activation == "Elu" || activation == "Swish")
+      emit(activation, {y}, {{"alpha", alpha}});
     else if (!activation.empty())
       emit(activation, {y});
     NodeWriter::finish();

@@ -1,21 +1,27 @@
-// The activation that a fused op applies to its result, by its ONNX name.
+// The activation that a fused op applies to its result, as attributes: `activation` is the name of an ONNX op (GeluTanh for Gelu with
+// approximate = tanh), `activation_alpha` and `activation_beta` are its parameters in the order of kernels/api/elementwise.h, Clip's bounds
+// among them.
 #pragma once
 
-#include "kernels/api/gemm.h"
+#include "kernels/api/activation.h"
 #include "runtime/graph/contexts.h"
 
 namespace tandem {
 
-// The attribute `activation`: "" or absent (none), Relu, Gelu (exact), Sigmoid, Tanh, Silu. Throws InvalidArgument for another.
-inline cpu::Activation activation_of(const NodeContext& node) {
-  constexpr std::pair<std::string_view, cpu::Activation> kNames[] = {
-      {"", cpu::Activation::kNone},           {"Relu", cpu::Activation::kRelu}, {"Gelu", cpu::Activation::kGelu},
-      {"Sigmoid", cpu::Activation::kSigmoid}, {"Tanh", cpu::Activation::kTanh}, {"Silu", cpu::Activation::kSilu},
-  };
+inline constexpr std::pair<std::string_view, UnaryOp> kFusableActivations[] = {
+    {"Relu", UnaryOp::kRelu},       {"LeakyRelu", UnaryOp::kLeakyRelu},     {"Clip", UnaryOp::kClip}, {"Elu", UnaryOp::kElu},
+    {"Sigmoid", UnaryOp::kSigmoid}, {"HardSigmoid", UnaryOp::kHardSigmoid}, {"Tanh", UnaryOp::kTanh}, {"Gelu", UnaryOp::kGelu},
+    {"GeluTanh", UnaryOp::kGeluTanh}, {"Swish", UnaryOp::kSwish}, {"HardSwish", UnaryOp::kHardSwish}, {"Mish", UnaryOp::kMish},
+    {"Softplus", UnaryOp::kSoftplus},
+};
+
+// "" or no attribute: none. Throws InvalidArgument for another name.
+inline Activation activation_of(const NodeContext& node) {
   const std::string wanted = node.get_string("activation", "");
-  for (const auto& [name, activation] : kNames)
-    if (name == wanted) return activation;
-  node.reject("activation must be Relu, Gelu, Sigmoid, Tanh or Silu", wanted);
+  if (wanted.empty()) return {};
+  for (const auto& [name, function] : kFusableActivations)
+    if (name == wanted) return {function, {node.get_float("activation_alpha", 0), node.get_float("activation_beta", 0)}};
+  node.reject("activation must be one that an epilogue takes (runtime/ops/activation.h)", wanted);
 }
 
 }  // namespace tandem

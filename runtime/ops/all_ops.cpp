@@ -54,7 +54,6 @@ extern const OpFamily imputer_ops;
 extern const OpFamily integer_conv_ops;
 extern const OpFamily integer_matmul_ops;
 extern const OpFamily label_encoder_ops;
-extern const OpFamily layer_normalization_ops;
 extern const OpFamily limited_broadcast_ops;
 extern const OpFamily linear_model_ops;
 extern const OpFamily linear_attention_ops;
@@ -83,7 +82,7 @@ extern const OpFamily region_ops;
 extern const OpFamily reshape_ops;
 extern const OpFamily resize_ops;
 extern const OpFamily reverse_sequence_ops;
-extern const OpFamily rms_normalization_ops;
+extern const OpFamily row_normalization_ops;
 extern const OpFamily roi_pool_ops;
 extern const OpFamily rotary_embedding_ops;
 extern const OpFamily scan_ops;
@@ -158,7 +157,6 @@ constexpr const OpFamily* kFamilies[] = {
     &integer_conv_ops,
     &integer_matmul_ops,
     &label_encoder_ops,
-    &layer_normalization_ops,
     &limited_broadcast_ops,
     &linear_model_ops,
     &linear_attention_ops,
@@ -187,7 +185,7 @@ constexpr const OpFamily* kFamilies[] = {
     &reshape_ops,
     &resize_ops,
     &reverse_sequence_ops,
-    &rms_normalization_ops,
+    &row_normalization_ops,
     &roi_pool_ops,
     &rotary_embedding_ops,
     &scan_ops,

@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::string_view kAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
 constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations", "group",     "kernel_shape",
-                                                 "pads",     "strides",   "activation"};
+                                                 "pads",     "strides",   "activation", "activation_alpha", "activation_beta"};
+constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
 
 void infer(InferenceContext& node) {
   require_float(node, 0);
@@ -29,12 +30,7 @@ void infer(InferenceContext& node) {
   if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
   Dims y = conv_dims(node, 1);
   check_conv_bias(node, 2, y[1]);
-  if (node.has_input(3) && node.has_rank(3)) {
-    const Dims& residual = node.dims(3);
-    bool fits = residual.size() == y.size();
-    for (size_t i = 0; fits && i < y.size(); ++i) fits = !differ(residual[i], y[i]);
-    node.require(fits, "the residual must have the shape of the output (residual, output)", to_string(residual), to_string(y));
-  }
+  if (node.has_input(3) && node.has_rank(3)) require_shape(node, 3, y);
   node.set_output(0, node.dtype(0), std::move(y));
 }
 
@@ -152,6 +148,7 @@ constexpr OpDef fused_conv_op = {
     .infer = infer,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .aliases = kResidualInPlace,
     .flops = flops,
 };
 

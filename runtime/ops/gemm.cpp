@@ -1,8 +1,9 @@
 // Gemm (ONNX 7 to 13, and 1 but for an attribute that the importer takes out; floats and integers) and tandem.FusedGemm, which applies an
 // activation as well.
 //
-//   Y = activation(alpha * op(A) * op(B) + beta * C)      C broadcasts to [M, N]
+//   Y = activation(alpha * op(A) * op(B) + beta * C + residual)      C broadcasts to [M, N]
 //
+// The residual, input 3 of FusedGemm, has the shape of Y; beside it C is one value a column, beta = 1. Y may take over its memory.
 // A constant B is packed when the plan is made.
 #include "kernels/api/gemm.h"
 #include "kernels/api/integer_matmul.h"
@@ -15,9 +16,18 @@ namespace tandem {
 namespace {
 
 constexpr std::string_view kAttributes[] = {"alpha", "beta", "transA", "transB"};
-constexpr std::string_view kFusedAttributes[] = {"alpha", "beta", "transA", "transB", "activation"};
+constexpr std::string_view kFusedAttributes[] = {"alpha",      "beta",             "transA",         "transB",
+                                                 "activation", "activation_alpha", "activation_beta"};
+constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
 
 bool is_wide_integer(DType t) { return t == DType::kI32 || t == DType::kI64 || t == DType::kU32 || t == DType::kU64; }
+
+void check_residual(const InferenceContext& node, const Dims& product) {
+  node.require_same_dtype(0, 3);
+  node.require(!node.has_input(2) || (node.get_float("beta", 1) == 1 && (!node.has_rank(2) || node.rank(2) == 1)),
+               "beside a residual C must be one value a column, and beta 1");
+  if (node.has_rank(3)) require_shape(node, 3, product);
+}
 
 void infer(InferenceContext& node) {
   if (!node.node().def->domain.empty() || !is_wide_integer(node.dtype(0))) require_float(node, 0);
@@ -41,6 +51,7 @@ void infer(InferenceContext& node) {
       node.require(c[i].size == 1 || !differ(c[i], product[2 - c.size() + i]), "C does not broadcast to the product (C, product)",
                    to_string(c), to_string(product));
   }
+  if (node.has_input(3)) check_residual(node, {rows, columns});
   node.set_output(0, node.dtype(0), Dims{rows, columns});
 }
 
@@ -80,6 +91,15 @@ void set_addend(cpu::GemmArgs<T>& args, const GemmShape& shape, ConstTensorView 
   args.bias_axis = BiasAxis::kRow;
 }
 
+// Beside it C is a bias.
+template <class Args>
+void set_residual(Args& args, const GemmShape& shape, ConstTensorView residual) {
+  ensure(!args.addend, "C and the residual of a product are both matrices");
+  args.addend = residual.as<std::remove_cvref_t<decltype(*args.addend)>>().data();
+  args.ld_addend = shape.n;
+  args.beta = 1;
+}
+
 template <class T>
 BoundKernel bind_as(const BindContext& node) {
   const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
@@ -107,6 +127,7 @@ BoundKernel bind_as(const BindContext& node) {
     args.alpha = alpha;
     args.activation = activation;
     if (in.size() > 2 && in[2]) set_addend(args, shape, in[2], beta, reinterpret_cast<T*>(context.workspace.data()));
+    if (in.size() > 3) set_residual(args, shape, in[3]);
     KernelContext inner = context;
     inner.workspace = context.workspace.subspan(bias_bytes);
     cpu::gemm(inner, shape, args);
@@ -164,6 +185,7 @@ BoundKernel bind_cuda_as(const BindContext& node) {
     args.alpha = alpha;
     args.activation = activation;
     if (in.size() > 2 && in[2]) set_addend(args, shape, in[2], beta);
+    if (in.size() > 3) set_residual(args, shape, in[3]);
     cuda::gemm(context, shape, args);
   };
   return {.run = run, .workspace = cuda::gemm_workspace_bytes<T>(shape_of(node.shape(0), node.output_shape(0)))};
@@ -198,11 +220,12 @@ constexpr OpDef fused_gemm_op = {
     .name = "FusedGemm",
     .domain = "tandem",
     .min_inputs = 2,
-    .max_inputs = 3,
+    .max_inputs = 4,
     .attributes = kFusedAttributes,
     .infer = infer,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .aliases = kResidualInPlace,
     .flops = flops,
 };
 

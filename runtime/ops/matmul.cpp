@@ -1,5 +1,6 @@
 // MatMul (ONNX 1 to 13; NumPy's rules; floats and integers), and two internal forms of it: tandem.MatMul, which can read an operand
-// transposed, so that gradients need no Transpose; and tandem.FusedMatMul, with a bias of one value a column and an activation.
+// transposed, so that gradients need no Transpose; and tandem.FusedMatMul, with a bias of one value a column, a residual of
+// the shape of the result and an activation.
 #include "kernels/api/gemm.h"
 #include "kernels/api/integer_matmul.h"
 
@@ -12,7 +13,9 @@ namespace tandem {
 namespace {
 
 constexpr std::string_view kTransposeAttributes[] = {"transA", "transB"};
-constexpr std::string_view kFusedAttributes[] = {"transA", "transB", "alpha", "activation"};
+constexpr std::string_view kFusedAttributes[] = {"transA",     "transB",           "alpha",
+                                                 "activation", "activation_alpha", "activation_beta"};
+constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
 
 void infer(InferenceContext& node) {
   if (!node.node().def->domain.empty() || !is_integer(node.dtype(0))) require_float(node, 0);
@@ -25,6 +28,10 @@ void infer(InferenceContext& node) {
     const Dim columns = node.rank(1) > 1 ? y->back() : Dim(1);
     node.require(!node.has_rank(2) || (node.rank(2) == 1 && !differ(node.dims(2)[0], columns)),
                  "bias must have one value a column (bias, columns)", to_string(node.dims(2)), to_string(Dims{columns}));
+  }
+  if (node.has_input(3)) {
+    node.require_same_dtype(0, 3);
+    if (node.has_rank(3)) require_shape(node, 3, *y);
   }
   node.set_output(0, node.dtype(0), std::move(y));
 }
@@ -72,8 +79,9 @@ MatmulOptions options_of(const BindContext& node) {
           .activation = activation_of(node)};
 }
 
-MatmulOptions with_bias(MatmulOptions options, Inputs in) {
+MatmulOptions with_operands(MatmulOptions options, Inputs in) {
   if (in.size() > 2) options.bias = in[2];
+  if (in.size() > 3) options.addend = in[3];
   return options;
 }
 
@@ -90,11 +98,11 @@ BoundKernel bind(const BindContext& node) {
     const cpu::PackedMatrix packed = cpu::pack_matrix(weights->view(), options.transpose_b);
     bound.constant_bytes = packed.bytes();
     bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-      cpu::matmul(context, in[0], packed, out[0], with_bias(options, in));
+      cpu::matmul(context, in[0], packed, out[0], with_operands(options, in));
     };
   } else {
     bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-      cpu::matmul(context, in[0], in[1], out[0], with_bias(options, in));
+      cpu::matmul(context, in[0], in[1], out[0], with_operands(options, in));
     };
   }
   return bound;
@@ -103,7 +111,7 @@ BoundKernel bind(const BindContext& node) {
 BoundKernel bind_cuda(const BindContext& node) {
   const MatmulOptions options = options_of(node);
   return {.run = [=](const KernelContext& context, Inputs in,
-                     Outputs out) { cuda::matmul(context, in[0], in[1], out[0], with_bias(options, in)); },
+                     Outputs out) { cuda::matmul(context, in[0], in[1], out[0], with_operands(options, in)); },
           .workspace = cuda::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a,
                                                     options.transpose_b)};
 }
@@ -142,11 +150,12 @@ constexpr OpDef fused_matmul_op = {
     .name = "FusedMatMul",
     .domain = "tandem",
     .min_inputs = 2,
-    .max_inputs = 3,
+    .max_inputs = 4,
     .attributes = kFusedAttributes,
     .infer = infer,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .aliases = kResidualInPlace,
     .flops = flops,
 };
 

@@ -13,6 +13,14 @@ inline bool differ(const Dim& a, const Dim& b) { return a.known() && b.known() &
 // Of two dimensions that must be equal the one that says more.
 inline const Dim& better(const Dim& a, const Dim& b) { return a.known() || (!b.known() && !a.symbol.empty()) ? a : b; }
 
+// Throws InvalidArgument unless input `i`, of known rank, can have this shape.
+inline void require_shape(const InferenceContext& node, int i, const Dims& wanted) {
+  const Dims& dims = node.dims(i);
+  bool fits = dims.size() == wanted.size();
+  for (size_t k = 0; fits && k < dims.size(); ++k) fits = !differ(dims[k], wanted[k]);
+  node.require(fits, "an input must have another shape (input, its dims, wanted)", i, to_string(dims), to_string(wanted));
+}
+
 // The product, "6*batch" for 2 * batch * 3: a number, then the symbols in order. Unknown if a factor is. Throws InvalidArgument if it overflows.
 Dim product(std::span<const Dim> dims);
 

@@ -61,6 +61,7 @@ std::span<const Pass* const> default_passes() {
       &qdq_elementwise_fusion_pass,
       &dequantization_folding_pass,
       &attention_fusion_pass,
+      &normalization_fusion_pass,
       &transpose_sinking_pass,  // behind what knows exporters' orders of axes: attention, normalizations
       &batch_norm_folding_pass,
       &gelu_fusion_pass,

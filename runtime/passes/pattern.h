@@ -83,7 +83,8 @@ class PatternGraph {
   // A chain of Mul and of Div by numbers, taken apart down to `stop` and to what other ops make; of at most 4 factors.
   Product product(ValueId id, ValueId stop) const;
 
-  // Clip by numbers, Relu, Min and Max with a number, or two of these.
+  // Clip by numbers, Relu, Min or Max with a number; bounded() takes also two of these, one after the other.
+  std::optional<Bounded> bound(ValueId id) const;
   std::optional<Bounded> bounded(ValueId id) const;
 
   // All nodes between the anchor and `leaves` (constants, inputs and states are leaves anyhow). The obstacle is the first of: an inner value
@@ -105,7 +106,6 @@ class PatternGraph {
   void finish();
 
  private:
-  std::optional<Bounded> bound(ValueId id) const;
   int maker_index(ValueId id) const { return static_cast<size_t>(id) < makers_.size() && id >= 0 ? makers_[static_cast<size_t>(id)] : -1; }
   std::string obstacle_of(const std::vector<size_t>& inner, size_t anchor) const;
   std::string reader_beyond(ValueId id) const;

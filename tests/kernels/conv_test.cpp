@@ -193,11 +193,11 @@ TEST_P(ConvTiers, EpilogueAndPackedFilters) {
     std::vector<std::byte> workspace(conv_workspace_bytes(g, DType::kF32, 2, GetParam()).forward);
     context.workspace = workspace;
     std::vector<float> y(expected.size()), packed_y = residual;  // the second run in place on the residual
-    const ConvEpilogue epilogue{view(bias, {g.filters}), view(residual, ys), Activation::kRelu};
+    const ConvEpilogue epilogue{view(bias, {g.filters}), view(residual, ys), Activation(UnaryOp::kRelu)};
     conv(context, g, view(x, c.x), view(w, c.w), view(y, ys), epilogue, GetParam());
     expect_close(y, expected, double(c.w.elements()) / double(c.w[0]));
     const PackedFilters packed = pack_filters(g, view(w, c.w), GetParam());
-    const ConvEpilogue in_place{view(bias, {g.filters}), view(std::as_const(packed_y), ys), Activation::kRelu};
+    const ConvEpilogue in_place{view(bias, {g.filters}), view(std::as_const(packed_y), ys), Activation(UnaryOp::kRelu)};
     conv(context, g, view(x, c.x), packed, view(packed_y, ys), in_place);
     EXPECT_EQ(y, packed_y);
   }

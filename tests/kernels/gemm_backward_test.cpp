@@ -152,7 +152,7 @@ TEST(GemmBackward, NothingPassesAClosedGate) {
 TEST(GemmBackward, ActivationAndSlopeOrABatchOfSumsAreErrors) {
   float x[4] = {};
   GemmArgs<float> args{.a = x, .lda = 1, .b = x, .ldb = 1, .c = x, .ldc = 1};
-  args.backward.saved = x, args.activation = Activation::kRelu;
+  args.backward.saved = x, args.activation = Activation(UnaryOp::kRelu);
   EXPECT_THROW(gemm({}, {1, 1, 1}, args), Error);
   args.backward = {.sums = x};
   EXPECT_THROW(batched_gemm({}, {1, 1, 1}, args, {.count = 2}), Error);

@@ -9,6 +9,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/kernels/activations.h"
+
 namespace tandem::cpu {
 namespace {
 
@@ -19,18 +21,6 @@ std::vector<T> noise(int64_t n, uint32_t seed) {
   std::vector<T> values(static_cast<size_t>(n));
   for (T& v : values) v = static_cast<T>(uniform(random));
   return values;
-}
-
-double reference_activation(Activation activation, double x) {
-  switch (activation) {
-    case Activation::kNone: return x;
-    case Activation::kRelu: return x < 0 ? 0 : x;
-    case Activation::kGelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::kSigmoid: return 1 / (1 + std::exp(-x));
-    case Activation::kTanh: return std::tanh(x);
-    case Activation::kSilu: return x / (1 + std::exp(-x));
-  }
-  return x;
 }
 
 template <class T>
@@ -45,7 +35,7 @@ std::vector<double> reference(const GemmShape& s, const GemmArgs<T>& args) {
       sum *= double(args.alpha);
       if (args.addend) sum += double(args.beta) * double(args.addend[i * args.ld_addend + j]);
       if (args.bias) sum += double(args.bias[args.bias_axis == BiasAxis::kRow ? i : j]);
-      c[static_cast<size_t>(i * s.n + j)] = reference_activation(args.activation, sum);
+      c[static_cast<size_t>(i * s.n + j)] = test::activated(args.activation, sum);
     }
   return c;
 }
@@ -143,8 +133,7 @@ TEST_P(GemmTiers, EveryTransposeOfLargerShapes) {
 }
 
 TEST_P(GemmTiers, Epilogues) {
-  for (Activation activation : {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kSigmoid, Activation::kTanh,
-                                Activation::kSilu})
+  for (const Activation& activation : test::kActivations)
     for (int64_t k : {0, 7, 800})
       for (int mask = 0; mask < 8; ++mask) {
         const GemmShape s{29, 45, k};
@@ -155,7 +144,7 @@ TEST_P(GemmTiers, Epilogues) {
         if (mask & 1) o.args.addend = o.addend.data();
         if (mask & 2) o.args.bias = o.bias.data();
         if (mask & 4) o.args.bias_axis = BiasAxis::kRow;
-        SCOPED_TRACE(testing::Message() << "activation " << int(activation) << " k " << k << " mask " << mask);
+        SCOPED_TRACE(testing::Message() << "activation " << (activation ? static_cast<int>(activation.function) : -1) << " k " << k << " mask " << mask);
         const std::vector<double> expected = reference(s, o.args);
         expect_close(run(s, o.args, 2, GetParam()), expected, 4 * tolerance<float>(k));
         if (mask & 1) expect_close(run(s, o.args, 2, GetParam(), true), expected, 4 * tolerance<float>(k));
@@ -201,7 +190,7 @@ TEST_P(GemmTiers, NanAndInfinityComeThrough) {
   const GemmShape s{2, 20, 4};
   Operands<float> o(s);
   o.a[0] = std::numeric_limits<float>::quiet_NaN();
-  o.args.activation = Activation::kRelu;
+  o.args.activation = Activation(UnaryOp::kRelu);
   const std::vector<float> c = run(s, o.args, 1, GetParam());
   for (int64_t j = 0; j < 20; ++j) EXPECT_TRUE(std::isnan(c[static_cast<size_t>(j)]));
   for (int64_t j = 20; j < 40; ++j) EXPECT_FALSE(std::isnan(c[static_cast<size_t>(j)]));
@@ -336,7 +325,7 @@ TEST(Matmul, PackedWeightsWithBiasAndRelu) {
   context.workspace = workspace;
   MatmulOptions options;
   options.bias = view(bias, {50});
-  options.activation = Activation::kRelu;
+  options.activation = Activation(UnaryOp::kRelu);
   const PackedMatrix packed = pack_matrix(view(w, {50, 40}), true);
   matmul(context, view(a, {2, 3, 40}), packed, {reinterpret_cast<std::byte*>(packed_y.data()), DType::kF32, {2, 3, 50}}, options);
   options.transpose_b = true;

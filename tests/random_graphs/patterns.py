@@ -15,7 +15,7 @@ def number(b, like, x):
 
 
 def activation(b, v):
-    op = b.choice(["Relu", "Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSwish", "Elu", "Gelu", "Silu", "HardSigmoid"])
+    op = b.choice(["Relu", "Relu", "Sigmoid", "Tanh", "LeakyRelu", "Clip", "HardSwish", "Elu", "Gelu", "Silu", "HardSigmoid", "Softplus", "Mish"])
     if op == "Clip":
         return clip(b, v, 0, 6)
     if op == "Silu":
@@ -41,24 +41,58 @@ def dense_block(b):
     if y.rank and b.chance(0.85):
         bias = b.leaf(b.choice([[y.shape[-1]], [y.shape[-1]], [1], y.shape, [1, y.shape[-1]]]), y.dtype, 0.2)
         y = b.emit("Add", [y, bias] if b.chance(0.6) else [bias, y])[0]
-    if b.chance(0.3):
-        y = b.emit("Add", [y, partner(b, y)])[0]
+    if b.chance(0.4):
+        other = b.leaf(y.shape, y.dtype) if b.chance(0.4) else partner(b, y)
+        y = b.emit("Add", [y, other] if b.chance(0.5) else [other, y])[0]
     return [activation(b, y)]
+
+
+def mean_of(b, v, axes):
+    """ReduceMean over some of the last axes, as the opset has it."""
+    if b.opset >= 18:
+        return b.emit("ReduceMean", [v, b.ints(axes)])[0]
+    return b.emit("ReduceMean", [v], axes=axes if b.opset >= 11 else [a % v.rank for a in axes])[0]
+
+
+def last_axes(b, v):
+    count = 2 if v.rank > 1 and b.chance(0.2) else 1
+    axes = [a if b.chance(0.7) else a + v.rank for a in range(-count, 0)]
+    return [axes[i] for i in b.rng.permutation(count)], v.shape[v.rank - count:]
+
+
+def square_of(b, v):
+    return b.emit("Pow", [v, number(b, v, 2)])[0] if b.chance(0.7) else b.emit("Mul", [v, v])[0]
+
+
+def over_root(b, v, square):
+    """v / sqrt(square)"""
+    if b.chance(0.6):
+        return b.emit("Div", [v, b.emit("Sqrt", [square])[0]])[0]
+    if b.chance(0.2):
+        inverse = b.emit("Pow", [square, number(b, square, -0.5)])[0]
+    else:
+        root = b.emit("Sqrt", [square])[0]
+        inverse = b.emit("Reciprocal", [root])[0] if b.chance(0.5) else b.emit("Div", [number(b, v, 1), root])[0]
+    return b.emit("Mul", [v, inverse] if b.chance(0.5) else [inverse, v])[0]
+
+
+def times_row(b, y, row):
+    shape = b.choice([row, row, row, [1, *row], row[-1:], [1]])
+    scale = b.leaf(shape, y.dtype, 0.1)
+    return b.emit("Mul", [y, scale] if b.chance(0.5) else [scale, y])[0]
 
 
 def layer_norm(b):
     v = b.any_float(1, 4)
+    axes, row = last_axes(b, v)
     if v.shape[-1] < 2 or v.array.size == 0 or v.array.std(-1).min() < 0.05:
         raise Reject("no variance")
-    def mean(x):
-        return (b.emit("ReduceMean", [x, b.ints([-1])]) if b.opset >= 18 else b.emit("ReduceMean", [x], axes=[-1 if b.opset >= 11 else x.rank - 1]))[0]
-    centred = b.emit("Sub", [v, mean(v)])[0]
-    square = b.emit("Pow", [centred, number(b, v, 2)])[0] if b.chance(0.7) else b.emit("Mul", [centred, centred])[0]
-    deviation = b.emit("Sqrt", [b.emit("Add", [mean(square), number(b, v, 1e-3)])[0]])[0]
-    y = b.emit("Div", [centred, deviation])[0]
-    scale, bias = b.leaf([v.shape[-1]], v.dtype, 0.1), b.leaf([v.shape[-1]], v.dtype, 0.1)
-    y = b.emit("Mul", [y, scale] if b.chance(0.5) else [scale, y])[0]
-    return b.emit("Add", [y, bias]) if b.chance(0.8) else [y]
+    twice, centred = b.chance(0.2), b.emit("Sub", [v, mean_of(b, v, axes)])[0]
+    other = b.emit("Sub", [v, mean_of(b, v, axes)])[0] if twice else centred
+    variance = b.emit("Add", [mean_of(b, square_of(b, other), axes), number(b, v, 1e-3)])[0]
+    y = over_root(b, centred, variance)
+    y = times_row(b, y, row) if b.chance(0.8) else y
+    return b.emit("Add", [y, b.leaf(row, v.dtype, 0.1)]) if b.chance(0.8) else [y]
 
 
 def scaled(b, v, factor):
@@ -142,13 +176,12 @@ def attention(b):
 
 def rms_norm(b):
     v = b.any_float(1, 4)
+    axes, row = last_axes(b, v)
     if v.array.size == 0:
         raise Reject("the mean of nothing is not defined")
-    square = b.emit("Pow", [v, number(b, v, 2)])[0]
-    mean = (b.emit("ReduceMean", [square, b.ints([-1])]) if b.opset >= 18 else b.emit("ReduceMean", [square], axes=[v.rank - 1]))[0]
-    root = b.emit("Sqrt", [b.emit("Add", [mean, number(b, v, 1e-2)])[0]])[0]
-    y = b.emit("Mul", [v, b.emit("Reciprocal", [root])[0]])[0] if b.chance(0.6) else b.emit("Div", [v, root])[0]
-    return b.emit("Mul", [b.leaf([v.shape[-1]], v.dtype, 0.1), y])
+    mean = b.emit("Add", [mean_of(b, square_of(b, v), axes), number(b, v, 1e-2)])[0]
+    y = over_root(b, v, mean)
+    return [times_row(b, y, row)] if b.chance(0.8) else [y]
 
 
 def hard_swish(b):

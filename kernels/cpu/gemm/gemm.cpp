@@ -55,7 +55,7 @@ class RectangleProduct {
     block_.ld_addend = args_.ld_addend;
     block_.beta = args_.beta;
     last_ = k0 + k == shape_.k;
-    block_.relu = last_ && args_.activation == Activation::kRelu;
+    block_.relu = last_ && args_.activation.is(UnaryOp::kRelu);
   }
 
   // This step of k into the sums of an operand, by the rectangles at one edge of C: its elements are about to be read anyway.
@@ -219,7 +219,7 @@ size_t gemm_workspace_bytes(const GemmShape& shape, int threads, Isa isa) {
 template <class T>
 void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T>& args, const ProductSet& set, Isa isa) {
   const GemmBackward<T>& backward = args.backward;
-  ensure(!backward.saved || args.activation == Activation::kNone, "a product has an activation or the slope of one");
+  ensure(!backward.saved || !args.activation, "a product has an activation or the slope of one");
   ensure(!backward.sums || (set.count == 1 && !(args.packed_b && backward.summed == Operand::kB)),
          "only one product of matrices that are not packed has its operands summed");
   if (shape.m == 0 || shape.n == 0 || set.count == 0) return;

@@ -9,6 +9,7 @@ template <class T>
 void set_epilogue(GemmArgs<T>& args, const MatmulOptions& options, int64_t n) {
   args.alpha = static_cast<T>(options.alpha);
   args.activation = options.activation;
+  if (options.addend) args.addend = options.addend.as<T>().data(), args.ld_addend = n;
   if (!options.bias) return;
   require(options.bias.elements() == n, "bias of matmul needs one value a column", to_string(options.bias.shape), n);
   args.bias = options.bias.as<T>().data();

@@ -108,6 +108,11 @@ struct Shrink {
   }
 };
 
+struct Clip {
+  float low, high;
+  HWY_INLINE V operator()(V x) const { return keep_nan(x, hn::Min(hn::Max(x, constant(low)), constant(high))); }
+};
+
 void Unary(UnaryOp op, const float* x, float* y, int64_t n, UnaryParameters p) {
   switch (op) {
     case UnaryOp::kAbs: return map(Abs{}, x, y, n);
@@ -140,6 +145,7 @@ void Unary(UnaryOp op, const float* x, float* y, int64_t n, UnaryParameters p) {
     case UnaryOp::kCelu: return map(Celu{p.alpha}, x, y, n);
     case UnaryOp::kThresholdedRelu: return map(ThresholdedRelu{p.alpha}, x, y, n);
     case UnaryOp::kShrink: return map(Shrink{p.alpha, p.beta}, x, y, n);
+    case UnaryOp::kClip: return map(Clip{p.alpha, p.beta}, x, y, n);
     default: return;  // the C++ library's, in kernels/cpu/unary.cpp
   }
 }

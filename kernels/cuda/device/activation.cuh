@@ -1,5 +1,5 @@
-// The activations of fused epilogues (ONNX Gelu-20 with approximate = none, Sigmoid, Tanh, Swish), by the formulas of the CPU,
-// and the slopes that their gradients are multiplied by.
+// The activations of fused epilogues (kernels/api/activation.h), by the functors of the ops themselves, and the slopes that gradients of
+// some are multiplied by.
 #pragma once
 
 #include "kernels/api/gemm.h"
@@ -8,25 +8,27 @@
 
 namespace tandem::cuda {
 
-// No argument overflows to NaN.
-template <class T>
-__device__ T stable_sigmoid(T x) {
-  const T e = exp(x < 0 ? x : -x);
-  return (x < 0 ? e : T(1)) / (T(1) + e);
-}
-
 // T is float or double.
 template <class T>
-__device__ T activate(Activation activation, T x) {
-  switch (activation) {
-    case Activation::kNone: return x;
-    case Activation::kRelu: return x < 0 ? T(0) : x;
-    case Activation::kGelu: return T(0.5) * x * (T(1) + erf(x * T(0.70710678118654752440)));
-    case Activation::kSigmoid: return stable_sigmoid(x);
-    case Activation::kTanh: return tanh(x);
-    case Activation::kSilu: return x * stable_sigmoid(x);
+__device__ T activate(const Activation& activation, T x) {
+  if (!activation.exists) return x;
+  const auto [alpha, beta] = activation.parameters;
+  switch (activation.function) {
+    case UnaryOp::kRelu: return Relu()(x);
+    case UnaryOp::kLeakyRelu: return LeakyRelu{alpha}(x);
+    case UnaryOp::kClip: return Between{alpha, beta}(x);
+    case UnaryOp::kElu: return Elu{alpha}(x);
+    case UnaryOp::kSigmoid: return Sigmoid()(x);
+    case UnaryOp::kHardSigmoid: return HardSigmoid{alpha, beta}(x);
+    case UnaryOp::kTanh: return Tanh()(x);
+    case UnaryOp::kGelu: return Gelu()(x);
+    case UnaryOp::kGeluTanh: return GeluTanh()(x);
+    case UnaryOp::kSwish: return Swish{alpha}(x);
+    case UnaryOp::kHardSwish: return HardSwish()(x);
+    case UnaryOp::kMish: return Mish()(x);
+    case UnaryOp::kSoftplus: return Softplus()(x);
+    default: return x;  // kernels/api/activation.h names no other
   }
-  return x;
 }
 
 // The gradient dy sent back through the activation that saved `saved`. T is float or double.

@@ -65,12 +65,12 @@ struct Parts {
     product.c = args.c;
     product.lda = args.lda, product.ldb = args.ldb, product.ldc = args.ldc, product.ld_addend = args.ld_addend;
     product.alpha = args.alpha, product.beta = args.beta;
-    product.relu = args.activation == Activation::kRelu && !rest.addend && !rest.bias;
-    if (product.relu) rest.activation = Activation::kNone;
+    product.relu = args.activation.is(UnaryOp::kRelu) && !rest.addend && !rest.bias;
+    if (product.relu) rest.activation = {};
     product.batch.count = set.count;
     if (set.rank == 1) product.batch = {set.count, set.a_strides[0], set.b_strides[0], set.c_stride, set.addend_stride};
   }
-  bool finishes_c() const { return rest.addend || rest.bias || rest.activation != Activation::kNone || rest.backward.saved; }
+  bool finishes_c() const { return rest.addend || rest.bias || rest.activation || rest.backward.saved; }
 };
 
 // The slope as the library's epilogue; the mask for it takes the front of the workspace.

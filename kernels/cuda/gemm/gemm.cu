@@ -77,7 +77,7 @@ template <class T, class Out>
 void multiply_all(const KernelContext& context, const GemmShape& shape, const GemmArgs<T, Out>& args,
                   const ProductSet& whole_set) {
   const GemmBackward<Out>& backward = args.backward;
-  ensure(!backward.saved || args.activation == Activation::kNone, "a product has an activation or the slope of one");
+  ensure(!backward.saved || !args.activation, "a product has an activation or the slope of one");
   ensure(!backward.sums || whole_set.count == 1, "only one product has its operands summed");
   if (shape.m == 0 || shape.n == 0 || whole_set.count == 0) return;
   const ProductSet set = with_merged_axes(whole_set);

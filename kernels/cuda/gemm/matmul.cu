@@ -21,6 +21,7 @@ void matmul(const KernelContext& context, ConstTensorView a, ConstTensorView b, 
     args.alpha = static_cast<Compute<T>>(options.alpha);
     args.activation = options.activation;
     if (options.bias) args.bias = options.bias.as<T>().data();
+    if (options.addend) args.addend = options.addend.as<T>().data(), args.ld_addend = p.n;
     multiply_all(context, {p.m, p.n, p.k, options.transpose_a, options.transpose_b}, args, p.set);
   });
 }

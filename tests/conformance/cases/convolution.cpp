@@ -5,7 +5,9 @@
 #include <limits>
 
 #include "kernels/api/window.h"
+#include "runtime/ops/activation.h"
 #include "tests/conformance/cases/cases.h"
+#include "tests/kernels/activations.h"
 
 namespace tandem::conformance {
 namespace {
@@ -106,7 +108,7 @@ Tensor convolved(const Problem& p, const Tensor& x, const Tensor& w) {
   return f64(shape, y);
 }
 
-Reference convolution(const Problem& p, double (*activation)(double) = nullptr) {
+Reference convolution(const Problem& p, const Activation& activation = {}) {
   return [=](const std::vector<Tensor>& in) {
     Tensor y = convolved(p, in[0], in[1]);
     const auto sum = pairs([](double a, double b) { return a + b; });
@@ -116,7 +118,7 @@ Reference convolution(const Problem& p, double (*activation)(double) = nullptr) 
       y = sum({y, in[2].reshaped(column)})[0];
     }
     if (in.size() > 3) y = sum({y, in[3]})[0];
-    return activation ? each(activation)({y}) : std::vector{y};
+    return each([activation](double v) { return test::activated(activation, v); })({y});
   };
 }
 
@@ -163,7 +165,7 @@ void add_convolution(Cases& cases, const Problem& p) {
                    .inputs = {x, w, bias, residual},
                    .attributes = fused,
                    .constants = {1},
-                   .reference = convolution(p, [](double v) { return std::max(v, 0.0); })});
+                   .reference = convolution(p, UnaryOp::kRelu)});
   const Tensor dy = uniform(p.output_shape(p.w[0]), -1, 1, 8);
   cases.push_back({.op = "tandem.ConvGradInput",
                    .what = p.what,
@@ -360,12 +362,30 @@ void add_global_pool(Cases& cases, const Shape& x_shape, const Shape& flat) {
 
 }  // namespace
 
+// Over products and, depthwise, over lines.
+void add_convolution_epilogues(Cases& cases) {
+  const Problem problems[] = {{.x = {2, 3, 5, 5}, .w = {4, 3, 3, 3}}, {.x = {2, 3, 5, 5}, .w = {3, 1, 3, 3}, .group = 3}};
+  for (const Problem& p : problems)
+    for (const auto& [name, function] : kFusableActivations) {
+      const float low = function == UnaryOp::kClip ? -0.5f : 0.25f;
+      Attributes attributes = p.attributes(false);
+      attributes.insert({{"activation", std::string(name)}, {"activation_alpha", low}, {"activation_beta", 0.5f}});
+      cases.push_back({.op = "tandem.FusedConv",
+                       .what = std::string(name) + (p.group > 1 ? " depthwise" : ""),
+                       .inputs = {uniform(p.x), uniform(p.w, -1, 1, 5), uniform({p.w[0]}, -1, 1, 6)},
+                       .attributes = attributes,
+                       .constants = {1},
+                       .reference = convolution(p, {function, {low, 0.5f}})});
+    }
+}
+
 void add_convolution_cases(Cases& cases) {
   for (const Problem& p : kConvolutions) add_convolution(cases, p);
   cases.push_back({.op = "tandem.FusedConv",
                    .what = "residual without bias",
                    .inputs = {uniform({1, 2, 4, 4}), uniform({2, 2, 1, 1}, -1, 1, 5), Tensor(), uniform({1, 2, 4, 4}, -1, 1, 7)},
                    .reference = convolution({.x = {1, 2, 4, 4}, .w = {2, 2, 1, 1}})});
+  add_convolution_epilogues(cases);
   for (const Problem& p : kPools) add_pool(cases, p);
   add_global_pool(cases, {2, 3, 4, 5}, {2, 3, 20});
   add_global_pool(cases, {2, 3, 7}, {2, 3, 7});

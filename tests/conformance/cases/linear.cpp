@@ -1,19 +1,12 @@
 // Matrix products: Gemm and MatMul, their fused and internal forms, with fed and with constant (packed) weights.
 #include <cmath>
 
+#include "runtime/ops/activation.h"
 #include "tests/conformance/cases/cases.h"
+#include "tests/kernels/activations.h"
 
 namespace tandem::conformance {
 namespace {
-
-double activate(const std::string& name, double x) {
-  if (name == "Relu") return std::max(x, 0.0);
-  if (name == "Sigmoid") return 1 / (1 + std::exp(-x));
-  if (name == "Tanh") return std::tanh(x);
-  if (name == "Gelu") return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-  if (name == "Silu") return x / (1 + std::exp(-x));
-  return x;
-}
 
 // The last two axes swapped.
 Tensor transposed(const Tensor& x) {
@@ -80,17 +73,25 @@ std::string text(const Attributes& attributes, const std::string& name) {
   return found == attributes.end() ? "" : std::get<std::string>(found->second);
 }
 
-// activation(alpha * op(a) * op(b) + beta * c), c broadcast.
+Activation activation_in(const Attributes& attributes) {
+  const auto parameter = [&](const std::string& name) { return attributes.contains(name) ? std::get<float>(attributes.at(name)) : 0; };
+  for (const auto& [name, function] : kFusableActivations)
+    if (name == text(attributes, "activation")) return {function, {parameter("activation_alpha"), parameter("activation_beta")}};
+  return {};
+}
+
+// activation(alpha * op(a) * op(b) + beta * c + residual), c broadcast.
 Reference product(const Attributes& attributes) {
   return [attributes](const std::vector<Tensor>& in) {
     Tensor y =
         matmul(flag(attributes, "transA") ? transposed(in[0]) : in[0], flag(attributes, "transB") ? transposed(in[1]) : in[1]);
     const double alpha = factor(attributes, "alpha"), beta = factor(attributes, "beta");
-    if (in.size() > 2)
+    if (in.size() > 2 && in[2])
       y = pairs([=](double p, double c) { return alpha * p + beta * c; })({y, in[2]})[0];
     else
       y = each([=](double p) { return alpha * p; })({y})[0];
-    return each([name = text(attributes, "activation")](double x) { return activate(name, x); })({y});
+    if (in.size() > 3) y = pairs([](double p, double r) { return p + r; })({y, in[3]})[0];
+    return each([activation = activation_in(attributes)](double x) { return test::activated(activation, x); })({y});
   };
 }
 
@@ -103,6 +104,30 @@ void add(Cases& cases, const std::string& op, const std::string& what, std::vect
   packed.gradient = false;
   cases.push_back(fed);
   cases.push_back(packed);
+}
+
+void add_epilogues(Cases& cases) {
+  for (const auto& [name, function] : kFusableActivations) {
+    const bool is_clip = function == UnaryOp::kClip;
+    const Attributes attributes = {{"transB", int64_t{1}},
+                                   {"activation", std::string(name)},
+                                   {"activation_alpha", is_clip ? -1.0f : 0.25f},
+                                   {"activation_beta", is_clip ? 2.0f : 0.5f}};
+    const std::vector<Tensor> gemm = {uniform({3, 4}), uniform({5, 4}, -2, 2, 5), uniform({5}, -2, 2, 6)},
+                              matmul = {uniform({2, 3, 4}), gemm[1], gemm[2]};
+    add(cases, "tandem.FusedGemm", std::string(name), gemm, attributes);
+    add(cases, "tandem.FusedMatMul", std::string(name), matmul, attributes);
+  }
+  for (const bool bias : {false, true})
+    for (const std::string activation : {"", "Tanh"}) {
+      const Attributes attributes = {{"activation", activation}};
+      const Tensor c = bias ? uniform({5}, -2, 2, 6) : Tensor();
+      const std::string what = std::string("residual") + (bias ? " and bias " : " ") + activation;
+      add(cases, "tandem.FusedGemm", what, {uniform({3, 4}), uniform({4, 5}, -2, 2, 5), c, uniform({3, 5}, -2, 2, 7)}, attributes);
+      add(cases, "tandem.FusedMatMul", what, {uniform({2, 3, 4}), uniform({4, 5}, -2, 2, 5), c, uniform({2, 3, 5}, -2, 2, 7)}, attributes);
+    }
+  add(cases, "tandem.FusedMatMul", "residual of a batch",
+      {uniform({2, 3, 4}), uniform({2, 4, 5}, -2, 2, 5), Tensor(), uniform({2, 3, 5}, -2, 2, 7)});
 }
 
 void add_gemm(Cases& cases) {
@@ -126,11 +151,7 @@ void add_gemm(Cases& cases) {
                 .atol = 1e-4,
                 .gradient = false};
   cases.push_back(large);
-  for (const std::string name : {"Relu", "Sigmoid", "Tanh", "Gelu", "Silu", ""}) {
-    const Attributes attributes = {{"transB", int64_t{1}}, {"activation", name}};
-    add(cases, "tandem.FusedGemm", name, {uniform({3, 4}), uniform({5, 4}, -2, 2, 5), uniform({5}, -2, 2, 6)}, attributes);
-    add(cases, "tandem.FusedMatMul", name, {uniform({2, 3, 4}), uniform({5, 4}, -2, 2, 5), uniform({5}, -2, 2, 6)}, attributes);
-  }
+  add_epilogues(cases);
 }
 
 void add_matmul(Cases& cases) {

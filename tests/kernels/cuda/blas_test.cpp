@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/cuda/library/library.h"
+#include "tests/kernels/activations.h"
 #include "tests/kernels/cuda/gemm_cases.h"
 #include "tests/support/fake_libraries/cublas_lt.h"
 #include "tests/support/fake_libraries/folder.h"
@@ -87,14 +88,13 @@ class CudaBlasEpilogues : public CudaBlas {
   template <class T, class Out = T>
   void check_all() {
     unsigned which = 0;
-    for (Activation activation :
-         {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kSigmoid, Activation::kTanh, Activation::kSilu})
+    for (const Activation& activation : test::kActivations)
       for (int mask = 0; mask < 8; ++mask, ++which) {
         Wish wish{.shape = {19, 25, 30}, .alpha = 0.5, .beta = -1.5, .activation = activation, .slack = which % 2 * 3};
         wish.addend = mask & 1, wish.bias = mask & 2;
         if (mask & 4) wish.bias_axis = BiasAxis::kRow;
         if (sizeof(Out) == 2) wish.tolerance = 3 * kHalfTolerance<Out>;
-        SCOPED_TRACE("activation " + std::to_string(int(activation)) + " mask " + std::to_string(mask));
+        SCOPED_TRACE("activation " + std::to_string(activation ? static_cast<int>(activation.function) : -1) + " mask " + std::to_string(mask));
         check<T, Out>(wish, kSeeds[which % 3]);
         wish.in_place = wish.addend;
         check<T, Out>(wish, kSeeds[which % 3]);
@@ -112,7 +112,7 @@ TEST_F(CudaBlasEpilogues, Halves) {
 TEST_F(CudaBlas, AddendsOfOneRowOrColumn) {
   for (bool row : {false, true})
     for (bool column : {false, true})
-      for (Activation activation : {Activation::kNone, Activation::kRelu})
+      for (Activation activation : {Activation(), Activation(UnaryOp::kRelu)})
         check<float>({.shape = {9, 33, 12},
                       .beta = 0.5,
                       .addend = true,
@@ -134,18 +134,18 @@ TEST_F(CudaBlas, Batches) {
                 .shared_b = shared_b};
       check<float>(wish, kSeeds[t % 3]);
       check<BF16>(wish, kSeeds[t % 3]);
-      wish.activation = Activation::kGelu;
+      wish.activation = Activation(UnaryOp::kGelu);
       check<float>(wish, kSeeds[t % 3]);
     }
 }
 
 TEST_F(CudaBlas, ReluAndBiasAreFused) {
   if (!calls) GTEST_SKIP() << "only the stand-in tells";
-  check<float>({.shape = {8, 8, 8}, .bias = true, .activation = Activation::kRelu}, 1);
+  check<float>({.shape = {8, 8, 8}, .bias = true, .activation = Activation(UnaryOp::kRelu)}, 1);
   EXPECT_EQ(calls().epilogue, 6);  // CUBLASLT_EPILOGUE_RELU_BIAS
-  check<float>({.shape = {8, 8, 8}, .bias = true, .activation = Activation::kGelu}, 1);
+  check<float>({.shape = {8, 8, 8}, .bias = true, .activation = Activation(UnaryOp::kGelu)}, 1);
   EXPECT_EQ(calls().epilogue, 4);  // CUBLASLT_EPILOGUE_BIAS
-  check<float>({.shape = {8, 8, 8}, .bias = true, .bias_axis = BiasAxis::kRow, .activation = Activation::kRelu}, 1);
+  check<float>({.shape = {8, 8, 8}, .bias = true, .bias_axis = BiasAxis::kRow, .activation = Activation(UnaryOp::kRelu)}, 1);
   EXPECT_EQ(calls().epilogue, 1);  // CUBLASLT_EPILOGUE_DEFAULT
 }
 
@@ -289,7 +289,7 @@ TEST_F(CudaBlas, LessAlignedMatricesHaveTheirOwnAlgorithm) {
 }
 
 TEST_F(CudaBlas, SameBitsEveryTime) {
-  const Wish wish{.shape = {33, 65, 700}, .addend = true, .bias = true, .activation = Activation::kRelu};
+  const Wish wish{.shape = {33, 65, 700}, .addend = true, .bias = true, .activation = Activation(UnaryOp::kRelu)};
   const std::vector<float> one = check_product<float>(wish, 1, &session),
                            other = check_product<float>(wish, 1, &session, std::byte{0});
   EXPECT_EQ(0, std::memcmp(one.data(), other.data(), one.size() * sizeof(float)));
@@ -298,7 +298,7 @@ TEST_F(CudaBlas, SameBitsEveryTime) {
 // The stand-in has no f64 with ReLU, and no library takes k = 0: our own kernels do.
 TEST_F(CudaBlas, WhatTheLibraryDoesNotHaveIsMadeByOurOwn) {
   const int before = products();
-  check<double>({.shape = {10, 11, 12}, .activation = Activation::kRelu}, 1);
+  check<double>({.shape = {10, 11, 12}, .activation = Activation(UnaryOp::kRelu)}, 1);
   check<float>({.shape = {10, 11, 0}, .bias = true}, 1);
   if (calls) {
     EXPECT_EQ(products(), before);
@@ -338,7 +338,7 @@ TEST_F(CudaBlas, RecordedNotMade) {
   cuda::Session noting(nullptr);
   noting.recorder = &records;
   const int before = products();
-  cuda::gemm<float>({.cuda = &noting}, {4, 4, 4}, {.lda = 4, .ldb = 4, .ldc = 4, .activation = Activation::kGelu});
+  cuda::gemm<float>({.cuda = &noting}, {4, 4, 4}, {.lda = 4, .ldb = 4, .ldc = 4, .activation = Activation(UnaryOp::kGelu)});
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[0].kernel, "cublasLtMatmul");
   EXPECT_THAT(records[1].kernel, testing::StartsWith("finish_in_place<"));

@@ -3,6 +3,7 @@
 
 #include "kernels/api/conv.h"
 #include "kernels/cuda/device/session.h"
+#include "tests/kernels/activations.h"
 #include "tests/kernels/cuda/twins.h"
 
 namespace tandem::test {
@@ -89,7 +90,7 @@ void check_case(const ConvCase& c, unsigned seed, cuda::Session* session = nullp
   cpu::conv(Context(host.forward), g, x.host.view(), w.host.view(), y.view());
   cuda::conv(context(forward), g, device_x.view(), device_w.view(), device_y.view());
   expect_twins(device_y.values<T>(), y, tolerance);
-  const auto activation = static_cast<Activation>(seed % 6);
+  const auto activation = test::kActivations[seed % std::size(test::kActivations)];
   cpu::conv(Context(host.forward), g, x.host.view(), w.host.view(), y.view(),
             {bias.host.view(), residual.host.view(), activation});
   cuda::conv(context(forward), g, device_x.view(), device_w.view(), device_y.view(),

@@ -139,7 +139,7 @@ TEST_F(CudaDnnConv, IsNotedAndNotMade) {
   const KernelContext context{.cuda = &session};
   Values<float> x(g.input_shape(1)), w(g.weight_shape()), y(g.output_shape(1));
   const int before = products();
-  cuda::conv(context, g, x.view(), w.view(), y.view(), {.activation = Activation::kTanh});
+  cuda::conv(context, g, x.view(), w.view(), y.view(), {.activation = Activation(UnaryOp::kTanh)});
   cuda::conv_input_grad(context, g, w.view(), y.view(), x.view());
   cuda::conv_weight_grad(context, g, x.view(), y.view(), w.view());
   EXPECT_EQ(products(), before);

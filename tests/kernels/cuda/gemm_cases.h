@@ -16,7 +16,7 @@ struct Wish {
   bool addend = false, bias = false, in_place = false;
   bool addend_row = false, addend_column = false;  // the same for all rows, or for all columns
   BiasAxis bias_axis = BiasAxis::kColumn;
-  Activation activation = Activation::kNone;
+  Activation activation = {};
   int64_t slack = 0;  // of the leading dimensions
   int64_t products = 1;
   bool shared_b = false;

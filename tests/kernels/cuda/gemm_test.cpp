@@ -2,6 +2,7 @@
 // types.
 #include <cstring>
 
+#include "tests/kernels/activations.h"
 #include "tests/kernels/cuda/gemm_cases.h"
 
 namespace tandem::test {
@@ -46,14 +47,13 @@ TEST(CudaGemm, LargestTilesOfHalves) { check_large<BF16>(1400, 1420); }
 template <class T, class Out = T>
 void check_epilogues() {
   unsigned which = 0;
-  for (Activation activation :
-       {Activation::kNone, Activation::kRelu, Activation::kGelu, Activation::kSigmoid, Activation::kTanh, Activation::kSilu})
+  for (const Activation& activation : test::kActivations)
     for (int64_t k : {0, 7, 40})
       for (int mask = 0; mask < 8; ++mask, ++which) {
         Wish wish{.shape = {29, 45, k}, .alpha = 0.5, .beta = -1.5, .activation = activation};
         wish.addend = mask & 1, wish.bias = mask & 2;
         if (mask & 4) wish.bias_axis = BiasAxis::kRow;
-        SCOPED_TRACE("activation " + std::to_string(int(activation)) + " k " + std::to_string(k) + " mask " +
+        SCOPED_TRACE("activation " + std::to_string(activation ? static_cast<int>(activation.function) : -1) + " k " + std::to_string(k) + " mask " +
                      std::to_string(mask));
         const std::vector<Out> apart = check_product<T, Out>(wish, kSeeds[which % 3]);
         wish.in_place = wish.addend;
@@ -90,7 +90,7 @@ void check_split() {
                       .alpha = 0.125,
                       .addend = true,
                       .bias = true,
-                      .activation = Activation::kTanh};
+                      .activation = Activation(UnaryOp::kTanh)};
       ASSERT_GT(cuda::gemm_workspace_bytes<T>(wish.shape), 0u);
       const auto one = check_product<T, Out>(wish, kSeeds[t % 3]),
                  other = check_product<T, Out>(wish, kSeeds[t % 3], nullptr, std::byte{0});
@@ -188,7 +188,7 @@ TEST(CudaGemm, NanAndInfinityComeThrough) {
                      .ldb = 20,
                      .c = dc.view().as<float>().data(),
                      .ldc = 20,
-                     .activation = Activation::kRelu});
+                     .activation = Activation(UnaryOp::kRelu)});
   const Values<float> c = dc.values<float>();
   for (int64_t j = 0; j < 20; ++j) EXPECT_TRUE(std::isnan(c[j]));
   for (int64_t j = 20; j < 40; ++j) EXPECT_EQ(c[j], b[40 + j] > 0 ? std::numeric_limits<float>::infinity() : 0);
@@ -223,7 +223,7 @@ void check_matmul(const MatmulCase& one, bool epilogue, unsigned seed) {
   const int64_t n = vector_b ? 1 : one.b[one.b.rank() - (one.transpose_b ? 2 : 1)];
   const Numbers<T> bias(n, seed + 20);
   MatmulOptions options{.transpose_a = one.transpose_a, .transpose_b = one.transpose_b};
-  if (epilogue) options.alpha = 0.5f, options.activation = Activation::kSilu;
+  if (epilogue) options.alpha = 0.5f, options.activation = Activation(UnaryOp::kSwish, {1});
   Values<W> expected(shape);
   MatmulOptions cpu_options = options;
   if (epilogue) cpu_options.bias = bias.wide.view();

@@ -198,7 +198,7 @@ struct Rows {
 // Part of a warp a row, a block, sums beside the shared memory (7000), many rows to a block, none.
 const Rows kRows[] = {{1, 1}, {5, 10}, {70, 33}, {3, 300}, {6, 1100}, {2, 7000}, {2500, 3}, {0, 8}};
 
-template <class T>
+template <class T, auto on_cpu, auto on_cuda>
 void expect_equal_layer() {
   for (const auto [rows, length] : kRows)
     for (unsigned seed : kSeeds) {
@@ -208,26 +208,28 @@ void expect_equal_layer() {
       Values<T> expected(x.shape);
       Values<float> mean({rows}), inverse({rows});
       const ConstTensorView null;
-      cpu::layer_norm({}, {x.view(), scale.view(), biased ? bias.view() : null, expected.view(), mean.view(), inverse.view()},
+      on_cpu({}, {x.view(), scale.view(), biased ? bias.view() : null, expected.view(), mean.view(), inverse.view()},
                       rows, length, kEpsilon);
       const DeviceTensor dscale(scale), dbias(bias);
       DeviceTensor dx(x), y(Values<T>{x.shape}), dmean(Values<float>{mean.shape}), dinverse(Values<float>{mean.shape});
       const ConstTensorView device_bias = biased ? dbias.view() : null;
-      cuda::layer_norm({}, {dx.view(), dscale.view(), device_bias, y.view(), dmean.view(), dinverse.view()}, rows, length,
+      on_cuda({}, {dx.view(), dscale.view(), device_bias, y.view(), dmean.view(), dinverse.view()}, rows, length,
                        kEpsilon);
       expect_twins(y.values<T>(), expected);
       expect_twins(dmean.values<float>(), mean);
       expect_twins(dinverse.values<float>(), inverse);
-      cuda::layer_norm({}, {dx.view(), dscale.view(), device_bias, dx.view(), {}, {}}, rows, length, kEpsilon);  // in place
+      on_cuda({}, {dx.view(), dscale.view(), device_bias, dx.view(), {}, {}}, rows, length, kEpsilon);  // in place
       expect_twins(dx.values<T>(), expected);
     }
 }
 TEST(CudaLayerNorm, EqualsItsTwin) {
-  expect_equal_layer<float>();
-  expect_equal_layer<double>();
+  expect_equal_layer<float, cpu::layer_norm, cuda::layer_norm>();
+  expect_equal_layer<float, cpu::rms_norm, cuda::rms_norm>();
+  expect_equal_layer<double, cpu::layer_norm, cuda::layer_norm>();
+  expect_equal_layer<double, cpu::rms_norm, cuda::rms_norm>();
 }
 
-template <class T>
+template <class T, auto on_cpu, auto on_cuda>
 void expect_equal_layer_grad() {
   for (const auto [rows, length] : kRows)
     for (unsigned seed : kSeeds) {
@@ -235,7 +237,7 @@ void expect_equal_layer_grad() {
       const auto x = Values<T>::random({rows, length}, seed, 3), dy = Values<T>::random({rows, length}, seed + 1),
                  scale = Values<T>::random({length}, seed + 2);
       Values<T> dx(x.shape), dscale(scale.shape), dbias(scale.shape);
-      cpu::layer_norm_grad(Context(cpu::layer_norm_grad_workspace(rows, length, dtype_of<T>, 1)),
+      on_cpu(Context(cpu::layer_norm_grad_workspace(rows, length, dtype_of<T>, 1)),
                            {dy.view(), x.view(), scale.view(), dx.view(), dscale.view(), dbias.view()}, rows, length, kEpsilon);
       const DeviceTensor device_scale(scale);
       const DeviceContext context(cuda::layer_norm_grad_workspace(rows, length, dtype_of<T>));
@@ -243,7 +245,7 @@ void expect_equal_layer_grad() {
         DeviceTensor device_x(x), device_dy(dy), apart(Values<T>{x.shape}), out_scale(Values<T>{scale.shape}),
             out_bias(Values<T>{scale.shape});
         DeviceTensor& out = place == 0 ? apart : place == 1 ? device_dy : device_x;
-        cuda::layer_norm_grad(context,
+        on_cuda(context,
                               {std::as_const(device_dy).view(), std::as_const(device_x).view(), device_scale.view(), out.view(),
                                out_scale.view(), place == 2 ? TensorView{} : out_bias.view()},
                               rows, length, kEpsilon);
@@ -255,8 +257,10 @@ void expect_equal_layer_grad() {
     }
 }
 TEST(CudaLayerNormGrad, EqualsItsTwin) {
-  expect_equal_layer_grad<float>();
-  expect_equal_layer_grad<double>();
+  expect_equal_layer_grad<float, cpu::layer_norm_grad, cuda::layer_norm_grad>();
+  expect_equal_layer_grad<float, cpu::rms_norm_grad, cuda::rms_norm_grad>();
+  expect_equal_layer_grad<double, cpu::layer_norm_grad, cuda::layer_norm_grad>();
+  expect_equal_layer_grad<double, cpu::rms_norm_grad, cuda::rms_norm_grad>();
 }
 
 // A block has 48 KiB without asking, of which the reductions' static part takes some: just below that, rows do not fit.

@@ -14,7 +14,8 @@ constexpr UnaryOp kOps[] = {UnaryOp::kAbs,        UnaryOp::kNeg,     UnaryOp::kE
                             UnaryOp::kGelu,       UnaryOp::kGeluTanh, UnaryOp::kAsin,     UnaryOp::kAcos, UnaryOp::kAtan,
                             UnaryOp::kTan,        UnaryOp::kSinh,    UnaryOp::kCosh,      UnaryOp::kAsinh, UnaryOp::kAcosh,
                             UnaryOp::kAtanh,      UnaryOp::kSoftsign, UnaryOp::kHardSwish, UnaryOp::kSwish, UnaryOp::kMish,
-                            UnaryOp::kSelu,       UnaryOp::kCelu,    UnaryOp::kThresholdedRelu, UnaryOp::kShrink};
+                            UnaryOp::kSelu,       UnaryOp::kCelu,    UnaryOp::kThresholdedRelu, UnaryOp::kShrink,
+                            UnaryOp::kClip};
 constexpr UnaryGradOp kGradOps[] = {UnaryGradOp::kRelu,      UnaryGradOp::kSigmoid, UnaryGradOp::kTanh, UnaryGradOp::kHardSigmoid,
                                     UnaryGradOp::kLeakyRelu, UnaryGradOp::kElu,     UnaryGradOp::kErf,  UnaryGradOp::kGelu,
                                     UnaryGradOp::kGeluTanh,  UnaryGradOp::kSoftplus, UnaryGradOp::kHardSwish, UnaryGradOp::kSwish,

@@ -183,7 +183,7 @@ TEST(OnnxRoundTrip, WritesFusedOpsInStandardOnes) {
   const ValueId w = graph.add_constant("w", Tensor::of<float>({2, 2}, {1, 2, 3, 4})),
                 b = graph.add_constant("b", Tensor::of<float>({2}, {5, 6}));
   const ValueId h = add(graph, "FusedGemm", {x, w, b}, {{"transB", int64_t{1}}, {"activation", std::string("Relu")}}, "tandem");
-  const ValueId m = add(graph, "FusedMatMul", {h, w, b}, {{"alpha", 2.0f}, {"activation", std::string("Silu")}}, "tandem");
+  const ValueId m = add(graph, "FusedMatMul", {h, w, b}, {{"alpha", 2.0f}, {"activation", std::string("Swish")}, {"activation_alpha", 1.0f}}, "tandem");
   graph.outputs = {add(graph, "MatMul", {w, m}, {{"transB", int64_t{1}}}, "tandem")};
   EXPECT_EQ(to_text(parse_onnx(serialize_onnx(graph))),
             "graph main {\n"
@@ -196,8 +196,8 @@ TEST(OnnxRoundTrip, WritesFusedOpsInStandardOnes) {
             "  %FusedMatMul.MatMul: f32[batch, 2] = MatMul(%FusedGemm, %w)\n"
             "  %FusedMatMul.Mul: f32[batch, 2] = Mul(%FusedMatMul.MatMul, %FusedMatMul.number)\n"
             "  %FusedMatMul.Add: f32[batch, 2] = Add(%FusedMatMul.Mul, %b)\n"
-            "  %FusedMatMul.Sigmoid: f32[batch, 2] = Sigmoid(%FusedMatMul.Add)\n"
-            "  %FusedMatMul: f32[batch, 2] = Mul(%FusedMatMul.Add, %FusedMatMul.Sigmoid)\n"
+            "  %FusedMatMul.Swish.Sigmoid: f32[batch, 2] = Sigmoid(%FusedMatMul.Add)\n"
+            "  %FusedMatMul: f32[batch, 2] = Mul(%FusedMatMul.Add, %FusedMatMul.Swish.Sigmoid)\n"
             "  %MatMul.Transpose: f32[2, batch] = Transpose(%FusedMatMul) {perm=[1, 0]}\n"
             "  %MatMul: f32[2, batch] = MatMul(%w, %MatMul.Transpose)\n"
             "  return %MatMul\n"
