@@ -44,8 +44,10 @@ Summary summarize(const Plan& plan) {
   Summary summary;
   for (const Value& value : plan.graph.values) {
     if (value.kind != ValueKind::kConstant) continue;
-    if (is_float(value.type.dtype)) summary.parameters += value.data.elements();
-    summary.parameter_bytes += static_cast<int64_t>(value.data.bytes());
+    const auto shape = value.type.dims ? fixed_shape(*value.type.dims) : std::nullopt;  // its content may be packed and gone
+    const int64_t elements = shape ? shape->elements() : 0;
+    if (is_float(value.type.dtype)) summary.parameters += elements;
+    summary.parameter_bytes += elements * static_cast<int64_t>(size_of(value.type.dtype));
   }
   for (const Node& node : plan.graph.nodes) {
     ++summary.ops[(node.def->domain.empty() ? "" : std::string(node.def->domain) + ".") + std::string(node.def->name)];
@@ -86,7 +88,8 @@ nlohmann::json signature(const Graph& graph, const std::vector<ValueId>& ids) {
 
 nlohmann::json memory_json(const MemoryPlan& memory) {
   return {{"arena_bytes", memory.arena},         {"lower_bound_bytes", memory.lower_bound},
-          {"workspace_bytes", memory.workspace}, {"constant_bytes", memory.constants},
+          {"scratch_bytes", memory.scratch},     {"workspace_bytes", memory.workspace},
+          {"constant_bytes", memory.constants},
           {"state_bytes", memory.states},        {"feed_bytes", memory.feeds},
           {"peak_bytes", memory.total()}};
 }
@@ -125,6 +128,7 @@ void print_json(const Graph& graph, const Plan& plan, const Summary& summary, co
                      {"bounds", plan.bounds},
                      {"arena_bytes", plan.host.arena},
                      {"lower_bound_bytes", plan.host.lower_bound},
+                     {"scratch_bytes", plan.host.scratch},
                      {"workspace_bytes", plan.host.workspace},
                      {"constant_bytes", plan.host.constants},
                      {"peak_bytes", plan.peak_bytes()}};

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/device_options.h"
 #include "cli/json_line.h"
+#include "cli/memory_report.h"
 #include "cli/options.h"
 #include "models/data/npy.h"
 #include "models/run/read_inputs.h"
@@ -66,6 +67,12 @@ std::vector<Shape> shapes_of(const Graph& graph, const Feed& feed) {
   return shapes;
 }
 
+int64_t bytes_of(const Feed& feed) {
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : feed) bytes += static_cast<int64_t>(tensor.bytes());
+  return bytes;
+}
+
 }  // namespace
 
 int run_command(int argc, char** argv) {
@@ -78,7 +85,7 @@ int run_command(int argc, char** argv) {
                                                                                       "data; may be repeated")(
       "output,o", po::value(&output), "write the outputs to this .npz file")("profile", po::value(&profile),
                                                                              "write a Chrome trace of the run to this file")(
-      "threads", po::value(&threads)->default_value(1), "threads of the run")("disable-pass", po::value(&disabled),
+      "threads", po::value(&threads)->default_value(1), "threads of the run")("memory", "tell what the plan and the process hold at most")("disable-pass", po::value(&disabled),
                                                                               "leave a pass out");
   add_device_flags(options, flags);
   po::variables_map values;
@@ -86,12 +93,17 @@ int run_command(int argc, char** argv) {
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
   require(threads >= 1 && threads <= kMostThreads, fmt::format("--threads must lie in [1, {}]", kMostThreads), threads);
   const ChosenDevice device(flags);
-  const Graph graph = open_model(file, {.given = names_given(inputs), .passes = {.disabled = {disabled.begin(), disabled.end()}}}).graph;
+  Graph graph = open_model(file, {.given = names_given(inputs), .passes = {.disabled = {disabled.begin(), disabled.end()}}}).graph;
   const Feed feed = read_inputs(graph, inputs);
+  const PlanOptions planned = device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed)), .disabled_passes = {disabled.begin(), disabled.end()}});
   Profiler profiler;
-  Executor executor(make_plan(graph, device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed)), .disabled_passes = {disabled.begin(), disabled.end()}})),
-                    device.executor({.profiler = profile.empty() ? nullptr : &profiler}));
+  // The plan alone has the weights: what kernels hold in another form is let go of.
+  auto plan = make_plan(std::move(graph), planned);
+  const int64_t process_loaded = process_peak_bytes();
+  Executor executor(std::move(plan), device.executor({.profiler = profile.empty() ? nullptr : &profiler}));
   const auto results = run_feed(executor, feed);
+  const MemoryReport memory = memory_report(executor, bytes_of(feed), process_loaded);
+  const Graph& run_graph = executor.plan().graph;
   if (!profile.empty()) {
     profiler.write_trace(profile);
     fmt::print(stderr, "{}trace written to {}\n", profiler.summary(), profile);
@@ -99,7 +111,7 @@ int run_command(int argc, char** argv) {
   NamedTensors named;
   nlohmann::json json;
   for (size_t i = 0; i < results.size(); ++i) {
-    const std::string& result = graph.value(graph.outputs[i]).name;
+    const std::string& result = run_graph.value(run_graph.outputs[i]).name;
     if (!output.empty())
       named.emplace_back(result, Tensor::copy_of(results[i]));
     else if (values.contains("json"))
@@ -113,6 +125,12 @@ int run_command(int argc, char** argv) {
       json = {{"output", output}};
     else
       fmt::print("outputs written to {}\n", output);
+  }
+  if (values.contains("memory")) {
+    if (values.contains("json"))
+      json["memory"] = to_json(memory);
+    else
+      fmt::print("{}", to_text(memory));
   }
   if (values.contains("json")) std::cout << json_line(json) << "\n";
   return kOk;

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "kernels/api/packed_workspace.h"
 #include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/gemm/storage.h"
 
@@ -54,9 +55,15 @@ ConvWorkspace conv_workspace_bytes(const ConvGeometry& g, DType dtype, int threa
   return visit_float(dtype, [&]<class T>() {
     const GemmTier<T>& tier = gemm_tier<T>(isa);
     const auto bytes = [](int64_t elements) { return static_cast<size_t>(elements) * sizeof(T); };
-    return ConvWorkspace{bytes(conv_forward_elements(s, tier, threads)), bytes(conv_input_grad_elements(s, tier, threads)),
-                         bytes(conv_weight_grad_elements(s, tier, threads))};
+    return ConvWorkspace{bytes(filter_panel_elements(s, tier) + conv_forward_elements(s, tier, threads)),
+                         bytes(conv_input_grad_elements(s, tier, threads)), bytes(conv_weight_grad_elements(s, tier, threads))};
   });
+}
+
+size_t conv_workspace_with_packed_filters(const ConvGeometry& g, DType dtype, int threads, Isa isa) {
+  const ConvShape s(g);
+  if (s.depthwise()) return 0;
+  return visit_float(dtype, [&]<class T>() { return static_cast<size_t>(conv_forward_elements(s, gemm_tier<T>(isa), threads)) * sizeof(T); });
 }
 
 void conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, ConstTensorView w, TensorView y,

@@ -12,7 +12,8 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kPanelElements = 64 * 1024;  // of patches held at once: they stay in the second-level cache
+// Of patches held at once: they stay in the second-level cache, and small next to the images.
+constexpr int64_t kLeastPanelElements = 8 * 1024, kMostPanelElements = 64 * 1024;
 
 // Channels of one block of k: whole patches of channels, about kMaxSteps steps.
 int64_t channel_step(const ConvShape& s) { return even_step(s.channels, std::max<int64_t>(1, kMaxSteps / s.taps)); }
@@ -20,7 +21,9 @@ int64_t channel_step(const ConvShape& s) { return even_step(s.channels, std::max
 // The most pixels that block_pixels says, for this plane and all smaller ones.
 template <class T>
 int64_t most_pixels(const ConvShape& s, const GemmTier<T>& tier) {
-  const int64_t wanted = std::max<int64_t>(tier.nr, kPanelElements / (channel_step(s) * s.taps) / tier.nr * tier.nr);
+  const int64_t image = s.groups * (s.channels * s.input + s.filters * s.output);
+  const int64_t elements = std::clamp(image / 2, kLeastPanelElements, kMostPanelElements);
+  const int64_t wanted = std::max<int64_t>(tier.nr, elements / (channel_step(s) * s.taps) / tier.nr * tier.nr);
   return std::min(wanted, round_up(s.output, tier.nr));
 }
 
@@ -83,18 +86,18 @@ void pack_filter_panels(const ConvShape& s, const GemmTier<T>& tier, const T* w,
 
 template <class T>
 int64_t conv_forward_elements(const ConvShape& s, const GemmTier<T>& tier, int threads) {
-  const int64_t panels = aligned_elements<T>(most_pixels(s, tier) * channel_step(s) * s.taps);
-  return filter_panel_elements(s, tier) + threads * panels;
+  return threads * aligned_elements<T>(most_pixels(s, tier) * channel_step(s) * s.taps);
 }
 
 template <class T>
 void conv_forward(const KernelContext& context, const ConvShape& s, const GemmTier<T>& tier, const ConvOperands<T>& operands) {
-  T* scratch = workspace_of<T>(context.workspace, conv_forward_elements(s, tier, context.threads), "conv");
+  const int64_t filters = operands.packed ? 0 : filter_panel_elements(s, tier);
+  T* scratch = workspace_of<T>(context.workspace, filters + conv_forward_elements(s, tier, context.threads), "conv");
   ConvOperands<T> o = operands;
   if (!o.packed) {
     pack_filter_panels(s, tier, o.w, scratch, context.threads);
     o.packed = scratch;
-    scratch += filter_panel_elements(s, tier);
+    scratch += filters;
   }
   const int64_t block = block_pixels(s, tier), blocks = ceil_div(s.output, block), tiles = ceil_div(s.filters, tier.mr);
   // Few images of few pixels: the filters are shared too, at the price of packing the same patches more than once.

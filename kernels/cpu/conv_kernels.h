@@ -29,7 +29,7 @@ int64_t filter_panel_elements(const ConvShape&, const GemmTier<T>&);
 template <class T>
 void pack_filter_panels(const ConvShape&, const GemmTier<T>&, const T* w, T* panels, int threads);
 
-// Each pair: elements of workspace, and the kernel.
+// Each pair: elements of workspace (of the first: beside the panels of filters that are not packed yet), and the kernel.
 template <class T>
 int64_t conv_forward_elements(const ConvShape&, const GemmTier<T>&, int threads);
 template <class T>

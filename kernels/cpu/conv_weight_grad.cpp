@@ -133,19 +133,34 @@ void add_segments(const KernelContext& context, const ConvShape& s, const Blocki
   }
 }
 
+// What one thread needs for this plane and all smaller ones: a narrow one may fill its blocks better than a wide one.
+template <class T>
+int64_t most_each(const ConvShape& s, const GemmTier<T>& tier) {
+  if (s.pointwise) return Blocking<T>(s, tier).each();
+  int64_t most = 0;
+  ConvShape narrow = s;
+  for (int64_t width = 1; width <= s.w.output[2]; ++width) {
+    narrow.w.output[2] = width;
+    narrow.w.input[2] = std::min(s.w.input[2], width * s.w.stride[2] + (s.w.kernel[2] - 1) * s.w.dilation[2]);
+    most = std::max(most, Blocking<T>(narrow, tier).each());
+  }
+  return most;
+}
+
 }  // namespace
 
 template <class T>
 int64_t conv_weight_grad_elements(const ConvShape& s, const GemmTier<T>& tier, int threads) {
   const Blocking<T> blocking(s, tier);
-  return blocking.segments * blocking.partial + threads * blocking.each();
+  return blocking.segments * blocking.partial + threads * most_each(s, tier);
 }
 
 template <class T>
 void conv_weight_grad(const KernelContext& context, const ConvShape& s, const GemmTier<T>& tier, const T* x, const T* dy, T* dw,
                       int64_t batch) {
   const Blocking<T> blocking(s, tier);
-  T* partial = workspace_of<T>(context.workspace, conv_weight_grad_elements(s, tier, context.threads), "weight gradient of conv");
+  const int64_t elements = blocking.segments * blocking.partial + context.threads * blocking.each();
+  T* partial = workspace_of<T>(context.workspace, elements, "weight gradient of conv");
   T* scratch = partial + blocking.segments * blocking.partial;
   std::fill(partial, scratch, T(0));
   const int64_t segments = std::min(blocking.segments, batch), images = segments * s.groups, columns = ceil_div(s.channels, tier.nr);

@@ -82,8 +82,8 @@ class RecurrentRun {
            scratch_.bytes);
     context_.workspace = context.workspace.subspan(static_cast<size_t>(scratch_.gemm) * sizeof(T));
     const int64_t d = direction;
-    w_ = in.w.as<T>().data() + d * row() * of.inputs;
-    r_ = in.r.as<T>().data() + d * row() * of.hidden;
+    if (in.w.data) w_ = in.w.as<T>().data() + d * row() * of.inputs;  // weights that were packed may be gone
+    if (in.r.data) r_ = in.r.as<T>().data() + d * row() * of.hidden;
     peepholes_ = in.peepholes ? in.peepholes.as<T>().data() + d * 3 * of.hidden : nullptr;
   }
 
@@ -165,7 +165,7 @@ class RecurrentRun {
       multiply(h(s), of_.batch, n, r_, row(), packed(weights_.r), nullptr, gates(s), row());
     each_sequence(s, [&](int64_t b, int64_t t) { first_half(s, b, t); });
     if (resets_early()) {
-      multiply(extra(s), of_.batch, n, r_ + 2 * n * n, n, packed(weights_.r_candidate), nullptr, gates(s) + 2 * n, row());
+      multiply(extra(s), of_.batch, n, r_ ? r_ + 2 * n * n : nullptr, n, packed(weights_.r_candidate), nullptr, gates(s) + 2 * n, row());
       each_sequence(s, [&](int64_t b, int64_t t) { candidate(s, b, t); });
     }
     if (!out.y) return;
@@ -274,7 +274,7 @@ class RecurrentRun {
   T* memory_;
   T clip_;
   const std::array<GateActivation, 3>& act_;
-  const T *w_, *r_, *peepholes_;
+  const T *w_ = nullptr, *r_ = nullptr, *peepholes_ = nullptr;
 };
 
 // Throws InvalidArgument for a length outside the steps, or optional inputs of the wrong shape.

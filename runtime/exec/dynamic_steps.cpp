@@ -58,7 +58,7 @@ struct DynamicSteps::Frame {
   }
 
   // Binds the kernel for these inputs; it may be kept if only their shapes counted.
-  void bind(std::span<const ConstTensorView> inputs, int threads) {
+  void bind(std::span<const ConstTensorView> inputs, int threads, PackedConstants* packs) {
     is_bound = false;
     hide_contents();  // of a step that failed
     shapes.assign(graph.values.size(), {});
@@ -70,7 +70,8 @@ struct DynamicSteps::Frame {
     const bool settled_by_shapes = infer();
     if (!settled_by_shapes) show_contents(inputs);
     require(settled_by_shapes || infer(), "the shape of an output does not follow from the inputs");
-    if (node.def->cpu) kernel = node.def->cpu(BindContext(graph, node, shapes, threads));
+    // What is shown for the moment is not to be kept as packed.
+    if (node.def->cpu) kernel = node.def->cpu(BindContext(graph, node, shapes, threads, settled_by_shapes ? packs : nullptr));
     is_bound = settled_by_shapes;
     if (!settled_by_shapes) hide_contents();
   }
@@ -110,7 +111,14 @@ DynamicSteps::DynamicSteps(std::shared_ptr<const Plan> plan) : plan_(std::move(p
 
 DynamicSteps::~DynamicSteps() = default;
 
+int64_t DynamicSteps::peak_bytes() const {
+  int64_t bytes = live_.peak();
+  for (const auto& [place, body] : bodies_) bytes += body->plan().host.arena + body->plan().host.workspace + body->dynamic_peak_bytes();
+  return bytes;
+}
+
 void DynamicSteps::begin() {
+  live_.clear();
   for (RunValue& value : values_)
     if (value.dtype != DType::kUndefined) value = {};
 }
@@ -126,14 +134,18 @@ void DynamicSteps::run(size_t step, Inputs planned, const KernelContext& context
     if (!frames_[step]) frames_[step] = std::make_unique<Frame>(plan_->graph, node);
     run_kernel(*frames_[step], node, inputs, context);
   }
-  for (ValueId id : last_read_[step]) values_[static_cast<size_t>(id)] = {};
+  for (ValueId id : last_read_[step]) {
+    live_.remove(value(id));
+    values_[static_cast<size_t>(id)] = {};
+  }
 }
 
 void DynamicSteps::run_kernel(Frame& frame, const Node& node, std::span<const ConstTensorView> inputs, const KernelContext& context) {
-  if (!frame.is_bound || !frame.has_shapes_of(inputs)) frame.bind(inputs, context.threads);
+  if (!frame.is_bound || !frame.has_shapes_of(inputs)) frame.bind(inputs, context.threads, plan_->packs.get());
   std::vector<Tensor> outputs(node.outputs.size());
   std::vector<TensorView> views(node.outputs.size());
   const bool view = node.def->cpu == nullptr;
+  int64_t output_bytes = 0;
   for (size_t o = 0; o < outputs.size(); ++o) {
     if (node.outputs[o] == kNoValue) continue;
     const Shape& shape = frame.shapes[static_cast<size_t>(frame.node.outputs[o])];
@@ -145,12 +157,14 @@ void DynamicSteps::run_kernel(Frame& frame, const Node& node, std::span<const Co
     } else {
       outputs[o] = Tensor(plan_->graph.value(node.outputs[o]).type.dtype, shape);
       views[o] = outputs[o].view();
+      output_bytes += static_cast<int64_t>(outputs[o].bytes());
     }
   }
   if (!view) {
     if (workspace_.bytes() < frame.kernel.workspace || !workspace_) workspace_ = Tensor(DType::kU8, {static_cast<int64_t>(frame.kernel.workspace)});
     KernelContext own = context;
     own.workspace = {workspace_.view().data, workspace_.bytes()};
+    live_.note(output_bytes + static_cast<int64_t>(workspace_.bytes()));
     frame.kernel.run(own, inputs, views);
   }
   for (size_t o = 0; o < outputs.size(); ++o)
@@ -180,6 +194,7 @@ void DynamicSteps::keep(const Node& node, size_t output, RunValue made) {
   if (made.tensor.is_borrowed()) made.tensor = made.tensor.clone();
   for (Tensor& tensor : made.sequence)
     if (tensor.is_borrowed()) tensor = tensor.clone();
+  live_.add(made);
   values_[static_cast<size_t>(node.outputs[output])] = std::move(made);
 }
 

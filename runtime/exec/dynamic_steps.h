@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/exec/live_bytes.h"
 #include "runtime/graph/run_value.h"
 #include "runtime/plan/plan.h"
 
@@ -30,6 +31,9 @@ class DynamicSteps {
   // `planned`: the views of the inputs that are not dynamic; null for those that are. Throws what the op throws.
   void run(size_t step, Inputs planned, const KernelContext& context);
 
+  // The most bytes that values, scratch and what bodies hold took at once so far.
+  int64_t peak_bytes() const;
+
  private:
   struct Frame;
   void run_kernel(Frame& frame, const Node& node, std::span<const ConstTensorView> inputs, const KernelContext& context);
@@ -42,6 +46,7 @@ class DynamicSteps {
   std::vector<std::vector<ValueId>> last_read_;  // by step
   std::map<std::pair<int, std::string>, std::unique_ptr<Executor>> bodies_;
   Tensor workspace_;
+  LiveBytes live_;
 };
 
 }  // namespace tandem

@@ -22,7 +22,9 @@ int64_t graphs_of(const Binding& binding) {
 Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
     : plan_(std::move(plan)),
       states_(options.states ? options.states : std::make_shared<StateStore>()),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      segments_(find_segments(*plan_)),
+      has_device_collectives_(tandem::has_device_collectives(*plan_)) {
   if (plan_->on_device()) {
     require(options_.device != nullptr, "a plan for a GPU needs a device to run on", plan_->graph.name);
     lane_ = std::make_unique<DeviceLane>(*plan_, options_.device, options_.constants,
@@ -30,7 +32,7 @@ Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
   } else {
     arena_ = Tensor(DType::kU8, {plan_->host.arena});
   }
-  workspace_ = Tensor(DType::kU8, {plan_->host.workspace});
+  if (lane_) workspace_ = Tensor(DType::kU8, {plan_->host.workspace});
   if (std::ranges::find(plan_->dynamic, true) != plan_->dynamic.end()) dynamic_ = std::make_unique<DynamicSteps>(plan_);
   std::set<ValueId> replaced;
   for (const Node& node : plan_->graph.nodes)
@@ -45,45 +47,9 @@ Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
     (on_device ? device_states_ : host_states_).push_back(static_cast<ValueId>(i));
     if (replaced.contains(static_cast<ValueId>(i))) (on_device ? replaced_states_ : replaced_on_host_).push_back(static_cast<ValueId>(i));
   }
-  find_segments();
 }
 
 Executor::~Executor() = default;
-
-void Executor::find_segments() {
-  const std::vector<int> producers = plan_->graph.producers();
-  bool apart = false;  // the step before stands alone
-  for (size_t s = 0; s < plan_->steps.size(); ++s) {
-    const Step& step = plan_->steps[s];
-    if (step.kind == StepKind::kView || step.kind == StepKind::kFeed) continue;
-    const bool on_device = step.kind != StepKind::kHost && step.kind != StepKind::kDynamic;
-    if (on_device && plan_->graph.nodes[static_cast<size_t>(step.node)].def->stateful) has_device_collectives_ = true;
-    const bool differs = on_device && differs_from_run_to_run(step, producers);
-    if (segments_.empty() || segments_.back().on_device != on_device || differs || apart)
-      segments_.push_back({s, s, on_device, !differs});
-    segments_.back().last = s + 1;
-    apart = differs;
-  }
-}
-
-// Whether the step reads something on the host, when it is launched, that depends on data; or copies from memory that is not ours to keep.
-bool Executor::differs_from_run_to_run(const Step& step, std::span<const int> producers) const {
-  const Graph& graph = plan_->graph;
-  const Node& node = graph.nodes[static_cast<size_t>(step.node)];
-  if (step.kind == StepKind::kCopyToDevice)
-    return plan_->buffers[static_cast<size_t>(node.inputs[0])].placement != Placement::kArena;
-  const auto depends_on_data = [&](const auto& self, ValueId id) -> bool {
-    const ValueKind kind = graph.value(id).kind;
-    if (kind != ValueKind::kResult) return kind != ValueKind::kConstant;
-    const Node& maker = graph.nodes[static_cast<size_t>(producers[static_cast<size_t>(id)])];
-    for (size_t i = 0; i < maker.inputs.size(); ++i)
-      if (maker.inputs[i] != kNoValue && !(maker.def->shape_inputs >> i & 1) && self(self, maker.inputs[i])) return true;
-    return false;
-  };
-  for (size_t i = 0; i < node.inputs.size() && step.kind == StepKind::kDevice; ++i)
-    if ((node.def->host_inputs >> i & 1) && node.inputs[i] != kNoValue && depends_on_data(depends_on_data, node.inputs[i])) return true;
-  return false;
-}
 
 Memories Executor::memories(size_t slot) {
   const Graph& graph = plan_->graph;
@@ -202,6 +168,7 @@ Executor& Executor::unbounded() {
   PlanOptions options = plan_->options;
   options.open_symbols = true;
   options.bounds.clear();
+  options.packs = plan_->packs;
   const ExecutorOptions own{.states = states_, .communicator = options_.communicator, .profiler = options_.profiler};
   unbounded_ = std::make_unique<Executor>(make_plan(plan_->graph, options), own);
   return *unbounded_;
@@ -349,6 +316,12 @@ void Executor::run_step(Binding& binding, size_t s) {
   }
 }
 
+// Of a kernel on the host.
+std::span<std::byte> Executor::scratch(const Step& step) {
+  if (lane_) return {workspace_.view().data, workspace_.bytes()};
+  return {arena_.view().data + step.scratch_offset, step.kernel.workspace};
+}
+
 void Executor::launch_step(Binding& binding, size_t s) {
   const Step& step = plan_->steps[s];
   const Inputs inputs = binding.step_inputs(s);
@@ -357,7 +330,7 @@ void Executor::launch_step(Binding& binding, size_t s) {
     case StepKind::kHost:
       return step.kernel.run({.threads = plan_->options.threads,
                               .communicator = options_.communicator,
-                              .workspace = {workspace_.view().data, workspace_.bytes()}},
+                              .workspace = scratch(step)},
                              inputs, outputs);
     case StepKind::kDynamic:
       return dynamic_->run(s, inputs, {.threads = plan_->options.threads, .communicator = options_.communicator});
@@ -373,6 +346,12 @@ void Executor::launch_step(Binding& binding, size_t s) {
     case StepKind::kView:
     case StepKind::kFeed: return;
   }
+}
+
+int64_t Executor::dynamic_peak_bytes() const {
+  int64_t bytes = dynamic_ ? dynamic_->peak_bytes() : 0;
+  if (unbounded_) bytes += unbounded_->plan_->peak_bytes() - unbounded_->plan_->host.constants + unbounded_->dynamic_peak_bytes();
+  return bytes;
 }
 
 std::string Executor::capture_report() const {

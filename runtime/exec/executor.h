@@ -14,6 +14,7 @@
 #include "runtime/exec/binding.h"
 #include "runtime/exec/device_lane.h"
 #include "runtime/exec/dynamic_steps.h"
+#include "runtime/exec/segments.h"
 #include "runtime/exec/state_store.h"
 #include "runtime/graph/run_value.h"
 
@@ -63,6 +64,9 @@ class Executor {
   void start();
   std::span<const ConstTensorView> finish();
 
+  // The most bytes that values took so far for which no plan could be made: beside the plan's peak_bytes().
+  int64_t dynamic_peak_bytes() const;
+
   // What a user wants to know of capture: "captured: 2 graphs, 31 nodes", or why not.
   std::string capture_report() const;
   // Held now, over all shapes.
@@ -71,17 +75,10 @@ class Executor {
   const std::string& not_captured() const { return not_captured_; }
 
  private:
-  // Steps [first, last) that run on one side without waiting for the other.
-  struct Segment {
-    size_t first, last;
-    bool on_device;
-    bool captures = true;  // on the device: whether each run does the same with the same addresses
-  };
   Memories memories(size_t slot);
   Binding& bind(std::span<const ConstTensorView> inputs, size_t slot);
   void make_room();
-  void find_segments();
-  bool differs_from_run_to_run(const Step& step, std::span<const int> producers) const;
+  std::span<std::byte> scratch(const Step& step);
   void execute(Binding& binding);
   void run_segment(Binding& binding, size_t segment);
   void run_steps(Binding& binding, const Segment& segment);
@@ -102,7 +99,7 @@ class Executor {
   std::vector<RunValue> next_values_;      // of run_values()
   std::unique_ptr<Executor> unbounded_;    // for shapes that the bounds do not cover; null: none came yet
   bool ran_unbounded_ = false;             // the last run
-  Tensor arena_, workspace_;
+  Tensor arena_, workspace_;  // workspace_: of steps on the host of a plan for a GPU
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::vector<Segment> segments_;
   std::vector<ValueId> device_states_, replaced_states_;
@@ -111,7 +108,7 @@ class Executor {
   std::vector<ConstTensorView> next_inputs_;
   size_t slot_ = 0;  // of the run now under way, or the last one
   bool device_is_busy_ = false;
-  bool has_device_collectives_ = false;
+  bool has_device_collectives_;
   std::string not_captured_;  // why
   int64_t captured_graphs_ = 0;
 };

@@ -9,6 +9,7 @@
 
 #include "runtime/graph/graph.h"
 #include "runtime/graph/op_def.h"
+#include "runtime/graph/packed_constants.h"
 
 namespace tandem {
 
@@ -95,8 +96,9 @@ void infer_types(Graph& graph, const Node& node, InferenceContext::KnownContents
 // All shapes are numbers here: the largest that the plan allows. A run may bring smaller ones along symbolic dimensions.
 class BindContext : public NodeContext {
  public:
-  BindContext(const Graph& graph, const Node& node, std::span<const Shape> shapes, int threads)
-      : NodeContext(node), graph_(graph), shapes_(shapes), threads_(threads) {}
+  // `packs`: of the plan that this is for; null for a kernel that is bound once and let go.
+  BindContext(const Graph& graph, const Node& node, std::span<const Shape> shapes, int threads, PackedConstants* packs = nullptr)
+      : NodeContext(node), graph_(graph), shapes_(shapes), threads_(threads), packs_(packs) {}
 
   DType dtype(int i) const { return graph_.value(node_.inputs[static_cast<size_t>(i)]).type.dtype; }
   const Shape& shape(int i) const { return shapes_[static_cast<size_t>(node_.inputs[static_cast<size_t>(i)])]; }
@@ -104,12 +106,26 @@ class BindContext : public NodeContext {
   const Shape& output_shape(int i) const { return shapes_[static_cast<size_t>(node_.outputs[static_cast<size_t>(i)])]; }
   int rank(int i) const { return shape(i).rank(); }
   const Tensor* constant(int i) const;  // the content of a constant input, else null
+  // The same where only its form matters: the content of what all its readers have packed is gone.
+  bool is_constant(int i) const;
   int threads() const { return threads_; }
+
+  // What `make(view)` makes of the content of constant input `i`, kept with the plan under the name of the constant and `layout`.
+  template <class T, class Make>
+  T packed(int i, std::string_view layout, Make&& make) const {
+    const Value& value = graph_.value(node_.inputs[static_cast<size_t>(i)]);
+    const auto make_now = [&] {
+      ensure(static_cast<bool>(value.data), "a constant is gone that was not packed in this layout", value.name, layout);
+      return T(make(value.data.view()));
+    };
+    return packs_ ? packs_->find_or_make<T>(value.name, layout, make_now) : make_now();
+  }
 
  private:
   const Graph& graph_;
   std::span<const Shape> shapes_;  // indexed by ValueId
   int threads_;
+  PackedConstants* packs_;
 };
 
 }  // namespace tandem

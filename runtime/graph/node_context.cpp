@@ -71,10 +71,12 @@ void NodeContext::reject_with(std::string_view text, std::initializer_list<Error
   throw Error(ErrorCode::kInvalidArgument, message + " (node '" + node_.name + "')");
 }
 
+bool BindContext::is_constant(int i) const {
+  return has_input(i) && graph_.value(node_.inputs[static_cast<size_t>(i)]).kind == ValueKind::kConstant;
+}
+
 const Tensor* BindContext::constant(int i) const {
-  if (!has_input(i)) return nullptr;
-  const Value& value = graph_.value(node_.inputs[static_cast<size_t>(i)]);
-  return value.kind == ValueKind::kConstant ? &value.data : nullptr;
+  return is_constant(i) ? &graph_.value(node_.inputs[static_cast<size_t>(i)]).data : nullptr;
 }
 
 }  // namespace tandem

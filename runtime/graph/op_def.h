@@ -70,6 +70,10 @@ struct OpDef {
   void (*gradient)(GradientContext&) = nullptr;       // null: not differentiable
   BoundKernel (*cpu)(const BindContext&) = nullptr;   // null for a pure view
   BoundKernel (*cuda)(const BindContext&) = nullptr;  // on_cuda(...); null: placed on the CPU, visibly
+  // Packs constant inputs for `cpu`, by BindContext::packed, as far as that needs attributes and constants alone: called when a plan is made,
+  // for steps too that only the run can bind. Returns those (input_set) whose content the kernel then does without: the plan lets go of a
+  // constant that all its readers have packed. Null: nothing is packed.
+  uint32_t (*pack)(const BindContext&) = nullptr;
   // In place of a kernel, for an op whose outputs no shape rule can foretell (NonZero), that takes or makes sequences and optional values,
   // or has subgraphs. It runs on the host and makes its outputs itself.
   void (*evaluate)(EvaluateContext&) = nullptr;

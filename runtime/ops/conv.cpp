@@ -6,6 +6,7 @@
 //
 // Constant weights are packed when the plan is made.
 #include "kernels/api/conv.h"
+#include "kernels/api/packed_workspace.h"
 
 #include "runtime/ops/activation.h"
 #include "runtime/ops/conv_shape.h"
@@ -62,23 +63,35 @@ ConvEpilogue epilogue_of(Inputs in, Activation activation) {
           .activation = activation};
 }
 
+// Of constant weights; none for one filter a channel, whose kernel reads them as they are.
+cpu::PackedFilters packed_filters(const BindContext& node) {
+  const int64_t groups = node.get_int("group", 1);
+  if (!node.is_constant(1) || (groups > 1 && node.shape(1)[1] == 1)) return {};
+  const auto pack = [&](ConstTensorView weights) {
+    Shape window = weights.shape;  // the layout does not hang on the image: the least that the kernel covers
+    window.set(0, 1);
+    window.set(1, checked_mul(weights.shape[1], groups, "channels"));
+    return cpu::pack_filters(make_conv_geometry(window, weights.shape, groups, {}), weights);
+  };
+  return node.packed<cpu::PackedFilters>(1, "filters of " + std::to_string(groups), pack);
+}
+uint32_t pack(const BindContext& node) { return packed_filters(node) ? input_set(1) : 0; }
+
 BoundKernel bind(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(0), node.shape(1));
   const Activation activation = activation_of(node);
-  cpu::PackedFilters packed;
-  if (const Tensor* weights = node.constant(1)) packed = cpu::pack_filters(geometry.planned(), weights->view());
-  BoundKernel bound;
-  bound.workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).forward;
-  bound.constant_bytes = packed.bytes();
-  bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
+  const cpu::PackedFilters packed = packed_filters(node);
+  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
     const ConvEpilogue epilogue = epilogue_of(in, activation);
-    if (packed && geometry.is_planned(in[0].shape, in[1].shape)) {
-      cpu::conv(context, geometry.planned(), in[0], packed, out[0], epilogue);
-    } else {
-      cpu::conv(context, geometry.of(in[0].shape, in[1].shape), in[0], in[1], out[0], epilogue);
-    }
+    const ConvGeometry now = geometry.of(in[0].shape, in[1].shape);
+    if (packed)
+      cpu::conv(context, now, in[0], packed, out[0], epilogue);
+    else
+      cpu::conv(context, now, in[0], in[1], out[0], epilogue);
   };
-  return bound;
+  return {.run = run,
+          .workspace = packed ? cpu::conv_workspace_with_packed_filters(geometry.planned(), node.dtype(0), node.threads())
+                              : cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).forward};
 }
 
 // A GPU reads the weights as they are.
@@ -136,6 +149,7 @@ constexpr OpDef conv_op = {
     .gradient = gradient,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .pack = pack,
     .flops = flops,
 };
 
@@ -148,6 +162,7 @@ constexpr OpDef fused_conv_op = {
     .infer = infer,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .pack = pack,
     .aliases = kResidualInPlace,
     .flops = flops,
 };

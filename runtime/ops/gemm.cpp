@@ -7,9 +7,11 @@
 // A constant B is packed when the plan is made.
 #include "kernels/api/gemm.h"
 #include "kernels/api/integer_matmul.h"
+#include "kernels/api/packed_workspace.h"
 
 #include "runtime/ops/activation.h"
 #include "runtime/ops/gradient_context.h"
+#include "runtime/ops/packed_matrix.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -100,19 +102,24 @@ void set_residual(Args& args, const GemmShape& shape, ConstTensorView residual) 
   args.beta = 1;
 }
 
+cpu::PackedMatrix packed_b(const BindContext& node) {
+  if (!node.is_constant(1) || is_wide_integer(node.dtype(0))) return {};
+  return packed_matrix(node, 1, node.get_int("transB", 0) != 0);
+}
+uint32_t pack(const BindContext& node) { return packed_b(node) ? input_set(1) : 0; }
+
 template <class T>
 BoundKernel bind_as(const BindContext& node) {
   const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
   const Shape a = node.shape(0), y = node.output_shape(0);
   const GemmShape largest{y[0], y[1], a[ta ? 0 : 1], ta, tb};
   const size_t bias_bytes = static_cast<size_t>(round_up(y[0] * static_cast<int64_t>(sizeof(T)), 64));
-  cpu::PackedMatrix packed;
-  if (const Tensor* weights = node.constant(1)) packed = cpu::pack_matrix(weights->view(), tb);
+  const cpu::PackedMatrix packed = packed_b(node);
   const T alpha = static_cast<T>(node.get_float("alpha", 1)), beta = static_cast<T>(node.get_float("beta", 1));
   const Activation activation = activation_of(node);
   BoundKernel bound;
-  bound.workspace = bias_bytes + cpu::gemm_workspace_bytes<T>(largest, node.threads());
-  bound.constant_bytes = packed.bytes();
+  bound.workspace = bias_bytes + (packed ? cpu::gemm_workspace_with_packed_b<T>(largest, node.threads())
+                                         : cpu::gemm_workspace_bytes<T>(largest, node.threads()));
   bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
     const GemmShape shape{out[0].shape[0], out[0].shape[1], in[0].shape[ta ? 0 : 1], ta, tb};
     require(in[1].shape[tb ? 1 : 0] == shape.k, "[Gemm] A and B do not multiply", to_string(in[0].shape), to_string(in[1].shape));
@@ -213,6 +220,7 @@ constexpr OpDef gemm_op = {
     .gradient = gradient,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .pack = pack,
     .flops = flops,
 };
 
@@ -225,6 +233,7 @@ constexpr OpDef fused_gemm_op = {
     .infer = infer,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .pack = pack,
     .aliases = kResidualInPlace,
     .flops = flops,
 };

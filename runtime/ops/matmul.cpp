@@ -3,10 +3,12 @@
 // the shape of the result and an activation.
 #include "kernels/api/gemm.h"
 #include "kernels/api/integer_matmul.h"
+#include "kernels/api/packed_workspace.h"
 
 #include "runtime/ops/activation.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/matmul_dims.h"
+#include "runtime/ops/packed_matrix.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -85,22 +87,28 @@ MatmulOptions with_operands(MatmulOptions options, Inputs in) {
   return options;
 }
 
+// A matrix of weights for all products; none if it is packed in every run.
+cpu::PackedMatrix packed_b(const BindContext& node) {
+  const bool fits = node.is_constant(1) && node.rank(1) == 2 && !is_integer(node.dtype(0)) && node.get_int("transA", 0) == 0;
+  return fits ? packed_matrix(node, 1, node.get_int("transB", 0) != 0) : cpu::PackedMatrix();
+}
+uint32_t pack(const BindContext& node) { return packed_b(node) ? input_set(1) : 0; }
+
 BoundKernel bind(const BindContext& node) {
   if (is_integer(node.dtype(0)))
     return {.run = [](const KernelContext& context, Inputs in,
                       Outputs out) { cpu::integer_matmul(context, in[0], in[1], false, false, out[0]); }};
   const MatmulOptions options = options_of(node);
   BoundKernel bound;
-  bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a,
-                                                options.transpose_b, node.threads());
-  const Tensor* weights = node.constant(1);
-  if (weights != nullptr && weights->shape().rank() == 2 && !options.transpose_a) {
-    const cpu::PackedMatrix packed = cpu::pack_matrix(weights->view(), options.transpose_b);
-    bound.constant_bytes = packed.bytes();
+  if (const cpu::PackedMatrix packed = packed_b(node)) {
+    bound.workspace =
+        cpu::matmul_workspace_with_packed_b(node.dtype(0), node.shape(0), node.shape(1), options.transpose_b, node.threads());
     bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
       cpu::matmul(context, in[0], packed, out[0], with_operands(options, in));
     };
   } else {
+    bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a, options.transpose_b,
+                                                  node.threads());
     bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
       cpu::matmul(context, in[0], in[1], out[0], with_operands(options, in));
     };
@@ -131,6 +139,7 @@ constexpr OpDef matmul_op = {
     .gradient = gradient,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .pack = pack,
     .flops = flops,
 };
 
@@ -143,6 +152,7 @@ constexpr OpDef internal_matmul_op = {
     .infer = infer,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .pack = pack,
     .flops = flops,
 };
 
@@ -155,6 +165,7 @@ constexpr OpDef fused_matmul_op = {
     .infer = infer,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
+    .pack = pack,
     .aliases = kResidualInPlace,
     .flops = flops,
 };

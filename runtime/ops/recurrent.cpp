@@ -171,17 +171,30 @@ RecurrentGeometry geometry_of(const BindContext& node, const RecurrentOptions& o
   return naming(node, [&] { return recurrent_geometry(options, node.shape(kX), node.shape(kW), node.shape(kR)); });
 }
 
+cpu::RecurrentWeights packed_weights(const BindContext& node, const RecurrentOptions& options) {
+  const auto w = [&](ConstTensorView weights) { return cpu::pack_recurrent(options, weights, {}); };
+  const auto r = [&](ConstTensorView weights) { return cpu::pack_recurrent(options, {}, weights); };
+  cpu::RecurrentWeights packed;
+  if (node.is_constant(kR))
+    packed = node.packed<cpu::RecurrentWeights>(kR, std::string(node.node().def->name) + (options.linear_before_reset ? " R, linear" : " R"), r);
+  if (node.is_constant(kW)) packed.w = node.packed<cpu::RecurrentWeights>(kW, "W", w).w;
+  return packed;
+}
+
+uint32_t pack(const BindContext& node) {
+  packed_weights(node, options_of(node));
+  return (node.is_constant(kW) ? input_set(kW) : 0) | (node.is_constant(kR) ? input_set(kR) : 0);
+}
+
 BoundKernel bind(const BindContext& node) {
   const RecurrentOptions options = options_of(node);
-  const auto weights = [&](int i) { return node.constant(i) ? node.constant(i)->view() : ConstTensorView{}; };
-  const cpu::RecurrentWeights packed = cpu::pack_recurrent(options, weights(kW), weights(kR));
+  const cpu::RecurrentWeights packed = packed_weights(node, options);
   return {.run =
               [=](const KernelContext& context, Inputs in, Outputs out) {
                 const auto view = [&](size_t i) { return i < out.size() ? out[i] : TensorView{}; };
                 cpu::recurrent(context, options, packed, inputs_of(in), {view(0), view(1), view(2)});
               },
-          .workspace = cpu::recurrent_workspace(node.dtype(kX), options, geometry_of(node, options), node.threads()),
-          .constant_bytes = packed.bytes()};
+          .workspace = cpu::recurrent_workspace(node.dtype(kX), options, geometry_of(node, options), node.threads())};
 }
 
 BoundKernel bind_grad(const BindContext& node) {
@@ -222,6 +235,7 @@ constexpr OpDef cell(std::string_view name, int inputs, int outputs) {
           .infer = infer,
           .gradient = gradient,
           .cpu = bind,
+          .pack = pack,
           .flops = flops};
 }
 constexpr OpDef cell_grad(std::string_view name) {

@@ -9,7 +9,9 @@
 #include "runtime/ops/cpu_types.h"
 #include "runtime/ops/plain_attention.h"
 #include "runtime/passes/half_widening.h"
-#include "runtime/plan/offsets.h"
+#include "runtime/plan/arena.h"
+#include "runtime/plan/constant_release.h"
+#include "runtime/plan/node_order.h"
 #include "runtime/plan/shapes.h"
 #include "runtime/plan/storage.h"
 
@@ -80,73 +82,6 @@ bool is_dynamic(const Plan& plan, const Node& node) {
   return std::ranges::any_of(node.outputs, [&](ValueId id) { return plan.is_dynamic(id); });
 }
 
-// Where each storage begins in the arena, or the feed buffer, of its space.
-class StorageOffsets {
- public:
-  StorageOffsets(Plan& plan, const StorageMap& map) : plan_(plan), map_(map), offsets_(map.storages.size()) {
-    for (Space space : {Space::kHost, Space::kDevice}) {
-      pack_arena(space);
-      line_up_feeds(space);
-    }
-  }
-  int64_t of(int storage) const { return offsets_[static_cast<size_t>(storage)]; }
-
- private:
-  Space space_of(const Storage& storage) const { return plan_.placement.values[static_cast<size_t>(storage.owner)]; }
-  MemoryPlan& memory(Space space) { return space == Space::kHost ? plan_.host : plan_.device; }
-
-  void pack_arena(Space space) {
-    std::vector<Block> blocks;
-    std::vector<size_t> storages;
-    for (size_t s = 0; s < map_.storages.size(); ++s) {
-      const Storage& storage = map_.storages[s];
-      if (space_of(storage) != space) continue;
-      if (storage.placement == Placement::kConstant) memory(space).constants += storage.bytes;
-      if (storage.placement == Placement::kState) memory(space).states += storage.bytes;
-      if (storage.placement != Placement::kArena) continue;
-      blocks.push_back({storage.bytes, storage.first, storage.last});
-      storages.push_back(s);
-    }
-    const Packing packing = pack(blocks);
-    for (size_t b = 0; b < blocks.size(); ++b) offsets_[storages[b]] = packing.offsets[b];
-    memory(space).arena = packing.bytes;
-    memory(space).lower_bound = lower_bound(blocks);
-  }
-
-  // One after the other; the host has a pinned buffer of the same layout.
-  void line_up_feeds(Space space) {
-    if (space == Space::kHost) return;
-    for (size_t s = 0; s < map_.storages.size(); ++s) {
-      if (map_.storages[s].placement != Placement::kFeed) continue;
-      offsets_[s] = plan_.device.feeds;
-      plan_.device.feeds += round_up(map_.storages[s].bytes, kFeedAlignment);
-    }
-    plan_.host.feeds = plan_.device.feeds;
-  }
-
-  static constexpr int64_t kFeedAlignment = 256;
-  Plan& plan_;
-  const StorageMap& map_;
-  std::vector<int64_t> offsets_;
-};
-
-// Returns for each node whether all it makes lies in its place already.
-std::vector<bool> plan_memory(Plan& plan) {
-  const StorageMap map = assign_storage(plan.graph, plan.shapes, plan.dynamic, plan.on_device());
-  const StorageOffsets offsets(plan, map);
-  plan.buffers.resize(plan.graph.values.size());
-  for (size_t i = 0; i < plan.buffers.size(); ++i) {
-    const auto [s, offset] = map.places[i];
-    if (plan.dynamic[i]) plan.buffers[i].placement = Placement::kDynamic;
-    if (s < 0) continue;
-    const Storage& storage = map.storages[static_cast<size_t>(s)];
-    const auto bytes = plan.shapes[i].elements() * static_cast<int64_t>(size_of(plan.graph.values[i].type.dtype));
-    plan.buffers[i] = {storage.placement, plan.placement.values[i], storage.owner, offsets.of(s) + offset, bytes,
-                       storage.first, storage.last};
-  }
-  return map.in_place;
-}
-
 void place(Plan& plan) {
   plan.placement = plan.on_device() ? place_on_device(plan.graph, plan.options.device_collectives, plan.dynamic) : place_on_host(plan.graph);
   if (!plan.options.strict_device || plan.placement.without_twin.empty()) return;
@@ -196,10 +131,11 @@ BoundKernel bind(BoundKernel (*binder)(const BindContext&), const BindContext& c
 }
 
 void bind_kernels(Plan& plan) {
+  ConstantRelease release(plan.graph);
   for (size_t n = 0; n < plan.graph.nodes.size(); ++n) {
     const Node& node = plan.graph.nodes[n];
     Step step{static_cast<int>(n), kind_of(plan, n), {}};
-    const BindContext context(plan.graph, node, plan.shapes, plan.options.threads);
+    const BindContext context(plan.graph, node, plan.shapes, plan.options.threads, plan.packs.get());
     if (step.kind == StepKind::kDynamic) {
       require(node.def->cpu != nullptr || node.def->evaluate != nullptr || is_view(node), "an op has no CPU kernel (op, node)", node.def->name,
               node.name);
@@ -215,9 +151,8 @@ void bind_kernels(Plan& plan) {
     } else if (step.kind == StepKind::kDevice) {
       step.kernel = bind(node.def->cuda, context);
     }
-    MemoryPlan& memory = step.kind == StepKind::kDevice ? plan.device : plan.host;
-    memory.workspace = std::max(memory.workspace, static_cast<int64_t>(step.kernel.workspace));
-    memory.constants += static_cast<int64_t>(step.kernel.constant_bytes);
+    if (node.def->pack && !plan.on_device() && (step.kind == StepKind::kHost || step.kind == StepKind::kDynamic))
+      release.packed(node, node.def->pack(context));
     plan.steps.push_back(std::move(step));
   }
 }
@@ -247,28 +182,58 @@ void refuse_over_limits(const Plan& plan) {
   refuse_over(plan, plan.device, plan.options.device_memory_limit, "GPU");
 }
 
-std::shared_ptr<const Plan> plan_at_bounds(Graph graph, const PlanOptions& options) {
+// Another order of the nodes, if less is alive at once in it.
+void choose_order(Plan& plan) {
+  if (plan.on_device()) return;
+  const auto order = frugal_order(plan.graph, plan.shapes);
+  if (!order || std::ranges::is_sorted(*order)) return;
+  const auto alive = [&] {
+    estimate_memory(plan, assign_storage(plan.graph, plan.shapes, plan.dynamic, false));
+    return plan.host.lower_bound;
+  };
+  const int64_t as_given = alive();
+  std::vector<Node> nodes;
+  for (int n : *order) nodes.push_back(plan.graph.nodes[static_cast<size_t>(n)]);
+  std::swap(nodes, plan.graph.nodes);
+  if (alive() >= as_given) std::swap(nodes, plan.graph.nodes);
+}
+
+void fill(Plan& plan) {
+  bind_symbols(plan);
+  if (plan.on_device())
+    write_out_attention(plan.graph);  // a GPU has kernels for its parts
+  else
+    rewrite_for_host(plan);
+  resolve_at_bounds(plan);
+  place(plan);
+  if (plan.on_device()) {
+    widen_host_nodes(plan);
+    resolve_at_bounds(plan);  // casts and copies are new values
+  }
+  choose_order(plan);
+  const StorageMap storage = assign_storage(plan.graph, plan.shapes, plan.dynamic, plan.on_device());
+  estimate_memory(plan, storage);
+  refuse_over_limits(plan);  // before weights are packed
+  bind_kernels(plan);
+  for (Step& step : plan.steps)
+    if (storage.in_place[static_cast<size_t>(step.node)] && step.kind == StepKind::kHost) step = {step.node, StepKind::kView, {}};
+  plan_memory(plan, storage);
+  plan_bodies(plan);
+  refuse_over_limits(plan);
+}
+
+// On failure the graph is given back, but for constants that are in `packs` by then.
+std::shared_ptr<const Plan> plan_at_bounds(Graph& graph, const PlanOptions& options) {
   auto plan = std::make_shared<Plan>();
   plan->graph = std::move(graph);
   plan->options = options;
-  bind_symbols(*plan);
-  if (plan->on_device())
-    write_out_attention(plan->graph);  // a GPU has kernels for its parts
-  else
-    rewrite_for_host(*plan);
-  resolve_at_bounds(*plan);
-  place(*plan);
-  if (plan->on_device()) {
-    widen_host_nodes(*plan);
-    resolve_at_bounds(*plan);  // casts and copies are new values
+  plan->packs = options.packs;
+  try {
+    fill(*plan);
+  } catch (...) {
+    graph = std::move(plan->graph);
+    throw;
   }
-  const std::vector<bool> in_place = plan_memory(*plan);
-  refuse_over_limits(*plan);  // before weights are packed
-  bind_kernels(*plan);
-  for (Step& step : plan->steps)
-    if (in_place[static_cast<size_t>(step.node)] && step.kind == StepKind::kHost) step.kind = StepKind::kView;
-  plan_bodies(*plan);
-  refuse_over_limits(*plan);
   return plan;
 }
 
@@ -277,13 +242,15 @@ std::shared_ptr<const Plan> plan_at_bounds(Graph graph, const PlanOptions& optio
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   require(options.threads >= 1, "a plan needs at least one thread", options.threads);
   std::vector<PlanOptions> attempts{options};
+  if (!options.packs) attempts[0].packs = std::make_shared<PackedConstants>();
   // The model may take some sizes only (those of a matrix, a multiple of the window): the run will know them.
   const auto is_open = [&](ValueId id) { return has_open_symbol(options, graph.value(id)); };
-  if (!options.open_symbols && std::ranges::any_of(graph.inputs, is_open)) attempts.emplace_back(options).open_symbols = true;
+  if (!options.open_symbols && std::ranges::any_of(graph.inputs, is_open)) attempts.emplace_back(attempts[0]).open_symbols = true;
   // Sizes that hang together may never be at their bounds in one run.
   const bool has_states = std::ranges::any_of(graph.values, [](const Value& value) { return value.kind == ValueKind::kState; });
   if (options.bounds.size() > 1 && !has_states && options.target == Space::kHost) {
-    attempts.emplace_back(options).open_symbols = true;
+    attempts.push_back(attempts[0]);
+    attempts.back().open_symbols = true;
     attempts.back().bounds.clear();
   }
   for (size_t i = 0; i + 1 < attempts.size(); ++i) try {
@@ -291,7 +258,7 @@ std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kInvalidArgument) throw;
     }
-  return plan_at_bounds(std::move(graph), attempts.back());
+  return plan_at_bounds(graph, attempts.back());
 }
 
 }  // namespace tandem

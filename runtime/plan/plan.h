@@ -15,6 +15,7 @@
 #include "runtime/graph/graph.h"
 #include "runtime/graph/op_def.h"
 #include "runtime/passes/pass_manager.h"
+#include "runtime/graph/packed_constants.h"
 #include "runtime/plan/device_placement.h"
 
 namespace tandem {
@@ -31,6 +32,7 @@ struct PlanOptions {
   bool dynamic_inputs = false;                              // a body of Loop: its inputs have another shape each time
   bool open_symbols = false;                                // nothing is planned for inputs with a symbol that `bounds` does not name
   std::set<std::string, std::less<>> disabled_passes = {};  // of host_passes(): those to leave out; other names do nothing
+  std::shared_ptr<PackedConstants> packs = {};              // of another plan of the same graph, on the same machine; null: its own
 };
 
 // Where a value lives.
@@ -67,14 +69,16 @@ struct Step {
   int node = 0;  // index into graph.nodes
   StepKind kind = StepKind::kView;
   BoundKernel kernel;  // of kHost and kDevice
+  int64_t scratch_offset = 0;  // on a plan for the host: where in the arena the kernel's workspace begins
 };
 
 // Bytes that a run holds in one memory.
 struct MemoryPlan {
-  int64_t arena = 0;        // activations: the peak of the offset packing
-  int64_t lower_bound = 0;  // the most activations that are alive at any one step
-  int64_t workspace = 0;
-  int64_t constants = 0;    // constants plus what kernels packed of them
+  int64_t arena = 0;        // the peak of the offset packing: activations and, on a plan for the host alone, the scratch of kernels
+  int64_t lower_bound = 0;  // the most of these that is alive at any one step
+  int64_t scratch = 0;      // the largest in the arena
+  int64_t workspace = 0;    // scratch beside the arena, one for all kernels
+  int64_t constants = 0;    // what is left of the constants, plus what kernels packed of them
   int64_t states = 0;
   int64_t feeds = 0;        // inputs on their way to the GPU: one of the two buffers that take turns
   int64_t total() const { return arena + workspace + constants + states + 2 * feeds; }
@@ -82,9 +86,10 @@ struct MemoryPlan {
 
 class Plan {
  public:
-  Graph graph;
+  Graph graph;  // constants that all their readers have packed are empty, on a plan for the host
   PlanOptions options;
   std::vector<PassReport> passes;                      // what host_passes() did
+  std::shared_ptr<PackedConstants> packs;
   std::map<std::string, int64_t, std::less<>> bounds;  // the bound of every symbol of the graph's inputs
   std::vector<Shape> shapes;                           // at the bounds, indexed by ValueId
   std::vector<BufferPlan> buffers;                     // indexed by ValueId

@@ -23,8 +23,9 @@ std::string memory_text(const MemoryPlan& memory, std::string_view where) {
   const auto share = memory.lower_bound ? 100.0 * static_cast<double>(memory.arena) / static_cast<double>(memory.lower_bound) : 100.0;
   std::string text = fmt::format("arena{}      {:>14} bytes ({:.1f}% of the {} that are alive at once)\n", where, memory.arena, share,
                                  memory.lower_bound);
-  text += fmt::format("workspace{0}  {1:>14} bytes\nconstants{0}  {2:>14} bytes\nstates{0}     {3:>14} bytes\n", where, memory.workspace,
-                      memory.constants, memory.states);
+  if (memory.scratch) text += fmt::format("  scratch{}  {:>14} bytes of the arena, at most\n", where, memory.scratch);
+  if (memory.workspace) text += fmt::format("workspace{}  {:>14} bytes\n", where, memory.workspace);
+  text += fmt::format("constants{0}  {1:>14} bytes\nstates{0}     {2:>14} bytes\n", where, memory.constants, memory.states);
   if (memory.feeds) text += fmt::format("feeds{}      {:>14} bytes, twice\n", where, memory.feeds);
   return text + fmt::format("peak bytes{} {:>14}\n", where, memory.total());
 }

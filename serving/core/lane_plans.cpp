@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/base/error.h"
+#include "runtime/plan/constant_release.h"
 
 namespace tandem {
 namespace {
@@ -20,6 +21,7 @@ bool same_constants(const Plan& a, const Plan& b) {
 LanePlans::LanePlans(Graph graph, const Signature& signature, LanePlansOptions options)
     : graph_(std::move(graph)), signature_(signature), options_(std::move(options)), lanes_(static_cast<size_t>(options_.lanes)) {
   largest_ = with_constants(make_plan(graph_, options_.plan));
+  release_packed(graph_, *largest_.plan);
   if (!options_.device) return;
   for (Lane& lane : lanes_) make_executor(lane, largest_);
 }

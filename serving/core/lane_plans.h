@@ -65,7 +65,7 @@ class LanePlans {
   void warm_up(Lane& lane);
   void take_note(Lane& lane);
 
-  Graph graph_;  // as it was given: a plan for a GPU has copies in its own
+  Graph graph_;  // as it was given, less what plans hold packed: a plan for a GPU has copies in its own
   const Signature& signature_;
   LanePlansOptions options_;
   std::vector<int64_t> batch_sizes_;  // to be ready for

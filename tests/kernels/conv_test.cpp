@@ -1,5 +1,6 @@
 // Convolution and its gradients against seven nested loops in double, for every tier; and the arithmetic of windows.
 #include "kernels/api/conv.h"
+#include "kernels/api/packed_workspace.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -198,6 +199,7 @@ TEST_P(ConvTiers, EpilogueAndPackedFilters) {
     expect_close(y, expected, double(c.w.elements()) / double(c.w[0]));
     const PackedFilters packed = pack_filters(g, view(w, c.w), GetParam());
     const ConvEpilogue in_place{view(bias, {g.filters}), view(std::as_const(packed_y), ys), Activation(UnaryOp::kRelu)};
+    context.workspace = context.workspace.first(conv_workspace_with_packed_filters(g, DType::kF32, 2, GetParam()));
     conv(context, g, view(x, c.x), packed, view(packed_y, ys), in_place);
     EXPECT_EQ(y, packed_y);
   }
@@ -227,6 +229,7 @@ TEST_P(ConvTiers, WorkspaceOfALargePlaneServesAllSmallerOnes) {
         const ConvWorkspace bytes = workspace(height, width, channels, kernel);
         EXPECT_LE(bytes.forward, largest.forward) << height << " x " << width;
         EXPECT_LE(bytes.input_grad, largest.input_grad) << height << " x " << width;
+        EXPECT_LE(bytes.weight_grad, largest.weight_grad) << height << " x " << width;
       }
   }
 }

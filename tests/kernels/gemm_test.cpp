@@ -1,5 +1,6 @@
 // Every tier against a scalar product in double, over ragged shapes, transposes, epilogues, packed weights and teams.
 #include "kernels/api/gemm.h"
+#include "kernels/api/packed_workspace.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -53,7 +54,7 @@ std::vector<T> run(const GemmShape& s, GemmArgs<T> args, int threads, Isa isa, b
   }
   args.c = c.data();
   args.ldc = ldc;
-  std::vector<std::byte> workspace(gemm_workspace_bytes<T>(s, threads, isa));
+  std::vector<std::byte> workspace(args.packed_b ? gemm_workspace_with_packed_b<T>(s, threads, isa) : gemm_workspace_bytes<T>(s, threads, isa));
   KernelContext context;
   context.threads = threads;
   context.workspace = workspace;

@@ -24,14 +24,20 @@ constexpr int64_t aligned_elements(int64_t n) {
   return round_up(n, static_cast<int64_t>(kAlignment / sizeof(T)));
 }
 
+// Packing A pays when its panels are read often: few columns read it once, and few rows are one tile.
+template <class T>
+bool packs_a(const GemmTier<T>& tier, int64_t rows, int64_t cols) {
+  return rows > tier.mr && cols > 2 * tier.nr;
+}
+
 // Elements of packed A and packed B that one thread holds; never smaller for a larger problem.
 template <class T>
 struct GemmScratch {
-  int64_t a, b;
-  GemmScratch(const GemmTier<T>& tier, int64_t m, int64_t n, int64_t k) {
+  int64_t a = 0, b = 0;
+  GemmScratch(const GemmTier<T>& tier, int64_t m, int64_t n, int64_t k, bool b_is_packed) {
     const int64_t steps = std::min(k, kMaxSteps);
-    a = aligned_elements<T>(std::min(round_up(m, tier.mr), round_up(kMaxRows, tier.mr)) * steps);
-    b = aligned_elements<T>(std::min(round_up(n, tier.nr), round_up(kMaxCols, tier.nr)) * steps);
+    if (packs_a(tier, m, n)) a = aligned_elements<T>(std::min(round_up(m, tier.mr), round_up(kMaxRows, tier.mr)) * steps);
+    if (!b_is_packed) b = aligned_elements<T>(std::min(round_up(n, tier.nr), round_up(kMaxCols, tier.nr)) * steps);
   }
   int64_t elements() const { return a + b; }
 };

@@ -25,9 +25,9 @@ class RectangleProduct {
   RectangleProduct(const GemmTier<T>& tier, const GemmShape& shape, const GemmArgs<T>& args, const Rectangle& part, T* scratch)
       : tier_(tier), shape_(shape), args_(args), part_(part), step_(k_step(shape.k)) {
     scratch_a_ = scratch;
-    scratch_b_ = scratch + GemmScratch<T>(tier, shape.m, shape.n, shape.k).a;
-    // Packing pays when panels are read often. Few rows read B once, few columns read A once.
-    pack_a_ = part.rows > tier.mr && part.cols > 2 * tier.nr;
+    scratch_b_ = scratch + GemmScratch<T>(tier, shape.m, shape.n, shape.k, args.packed_b).a;
+    pack_a_ = packs_a(tier, part.rows, part.cols);
+    // Few rows read B once.
     pack_b_ = shape.transpose_b || part.rows > 2 * tier.mr;
   }
 
@@ -173,7 +173,7 @@ template <class T>
 void gemm_on_team(const KernelContext& context, const GemmTier<T>& tier, const GemmShape& shape, const GemmArgs<T>& args, T* scratch) {
   const int64_t tiles = ceil_div(shape.m, tier.mr), panels = ceil_div(shape.n, tier.nr);
   const Grid grid = choose_grid(tiles, tier.mr, panels, tier.nr, !args.packed_b, context.threads);
-  const int64_t each = GemmScratch<T>(tier, shape.m, shape.n, shape.k).elements();
+  const int64_t each = GemmScratch<T>(tier, shape.m, shape.n, shape.k, args.packed_b).elements();
 #pragma omp parallel for num_threads(context.threads) schedule(static)
   for (int64_t cell = 0; cell < grid.rows * grid.cols; ++cell) {
     const int64_t r = cell / grid.cols, c = cell % grid.cols;
@@ -208,12 +208,22 @@ GemmArgs<T> product(GemmArgs<T> args, const ProductSet& set, int64_t i) {
   return args;
 }
 
+template <class T>
+size_t scratch_bytes(const GemmShape& shape, int threads, Isa isa, bool packed_b) {
+  const int64_t each = GemmScratch<T>(gemm_tier<T>(isa), shape.m, shape.n, shape.k, packed_b).elements();
+  return static_cast<size_t>(each) * static_cast<size_t>(threads) * sizeof(T);
+}
+
 }  // namespace
 
 template <class T>
 size_t gemm_workspace_bytes(const GemmShape& shape, int threads, Isa isa) {
-  const int64_t each = GemmScratch<T>(gemm_tier<T>(isa), shape.m, shape.n, shape.k).elements();
-  return static_cast<size_t>(each) * static_cast<size_t>(threads) * sizeof(T);
+  return scratch_bytes<T>(shape, threads, isa, false);
+}
+
+template <class T>
+size_t gemm_workspace_with_packed_b(const GemmShape& shape, int threads, Isa isa) {
+  return scratch_bytes<T>(shape, threads, isa, true);
 }
 
 template <class T>
@@ -226,7 +236,7 @@ void multiply_all(const KernelContext& context, const GemmShape& shape, const Ge
   const GemmTier<T>& tier = tier_for(shape, args, isa);
   const double each = static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(std::max<int64_t>(shape.k, 1));
   const bool team = context.threads > 1 && each * static_cast<double>(set.count) >= kParallelWork;
-  const int64_t elements = GemmScratch<T>(tier, shape.m, shape.n, shape.k).elements();
+  const int64_t elements = GemmScratch<T>(tier, shape.m, shape.n, shape.k, args.packed_b).elements();
   T* scratch = workspace_of<T>(context.workspace, elements * (team ? context.threads : 1), "gemm");
   const Rectangle all{0, shape.m, 0, shape.n};
   if (team && (set.count >= context.threads || each < kParallelWork)) {
@@ -257,7 +267,9 @@ void batched_gemm(const KernelContext& context, const GemmShape& shape, const Ge
 }
 
 template size_t gemm_workspace_bytes<float>(const GemmShape&, int, Isa);
+template size_t gemm_workspace_with_packed_b<float>(const GemmShape&, int, Isa);
 template size_t gemm_workspace_bytes<double>(const GemmShape&, int, Isa);
+template size_t gemm_workspace_with_packed_b<double>(const GemmShape&, int, Isa);
 template void multiply_all<float>(const KernelContext&, const GemmShape&, const GemmArgs<float>&, const ProductSet&, Isa);
 template void multiply_all<double>(const KernelContext&, const GemmShape&, const GemmArgs<double>&, const ProductSet&, Isa);
 template void gemm<float>(const KernelContext&, const GemmShape&, const GemmArgs<float>&, Isa);

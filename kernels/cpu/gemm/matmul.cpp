@@ -1,5 +1,6 @@
 // NumPy's matmul on views: the broadcast leading axes become a set of products. Where only `a` has leading axes they become rows.
 #include "kernels/api/gemm.h"
+#include "kernels/api/packed_workspace.h"
 #include "kernels/cpu/gemm/driver.h"
 
 namespace tandem::cpu {
@@ -20,6 +21,11 @@ void set_epilogue(GemmArgs<T>& args, const MatmulOptions& options, int64_t n) {
 size_t matmul_workspace_bytes(DType dtype, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b, int threads, Isa isa) {
   const MatmulProducts o = matmul_products(a, b, transpose_a, transpose_b);
   return visit_float(dtype, [&]<class T>() { return gemm_workspace_bytes<T>({o.m, o.n, o.k, false, false}, threads, isa); });
+}
+
+size_t matmul_workspace_with_packed_b(DType dtype, const Shape& a, const Shape& b, bool transpose_b, int threads, Isa isa) {
+  const MatmulProducts o = matmul_products(a, b, false, transpose_b);
+  return visit_float(dtype, [&]<class T>() { return gemm_workspace_with_packed_b<T>({o.m, o.n, o.k, false, false}, threads, isa); });
 }
 
 void matmul(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y, const MatmulOptions& options, Isa isa) {

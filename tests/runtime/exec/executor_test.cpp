@@ -39,6 +39,21 @@ TEST(Executor, ComputesWhatTheGraphSays) {
   EXPECT_NEAR(values[3], 0.5, 1e-6);
 }
 
+// The bounds never meet, so that every run binds kernels anew: from weights that were packed with the plan and are gone since.
+TEST(Executor, RunsOfManySizesReadWeightsThatWerePackedOnce) {
+  Executor executor(make_plan(small_mlp(), {.open_symbols = true}));
+  EXPECT_FALSE(executor.plan().graph.value(executor.plan().graph.find("w")).data);
+  const int64_t packed = executor.plan().packs->bytes();
+  for (int64_t rows : {1, 3, 2}) {
+    const Tensor x = Tensor::of<float>({rows, 3}, std::vector<float>(static_cast<size_t>(3 * rows), 1.0f));
+    const ConstTensorView inputs[] = {x.view()};
+    const auto y = executor.run(inputs)[0];
+    ASSERT_EQ(y.shape, Shape({rows, 2}));
+    EXPECT_NEAR(y.as<float>()[static_cast<size_t>(2 * rows - 2)], 1 / (1 + std::exp(-6.5)), 1e-6);
+  }
+  EXPECT_EQ(executor.plan().packs->bytes(), packed);
+}
+
 TEST(Executor, MakesTextOfNumbers) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"n"});

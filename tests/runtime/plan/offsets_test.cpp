@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace tandem {
@@ -43,6 +44,38 @@ TEST(Offsets, AChainNeedsTwoBlocksOnly) {
   for (int i = 0; i < 100; ++i) chain.push_back({1024, i, i + 1});
   EXPECT_EQ(pack(chain).bytes, 2048);
   EXPECT_EQ(lower_bound(chain), 2048);
+}
+
+// Sizes and times at which every greedy order leaves holes: the search closes them.
+TEST(Offsets, TheSearchComesNearTheBoundWhereGreedyOrdersDoNot) {
+  std::mt19937 random(7);
+  int64_t packed = 0, bound = 0;
+  for (int round = 0; round < 30; ++round) {
+    std::vector<Block> blocks;
+    for (int i = 0; i < 120; ++i)
+      blocks.push_back({static_cast<int64_t>(1 + random() % 64) * 4096, i, i + 1 + static_cast<int>(random() % (i % 7 == 0 ? 40 : 4))});
+    const Packing packing = pack(blocks);
+    expect_disjoint(blocks, packing);
+    packed += packing.bytes;
+    bound += lower_bound(blocks);
+  }
+  EXPECT_LE(static_cast<double>(packed), 1.03 * static_cast<double>(bound));
+}
+
+// All alive to the end, as activations kept for a backward pass: too many pairs to look at.
+TEST(Offsets, VeryManyBlocksArePackedByTime) {
+  constexpr int kSteps = 50'000;
+  std::vector<Block> blocks;
+  for (int i = 0; i < kSteps; ++i) blocks.push_back({256, i, 2 * kSteps - i}), blocks.push_back({128, i, i + 1});
+  const Packing packing = pack(blocks);
+  EXPECT_GE(packing.bytes, lower_bound(blocks));
+  EXPECT_LE(static_cast<double>(packing.bytes), 1.01 * static_cast<double>(lower_bound(blocks)));
+  std::vector<std::pair<int64_t, int64_t>> at_the_middle;
+  for (size_t i = 0; i < blocks.size(); ++i)
+    if (blocks[i].first <= kSteps - 1 && blocks[i].last >= kSteps - 1) at_the_middle.emplace_back(packing.offsets[i], blocks[i].bytes);
+  std::ranges::sort(at_the_middle);
+  for (size_t i = 1; i < at_the_middle.size(); ++i)
+    ASSERT_LE(at_the_middle[i - 1].first + at_the_middle[i - 1].second, at_the_middle[i].first);
 }
 
 TEST(Offsets, NothingNeedsNothing) {

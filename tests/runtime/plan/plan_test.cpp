@@ -97,5 +97,79 @@ TEST(Plan, ShapeArithmeticOfExportersResolves) {
   EXPECT_EQ(to_string(plan->shapes[static_cast<size_t>(y)]), "[5, 12]");
 }
 
+// weights [2, 3] of two products, and of what else `reader` makes of it.
+Graph with_shared_weights(std::string_view reader) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3});
+  const ValueId w = testing::constant(graph, "w", {2, 3}, {1, 2, 3, -1, 0, 1});
+  const ValueId a = add(graph, "Gemm", {x, w}, {{"transB", int64_t{1}}});
+  const ValueId b = add(graph, "Gemm", {add(graph, "Relu", {x}), w}, {{"transB", int64_t{1}}});
+  graph.outputs = {a, b};
+  if (reader == "itself") graph.outputs.push_back(w);
+  if (!reader.empty() && reader != "itself") graph.outputs.push_back(add(graph, std::string(reader), {w}));
+  return graph;
+}
+
+TEST(Plan, WeightsThatEveryReaderHasPackedAreLetGoOf) {
+  const auto plan = make_plan(with_shared_weights(""), {});
+  const Value& w = plan->graph.value(plan->graph.find("w"));
+  EXPECT_FALSE(w.data);
+  EXPECT_EQ(to_string(*w.type.dims), "[2, 3]");
+  EXPECT_EQ(plan->host.constants, plan->packs->bytes()) << "packed once for both products";
+}
+
+TEST(Plan, WeightsThatSomebodyReadsAsTheyAreStay) {
+  for (std::string_view reader : {"Neg", "Flatten", "itself"}) {
+    const auto plan = make_plan(with_shared_weights(reader), {});
+    EXPECT_TRUE(plan->graph.value(plan->graph.find("w")).data) << reader;
+    EXPECT_EQ(plan->host.constants, plan->packs->bytes() + 2 * 3 * 4) << reader;
+  }
+}
+
+TEST(Plan, AnotherPlanOfTheGraphTakesWhatThisOnePacked) {
+  const auto plan = make_plan(with_shared_weights(""), {.default_bound = 4});
+  PlanOptions larger = plan->options;
+  larger.default_bound = 8;
+  const auto other = make_plan(plan->graph, larger);
+  EXPECT_EQ(other->packs, plan->packs);
+  EXPECT_EQ(other->host.constants, plan->host.constants);
+}
+
+TEST(Plan, WeightsOfStepsThatOnlyTheRunCanBindArePackedWithThePlan) {
+  const auto plan = make_plan(with_shared_weights(""), {.open_symbols = true});
+  EXPECT_TRUE(plan->is_dynamic(plan->graph.outputs[0]));
+  EXPECT_FALSE(plan->graph.value(plan->graph.find("w")).data);
+  EXPECT_GT(plan->packs->bytes(), 0);
+}
+
+// Convolution needs scratch at its own step only, which is not where most is alive.
+TEST(Plan, ScratchOfKernelsLiesInTheArenaWhereThereIsRoom) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {1, 8, 32, 32});
+  const ValueId w = testing::constant(graph, "w", {1, 8, 3, 3}, std::vector<float>(72, 1.0f));
+  const ValueId y = add(graph, "Conv", {x, w});
+  const ValueId wide = add(graph, "Concat", std::vector<ValueId>(128, add(graph, "Exp", {y})), {{"axis", int64_t{1}}});
+  graph.outputs = {add(graph, "ReduceMax", {wide})};
+  const auto plan = make_plan(graph, {});
+  const Step& conv = plan->steps[0];
+  ASSERT_GT(conv.kernel.workspace, 0u);
+  EXPECT_EQ(plan->host.scratch, static_cast<int64_t>(conv.kernel.workspace));
+  EXPECT_EQ(plan->host.workspace, 0);
+  EXPECT_EQ(plan->host.arena, round_up(buffer(*plan, wide).bytes, 64) + round_up(buffer(*plan, y).bytes, 64)) << "the scratch adds nothing";
+}
+
+// Two branches made before either is reduced, as an exporter may list them.
+TEST(Plan, NodesAreReorderedWhereLessIsAliveThen) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {1024});
+  std::vector<ValueId> branches, sums;
+  for (int i = 0; i < 4; ++i) branches.push_back(add(graph, i % 2 ? "Exp" : "Neg", {x}));
+  for (ValueId branch : branches) sums.push_back(add(graph, "ReduceSum", {branch}));
+  graph.outputs = {add(graph, "Sum", sums)};
+  const auto plan = make_plan(graph, {});
+  EXPECT_LT(plan->host.arena, 2 * 4096);
+  EXPECT_EQ(plan->graph.nodes[1].def->name, "ReduceSum");
+}
+
 }  // namespace
 }  // namespace tandem
