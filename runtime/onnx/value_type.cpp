@@ -10,6 +10,15 @@ namespace {
 
 using namespace tandem_onnx_proto;
 
+// A size under a name of its own: one that reads like an expression of the shape rules ("past + 1", "2*batch": runtime/ops/symbolic.h)
+// is no promise that the sizes fed keep to it, and memory is shared between values of one symbolic shape.
+Dim named(const std::string& given) {
+  std::string symbol;
+  for (const char c : given) symbol += c == ' ' ? '_' : c == '*' ? 'x' : c == '(' ? '[' : c == ')' ? ']' : c;
+  if (symbol.starts_with('-')) symbol[0] = '_';
+  return Dim(std::move(symbol));
+}
+
 TensorType read_tensor_type(const TypeProto::Tensor& proto, std::string_view value) {
   TensorType type{dtype_of_proto(proto.elem_type()), std::nullopt};
   if (!proto.has_shape()) return type;
@@ -19,7 +28,7 @@ TensorType read_tensor_type(const TypeProto::Tensor& proto, std::string_view val
   for (const auto& dim : proto.shape().dim()) {
     // Some exporters write -1 for a dimension that may vary.
     require(dim.dim_value() >= -1, "dimension is negative (value, dimension)", value, dim.dim_value());
-    dims.push_back(dim.has_dim_value() && dim.dim_value() >= 0 ? Dim(int64_t{dim.dim_value()}) : Dim(dim.dim_param()));
+    dims.push_back(dim.has_dim_value() && dim.dim_value() >= 0 ? Dim(int64_t{dim.dim_value()}) : named(dim.dim_param()));
   }
   return type;
 }
