@@ -1,5 +1,7 @@
-// A tile is a box: one index along the outer axes, a range along the axis `split`, all of the axes behind it. In a dense tensor whose
-// axes are the output's or 1 such a box is contiguous too, so an operand is a pointer and a small shape, and nothing is gathered.
+// Which instruction leaves its result where, how each input lies in the output, and the loop over the tiles of kernels/cpu/tiling.h.
+//
+// In a dense tensor whose axes are the output's or 1 a tile is contiguous too, so an operand is a pointer and a small shape, and nothing
+// is gathered. Only a short row that every tile repeats is written out once, since kernels would run over it a few elements at a time.
 #include "kernels/api/tile_program.h"
 
 #include <omp.h>
@@ -10,6 +12,7 @@
 #include <utility>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/tiling.h"
 
 namespace tandem::cpu {
 namespace {
@@ -17,13 +20,12 @@ namespace {
 constexpr int64_t kTileElements = 8192;  // a few registers of f32 in the second-level cache, and the cost of a call spread thin
 constexpr int64_t kAlignment = 64;
 
-using Axes = std::array<int64_t, Shape::kMaxRank>;
-
 // How an input lies in the output.
 struct Layout {
   DType dtype = DType::kUndefined;
   bool full = false, single = false;  // the output's shape; one element
   uint32_t walks = 0;                 // the output's axes, as bits, along which it is not broadcast
+  int reg = -1;                       // for one between the two: where it is written out, if its tiles repeat a short row
 };
 
 // Where an instruction leaves its result: an output, or a register of the tile.
@@ -51,95 +53,13 @@ Layout layout_of(const TileInput& input, const Shape& output) {
   return layout;
 }
 
-// The output's axes, merged where every input walks along both or neither, and how they are cut into tiles.
-struct Tiling {
-  int rank = 0;
-  Axes sizes{};
-  std::array<int, Shape::kMaxRank> axes{};  // of the output, one for each merged axis
-  int split = 0;
-  int64_t rows = 1, inner = 1;  // of a tile along `split`; elements behind it
-  int64_t pieces = 1, tiles = 0;
-
-  Tiling(const Shape& output, std::span<const uint64_t> columns, int64_t most_elements) {
-    for (int axis = 0; axis < output.rank(); ++axis)
-      if (output[axis] != 1) append(axis, output[axis], columns);
-    if (rank == 0) sizes[static_cast<size_t>(rank++)] = 1;
-    split = rank - 1;
-    while (split > 0 && inner * size(split) <= most_elements) inner *= size(split--);
-    if (inner * size(split) == 0) return;
-    pieces = ceil_div(size(split), std::max<int64_t>(1, most_elements / inner));
-    rows = ceil_div(size(split), pieces);
-    pieces = ceil_div(size(split), rows);
-    tiles = pieces;
-    for (int axis = 0; axis < split; ++axis) tiles *= size(axis);
-  }
-  int64_t size(int axis) const { return sizes[static_cast<size_t>(axis)]; }
-  bool walks(uint32_t walks, int axis) const { return walks >> axes[static_cast<size_t>(axis)] & 1; }
-
- private:
-  void append(int axis, int64_t size, std::span<const uint64_t> columns) {
-    const auto last = static_cast<size_t>(rank - 1);
-    if (rank > 0 && columns[static_cast<size_t>(axes[last])] == columns[static_cast<size_t>(axis)]) {
-      sizes[last] *= size;
-      return;
-    }
-    axes[last + 1] = axis;
-    sizes[last + 1] = size;
-    ++rank;
-  }
-};
-
-// One box, and the memory around it.
-struct Tile {
-  const Tiling& tiling;
-  std::span<const ConstTensorView> inputs;
-  std::span<const TensorView> outputs;
-  std::byte* registers;
-  int64_t start = 0, elements = 0;  // of the run of the outputs
-  Axes at{};                        // the box's first index along each merged axis, up to `split`
-  Shape box{}, line{};              // its shape; the same as one axis
-
-  void move_to(int64_t tile) {
-    const int split = tiling.split;
-    const int64_t first = tile % tiling.pieces * tiling.rows, rows = std::min(tiling.rows, tiling.size(split) - first);
-    int64_t outer = tile / tiling.pieces;
-    start = (outer * tiling.size(split) + first) * tiling.inner;
-    elements = rows * tiling.inner;
-    at[static_cast<size_t>(split)] = first;
-    for (int axis = split - 1; axis >= 0; --axis) {
-      at[static_cast<size_t>(axis)] = outer % tiling.size(axis);
-      outer /= tiling.size(axis);
-    }
-    box = Shape();
-    box.push_back(rows);
-    for (int axis = split + 1; axis < tiling.rank; ++axis) box.push_back(tiling.size(axis));
-    line = Shape();
-    line.push_back(elements);
-  }
-
-  // What belongs to the box of an input that is broadcast along some axes.
-  ConstTensorView part(const ConstTensorView& whole, uint32_t walks) const {
-    ConstTensorView part = {whole.data, whole.dtype, box};
-    int64_t stride = 1, offset = 0;
-    for (int axis = tiling.rank - 1; axis >= 0; --axis) {
-      const bool walked = tiling.walks(walks, axis);
-      if (axis >= tiling.split && !walked) part.shape.set(axis - tiling.split, 1);
-      if (!walked) continue;
-      if (axis <= tiling.split) offset += at[static_cast<size_t>(axis)] * stride;
-      stride *= tiling.size(axis);
-    }
-    part.data += offset * static_cast<int64_t>(size_of(whole.dtype));
-    return part;
-  }
-};
-
 }  // namespace
 
 struct TileRunner::Compiled {
   TileProgram program;
   std::vector<Layout> layouts;            // of the inputs
   std::vector<Result> results;            // of the instructions
-  std::vector<bool> flat;                 // instructions that see each operand as one axis or one element
+  std::vector<uint64_t> partial;          // of the instructions: inputs, as bits, that are neither full nor one element
   uint64_t columns[Shape::kMaxRank] = {};  // for each axis of the output the inputs, as bits, that walk along it
   int rank = 0;                           // of the output
   int threads = 1;
@@ -151,6 +71,8 @@ struct TileRunner::Compiled {
       : program(std::move(what)), rank(output.rank()), threads(team) {
     lay_out(inputs, output);
     choose_registers();
+    for (Layout& layout : layouts)
+      if (!layout.full && !layout.single) layout.reg = static_cast<int>(registers++);
     tile_elements = std::clamp<int64_t>(output.elements(), 1, kTileElements);
     register_bytes = round_up(tile_elements * widest(), kAlignment);
     try_types();
@@ -165,9 +87,9 @@ struct TileRunner::Compiled {
     }
     for (const TileInstruction& instruction : program.instructions) {
       ensure(instruction.operands.size() <= kMostOperands, "an instruction has too many operands");
-      flat.push_back(std::ranges::none_of(instruction.operands, [&](const TileOperand& o) {
-        return is_input(o) && !layout(o).full && !layout(o).single;
-      }));
+      partial.push_back(0);
+      for (const TileOperand& o : instruction.operands)
+        if (is_input(o) && !layout(o).full && !layout(o).single) partial.back() |= uint64_t{1} << o.index;
       check_fills_output(instruction, output);
     }
   }
@@ -248,6 +170,7 @@ struct TileRunner::Compiled {
   int64_t widest() const {
     size_t bytes = 1;
     for (const TileInstruction& instruction : program.instructions) bytes = std::max(bytes, size_of(instruction.dtype));
+    for (const Layout& layout : layouts) bytes = std::max(bytes, size_of(layout.dtype));
     return static_cast<int64_t>(bytes);
   }
 
@@ -290,14 +213,26 @@ struct TileRunner::Compiled {
     const ConstTensorView& whole = tile.inputs[static_cast<size_t>(what.index)];
     if (layout(what).full) return {whole.data + tile.start * static_cast<int64_t>(size_of(whole.dtype)), whole.dtype, shape};
     if (layout(what).single) return {whole.data, whole.dtype, Shape()};
+    if (tile.repeated >> what.index & 1) return {tile.registers + layout(what).reg * register_bytes, whole.dtype, shape};
     return tile.part(whole, layout(what).walks);
+  }
+
+  // Writes out the short rows that all tiles repeat.
+  void repeat_rows(Tile& tile) const {
+    for (size_t i = 0; i < layouts.size(); ++i) {
+      if (layouts[i].reg < 0 || !tile.tiling.repeats_row(layouts[i].walks)) continue;
+      tile.repeated |= uint64_t{1} << i;
+      const size_t row = static_cast<size_t>(tile.tiling.inner) * size_of(layouts[i].dtype);
+      std::byte* to = tile.registers + layouts[i].reg * register_bytes;
+      for (int64_t r = 0; r < tile.tiling.rows; ++r, to += row) std::memcpy(to, tile.inputs[i].data, row);
+    }
   }
 
   void run_tile(const Tile& tile) const {
     std::array<ConstTensorView, kMostOperands> operands;
     for (size_t i = 0; i < program.instructions.size(); ++i) {
       const TileInstruction& instruction = program.instructions[i];
-      const Shape& shape = flat[i] ? tile.line : tile.box;
+      const Shape& shape = partial[i] & ~tile.repeated ? tile.box : tile.line;
       for (size_t k = 0; k < instruction.operands.size(); ++k) operands[k] = operand(tile, instruction.operands[k], shape);
       const TensorView made = result(tile, i, shape);
       instruction.run({}, {operands.data(), instruction.operands.size()}, {&made, 1});
@@ -322,9 +257,11 @@ void TileRunner::run(const KernelContext& context, std::span<const ConstTensorVi
   const Tiling tiling(outputs[0].shape, compiled.columns, compiled.tile_elements);
   ensure(context.workspace.size() >= static_cast<size_t>(context.threads * compiled.registers * compiled.register_bytes),
          "the workspace is too small for the team", context.threads);
-  parallel_chunks(context, tiling.tiles, grain_of(tiling.rows * tiling.inner * compiled.work()), [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max(grain_of(tiling.rows * tiling.inner * compiled.work()), ceil_div(tiling.tiles, 4 * context.threads));
+  parallel_chunks(context, tiling.tiles, grain, [&](int64_t begin, int64_t end) {
     std::byte* const own = context.workspace.data() + omp_get_thread_num() * compiled.registers * compiled.register_bytes;
     Tile tile{tiling, inputs, outputs, own};
+    compiled.repeat_rows(tile);
     for (int64_t t = begin; t < end; ++t) {
       tile.move_to(t);
       compiled.run_tile(tile);
