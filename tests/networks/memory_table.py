@@ -26,9 +26,9 @@ HEAD = """# Memory of real networks
 
 Written by `tests/networks/memory_table.py`: the networks of [networks.md](networks.md), each with its largest feed, one thread. Bytes in MiB.
 
-- *activations*: what Tandem holds for a run beside weights and inputs: the plan's arena (outputs included), of which a part is
-  the scratch of kernels, and what only the run could size. *onnxruntime*: the most its heap grew in one run (arena off, so without slack; the better of its runs with and without its own
-  memory plan; measured by a preloaded malloc, tests/networks/peak_of_onnxruntime.py).
+- *activations*: what Tandem holds for a run beside weights and inputs: the plan's arena (outputs included), of which a part is the scratch of
+  kernels, and what only the run could size. *onnxruntime*: the most its heap grew in one run (arena off, so without slack; the better of its
+  runs with and without its own memory plan; measured by a preloaded malloc, tests/networks/peak_of_onnxruntime.py).
 - *arena / bound*: the arena over the most bytes alive at any one step, under which no packing can be.
 - *process*: resident at most (VmHWM) in `tandem run`, loading included. *error*: how far that is from what the plan says (weights, activations
   and inputs), the pages of the program and its libraries, and the {fixed:.1f} MiB of heap that a run of an empty model takes.
