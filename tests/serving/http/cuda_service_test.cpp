@@ -41,7 +41,7 @@ class CudaService : public ::testing::Test {
     std::ofstream(root_ / "m/1/model.onnx") << "x";
     repository_.emplace(
         root_, VersionPolicy{},
-        [strict](const std::string& name, int64_t version, std::string_view, const fs::path&) {
+        [strict](const std::string& name, int64_t version, FileDescriptor, const fs::path&) {
           Graph graph;
           const ValueId x = graph.add_input("x", DType::kF32, {"n", 2});
           graph.outputs = {testing::add(graph, "Softmax", {x}, {{"axis", int64_t{1}}})};
@@ -49,8 +49,7 @@ class CudaService : public ::testing::Test {
           options.device = open_serving_device("cuda", strict);
           options.batch_sizes = BatchSizes{{1, 4}, "config", true};
           return std::make_shared<Model>(name, version, std::move(graph), options);
-        },
-        Limits{});
+        });
     service_.emplace(*repository_, metrics_, workers_, clock_, V2Options{.version = "1", .limits = {}});
   }
   ~CudaService() override {

@@ -56,15 +56,14 @@ class V2ServiceTest : public testing::Test {
     limits.queue_length = 2;
     repository.emplace(
         root, VersionPolicy{},
-        [](const std::string& name, int64_t version, std::string_view, const fs::path&) {
+        [](const std::string& name, int64_t version, FileDescriptor, const fs::path&) {
           Graph graph;
           graph.opsets = {{"", kOnnxOpset}};
           const ValueId x = graph.add_input("x", DType::kF32, {"n"});
           graph.outputs = graph.add_node(newest_op("Add"), {x, x}, 1);
           graph.value(graph.outputs[0]).name = std::string("y");
           return std::make_shared<Model>(name, version, std::move(graph), ModelOptions{});
-        },
-        limits);
+        });
     service.emplace(*repository, metrics, workers, clock, V2Options{.version = "1", .limits = limits});
   }
   ~V2ServiceTest() override { fs::remove_all(root); }
