@@ -26,7 +26,7 @@ Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions&
   share_batch_symbol(graph);
   plan_for_host(graph);
   if (options_.device.device)
-    plan_for_device(host_ ? host_->plan()->graph : graph);
+    plan_for_device(graph);  // not the host plan's: that one is written for kernels of the CPU, which hold its weights
   else if (!options_.device.problem.empty())
     fall_back("cannot be served from a GPU", Error(ErrorCode::kUnavailable, options_.device.problem));
   const std::shared_ptr<const Plan> plan = plans().plan();

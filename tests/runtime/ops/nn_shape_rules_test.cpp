@@ -101,7 +101,7 @@ TEST(ProductRule, SaysWhatDoesNotMultiply) {
   expect_refused("do not multiply", "MatMul", {f32({2, 3}), f32({4, 5})});
   expect_refused("do not broadcast", "MatMul", {f32({2, 2, 3}), f32({3, 3, 5})});
   expect_refused("at least one axis", "MatMul", {f32({}), f32({3, 5})});
-  expect_refused("activation", "FusedGemm", {f32({2, 3}), f32({3, 5})}, {{"activation", std::string("Swish")}}, 1, "tandem");
+  expect_refused("activation", "FusedGemm", {f32({2, 3}), f32({3, 5})}, {{"activation", std::string("Swisch")}}, 1, "tandem");
   expect_refused("f32, f64, f16 or bf16", "MatMul", {Input{DType::kBool, {2, 3}}, Input{DType::kBool, {3, 2}}});
 }
 
