@@ -141,7 +141,8 @@ int64_t most_each(const ConvShape& s, const GemmTier<T>& tier) {
   ConvShape narrow = s;
   for (int64_t width = 1; width <= s.w.output[2]; ++width) {
     narrow.w.output[2] = width;
-    narrow.w.input[2] = std::min(s.w.input[2], width * s.w.stride[2] + (s.w.kernel[2] - 1) * s.w.dilation[2]);
+    narrow.w.input[2] = std::min(
+        s.w.input[2], (width - 1) * s.w.stride[2] + (s.w.kernel[2] - 1) * s.w.dilation[2] + std::max(s.w.stride[2], s.w.dilation[2]));
     most = std::max(most, Blocking<T>(narrow, tier).each());
   }
   return most;

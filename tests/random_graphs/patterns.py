@@ -5,7 +5,7 @@ import numpy as np
 from onnx import helper
 
 from arithmetic import clip, partner, reduce, shuffled, within
-from builder import Reject, type_of
+from builder import Reject, element_type, type_of
 from layers import batch_norm, conv, image, matmul, quantize_dequantize, quantized
 from movement import unsqueeze
 
