@@ -16,7 +16,7 @@ double source_position(double o, double in, double out, const ResizeAxis& axis, 
   switch (coordinates) {
     case ResizeCoordinates::kHalfPixel: return half;
     case ResizeCoordinates::kHalfPixelSymmetric: return in / 2 * (1 - out / wanted) + half;
-    case ResizeCoordinates::kPytorchHalfPixel: return wanted > 1 ? half : 0;
+    case ResizeCoordinates::kPytorchHalfPixel: return out > 1 ? half : 0;  // as onnxruntime reads length_resized
     case ResizeCoordinates::kAlignCorners: return wanted == 1 ? 0 : o * (in - 1) / (wanted - 1);
     case ResizeCoordinates::kAsymmetric: return o / axis.scale;
     case ResizeCoordinates::kTfHalfPixelForNn: return (o + 0.5) / axis.scale;

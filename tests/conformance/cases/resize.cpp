@@ -50,7 +50,7 @@ double position(const Problem& p, int axis, int64_t index) {
   if (p.coordinates == "asymmetric") return o / scale;
   if (p.coordinates == "align_corners") return length == 1 ? 0 : o * (in - 1) / (length - 1);
   if (p.coordinates == "tf_half_pixel_for_nn") return (o + 0.5) / scale;
-  if (p.coordinates == "pytorch_half_pixel" && length <= 1) return 0;
+  if (p.coordinates == "pytorch_half_pixel" && out == 1) return 0;
   if (p.coordinates == "tf_crop_and_resize") {
     const double begin = static_cast<double>(p.roi[static_cast<size_t>(axis)]),
                  end = static_cast<double>(p.roi[static_cast<size_t>(axis + p.x.rank())]);
@@ -145,6 +145,7 @@ const Problem kProblems[] = {
      .mode = "linear",
      .coordinates = "pytorch_half_pixel"},
     {.what = "linear to one", .x = {1, 2, 7, 6}, .sizes = {1, 2, 1, 1}, .mode = "linear", .coordinates = "pytorch_half_pixel"},
+    {.what = "linear, one and a half is one", .x = {1, 2, 3, 3}, .scales = {1, 1, 0.5f, 0.5f}, .mode = "linear", .coordinates = "pytorch_half_pixel"},
     {.what = "linear, symmetric",
      .x = {1, 1, 5, 6},
      .scales = {1, 1, 2.3f, 0.7f},
