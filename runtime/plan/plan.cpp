@@ -93,8 +93,9 @@ void place(Plan& plan) {
 // What a graph for the CPU becomes before anything is laid out.
 void rewrite_for_host(Plan& plan) {
   widen_halves(plan.graph, std::vector<bool>(plan.graph.nodes.size(), true));
+  const bool verify = kVerifyEachPass && plan.packs->bytes() == 0;  // constants that another plan packed have no content
   for (const Pass* pass : host_passes())
-    if (!plan.options.disabled_passes.contains(pass->name)) plan.passes.push_back(run_pass(plan.graph, *pass));
+    if (!plan.options.disabled_passes.contains(pass->name)) plan.passes.push_back(run_pass(plan.graph, *pass, verify));
 }
 
 // Of a plan for a GPU: what stays on the CPU and is declared in 16 bits computes in f32, between casts.
