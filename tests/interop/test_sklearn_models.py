@@ -183,5 +183,5 @@ def test_columns_of_text_and_numbers(tmp_path):
     exported = skl2onnx.to_onnx(classifier, initial_types=[("t", StringTensorType([None, 1]))],
                                 options={id(classifier): {"zipmap": False}, id(vectorizer): {"tokenexp": "[a-zA-Z]+"}}, target_opset=OPSETS)
     if any(node.op_type == "Tokenizer" for node in exported.graph.node):
-        pytest.skip("skl2onnx splits words by com.microsoft.Tokenizer")
+        pytest.skip("onnxruntime lowers the words in the locale en_US.UTF-8, which this machine need not have")
     compare(tmp_path / "words", exported, {"t": words.reshape(-1, 1).astype(object)})
