@@ -182,6 +182,10 @@ def test_columns_of_text_and_numbers(tmp_path):
     classifier = pipeline.make_pipeline(vectorizer, ensemble.RandomForestClassifier(5, random_state=0)).fit(words, BINARY_CLASSES)
     exported = skl2onnx.to_onnx(classifier, initial_types=[("t", StringTensorType([None, 1]))],
                                 options={id(classifier): {"zipmap": False}, id(vectorizer): {"tokenexp": "[a-zA-Z]+"}}, target_opset=OPSETS)
-    if any(node.op_type == "Tokenizer" for node in exported.graph.node):
-        pytest.skip("onnxruntime lowers the words in the locale en_US.UTF-8, which this machine need not have")
+    try:
+        onnxruntime.InferenceSession(exported.SerializeToString())
+    except onnxruntime.capi.onnxruntime_pybind11_state.Fail as error:
+        if "Locale" not in str(error):
+            raise
+        pytest.skip("onnxruntime lowers words in the locale en_US.UTF-8, which this machine lacks")
     compare(tmp_path / "words", exported, {"t": words.reshape(-1, 1).astype(object)})
