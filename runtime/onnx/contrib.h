@@ -67,6 +67,19 @@ struct ContribOp {
   OpDef def;  // name, domain, arity and attributes; in no list of kernels
   void (*expand)(ContribContext&);
 };
+inline void infer_nothing(InferenceContext&) {}  // the nodes it stands for have rules of their own
+
+constexpr ContribOp contrib_op(std::string_view name, int least_inputs, int most_inputs, int outputs, std::span<const std::string_view> attributes,
+                               void (*expand)(ContribContext&), std::string_view domain = "com.microsoft") {
+  return {{.name = name,
+           .domain = domain,
+           .min_inputs = least_inputs,
+           .max_inputs = most_inputs,
+           .max_outputs = outputs,
+           .attributes = attributes,
+           .infer = infer_nothing},
+          expand};
+}
 
 // Null if there is none of that name.
 const ContribOp* find_contrib_op(std::string_view domain, std::string_view name);

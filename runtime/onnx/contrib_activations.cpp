@@ -7,7 +7,6 @@
 namespace tandem {
 namespace {
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr std::string_view kMatMulAttributes[] = {"alpha", "transA", "transB", "transBatchA", "transBatchB"};
 constexpr std::string_view kAlpha[] = {"alpha"};
 constexpr float kQuickGeluAlpha = 1.702f;
@@ -57,24 +56,15 @@ void bias_split_gelu(ContribContext& node) {
   node.set_output(0, node.emit("Mul", {halves[0], node.emit("Gelu", {halves[1]})}));
 }
 
-void nothing(InferenceContext&) {}
-
-constexpr ContribOp op(std::string_view name, int least, int most, std::span<const std::string_view> attributes,
-                       void (*expand)(ContribContext&)) {
-  return {
-      {.name = name, .domain = kMicrosoft, .min_inputs = least, .max_inputs = most, .attributes = attributes, .infer = nothing},
-      expand};
-}
-
 constexpr ContribOp kOps[] = {
-    op("FusedMatMul", 2, 2, kMatMulAttributes, fused_matmul),
-    op("TransposeMatMul", 2, 2, kMatMulAttributes, fused_matmul),  // its older name
-    op("Gelu", 1, 1, {}, gelu),
-    op("BiasGelu", 2, 2, {}, gelu),
-    op("FastGelu", 1, 2, {}, fast_gelu),
-    op("QuickGelu", 1, 1, kAlpha, quick_gelu),
-    op("BiasAdd", 3, 3, {}, bias_add),
-    op("BiasSplitGelu", 2, 2, {}, bias_split_gelu),
+    contrib_op("FusedMatMul", 2, 2, 1, kMatMulAttributes, fused_matmul),
+    contrib_op("TransposeMatMul", 2, 2, 1, kMatMulAttributes, fused_matmul),  // its older name
+    contrib_op("Gelu", 1, 1, 1, {}, gelu),
+    contrib_op("BiasGelu", 2, 2, 1, {}, gelu),
+    contrib_op("FastGelu", 1, 2, 1, {}, fast_gelu),
+    contrib_op("QuickGelu", 1, 1, 1, kAlpha, quick_gelu),
+    contrib_op("BiasAdd", 3, 3, 1, {}, bias_add),
+    contrib_op("BiasSplitGelu", 2, 2, 1, {}, bias_split_gelu),
 };
 
 }  // namespace

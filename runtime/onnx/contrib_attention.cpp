@@ -10,7 +10,6 @@
 namespace tandem {
 namespace {
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr std::string_view kAttentionAttributes[] = {
     "do_rotary",        "mask_filter_value",    "num_heads", "past_present_share_buffer",
     "qkv_hidden_sizes", "rotary_embedding_dim", "scale",     "unidirectional"};
@@ -202,25 +201,11 @@ void rotary_embedding(ContribContext& node) {
   node.set_output(0, node.emit("RotaryEmbedding", {x, cos, node.input(3), positions}, attributes));
 }
 
-void nothing(InferenceContext&) {}
-
-constexpr ContribOp op(std::string_view name, int least, int most, int outputs, std::span<const std::string_view> attributes,
-                       void (*expand)(ContribContext&)) {
-  return {{.name = name,
-           .domain = kMicrosoft,
-           .min_inputs = least,
-           .max_inputs = most,
-           .max_outputs = outputs,
-           .attributes = attributes,
-           .infer = nothing},
-          expand};
-}
-
 constexpr ContribOp kOps[] = {
-    op("Attention", 2, 7, 2, kAttentionAttributes, attention),
-    op("QAttention", 5, 9, 2, kAttentionAttributes, quantized_attention),
-    op("MultiHeadAttention", 1, 10, 4, kMultiHeadAttributes, multi_head_attention),
-    op("RotaryEmbedding", 4, 4, 1, kRotaryAttributes, rotary_embedding),
+    contrib_op("Attention", 2, 7, 2, kAttentionAttributes, attention),
+    contrib_op("QAttention", 5, 9, 2, kAttentionAttributes, quantized_attention),
+    contrib_op("MultiHeadAttention", 1, 10, 4, kMultiHeadAttributes, multi_head_attention),
+    contrib_op("RotaryEmbedding", 4, 4, 1, kRotaryAttributes, rotary_embedding),
 };
 
 }  // namespace

@@ -103,26 +103,12 @@ void skip_group_norm(ContribContext& node) {
   node.set_output(1, sum);
 }
 
-void nothing(InferenceContext&) {}
-
-constexpr ContribOp op(std::string_view name, int least, int most, int outputs, std::span<const std::string_view> attributes,
-                       void (*expand)(ContribContext&)) {
-  return {{.name = name,
-           .domain = "com.microsoft",
-           .min_inputs = least,
-           .max_inputs = most,
-           .max_outputs = outputs,
-           .attributes = attributes,
-           .infer = nothing},
-          expand};
-}
-
 constexpr ContribOp kOps[] = {
-    op("FusedConv", 2, 4, 1, kConv, fused_conv),
-    op("FusedGemm", 2, 3, 1, kGemm, fused_gemm),
-    op("NhwcConv", 2, 3, 1, std::span(kConv).subspan(2), conv_of_last_channels),
-    op("GroupNorm", 3, 3, 1, kGroupNorm, group_norm),
-    op("SkipGroupNorm", 4, 5, 2, kGroupNorm, skip_group_norm),
+    contrib_op("FusedConv", 2, 4, 1, kConv, fused_conv),
+    contrib_op("FusedGemm", 2, 3, 1, kGemm, fused_gemm),
+    contrib_op("NhwcConv", 2, 3, 1, std::span(kConv).subspan(2), conv_of_last_channels),
+    contrib_op("GroupNorm", 3, 3, 1, kGroupNorm, group_norm),
+    contrib_op("SkipGroupNorm", 4, 5, 2, kGroupNorm, skip_group_norm),
 };
 
 }  // namespace

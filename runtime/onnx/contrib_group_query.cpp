@@ -153,16 +153,7 @@ class GroupQuery {
 
 void group_query_attention(ContribContext& node) { GroupQuery(node).run(); }
 
-void nothing(InferenceContext&) {}
-
-constexpr ContribOp kOps[] = {{{.name = "GroupQueryAttention",
-                                .domain = "com.microsoft",
-                                .min_inputs = 1,
-                                .max_inputs = kKeyNorm + 1,
-                                .max_outputs = 4,
-                                .attributes = kAttributes,
-                                .infer = nothing},
-                               group_query_attention}};
+constexpr ContribOp kOps[] = {contrib_op("GroupQueryAttention", 1, kKeyNorm + 1, 4, kAttributes, group_query_attention)};
 
 }  // namespace
 

@@ -5,7 +5,6 @@
 namespace tandem {
 namespace {
 
-constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr std::string_view kEpsilonAttribute[] = {"epsilon"};
 constexpr std::string_view kSimplifiedAttributes[] = {"axis", "epsilon", "stash_type"};
 constexpr std::string_view kEmbedAttributes[] = {"epsilon", "mask_index_type"};
@@ -73,25 +72,11 @@ void embed_layer_normalization(ContribContext& node) {
   node.set_output(2, sum);
 }
 
-void nothing(InferenceContext&) {}
-
-constexpr ContribOp op(std::string_view name, std::string_view domain, int least, int most, int outputs,
-                       std::span<const std::string_view> attributes, void (*expand)(ContribContext&)) {
-  return {{.name = name,
-           .domain = domain,
-           .min_inputs = least,
-           .max_inputs = most,
-           .max_outputs = outputs,
-           .attributes = attributes,
-           .infer = nothing},
-          expand};
-}
-
 constexpr ContribOp kOps[] = {
-    op("SkipLayerNormalization", kMicrosoft, 3, 5, 4, kEpsilonAttribute, skip_layer_normalization),
-    op("SkipSimplifiedLayerNormalization", kMicrosoft, 3, 4, 4, kEpsilonAttribute, skip_simplified),
-    op("SimplifiedLayerNormalization", "", 2, 2, 2, kSimplifiedAttributes, simplified),
-    op("EmbedLayerNormalization", kMicrosoft, 1, 9, 3, kEmbedAttributes, embed_layer_normalization),
+    contrib_op("SkipLayerNormalization", 3, 5, 4, kEpsilonAttribute, skip_layer_normalization),
+    contrib_op("SkipSimplifiedLayerNormalization", 3, 4, 4, kEpsilonAttribute, skip_simplified),
+    contrib_op("SimplifiedLayerNormalization", 2, 2, 2, kSimplifiedAttributes, simplified, ""),
+    contrib_op("EmbedLayerNormalization", 1, 9, 3, kEmbedAttributes, embed_layer_normalization),
 };
 
 }  // namespace

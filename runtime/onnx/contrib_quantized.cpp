@@ -131,27 +131,14 @@ void gather_blocks(ContribContext& node) {
   node.set_output(0, node.emit("DequantizeLinear", {q, scales, zeros}, {{"axis", at}, {"block_size", size}}));
 }
 
-void nothing(InferenceContext&) {}
-
-constexpr ContribOp op(std::string_view name, int least, int most, std::span<const std::string_view> attributes,
-                       void (*expand)(ContribContext&)) {
-  return {{.name = name,
-           .domain = "com.microsoft",
-           .min_inputs = least,
-           .max_inputs = most,
-           .attributes = attributes,
-           .infer = nothing},
-          expand};
-}
-
 constexpr ContribOp kOps[] = {
-    op("QuantizeLinear", 2, 3, kAxis, quantize),
-    op("DequantizeLinear", 2, 3, kAxis, dequantize),
-    op("QGemm", 6, 9, kGemm, quantized_gemm),
-    op("QLinearConv", 8, 9, kConv, quantized_conv),
-    op("QLinearReduceMean", 5, 5, kReduce, quantized_mean),
-    op("QLinearWhere", 9, 9, {}, quantized_where),
-    op("GatherBlockQuantized", 3, 4, kGatherBlocks, gather_blocks),
+    contrib_op("QuantizeLinear", 2, 3, 1, kAxis, quantize),
+    contrib_op("DequantizeLinear", 2, 3, 1, kAxis, dequantize),
+    contrib_op("QGemm", 6, 9, 1, kGemm, quantized_gemm),
+    contrib_op("QLinearConv", 8, 9, 1, kConv, quantized_conv),
+    contrib_op("QLinearReduceMean", 5, 5, 1, kReduce, quantized_mean),
+    contrib_op("QLinearWhere", 9, 9, 1, {}, quantized_where),
+    contrib_op("GatherBlockQuantized", 3, 4, 1, kGatherBlocks, gather_blocks),
 };
 
 }  // namespace

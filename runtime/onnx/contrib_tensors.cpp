@@ -101,31 +101,17 @@ void inverse_real_fourier(ContribContext& node) {
   node.set_output(0, node.emit("Squeeze", {node.slice(signal, -1, 0, 1), node.ints({-1})}));
 }
 
-void nothing(InferenceContext&) {}
-
-constexpr ContribOp op(std::string_view name, int least, int most, int outputs, std::span<const std::string_view> attributes,
-                       void (*expand)(ContribContext&)) {
-  return {{.name = name,
-           .domain = "com.microsoft",
-           .min_inputs = least,
-           .max_inputs = most,
-           .max_outputs = outputs,
-           .attributes = attributes,
-           .infer = nothing},
-          expand};
-}
-
 constexpr ContribOp kOps[] = {
-    op("Trilu", 1, 2, 1, kUpper, trilu),
-    op("Range", 2, 3, 1, {}, range),
-    op("Pad", 2, 3, 1, kMode, pad),
-    op("GatherND", 2, 2, 1, {}, gather_nd),
-    op("ExpandDims", 2, 2, 1, {}, expand_dims),
-    op("Unique", 1, 1, 3, {}, unique),
-    op("GridSample", 2, 2, 1, kGrid, grid_sample),
-    op("CDist", 2, 2, 1, kMetric, pairwise_distances),
-    op("Rfft", 1, 1, 1, kFourier, real_fourier),
-    op("Irfft", 1, 1, 1, kFourier, inverse_real_fourier),
+    contrib_op("Trilu", 1, 2, 1, kUpper, trilu),
+    contrib_op("Range", 2, 3, 1, {}, range),
+    contrib_op("Pad", 2, 3, 1, kMode, pad),
+    contrib_op("GatherND", 2, 2, 1, {}, gather_nd),
+    contrib_op("ExpandDims", 2, 2, 1, {}, expand_dims),
+    contrib_op("Unique", 1, 1, 3, {}, unique),
+    contrib_op("GridSample", 2, 2, 1, kGrid, grid_sample),
+    contrib_op("CDist", 2, 2, 1, kMetric, pairwise_distances),
+    contrib_op("Rfft", 1, 1, 1, kFourier, real_fourier),
+    contrib_op("Irfft", 1, 1, 1, kFourier, inverse_real_fourier),
 };
 
 }  // namespace
