@@ -10,7 +10,7 @@ namespace {
 
 using namespace tandem_onnx_proto;
 
-// A size under a name of its own: one that reads like an expression of the shape rules ("past + 1", "2*batch": runtime/ops/symbolic.h)
+// A size under a name of its own: one that reads like an expression of the shape rules ("past + 1", "2*batch": runtime/ops/dim_algebra.h)
 // is no promise that the sizes fed keep to it, and memory is shared between values of one symbolic shape.
 Dim named(const std::string& given) {
   std::string symbol;

@@ -1,6 +1,7 @@
 // Concat (ONNX 4 on) joins along an axis; Split cuts along one: sizes as attribute (2, 11) or input (13), or a number of parts
 // (18).
 #include "kernels/api/movement.h"
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
 #include "runtime/ops/index_list.h"
@@ -45,7 +46,7 @@ void infer_concat(InferenceContext& node) {
   if (!dims) return node.set_output(0, node.dtype(0), std::nullopt);
   Dim total(int64_t{0});
   for (const Dim& length : lengths)
-    total = total.known() && length.known() ? Dim(checked_add(total.size, length.size, "concat")) : Dim();
+    total = total.known() && length.known() ? Dim(checked_add(total.size, length.size, "concat")) : sum(total, length);
   if (lengths.size() == 1) total = lengths[0];
   const bool is_list = dims->size() == 1;
   (*dims)[static_cast<size_t>(node.normalized_axis(node.get_int("axis", 0), static_cast<int>(dims->size())))] = total;

@@ -5,6 +5,7 @@
 #include "kernels/api/convert.h"
 #include "kernels/api/movement.h"
 #include "kernels/base/dtype_families.h"
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/element_types.h"
 
 namespace tandem {
@@ -87,14 +88,18 @@ Dim range_size(const InferenceContext& node) {
       const auto value = [&](int i) { return convert<Wide>(ends[i]->as<T>()[0]); };
       return Dim(range_length<Wide>(node, value(0), value(1), value(2)));
     });
-  int64_t numbers[3];
+  Dim ends_known[3];
   for (int i = 0; i < 3; ++i) {
     const auto content = node.content(i);
-    if (!content || content->size() != 1 || !(*content)[0].symbol.empty()) return {};
-    if (!node.constant(i) && !(*content)[0].known()) return {};
-    numbers[i] = (*content)[0].size;
+    if (!content || content->size() != 1) return {};
+    ends_known[i] = (*content)[0];
+    if (!node.constant(i) && ends_known[i] == Dim()) return {};
   }
-  return Dim(range_length<int64_t>(node, numbers[0], numbers[1], numbers[2]));
+  const auto& [start, limit, delta] = ends_known;
+  if (start.symbol.empty() && limit.symbol.empty() && delta.symbol.empty())
+    return Dim(range_length<int64_t>(node, start.size, limit.size, delta.size));
+  if (delta.size < 1 || (start.symbol.empty() && start.size < 0) || (limit.symbol.empty() && limit.size < 0)) return {};
+  return ceil_quotient(clamped(difference(limit, start)), delta.size);
 }
 
 void infer_range(InferenceContext& node) {

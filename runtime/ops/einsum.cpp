@@ -35,7 +35,8 @@ void infer(InferenceContext& node) {
       if (dim.size == 1) continue;
       node.require(known.size == 1 || !differ(known, dim), "an index has two sizes (equation, sizes)", to_string(equation),
                    to_string(Dims{known, dim}));
-      known = known.size == 1 ? dim : better(known, dim);
+      // Either of two symbols may be 1, and broadcast to the other.
+      known = known.size == 1 || known == dim ? dim : known.known() || dim.known() ? better(known, dim) : Dim();
     }
   Dims y;
   for (const int index : equation.output) y.push_back(sizes[static_cast<size_t>(index)]);

@@ -3,6 +3,7 @@
 // The gradient of a broadcast operand is summed back to its shape (tandem.ReduceToShape).
 #include "kernels/api/elementwise.h"
 
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/element_types.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
@@ -34,13 +35,24 @@ void propagate_sizes(InferenceContext& node, Dim (*combine)(const Dim&, const Di
   }
   node.set_content(0, std::move(sizes));
 }
+void infer_add(InferenceContext& node) {
+  infer_arithmetic(node);
+  propagate_sizes(node, sum);
+}
+void infer_sub(InferenceContext& node) {
+  infer_arithmetic(node);
+  propagate_sizes(node, difference);
+}
 void infer_mul(InferenceContext& node) {
   infer_arithmetic(node);
   propagate_sizes(node, [](const Dim& x, const Dim& y) { return product(Dims{x, y}); });
 }
 void infer_div(InferenceContext& node) {
   infer_arithmetic(node);
-  propagate_sizes(node, [](const Dim& x, const Dim& y) { return x.known() && y.size > 0 ? Dim(x.size / y.size) : quotient(x, y); });
+  propagate_sizes(node, [](const Dim& x, const Dim& y) {
+    const Dim exact = x.known() && y.size > 0 ? Dim(x.size / y.size) : quotient(x, y);
+    return exact == Dim() && y.size > 0 && never_negative(x) ? floor_quotient(x, y.size) : exact;  // Div rounds towards 0
+  });
 }
 void infer_pow(InferenceContext& node) {
   const DType base = node.dtype(0);
@@ -190,8 +202,8 @@ constexpr OpDef logic(std::string_view name) {
           .aliases = kInPlace};
 }
 
-constexpr OpDef add_op = binary<BinaryOp::kAdd>("Add", 7, infer_arithmetic, add_gradient);
-constexpr OpDef sub_op = binary<BinaryOp::kSub>("Sub", 7, infer_arithmetic, sub_gradient);
+constexpr OpDef add_op = binary<BinaryOp::kAdd>("Add", 7, infer_add, add_gradient);
+constexpr OpDef sub_op = binary<BinaryOp::kSub>("Sub", 7, infer_sub, sub_gradient);
 constexpr OpDef mul_op = binary<BinaryOp::kMul>("Mul", 7, infer_mul, mul_gradient);
 constexpr OpDef div_op = binary<BinaryOp::kDiv>("Div", 7, infer_div, div_gradient);
 constexpr OpDef pow_op = {.name = "Pow",

@@ -3,6 +3,7 @@
 //
 // Gradient: tandem.PadGrad(dy, shape of x, pads, axes?), which drops what padding added, or sums it to where it was copied from.
 #include "kernels/api/movement.h"
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/element_types.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
@@ -62,7 +63,7 @@ void infer(InferenceContext& node) {
     node.require(mode != PadMode::kWrap || (before >= 0 && after >= 0), "wrap takes no negative pads (axis, before, after)", i,
                  before, after);
     if (!dims[i].known()) {
-      dims[i] = Dim();
+      dims[i] = shifted(shifted(dims[i], before), after);
       continue;
     }
     node.require(mode != PadMode::kReflect || (before < dims[i].size && after < dims[i].size),

@@ -2,6 +2,7 @@
 //
 // Gradient: tandem.SliceGrad(dy, shape of x, starts, ends, axes?, steps?), which puts dy where it was taken from, into zeros.
 #include "kernels/api/movement.h"
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/element_types.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
@@ -57,12 +58,13 @@ SliceLists lists_of_inputs(const NodeContext& node, Inputs in, size_t first, int
                   has_axes, has_steps ? IndexList(in[first + 3]) : IndexList(), has_steps, rank);
 }
 
-// A dimension that is no number is kept if the slice takes all of it.
+// How much of a dimension lies between start and end; of one that is no number, with steps forward.
 Dim sliced(const Dim& dim, const Dim& start, const Dim& end, int64_t step) {
   const bool numbers = start.symbol.empty() && end.symbol.empty();
   if (dim.known() && numbers) return Dim(Range(dim.size, start.size, end.size, step).length);
-  const bool whole = start == Dim(int64_t{0}) && step == 1 && (end == dim || end.size >= std::numeric_limits<int32_t>::max());
-  return whole && !(dim == Dim()) ? dim : Dim();
+  if (step == 1 && numbers && start.size == 0 && end.size >= std::numeric_limits<int32_t>::max()) return dim;
+  if (step < 1) return Dim();
+  return ceil_quotient(clamped(difference(slice_end(dim, end), slice_end(dim, start))), step);
 }
 
 std::optional<Dims> list_content(const InferenceContext& node, int input, std::string_view attribute) {
@@ -118,7 +120,8 @@ void infer(InferenceContext& node) {
     dim = sliced(dim, (*starts)[i], (*ends)[i], lists.steps[i]);
   }
   node.set_output(0, node.dtype(0), std::move(dims));
-  propagate_content(node, lists);
+  const auto is_number = [](const Dim& dim) { return dim.symbol.empty(); };
+  if (std::ranges::all_of(*starts, is_number) && std::ranges::all_of(*ends, is_number)) propagate_content(node, lists);
 }
 
 // One start and one step for every axis of `whole`.

@@ -1,5 +1,6 @@
 #include "runtime/ops/window_attributes.h"
 
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -18,6 +19,17 @@ AutoPad auto_pad_of(const NodeContext& node) {
 int64_t probe_size(const WindowAttributes& attributes, size_t axis) {
   const int64_t dilation = axis < attributes.dilations.size() ? attributes.dilations[axis] : 1;
   return checked_add(checked_mul(attributes.kernel[axis], dilation, "window"), 1, "window");
+}
+
+// The size that a window leaves of one that is a symbol; unknown where it rounds up, as the last window may then start behind the end.
+Dim window_size(const WindowAttributes& attributes, const Window& window, size_t spatial_axis, const Dim& size) {
+  const size_t axis = spatial_axis + 3 - attributes.kernel.size();  // a Window has three axes, the last ones in use
+  const int64_t stride = window.stride[axis];
+  if (window.output[axis] == window.input[axis] && stride == 1) return size;
+  if (attributes.auto_pad == AutoPad::kSameUpper || attributes.auto_pad == AutoPad::kSameLower) return ceil_quotient(size, stride);
+  if (attributes.ceil_mode && stride > 1) return {};
+  const int64_t reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+  return shifted(floor_quotient(shifted(size, window.pad_begin[axis] + window.pad_end[axis] - reach), stride), 1);
 }
 
 }  // namespace
@@ -46,11 +58,8 @@ Dims window_dims(const InferenceContext& node, const WindowAttributes& attribute
       probe.push_back(x[i + 2].known() ? x[i + 2].size : std::max<int64_t>(probe_size(attributes, i), 1));
     const Window window = make_window(probe, attributes.options());
     Dims y = {x[0], channels};
-    for (size_t i = 0; i < spatial; ++i) {
-      const size_t axis = i + 3 - spatial;  // a Window has three axes, the last ones in use
-      const bool keeps_size = window.output[axis] == window.input[axis] && window.stride[axis] == 1;
-      y.push_back(x[i + 2].known() ? Dim(window.output[axis]) : keeps_size ? x[i + 2] : Dim());
-    }
+    for (size_t i = 0; i < spatial; ++i)
+      y.push_back(x[i + 2].known() ? Dim(window.output[i + 3 - spatial]) : window_size(attributes, window, i, x[i + 2]));
     return y;
   });
 }

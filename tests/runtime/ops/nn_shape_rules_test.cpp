@@ -83,12 +83,17 @@ TEST(ConvRule, RefusesWindowsThatMakeNoSense) {
     expect_refused("", "MaxPool", {x}, {{"kernel_shape", kernel}});
 }
 
-TEST(ConvRule, KeepsSymbolsThatTheWindowDoesNotChange) {
+TEST(ConvRule, SaysWhatAWindowMakesOfASymbol) {
   EXPECT_EQ(dims_of("Conv", {f32({"batch", 3, "height", 9}), f32({4, 3, 3, 3})}, {{"pads", Ints{1, 0, 1, 0}}}),
             "[batch, 4, height, 7]");
-  EXPECT_EQ(dims_of("Conv", {f32({"batch", 3, "height", 9}), f32({4, 3, 3, 3})}), "[batch, 4, ?, 7]");
+  EXPECT_EQ(dims_of("Conv", {f32({"batch", 3, "height", 9}), f32({4, 3, 3, 3})}), "[batch, 4, height - 2, 7]");
   EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}),
-            "[batch, 3, ?, 4]");
+            "[batch, 3, floor(height/2), 4]");
+  const std::string same = "SAME_UPPER";
+  EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"auto_pad", same}}),
+            "[batch, 3, floor((height + 1)/2), 5]");
+  EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}, {"ceil_mode", int64_t{1}}}),
+            "[batch, 3, ?, 5]");
   EXPECT_EQ(dims_of("GlobalAveragePool", {f32({"batch", "channels", 5, "width"})}), "[batch, channels, 1, 1]");
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <limits>
 #include <numeric>
 
 #include "runtime/exec/executor.h"
@@ -59,6 +61,57 @@ TEST(ShapeChain, SliceCastAndConcat) {
   Executor executor(make_plan(graph, {.bounds = {{"batch", 5}}}));
   EXPECT_EQ(symbolic(executor.plan().graph), "[batch, 4, 3]");
   EXPECT_EQ(run_shape(executor, 2), "[2, 4, 3]");
+}
+
+// A cache of keys that grows: the mask for all rows is cut to the new ones, and the rows are told apart again.
+TEST(ShapeChain, SumsAndDifferences) {
+  Graph graph;
+  const ValueId past = graph.add_input("cache", DType::kF32, {"batch", "past", 4}), fresh = graph.add_input("fresh", DType::kF32, {"batch", "seq", 4});
+  const ValueId all = add(graph, "Concat", {past, fresh}, {{"axis", int64_t{1}}});
+  EXPECT_EQ(to_string(*graph.value(all).type.dims), "[batch, past + seq, 4]");
+  const auto size_of = [&](ValueId x) { return add(graph, "Shape", {x}, {{"start", int64_t{1}}, {"end", int64_t{2}}}); };
+  const ValueId end = add(graph, "Add", {size_of(past), size_of(fresh)});
+  graph.outputs = {add(graph, "Slice", {all, size_of(past), end, ints(graph, {1})}),
+                   add(graph, "Reshape", {add(graph, "Reshape", {all, ints(graph, {-1, 4})}), add(graph, "Concat", {ints(graph, {-1}), end, ints(graph, {4})}, {{"axis", int64_t{0}}})})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 4}, {"past", 9}, {"seq", 5}}}));
+  const Graph& planned = executor.plan().graph;
+  EXPECT_EQ(to_string(*planned.value(planned.outputs[0]).type.dims), "[batch, seq, 4]");
+  EXPECT_EQ(to_string(*planned.value(planned.outputs[1]).type.dims), "[batch, past + seq, 4]");
+  EXPECT_EQ(executor.plan().bounds.size(), 3u);  // none of the expressions is a symbol of its own
+  for (const auto& [batch, rows, more] : {std::array{2, 3, 1}, std::array{1, 0, 5}, std::array{4, 9, 2}}) {
+    const Tensor a = counted({batch, rows, 4}), b = counted({batch, more, 4});
+    const ConstTensorView inputs[] = {a.view(), b.view()};
+    const auto outputs = executor.run(inputs);
+    EXPECT_EQ(outputs[0].shape, b.shape());
+    EXPECT_EQ(outputs[1].shape, (Shape{batch, rows + more, 4}));
+  }
+}
+
+// Windows with strides, a slice from the second on, and positions of all that is left.
+TEST(ShapeChain, FloorsAndClampedSizes) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 1, "w"});
+  const auto pool = [&](ValueId from) {
+    return add(graph, "MaxPool", {from}, {{"kernel_shape", std::vector<int64_t>{3}}, {"strides", std::vector<int64_t>{2}}, {"pads", std::vector<int64_t>{1, 1}}});
+  };
+  const ValueId once = pool(x), twice = pool(once);
+  EXPECT_EQ(to_string(*graph.value(once).type.dims), "[batch, 1, floor((w + 1)/2)]");
+  EXPECT_EQ(to_string(*graph.value(twice).type.dims), "[batch, 1, floor((w + 3)/4)]");
+  const ValueId rest = add(graph, "Slice", {x, ints(graph, {1}), ints(graph, {std::numeric_limits<int64_t>::max()}), ints(graph, {2})});
+  const ValueId scalar = add(graph, "Squeeze", {add(graph, "Shape", {twice}, {{"start", int64_t{2}}})});
+  const ValueId zero = graph.add_constant("zero", Tensor::scalar<int64_t>(0)), one = graph.add_constant("one", Tensor::scalar<int64_t>(1));
+  graph.outputs = {rest, add(graph, "Range", {zero, scalar, one})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 2}, {"w", 33}}}));
+  const Graph& planned = executor.plan().graph;
+  EXPECT_EQ(to_string(*planned.value(planned.outputs[0]).type.dims), "[batch, 1, max(0, w - 1)]");
+  EXPECT_EQ(to_string(*planned.value(planned.outputs[1]).type.dims), "[floor((w + 3)/4)]");
+  for (const int64_t width : {1, 2, 7, 33}) {
+    const Tensor input = counted({2, 1, width});
+    const ConstTensorView inputs[] = {input.view()};
+    const auto outputs = executor.run(inputs);
+    EXPECT_EQ(outputs[0].shape, (Shape{2, 1, width - 1}));
+    EXPECT_EQ(outputs[1].shape, (Shape{(width + 3) / 4}));
+  }
 }
 
 // The rank that the zeros copy from is known at the run only: they are no -1.
