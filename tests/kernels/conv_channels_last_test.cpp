@@ -1,0 +1,296 @@
+// Channels-last convolution against seven nested loops in double, for every tier; operands stand between pages that cannot be touched.
+#include "kernels/api/conv_channels_last.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "tests/kernels/activations.h"
+
+namespace tandem::cpu {
+namespace {
+
+// Floats that end, or begin, where the memory does.
+class Guarded {
+ public:
+  enum Side { kBegin, kEnd };
+  Guarded(const std::vector<float>& values, Side side) : size_(values.size()) {
+    const size_t bytes = size_ * sizeof(float), body = (bytes + page() - 1) / page() * page();
+    mapped_ = body + 2 * page();
+    base_ = static_cast<std::byte*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(base_ + page(), body, PROT_READ | PROT_WRITE);
+    data_ = reinterpret_cast<float*>(base_ + page() + (side == kEnd ? body - bytes : 0));
+    std::copy(values.begin(), values.end(), data_);
+  }
+  ~Guarded() { munmap(base_, mapped_); }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+
+  void forbid_writes() const { mprotect(base_ + page(), mapped_ - 2 * page(), PROT_READ); }
+  TensorView view(const Shape& shape) { return {reinterpret_cast<std::byte*>(data_), DType::kF32, shape}; }
+  std::vector<float> values() const { return {data_, data_ + size_}; }
+
+ private:
+  static size_t page() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+  size_t size_, mapped_ = 0;
+  std::byte* base_ = nullptr;
+  float* data_ = nullptr;
+};
+
+std::vector<float> noise(int64_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = uniform(random);
+  return values;
+}
+
+ConstTensorView view(const std::vector<float>& values, const Shape& shape) {
+  return {reinterpret_cast<const std::byte*>(values.data()), DType::kF32, shape};
+}
+
+// Shapes as ONNX gives them: x [batch, channels, spatial...].
+struct Case {
+  const char* what;
+  Shape x, w;
+  int64_t groups = 1;
+  std::vector<int64_t> strides = {}, dilations = {}, pads = {};
+};
+
+const Case kCases[] = {
+    {"one pixel", {1, 1, 1, 1}, {1, 1, 1, 1}},
+    {"first layer", {2, 3, 23, 21}, {37, 3, 7, 7}, 1, {2, 2}, {}, {3, 3, 3, 3}},
+    {"first layer, one channel", {3, 1, 28, 28}, {32, 1, 3, 3}},
+    {"first layer, unpadded", {1, 3, 19, 18}, {16, 3, 3, 3}, 1, {2, 2}, {}, {0, 0, 1, 1}},
+    {"padded", {2, 64, 11, 13}, {70, 64, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"asymmetric pads", {2, 20, 7, 9}, {13, 20, 3, 2}, 1, {}, {}, {0, 2, 3, 1}},
+    {"stride", {2, 17, 15, 16}, {9, 17, 3, 3}, 1, {2, 3}, {}, {1, 0, 1, 2}},
+    {"large stride", {1, 18, 20, 21}, {4, 18, 2, 2}, 1, {5, 4}},
+    {"dilation", {1, 19, 14, 15}, {6, 19, 3, 3}, 1, {1, 2}, {2, 3}, {2, 3, 2, 3}},
+    {"dilation of few channels", {1, 3, 14, 15}, {6, 3, 3, 3}, 1, {1, 2}, {2, 3}, {2, 3, 2, 3}},
+    {"pads wider than the input", {1, 17, 2, 3}, {3, 17, 3, 3}, 1, {}, {}, {4, 5, 4, 5}},
+    {"pads wider than the input, few channels", {1, 2, 2, 3}, {3, 2, 3, 3}, 1, {}, {}, {4, 5, 4, 5}},
+    {"pads never reached by some taps", {1, 16, 3, 3}, {2, 16, 5, 5}, 1, {2, 2}, {}, {3, 3, 3, 3}},
+    {"groups", {2, 12, 9, 8}, {15, 4, 3, 3}, 3, {}, {}, {1, 1, 1, 1}},
+    {"groups of four", {2, 64, 9, 8}, {64, 4, 3, 3}, 16, {}, {}, {1, 1, 1, 1}},
+    {"groups of eight", {1, 40, 9, 8}, {40, 8, 3, 3}, 5, {2, 2}, {}, {1, 1, 1, 1}},
+    {"groups of two", {1, 70, 9, 8}, {70, 2, 1, 3}, 35, {}, {1, 2}, {0, 2, 0, 2}},
+    {"groups that widen", {1, 6, 5, 4}, {42, 2, 3, 3}, 3, {}, {}, {1, 1, 1, 1}},
+    {"groups that narrow", {1, 96, 5, 4}, {8, 24, 3, 3}, 4, {}, {}, {1, 1, 1, 1}},
+    {"wide groups", {2, 40, 6, 5}, {26, 20, 3, 3}, 2, {}, {}, {1, 0, 0, 1}},
+    {"depthwise", {2, 7, 10, 11}, {7, 1, 3, 3}, 7, {}, {}, {1, 1, 1, 1}},
+    {"depthwise, many channels", {1, 90, 12, 19}, {90, 1, 3, 3}, 90, {2, 2}, {}, {0, 0, 1, 1}},
+    {"depthwise, seven by seven", {2, 33, 14, 25}, {33, 1, 7, 7}, 33, {}, {}, {3, 3, 3, 3}},
+    {"depthwise, five by five in a small plane", {1, 17, 3, 2}, {17, 1, 5, 5}, 17, {}, {}, {2, 2, 2, 2}},
+    {"depthwise, strided and dilated", {2, 5, 13, 12}, {5, 1, 3, 2}, 5, {2, 3}, {2, 1}, {2, 1, 0, 1}},
+    {"depthwise, pads wider than the input", {1, 18, 2, 3}, {18, 1, 3, 3}, 18, {}, {}, {4, 5, 4, 5}},
+    {"depthwise, two filters a channel", {2, 3, 8, 8}, {6, 1, 5, 5}, 3, {1, 2}, {}, {2, 2, 2, 2}},
+    {"depthwise, three filters a channel", {1, 21, 8, 8}, {63, 1, 3, 3}, 21, {}, {}, {1, 1, 1, 1}},
+    {"pointwise", {3, 70, 5, 7}, {37, 70, 1, 1}},
+    {"pointwise, many pixels", {1, 33, 40, 41}, {20, 33, 1, 1}},
+    {"pointwise, strided", {2, 33, 9, 8}, {14, 33, 1, 1}, 1, {2, 2}},
+    {"pointwise, padded", {1, 30, 4, 5}, {31, 30, 1, 1}, 1, {}, {}, {1, 2, 0, 1}},
+    {"pointwise, groups", {2, 24, 6, 6}, {18, 8, 1, 1}, 3},
+    {"deep", {1, 530, 5, 5}, {3, 530, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"deep pointwise", {1, 1300, 5, 5}, {40, 1300, 1, 1}},
+    {"many filters", {1, 17, 6, 6}, {401, 17, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"large kernel", {1, 2, 30, 30}, {3, 2, 21, 20}},
+    {"1-D", {2, 20, 50}, {11, 20, 5}, 1, {2}, {3}, {4, 6}},
+    {"1-D, long", {1, 16, 3000}, {12, 16, 3}, 1, {}, {}, {1, 1}},
+    {"1-D, depthwise", {2, 20, 50}, {20, 1, 5}, 20, {}, {}, {4, 0}},
+    {"3-D", {1, 18, 5, 6, 7}, {7, 18, 3, 2, 3}, 1, {2, 1, 1}, {1, 2, 1}, {1, 0, 1, 2, 1, 0}},
+    {"3-D, few channels", {2, 2, 4, 5, 6}, {3, 2, 2, 3, 3}, 1, {1, 2, 1}, {}, {0, 1, 1, 1, 1, 0}},
+    {"3-D, depthwise", {2, 20, 4, 5, 6}, {20, 1, 2, 3, 3}, 20, {1, 2, 1}, {}, {0, 1, 1, 1, 1, 0}},
+};
+
+ConvGeometry geometry_of(const Case& c) {
+  return make_conv_geometry(c.x, c.w, c.groups, {.kernel = {}, .strides = c.strides, .dilations = c.dilations, .pads = c.pads});
+}
+
+// Sums in double, by the definition.
+std::vector<double> convolved(const ConvGeometry& g, int64_t batch, const std::vector<float>& x, const std::vector<float>& weight) {
+  const Window& w = g.window;
+  const int64_t cg = g.channels / g.groups, fg = g.filters / g.groups;
+  std::vector<double> y;
+  for (int64_t n = 0; n < batch; ++n)
+    for (int64_t o = 0; o < w.output_size(); ++o)
+      for (int64_t filter = 0; filter < g.filters; ++filter) {
+        double sum = 0;
+        for (int64_t t = 0; t < w.kernel_size(); ++t) {
+          const int64_t out[3] = {o / (w.output[1] * w.output[2]), o / w.output[2] % w.output[1], o % w.output[2]};
+          const int64_t tap[3] = {t / (w.kernel[1] * w.kernel[2]), t / w.kernel[2] % w.kernel[1], t % w.kernel[2]};
+          int64_t pixel = n;
+          bool inside = true;
+          for (size_t axis = 0; axis < 3; ++axis) {
+            const int64_t at = out[axis] * w.stride[axis] - w.pad_begin[axis] + tap[axis] * w.dilation[axis];
+            inside = inside && at >= 0 && at < w.input[axis];
+            pixel = pixel * w.input[axis] + at;
+          }
+          if (!inside) continue;
+          for (int64_t c = 0; c < cg; ++c)
+            sum += double(x[static_cast<size_t>(pixel * g.channels + filter / fg * cg + c)]) *
+                   double(weight[static_cast<size_t>((filter * cg + c) * w.kernel_size() + t)]);
+        }
+        y.push_back(sum);
+      }
+  return y;
+}
+
+void expect_close(const std::vector<float>& actual, const std::vector<double>& expected, double terms) {
+  ASSERT_EQ(actual.size(), expected.size());
+  const double bound = std::numeric_limits<float>::epsilon() * (8 + 4 * std::sqrt(terms) + terms / 4);
+  double worst = 0;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_TRUE(std::isfinite(actual[i])) << i;
+    worst = std::max(worst, std::abs(double(actual[i]) - expected[i]) / std::max(1.0, std::abs(expected[i])));
+  }
+  EXPECT_LE(worst, bound);
+}
+
+struct Run {
+  int threads = 1;
+  Guarded::Side side = Guarded::kEnd;
+  const std::vector<float>*bias = nullptr, *residual = nullptr;  // the residual stands in y
+  Activation activation = {};
+};
+
+// Garbage in the output and in the workspace before.
+std::vector<float> run(const ConvGeometry& g, int64_t batch, const std::vector<float>& x, const ChannelsLastFilters& w, const Run& how = {}) {
+  std::vector<std::byte> workspace(conv_channels_last_workspace(g, how.threads, w.isa()) + 64, std::byte{0xff});
+  void* aligned = workspace.data();
+  size_t space = workspace.size();
+  std::align(64, space - 64, aligned, space);
+  KernelContext context;
+  context.threads = how.threads;
+  context.workspace = {static_cast<std::byte*>(aligned), workspace.size() - 64};
+  const Shape ys = channels_last_output_shape(g, batch);
+  Guarded guarded_x(x, how.side);
+  guarded_x.forbid_writes();
+  Guarded y(how.residual ? *how.residual : std::vector<float>(static_cast<size_t>(ys.elements()), std::nanf("")), how.side);
+  ConvEpilogue epilogue;
+  if (how.bias) epilogue.bias = view(*how.bias, {g.filters});
+  if (how.residual) epilogue.residual = y.view(ys);
+  epilogue.activation = how.activation;
+  conv_channels_last(context, g, guarded_x.view(channels_last_input_shape(g, batch)), w, y.view(ys), epilogue);
+  return y.values();
+}
+
+class ConvChannelsLastTiers : public testing::TestWithParam<Isa> {
+  void SetUp() override {
+    if (!machine_has(GetParam())) GTEST_SKIP() << "this machine lacks " << name(GetParam());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, ConvChannelsLastTiers, testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+                         [](const auto& info) { return std::string(name(info.param)); });
+
+TEST_P(ConvChannelsLastTiers, AllCases) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.what);
+    const ConvGeometry g = geometry_of(c);
+    const auto x = noise(c.x.elements(), 1), w = noise(c.w.elements(), 2);
+    const ChannelsLastFilters filters = pack_filters_channels_last(g, view(w, c.w), GetParam());
+    EXPECT_TRUE(filters);
+    EXPECT_EQ(filters.isa(), GetParam());
+    EXPECT_GE(filters.bytes(), w.size() * sizeof(float));
+    const std::vector<float> one = run(g, c.x[0], x, filters);
+    expect_close(one, convolved(g, c.x[0], x, w), double(c.w.elements()) / double(c.w[0]));
+    for (int threads : {2, 3}) EXPECT_EQ(one, run(g, c.x[0], x, filters, {.threads = threads, .side = Guarded::kBegin}));
+  }
+}
+
+TEST_P(ConvChannelsLastTiers, BiasResidualAndEveryActivation) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.what);
+    const ConvGeometry g = geometry_of(c);
+    const auto x = noise(c.x.elements(), 1), w = noise(c.w.elements(), 2), bias = noise(g.filters, 4);
+    const auto residual = noise(channels_last_output_shape(g, c.x[0]).elements(), 5);
+    const ChannelsLastFilters filters = pack_filters_channels_last(g, view(w, c.w), GetParam());
+    const std::vector<double> sums = convolved(g, c.x[0], x, w);
+    const double terms = double(c.w.elements()) / double(c.w[0]);
+    for (const Activation& activation : test::kActivations) {
+      SCOPED_TRACE(activation ? static_cast<int>(activation.function) : -1);
+      std::vector<double> expected = sums;
+      for (size_t i = 0; i < sums.size(); ++i)
+        expected[i] = test::activated(activation, sums[i] + double(bias[i % bias.size()]) + double(residual[i]));
+      expect_close(run(g, c.x[0], x, filters, {.threads = 2, .bias = &bias, .residual = &residual, .activation = activation}), expected,
+                   10 + 2 * terms);
+    }
+    std::vector<double> expected = sums;
+    for (size_t i = 0; i < sums.size(); ++i) expected[i] += double(bias[i % bias.size()]);
+    expect_close(run(g, c.x[0], x, filters, {.bias = &bias}), expected, terms);
+    for (size_t i = 0; i < sums.size(); ++i) expected[i] = std::max(0.0, sums[i] + double(residual[i]));
+    expect_close(run(g, c.x[0], x, filters, {.residual = &residual, .activation = UnaryOp::kRelu}), expected, terms);
+  }
+}
+
+TEST_P(ConvChannelsLastTiers, NotANumberStays) {
+  for (const int64_t groups : {1, 4}) {
+    const ConvGeometry g = make_conv_geometry({1, 4, 2, 2}, {4, 4 / groups, 1, 1}, groups, {});
+    std::vector<float> x(16, 1.0f), w(static_cast<size_t>(16 / groups), 1.0f);
+    x[5] = std::nanf("");
+    const ChannelsLastFilters filters = pack_filters_channels_last(g, view(w, g.weight_shape()), GetParam());
+    for (const Activation& activation : {Activation(), Activation(UnaryOp::kRelu), Activation(UnaryOp::kClip, {0, 6})}) {
+      const std::vector<float> y = run(g, 1, x, filters, {.activation = activation});
+      for (size_t i = 0; i < 16; ++i) EXPECT_EQ(std::isnan(y[i]), groups == 1 ? i / 4 == 1 : i == 5) << i;
+    }
+  }
+}
+
+// What was packed for one plane serves every other, as does the workspace every smaller one; and images do not depend on their batch.
+TEST_P(ConvChannelsLastTiers, OnePackingForEveryPlane) {
+  for (const int64_t groups : {1, 2, 20}) {
+    const std::vector<int64_t> pads = {1, 1, 1, 1};
+    const auto geometry = [&](int64_t height, int64_t width) {
+      return make_conv_geometry({1, 20, height, width}, {40, 20 / groups, 3, 3}, groups, {.kernel = {}, .pads = pads});
+    };
+    const ConvGeometry large = geometry(30, 31);
+    const auto w = noise(large.weight_shape().elements(), 2);
+    const ChannelsLastFilters filters = pack_filters_channels_last(large, view(w, large.weight_shape()), GetParam());
+    for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {5, 3}, {7, 30}, {30, 31}}) {
+      const ConvGeometry g = geometry(height, width);
+      EXPECT_LE(conv_channels_last_workspace(g, 2, GetParam()), conv_channels_last_workspace(large, 2, GetParam()));
+      const auto x = noise(3 * height * width * 20, 1);
+      const std::vector<float> y = run(g, 3, x, filters, {.threads = 2});
+      expect_close(y, convolved(g, 3, x, w), 180);
+      const std::vector<float> last(x.end() - height * width * 20, x.end());
+      EXPECT_EQ(run(g, 1, last, filters), std::vector<float>(y.end() - height * width * 40, y.end()));
+    }
+  }
+}
+
+TEST(ConvChannelsLast, EmptyBatch) {
+  for (const int64_t groups : {1, 4}) {
+    const ConvGeometry g = make_conv_geometry({4, 4, 5, 5}, {4, 4 / groups, 3, 3}, groups, {});
+    const auto w = noise(g.weight_shape().elements(), 1);
+    EXPECT_TRUE(run(g, 0, {}, pack_filters_channels_last(g, view(w, g.weight_shape())), {.threads = 2}).empty());
+  }
+}
+
+TEST(ConvChannelsLast, RefusesWhatDoesNotFit) {
+  const ConvGeometry g = make_conv_geometry({1, 3, 5, 6}, {2, 3, 3, 3}, 1, {});
+  const std::vector<float> w(54), x(90), y(24), bias(3);
+  EXPECT_THROW(pack_filters_channels_last(g, view(w, {3, 2, 3, 3})), Error);
+  const ChannelsLastFilters filters = pack_filters_channels_last(g, view(w, {2, 3, 3, 3}));
+  std::vector<std::byte> workspace(conv_channels_last_workspace(g, 1));
+  KernelContext context;
+  context.workspace = workspace;
+  std::vector<float> out(24);
+  const auto call = [&](const Shape& xs, const Shape& ys, const ConvEpilogue& epilogue) {
+    conv_channels_last(context, g, view(x, xs), filters, {reinterpret_cast<std::byte*>(out.data()), DType::kF32, ys}, epilogue);
+  };
+  call({1, 5, 6, 3}, {1, 3, 4, 2}, {});
+  EXPECT_THROW(call({1, 3, 5, 6}, {1, 3, 4, 2}, {}), Error);
+  EXPECT_THROW(call({1, 5, 6, 3}, {1, 2, 3, 4}, {}), Error);
+  EXPECT_THROW(call({1, 5, 6, 3}, {1, 3, 4, 2}, {.bias = view(bias, {3})}), Error);
+  EXPECT_THROW(call({1, 5, 6, 3}, {1, 3, 4, 2}, {.residual = view(y, {1, 2, 3, 4})}), Error);
+}
+
+}  // namespace
+}  // namespace tandem::cpu
