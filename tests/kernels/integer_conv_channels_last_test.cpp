@@ -1,0 +1,219 @@
+// Channels-last convolutions of integers against sums in the order of the definition, on every tier that the machine has: geometries
+// around the sizes of registers and tiles, every combination of types and zero points, and results quantized by the exact formula.
+#include "kernels/api/integer_conv_channels_last.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/api/requantize.h"
+
+namespace tandem {
+namespace {
+
+using Sizes = std::vector<int64_t>;
+
+struct Bytes {
+  DType type;
+  Shape shape;
+  std::vector<std::byte> data;
+
+  static Bytes random(DType type, const Shape& shape, unsigned seed) {
+    std::mt19937 generator(seed);
+    Bytes bytes{type, shape, std::vector<std::byte>(static_cast<size_t>(shape.elements()))};
+    for (std::byte& b : bytes.data) b = static_cast<std::byte>(generator());
+    return bytes;
+  }
+  ConstTensorView view() const { return {data.data(), type, shape}; }
+  int operator[](int64_t i) const {
+    const auto bits = static_cast<uint8_t>(data[static_cast<size_t>(i)]);
+    return type == DType::kI8 ? static_cast<int8_t>(bits) : bits;
+  }
+};
+
+struct Case {
+  const char* name;
+  int64_t batch, channels, filters, groups;
+  Sizes image, kernel, strides = {}, dilations = {}, pads = {};
+};
+
+const Case kCases[] = {
+    {"pointwise", 2, 64, 48, 1, {5, 7}, {1, 1}},
+    {"pointwise, many pixels", 2, 32, 16, 1, {19, 17}, {1, 1}},
+    {"pointwise, ragged", 3, 35, 37, 1, {5, 5}, {1, 1}},
+    {"pointwise, deep", 1, 160, 33, 1, {9, 9}, {1, 1}},
+    {"pointwise, three channels", 1, 3, 5, 1, {4, 3}, {1, 1}},
+    {"pointwise, one pixel", 2, 96, 100, 1, {1, 1}, {1, 1}},
+    {"pointwise, strided", 2, 24, 40, 1, {7, 9}, {1, 1}, {2, 2}},
+    {"pointwise, padded", 1, 8, 12, 1, {3, 4}, {1, 1}, {}, {}, {1, 0, 2, 1}},
+    {"square", 2, 16, 32, 1, {9, 11}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"square, strided", 2, 20, 36, 1, {10, 13}, {3, 3}, {2, 2}, {}, {1, 1, 1, 1}},
+    {"square, dilated", 1, 12, 17, 1, {11, 12}, {3, 2}, {1, 2}, {2, 3}, {2, 0, 1, 3}},
+    {"deep square", 1, 200, 24, 1, {6, 5}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"first layer", 2, 3, 32, 1, {31, 29}, {7, 7}, {2, 2}, {}, {3, 3, 3, 3}},
+    {"first layer, small", 1, 3, 16, 1, {16, 18}, {3, 3}, {2, 2}, {}, {0, 0, 1, 1}},
+    {"one channel", 2, 1, 6, 1, {9, 8}, {5, 5}, {}, {}, {2, 2, 2, 2}},
+    {"wide pads", 1, 4, 8, 1, {3, 3}, {3, 3}, {2, 1}, {}, {5, 4, 6, 7}},
+    {"line", 2, 10, 20, 1, {33}, {3}, {2}, {}, {1, 1}},
+    {"volume", 1, 6, 18, 1, {4, 5, 6}, {3, 2, 3}, {1, 2, 1}, {1, 1, 2}, {1, 0, 2, 1, 1, 1}},
+    {"groups", 2, 24, 36, 3, {6, 7}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"groups, pointwise", 1, 32, 64, 2, {5, 5}, {1, 1}},
+    {"groups, narrow", 1, 32, 32, 8, {5, 6}, {3, 3}, {2, 1}, {}, {1, 1, 1, 1}},
+    {"depthwise", 2, 64, 64, 64, {9, 11}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"depthwise, ragged", 2, 83, 83, 83, {7, 10}, {3, 3}, {2, 2}, {}, {1, 1, 1, 1}},
+    {"depthwise, few channels", 1, 5, 5, 5, {8, 8}, {3, 3}, {}, {}, {0, 1, 1, 0}},
+    {"depthwise, five", 1, 144, 144, 144, {8, 9}, {5, 5}, {2, 2}, {}, {2, 2, 2, 2}},
+    {"depthwise, seven dilated", 1, 40, 40, 40, {17, 15}, {7, 5}, {1, 1}, {2, 3}, {6, 6, 6, 6}},
+    {"depthwise, line", 2, 20, 20, 20, {21}, {4}, {}, {}, {3, 0}},
+    {"depthwise, volume", 1, 18, 18, 18, {3, 5, 4}, {2, 3, 3}, {1, 2, 1}, {}, {1, 1, 1, 0, 1, 1}},
+    {"depthwise, multiplied", 1, 10, 30, 10, {6, 6}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"empty", 0, 8, 8, 1, {4, 4}, {3, 3}},
+};
+
+Shape channels_last(const Shape& x) {
+  Shape y{x[0]};
+  for (int i = 2; i < x.rank(); ++i) y.push_back(x[i]);
+  y.push_back(x[1]);
+  return y;
+}
+
+struct Problem {
+  ConvGeometry geometry;
+  Bytes x, w, x_zero, w_zero;
+  Shape y;
+
+  Problem(const Case& c, DType x_type, DType w_type, bool zero_a_filter, unsigned seed) {
+    Shape image{c.batch, c.channels}, kernel{c.filters, c.channels / c.groups};
+    for (const int64_t n : c.image) image.push_back(n);
+    for (const int64_t n : c.kernel) kernel.push_back(n);
+    Shape one_image = image;
+    one_image.set(0, 1);
+    geometry = make_conv_geometry(one_image, kernel, c.groups,
+                                  {.kernel = {}, .strides = c.strides, .dilations = c.dilations, .pads = c.pads});
+    x = Bytes::random(x_type, channels_last(image), seed);
+    w = Bytes::random(w_type, kernel, seed + 1);
+    x_zero = Bytes::random(x_type, {}, seed + 2);
+    w_zero = Bytes::random(w_type, zero_a_filter ? Shape{c.filters} : Shape{}, seed + 3);
+    y = channels_last(geometry.output_shape(c.batch));
+  }
+
+  // By the definition.
+  int32_t sum(int64_t image, std::array<int64_t, 3> at, int64_t filter, bool zeros_of_w) const {
+    const Window& v = geometry.window;
+    const int64_t channels = geometry.channels / geometry.groups, group = filter / (geometry.filters / geometry.groups);
+    int64_t total = 0;
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t i = 0; i < v.kernel[0]; ++i)
+        for (int64_t j = 0; j < v.kernel[1]; ++j)
+          for (int64_t k = 0; k < v.kernel[2]; ++k) {
+            const int64_t d = at[0] * v.stride[0] + i * v.dilation[0] - v.pad_begin[0];
+            const int64_t r = at[1] * v.stride[1] + j * v.dilation[1] - v.pad_begin[1];
+            const int64_t q = at[2] * v.stride[2] + k * v.dilation[2] - v.pad_begin[2];
+            if (d < 0 || d >= v.input[0] || r < 0 || r >= v.input[1] || q < 0 || q >= v.input[2]) continue;
+            const int64_t pixel = ((image * v.input[0] + d) * v.input[1] + r) * v.input[2] + q;
+            const int64_t tap = (i * v.kernel[1] + j) * v.kernel[2] + k;
+            const int weight = w[(filter * channels + c) * v.kernel_size() + tap] -
+                               (zeros_of_w ? w_zero[w_zero.shape.rank() == 0 ? 0 : filter] : 0);
+            total += (x[pixel * geometry.channels + group * channels + c] - x_zero[0]) * weight;
+          }
+    return static_cast<int32_t>(total);
+  }
+  std::vector<int32_t> sums(bool zeros_of_w) const {
+    const Window& v = geometry.window;
+    std::vector<int32_t> all;
+    for (int64_t image = 0; image < x.shape[0]; ++image)
+      for (int64_t p = 0; p < v.output_size(); ++p)
+        for (int64_t f = 0; f < geometry.filters; ++f)
+          all.push_back(sum(image, {p / (v.output[1] * v.output[2]), p / v.output[2] % v.output[1], p % v.output[2]}, f, zeros_of_w));
+    return all;
+  }
+  template <class T>
+  std::vector<T> run(cpu::Isa isa, int threads, DType type, bool zeros_of_w, const OutputScales* scales = nullptr) const {
+    std::vector<T> out(static_cast<size_t>(y.elements()) + 64, T{77});
+    // The operands end where their memory does: AddressSanitizer sees what is read behind them.
+    const cpu::ChannelsLastIntegerFilters filters =
+        cpu::pack_integer_filters_channels_last(geometry, w.view(), zeros_of_w ? w_zero.view() : ConstTensorView{}, isa);
+    const size_t bytes = cpu::integer_conv_channels_last_workspace(geometry, threads, isa);
+    const std::unique_ptr<std::byte[], void (*)(std::byte*)> workspace(
+        new (std::align_val_t{64}) std::byte[bytes], [](std::byte* p) { operator delete[](p, std::align_val_t{64}); });
+    cpu::integer_conv_channels_last({.threads = threads, .workspace = {workspace.get(), bytes}}, geometry, x.view(), x_zero.view(),
+                                    filters, {reinterpret_cast<std::byte*>(out.data()), type, y}, scales);
+    for (auto i = out.end() - 64; i != out.end(); ++i) EXPECT_EQ(*i, T{77}) << "written behind y";
+    out.resize(out.size() - 64);
+    return out;
+  }
+};
+
+TEST(IntegerConvChannelsLast, EqualsTheDefinitionOnEveryTier) {
+  unsigned seed = 1;
+  for (const Case& c : kCases)
+    for (const DType x_type : {DType::kU8, DType::kI8})
+      for (const DType w_type : {DType::kI8, DType::kU8})
+        for (const bool zeros_of_w : {false, true}) {
+          const Problem problem(c, x_type, w_type, seed % 2 == 0, seed * 10);
+          const std::vector<int32_t> sums = problem.sums(zeros_of_w);
+          for (const cpu::Isa isa : cpu::available_isas())
+            ASSERT_EQ(problem.run<int32_t>(isa, 1, DType::kI32, zeros_of_w), sums)
+                << c.name << ' ' << name(x_type) << ' ' << name(w_type) << ' ' << zeros_of_w << ' ' << cpu::name(isa);
+          ++seed;
+        }
+}
+
+TEST(IntegerConvChannelsLast, ThreadsAndTheBatchChangeNothing) {
+  for (const Case& c : kCases) {
+    const Problem problem(c, DType::kU8, DType::kI8, false, 7);
+    for (const cpu::Isa isa : cpu::available_isas()) {
+      const std::vector<int32_t> all = problem.run<int32_t>(isa, 1, DType::kI32, false);
+      EXPECT_EQ(problem.run<int32_t>(isa, 3, DType::kI32, false), all) << c.name;
+      if (c.batch < 2) continue;
+      Problem last = problem;
+      last.x.shape.set(0, 1), last.y.set(0, 1);
+      last.x.data.erase(last.x.data.begin(), last.x.data.end() - last.x.shape.elements());
+      EXPECT_EQ(last.run<int32_t>(isa, 2, DType::kI32, false), std::vector<int32_t>(all.end() - last.y.elements(), all.end()))
+          << c.name;
+    }
+  }
+}
+
+// Scales of which many results are ties or next to one: 2^-10 of a small sum is exactly a half often enough.
+TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
+  unsigned seed = 900;
+  for (const Case& c : kCases)
+    for (const DType y_type : {DType::kU8, DType::kI8})
+      for (const bool scale_a_filter : {false, true}) {
+        const Problem problem(c, seed % 3 == 0 ? DType::kI8 : DType::kU8, DType::kI8, false, seed);
+        ++seed;
+        const auto count = static_cast<size_t>(scale_a_filter ? c.filters : 1);
+        std::vector<float> w_scales(count, 0.25f), bias(static_cast<size_t>(c.filters), 0.125f);
+        for (size_t i = 0; i < count; i += 2) w_scales[i] = 0.1f + 0.001f * static_cast<float>(i);
+        const auto bytes = output_scales_bytes(c.filters);
+        std::vector<std::byte> memory(bytes + 64);
+        auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+        ProductScaling scaling = {.x_scale = 0.125f, .w_scales = w_scales, .y_scale = 16.0f, .y_type = y_type, .y_zero = 3};
+        if (scale_a_filter)
+          scaling.bias = {reinterpret_cast<const std::byte*>(bias.data()), DType::kF32, {c.filters}}, scaling.lowest = 0;
+        const OutputScales scales = make_output_scales({aligned, bytes}, scaling);
+        std::vector<uint8_t> expected;
+        const std::vector<int32_t> sums = problem.sums(true);
+        for (size_t i = 0; i < sums.size(); ++i)
+          expected.push_back(static_cast<uint8_t>(
+              requantized(sums[i], scales.exact[scales.count == 1 ? 0 : i % static_cast<size_t>(c.filters)], scales.low, scales.high) +
+              scales.zero));
+        for (const cpu::Isa isa : cpu::available_isas())
+          ASSERT_EQ(problem.run<uint8_t>(isa, 2, y_type, true, &scales), expected) << c.name << ' ' << cpu::name(isa);
+      }
+}
+
+TEST(IntegerConvChannelsLast, RefusesWrongOperands) {
+  const Case c = {"", 1, 4, 6, 1, {4, 4}, {3, 3}};
+  Problem problem(c, DType::kU8, DType::kI8, true, 1);
+  problem.w_zero.shape = {5};
+  EXPECT_THROW(cpu::pack_integer_filters_channels_last(problem.geometry, problem.w.view(), problem.w_zero.view()), Error);
+  problem.x.shape = {1, 4, 4, 5};
+  EXPECT_THROW(problem.run<int32_t>(cpu::chosen_isa(), 1, DType::kI32, false), Error);
+}
+
+}  // namespace
+}  // namespace tandem
