@@ -32,9 +32,9 @@ void ContribContext::refuse_attribute(std::string_view name, int64_t but) const 
 }
 
 std::vector<ValueId> ContribContext::emit_many(std::string_view op, std::vector<ValueId> inputs, int outputs,
-                                               Attributes attributes) {
+                                               Attributes attributes, std::string_view domain) {
   while (!inputs.empty() && inputs.back() == kNoValue) inputs.pop_back();
-  return graph_.add_node(newest_op(op), std::move(inputs), outputs, std::move(attributes), node_.name + "." + std::string(op));
+  return graph_.add_node(newest_op(op, domain), std::move(inputs), outputs, std::move(attributes), node_.name + "." + std::string(op));
 }
 
 ValueId ContribContext::constant(Tensor content) { return graph_.add_constant(node_.name + ".constant", std::move(content)); }
@@ -77,7 +77,7 @@ void ContribContext::set_output(int i, ValueId value) {
 
 const ContribOp* find_contrib_op(std::string_view domain, std::string_view name) {
   for (const ContribFamily family : {contrib_activation_ops, contrib_normalization_ops, contrib_attention_ops,
-                                     contrib_group_query_ops, contrib_tensor_ops, contrib_fused_ops, contrib_quantized_ops})
+                                     contrib_group_query_ops, contrib_tensor_ops, contrib_fused_ops, contrib_quantized_ops, contrib_map_ops})
     for (const ContribOp& op : family)
       if (op.def.domain == domain && op.def.name == name) return &op;
   return nullptr;

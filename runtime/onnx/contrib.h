@@ -32,9 +32,10 @@ class ContribContext : public NodeContext {
   // The same for an attribute with another value than that.
   void refuse_attribute(std::string_view name, int64_t but) const;
 
-  std::vector<ValueId> emit_many(std::string_view op, std::vector<ValueId> inputs, int outputs, Attributes attributes = {});
-  ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
-    return emit_many(op, std::move(inputs), 1, std::move(attributes))[0];
+  std::vector<ValueId> emit_many(std::string_view op, std::vector<ValueId> inputs, int outputs, Attributes attributes = {},
+                                 std::string_view domain = "");
+  ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}, std::string_view domain = "") {
+    return emit_many(op, std::move(inputs), 1, std::move(attributes), domain)[0];
   }
   ValueId constant(Tensor content);
   ValueId scalar(double value, DType dtype);
@@ -89,6 +90,9 @@ void expand_contrib(Graph& graph, const ContribOp& op, const Node& node);
 
 using ContribFamily = std::span<const ContribOp>;
 extern const ContribFamily contrib_activation_ops, contrib_normalization_ops, contrib_attention_ops, contrib_group_query_ops,
-    contrib_tensor_ops, contrib_fused_ops, contrib_quantized_ops;
+    contrib_tensor_ops, contrib_fused_ops, contrib_quantized_ops, contrib_map_ops;
+
+// Whether a map that the op reads is two inputs of it: its keys, then its values.
+bool takes_maps(const OpDef& def);
 
 }  // namespace tandem

@@ -69,7 +69,11 @@ std::vector<std::string> onnx_op_names(std::string_view model_bytes, const Limit
 std::vector<std::string> onnx_input_names(std::string_view model_bytes, const Limits& limits) {
   const auto model = parse<ModelProto>(model_bytes, "ModelProto", limits);
   std::vector<std::string> names;
-  for (const ValueInfoProto& input : model.graph().input()) names.push_back(input.name());
+  for (const ValueInfoProto& input : model.graph().input()) {
+    const bool is_map = input.type().value_case() == TypeProto::kMapType;
+    if (is_map) names.push_back(input.name() + ".keys");
+    names.push_back(is_map ? input.name() + ".values" : input.name());
+  }
   return names;
 }
 

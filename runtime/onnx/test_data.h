@@ -18,7 +18,8 @@ RunValue parse_onnx_value(std::string_view bytes, const TensorType& type, const 
 // imported. Throws InvalidArgument for broken bytes.
 std::vector<std::string> onnx_op_names(std::string_view model_bytes, const Limits& limits = {});
 
-// The inputs that a model lists, in its order, those with a default (an initializer) included. Throws as above.
+// The inputs that a model lists, in its order, those with a default (an initializer) included; of a map its keys and its
+// values (value_type.h). Throws as above.
 std::vector<std::string> onnx_input_names(std::string_view model_bytes, const Limits& limits = {});
 
 }  // namespace tandem

@@ -56,6 +56,14 @@ TensorType read_type(const TypeProto& outermost, std::string_view value) {
 
 TensorType read_value_type(const ValueInfoProto& info) { return read_type(info.type(), info.name()); }
 
+std::optional<MapTypes> read_map_types(const ValueInfoProto& info) {
+  if (info.type().value_case() != TypeProto::kMapType) return std::nullopt;
+  const TypeProto::Map& map = info.type().map_type();
+  require(map.value_type().value_case() == TypeProto::kTensorType, "a map must be one to tensors (value)", info.name());
+  const Dims size = {Dim(info.name() + ".size")};
+  return MapTypes{{dtype_of_proto(map.key_type()), size}, {dtype_of_proto(map.value_type().tensor_type().elem_type()), size}};
+}
+
 void write_type(const TensorType& type, TypeProto& outermost) {
   const bool optional = type.container == Container::kOptional || type.container == Container::kOptionalSequence;
   const bool sequence = type.container == Container::kSequence || type.container == Container::kOptionalSequence;

@@ -1,5 +1,5 @@
-// Activation functions of networks. ONNX opset 1 and 6 on; ThresholdedRelu 10, Shrink 9, Celu 12, HardSwish 14, Mish 18, Gelu 20,
-// Swish 24.
+// Activation functions of networks. ONNX opset 1 and 6 on; Shrink 9, Celu 12, HardSwish 14, Mish 18, Gelu 20, Swish 24. ThresholdedRelu is
+// ONNX's from 10 on, and was onnxruntime's, under the same name, from 1 on.
 #include "runtime/ops/elementwise_unary.h"
 
 namespace tandem {
@@ -76,7 +76,7 @@ constexpr auto by_output = gradient_by_output<op>;
 constexpr OpDef relu_op = unary<UnaryOp::kRelu>("Relu", 6, infer_number, by_output<UnaryOp::kRelu>);
 constexpr OpDef leaky_relu_op = unary<UnaryOp::kLeakyRelu>("LeakyRelu", 6, infer_float, by_input<UnaryOp::kLeakyRelu>, kAlpha);
 constexpr OpDef thresholded_relu_op =
-    unary<UnaryOp::kThresholdedRelu>("ThresholdedRelu", 10, infer_float, thresholded_relu_gradient, kAlpha);
+    unary<UnaryOp::kThresholdedRelu>("ThresholdedRelu", 1, infer_float, thresholded_relu_gradient, kAlpha);
 constexpr OpDef elu_op = unary<UnaryOp::kElu>("Elu", 6, infer_float, by_input<UnaryOp::kElu>, kAlpha);
 constexpr OpDef selu_op = unary<UnaryOp::kSelu>("Selu", 6, infer_float, selu_gradient, kAlphaGamma);
 constexpr OpDef celu_op = unary<UnaryOp::kCelu>("Celu", 12, infer_float, celu_gradient, kAlpha);

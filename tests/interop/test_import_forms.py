@@ -244,3 +244,61 @@ def test_bodies_that_leave_types_out(tmp_path):
     loop = helper.make_node("Loop", ["rows", "", "zero"], ["last", "y"], body=body)
     rows = numpy_helper.from_array(np.array(2, np.int64), "rows")
     assert outcome(tmp_path, model([loop], {"x": X}, {"y": X, "last": X[0]}, initializer=[zero, rows]), [X], [expected, expected[-1]]) == ""
+
+
+def map_model(op, key, value, result, **attributes):
+    x = helper.make_value_info("x", helper.make_map_type_proto(key, helper.make_tensor_type_proto(value, [])))
+    graph = helper.make_graph([helper.make_node(op, ["x"], ["y"], domain="ai.onnx.ml", **attributes)], "g", [x],
+                              [helper.make_tensor_value_info("y", result, None)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)], ir_version=8)
+
+
+INT, FLOAT, TEXT = TensorProto.INT64, TensorProto.FLOAT, TensorProto.STRING
+MAPS = {
+    "words": (map_model("DictVectorizer", TEXT, FLOAT, FLOAT, string_vocabulary=["b", "a", "b", "zz", ""]), {"a": 1.5, "q": 3.0, "b": -2.0}),
+    "numbers": (map_model("DictVectorizer", INT, FLOAT, FLOAT, int64_vocabulary=[4, -2, 9]), {-2: 1.5, 77: 3.0, 4: 2.5}),
+    "unknown words": (map_model("DictVectorizer", TEXT, FLOAT, FLOAT, string_vocabulary=["b"]), {"a": 1.5}),
+    "dense": (map_model("CastMap", INT, FLOAT, FLOAT, map_form="DENSE"), {30: 1.5, 1: -2.25, -7: 7.9}),
+    "dense whole": (map_model("CastMap", INT, FLOAT, INT, cast_to="TO_INT64"), {30: 1.5, 1: -2.25, -7: 7.9}),
+    "sparse": (map_model("CastMap", INT, FLOAT, FLOAT, map_form="SPARSE", max_map=5), {3: 1.5, 1: -2.25, 0: 7.9}),
+    "sparse and cut": (map_model("CastMap", INT, FLOAT, INT, cast_to="TO_INT64", map_form="SPARSE", max_map=2), {3: 1.5, 1: -2.25, 900: 7.9}),
+}
+
+
+def map_as_arrays(given):
+    keys = list(given)
+    return [np.array(keys, object if isinstance(keys[0], str) else np.int64), np.array(list(given.values()), np.float32)]
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_map_is_two_inputs_keys_and_values(tmp_path, name):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    proto, given = MAPS[name]
+    expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": given})
+    assert outcome(tmp_path, proto, map_as_arrays(given), expected) == ""
+    # What is written has the two inputs, and needs no maps.
+    written = tmp_path / "plain.onnx"
+    done = subprocess.run([BINARY, "export", tmp_path / "case/model.onnx", "-o", written], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    onnx.checker.check_model(str(written))
+    arrays = dict(zip(["x.keys", "x.values"], map_as_arrays(given)))
+    np.testing.assert_array_equal(onnxruntime.InferenceSession(written).run(None, arrays)[0], expected[0])
+
+
+def test_what_a_map_must_not_be(tmp_path):
+    sparse_map = map_model("CastMap", INT, FLOAT, FLOAT, map_form="SPARSE", max_map=5)
+    assert "index" in outcome(tmp_path, sparse_map, map_as_arrays({-1: 2.0}), [np.zeros((1, 5), np.float32)])
+    proto, given = MAPS["dense"]
+    other = onnx.ModelProto()
+    other.CopyFrom(proto)
+    other.graph.node[0].CopyFrom(helper.make_node("Relu", ["x"], ["y"]))
+    assert "only CastMap and DictVectorizer take a map" in outcome(tmp_path, other, map_as_arrays(given), [X])
+
+
+@pytest.mark.parametrize("opset", [7, 9, 10])
+def test_thresholded_relu_is_older_than_onnx_says(tmp_path, opset):
+    """onnxruntime has had it under ONNX's name from opset 1 on."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    proto = model([helper.make_node("ThresholdedRelu", ["x"], ["y"], alpha=0.5)], {"x": X}, {"y": X}, opset=opset, ir_version=8)
+    expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": X})
+    assert outcome(tmp_path, proto, [X], expected) == ""
