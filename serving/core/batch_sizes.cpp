@@ -4,16 +4,11 @@
 #include <charconv>
 
 #include "kernels/base/error.h"
-#include "serving/core/config_text.h"
 
 namespace tandem {
 namespace {
 
 constexpr size_t kMostSizes = 64;  // each is kept, with what was captured for it, by every lane
-
-constexpr std::string_view kGraphs = "optimization.cuda.graphs", kGraphSpec = "optimization.cuda.graph_spec",
-                           kGraphSize = "optimization.cuda.graph_spec.batch_size",
-                           kPreferred = "dynamic_batching.preferred_batch_size";
 
 std::optional<int64_t> whole_number(std::string_view text) {
   int64_t number = 0;
@@ -22,39 +17,13 @@ std::optional<int64_t> whole_number(std::string_view text) {
   return number;
 }
 
-int64_t size_of_value(const ConfigValue& value) {
-  const auto size = value.kind == ConfigValue::Kind::kPlain ? whole_number(value.text) : std::nullopt;
-  require(size.has_value(),
-          "line " + std::to_string(value.line) + ": " + value.path + " must be a whole number, or a list of them");
-  return *size;
-}
-
-bool is_on(const ConfigValue& value) {
-  const bool on = value.text == "true" || value.text == "True" || value.text == "t" || value.text == "1";
-  const bool off = value.text == "false" || value.text == "False" || value.text == "f" || value.text == "0";
-  require(value.kind == ConfigValue::Kind::kPlain && (on || off),
-          "line " + std::to_string(value.line) + ": " + value.path + " must be true or false");
-  return on;
-}
-
-BatchSizes sizes_at(std::string_view path, const std::vector<ConfigValue>& values) {
-  BatchSizes found{{}, std::string(path), true};
-  for (const ConfigValue& value : values)
-    if (value.path == path) found.sizes.push_back(size_of_value(value));
-  return found;
-}
-
 }  // namespace
 
-std::optional<BatchSizes> batch_sizes_of_config(std::string_view config_pbtxt) {
-  const std::vector<ConfigValue> values = parse_config_text(config_pbtxt);
-  for (const ConfigValue& value : values) {
-    if (value.path == kGraphs && !is_on(value)) return BatchSizes{{}, std::string(kGraphs), true};
-    require(value.path != kGraphSpec || value.kind == ConfigValue::Kind::kMessage,
-            "line " + std::to_string(value.line) + ": " + value.path + " must be messages such as { batch_size: 8 }");
-  }
-  for (const std::string_view path : {kGraphSize, kPreferred})
-    if (BatchSizes found = sizes_at(path, values); !found.sizes.empty()) return found;
+std::optional<BatchSizes> declared_batch_sizes(const ModelConfig& config) {
+  if (config.cuda_graphs == false) return BatchSizes{{}, "optimization.cuda.graphs", true};
+  if (!config.graph_sizes.empty()) return BatchSizes{config.graph_sizes, "optimization.cuda.graph_spec.batch_size", true};
+  if (config.batching && !config.batching->preferred_sizes.empty())
+    return BatchSizes{config.batching->preferred_sizes, "dynamic_batching.preferred_batch_size", true};
   return std::nullopt;
 }
 
@@ -78,7 +47,7 @@ void check_batch_sizes(const BatchSizes& declared, int64_t most) {
   for (size_t i = 0; i < declared.sizes.size(); ++i) {
     const int64_t size = declared.sizes[i];
     require(size >= 1, declared.where + " has a batch size that is not positive", size);
-    require(size <= most, declared.where + " has a batch size beyond the server's --max-batch (given, most)", size, most);
+    require(size <= most, declared.where + " has a batch size beyond max_batch_size, or the server's --max-batch (given, most)", size, most);
     require(std::find(declared.sizes.begin(), declared.sizes.begin() + static_cast<std::ptrdiff_t>(i), size) ==
                 declared.sizes.begin() + static_cast<std::ptrdiff_t>(i),
             declared.where + " has a batch size twice", size);

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "serving/core/signature.h"
+#include "serving/core/model_config.h"
 
 namespace tandem {
 
@@ -22,9 +22,8 @@ struct BatchSizes {
   bool by_model = false;       // rather than for all models of a server
 };
 
-// Of a model that names none, and does not turn it off by `graphs: false`: nullopt. Other fields are not looked at. Throws
-// InvalidArgument, naming the line.
-std::optional<BatchSizes> batch_sizes_of_config(std::string_view config_pbtxt);
+// Of a model that names none, and does not turn it off by `graphs: false`: nullopt.
+std::optional<BatchSizes> declared_batch_sizes(const ModelConfig& config);
 
 // "auto" (nullopt), "none", or a list such as "1,8,32". Throws InvalidArgument.
 std::optional<BatchSizes> parse_batch_sizes(std::string_view text);

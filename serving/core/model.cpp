@@ -24,6 +24,10 @@ void share_batch_symbol(Graph& graph) {
 Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions& options)
     : name_(std::move(name)), version_(version), options_(options) {
   share_batch_symbol(graph);
+  if (const int64_t own = options_.config.max_batch_size.value_or(0); own > 0 && own < options_.max_batch) {
+    options_.max_batch = own;
+    max_batch_flag_ = "max_batch_size of its config.pbtxt";
+  }
   plan_for_host(graph);
   if (options_.device.device)
     plan_for_device(graph);  // not the host plan's: that one is written for kernels of the CPU, which hold its weights
@@ -32,9 +36,29 @@ Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions&
   const std::shared_ptr<const Plan> plan = plans().plan();
   signature_ = signature_of(plan->graph);
   categories_ = Categories::of(plan->graph);
+  configure();
   make_ready();
   if (!host_ && options_.device.log)
     options_.device.log(title() + ", can only be served from the GPU, so nothing answers should that fail: " + host_problem_);
+}
+
+void Model::configure() {
+  try {
+    complete_model_config(options_.config, {name_, signature_, max_batch(), options_.lanes});
+  } catch (const Error& error) {
+    throw Error(error.code(), std::string("config.pbtxt, ") + error.what());
+  }
+}
+
+ModelConfig Model::config() const {
+  ModelConfig config = options_.config;
+  const bool on_device = device().on_device;
+  for (InstanceGroup& group : config.instances)
+    group.kind = on_device ? InstanceGroup::Kind::kGpu : InstanceGroup::Kind::kCpu;
+  if (!on_device || ready_batch_sizes_.empty()) return config;
+  config.cuda_graphs = true;
+  config.graph_sizes = ready_batch_sizes_;
+  return config;
 }
 
 std::string Model::title() const { return "model '" + name_ + "', version " + std::to_string(version_); }
@@ -154,8 +178,8 @@ void Model::check_limits(std::span<const ConstTensorView> inputs) const {
   visit_symbols(signature_, inputs, [&](const std::string& symbol, int64_t size) {
     if (size <= limit_of(symbol)) return;
     require(symbol != signature_.batch_symbol,
-            "inference request batch-size must be <= " + std::to_string(options_.max_batch) + " for '" + name_ +
-                "' (the server's --max-batch)",
+            "inference request batch-size must be <= " + std::to_string(options_.max_batch) + " for '" + name_ + "' (" +
+                max_batch_flag_ + ")",
             size);
     require(false, "dimension '" + symbol + "' must be <= " + std::to_string(options_.max_dimension) + " for '" + name_ + "'",
             size);

@@ -18,6 +18,7 @@
 #include "serving/core/batch_sizes.h"
 #include "serving/core/categories.h"
 #include "serving/core/lane_plans.h"
+#include "serving/core/model_config.h"
 #include "serving/core/serving_device.h"
 #include "serving/core/signature.h"
 
@@ -32,6 +33,7 @@ struct ModelOptions {
   int64_t memory_limit = INT64_MAX;  // bytes of one plan
   std::optional<BatchSizes> batch_sizes = {};
   ServingDevice device = {};         // the CPU, unless told otherwise
+  ModelConfig config = {};           // as its file has it
 };
 
 class Model {
@@ -45,6 +47,8 @@ class Model {
   const Signature& signature() const { return signature_; }
   const Categories& categories() const { return categories_; }
   const ModelOptions& options() const { return options_; }
+  // Completed by what the model is, and by where it runs now. Any thread.
+  ModelConfig config() const;
   // Rows of one request at most; 0 for a model without a batch dimension.
   int64_t max_batch() const { return signature_.batched ? options_.max_batch : 0; }
   int64_t peak_bytes() const { return plans().plan()->peak_bytes(); }
@@ -66,6 +70,7 @@ class Model {
 
  private:
   LanePlansOptions lane_options();
+  void configure();
   std::string title() const;
   // Whether the CPU may answer for the GPU, and can.
   bool may_fall_back() const { return host_ && !options_.device.strict; }
@@ -82,6 +87,7 @@ class Model {
   std::string name_;
   int64_t version_;
   ModelOptions options_;
+  std::string max_batch_flag_ = "the server's --max-batch";  // what limits the rows of a request
   Signature signature_;
   Categories categories_;
   std::vector<int64_t> ready_batch_sizes_;

@@ -9,12 +9,12 @@ namespace {
 namespace fs = std::filesystem;
 
 // The configuration is of all versions; it need not be there.
-std::optional<BatchSizes> declared_in(const fs::path& model_folder, const Limits& limits) {
+ModelConfig config_in(const fs::path& model_folder, const Limits& limits) {
   const std::string file = "config.pbtxt";
-  if (!fs::exists(model_folder / file)) return std::nullopt;
+  if (!fs::exists(model_folder / file)) return {};
   const std::string text = read_file_beneath(model_folder, file, limits.config_bytes);
   try {
-    return batch_sizes_of_config(text);
+    return parse_model_config(text);
   } catch (const Error& error) {
     throw Error(error.code(), file + ", " + error.what());
   }
@@ -27,7 +27,8 @@ ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& l
     // Copied: a file that is cut short must not end the server.
     Graph graph = open_model(std::move(file), folder, {.limits = limits, .weights = Weights::kCopied}).graph;
     ModelOptions own = options;
-    if (auto declared = declared_in(folder.parent_path(), limits)) own.batch_sizes = std::move(declared);
+    own.config = config_in(folder.parent_path(), limits);
+    if (auto declared = declared_batch_sizes(own.config)) own.batch_sizes = std::move(declared);
     return std::make_shared<Model>(name, version, std::move(graph), own);
   };
 }

@@ -145,13 +145,8 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
             "model '" + route.model + "' is not ready: the GPU failed");
       return {};
     case Endpoint::kModelMetadata: return model_metadata(route);
-    case Endpoint::kModelConfig: {
-      const std::shared_ptr<Model> model = repository_.find(route.model, version_of(route));
-      return {
-          200, "application/json",
-          model_config_json(model->name(), model->signature(), model->max_batch(), options_.lanes, model->device().on_device,
-                            model->ready_batch_sizes())};
-    }
+    case Endpoint::kModelConfig:
+      return {200, "application/json", model_config_json(repository_.find(route.model, version_of(route))->config())};
     case Endpoint::kRepositoryIndex:
       return {200, "application/json", repository_index_json(repository_.listings(), parse_ready_filter(request.body()))};
     case Endpoint::kInfer: break;

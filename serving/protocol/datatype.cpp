@@ -37,6 +37,4 @@ DType dtype_of_wire_name(std::string_view name) {
   return DType::kUndefined;
 }
 
-std::string config_name(DType dtype) { return dtype == DType::kString ? "TYPE_STRING" : "TYPE_" + std::string(wire_name(dtype)); }
-
 }  // namespace tandem

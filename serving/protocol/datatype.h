@@ -1,8 +1,6 @@
-// The names that the Open Inference Protocol v2 gives the element types: "FP32" on the wire, "TYPE_FP32" in a model's
-// configuration.
+// The names that the Open Inference Protocol v2 gives the element types: "FP32".
 #pragma once
 
-#include <string>
 #include <string_view>
 
 #include "kernels/base/dtype.h"
@@ -13,7 +11,5 @@ namespace tandem {
 std::string_view wire_name(DType dtype);
 // kUndefined for a name that is none.
 DType dtype_of_wire_name(std::string_view name);
-// "TYPE_FP32"; strings are "TYPE_STRING", though "BYTES" on the wire.
-std::string config_name(DType dtype);
 
 }  // namespace tandem

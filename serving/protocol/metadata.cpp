@@ -2,8 +2,10 @@
 
 #include <simdjson.h>
 
+#include "model_config.pb.h"
 #include "serving/protocol/datatype.h"
 #include "serving/protocol/json_writer.h"
+#include "serving/protocol/message_json.h"
 
 namespace tandem {
 namespace {
@@ -22,26 +24,6 @@ void write_tensors(JsonWriter& json, std::string_view key, std::span<const Tenso
     json.end_object();
   }
   json.end_array();
-}
-
-void write_config_tensors(JsonWriter& json, std::string_view key, std::span<const TensorSpec> specs, bool batched) {
-  const Dim one(1);
-  json.key(key).begin_array();
-  for (const TensorSpec& spec : specs) {
-    std::span<const Dim> dims(spec.dims);
-    if (batched && !dims.empty()) dims = dims.subspan(1);
-    json.begin_object().member("name", spec.name).member("data_type", config_name(spec.dtype));
-    write_dims(json, "dims", dims.empty() ? std::span<const Dim>(&one, 1) : dims);
-    if (dims.empty()) json.key("reshape").begin_object().key("shape").begin_array().end_array().end_object();
-    json.end_object();
-  }
-  json.end_array();
-}
-
-void write_graphs(JsonWriter& json, std::span<const int64_t> batch_sizes) {
-  json.key("optimization").begin_object().key("cuda").begin_object().member("graphs", true).key("graph_spec").begin_array();
-  for (int64_t size : batch_sizes) json.begin_object().member("batch_size", size).end_object();
-  json.end_array().end_object().end_object();
 }
 
 // Why it is not ready, or not as fast as it could be.
@@ -84,23 +66,10 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
   return text;
 }
 
-std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes, bool on_device,
-                              std::span<const int64_t> graph_sizes) {
-  std::string text;
-  JsonWriter json(text);
-  json.begin_object().member("name", name).member("platform", "tandem_onnx").member("backend", "tandem");
-  json.key("version_policy").begin_object().key("latest").begin_object().member("num_versions", 1).end_object().end_object();
-  json.member("max_batch_size", max_batch);
-  write_config_tensors(json, "input", signature.inputs, max_batch > 0);
-  write_config_tensors(json, "output", signature.outputs, max_batch > 0);
-  json.key("instance_group").begin_array().begin_object();
-  json.member("name", name).member("kind", on_device ? "KIND_GPU" : "KIND_CPU").member("count", lanes).end_object().end_array();
-  if (on_device && !graph_sizes.empty()) write_graphs(json, graph_sizes);
-  json.member("default_model_filename", "model.onnx");
-  json.key("model_transaction_policy").begin_object().member("decoupled", false).end_object();
-  json.key("response_cache").begin_object().member("enable", false).end_object();
-  json.end_object();
-  return text;
+std::string model_config_json(const ModelConfig& config) {
+  inference::ModelConfig message;
+  write_message(config, message);
+  return message_json(message);
 }
 
 std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only) {

@@ -19,10 +19,8 @@ std::string server_metadata_json(std::string_view name, std::string_view version
 std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature,
                                 const ModelDevice& device = {});
 
-// A model's configuration in the words of Triton's ModelConfig. With max_batch > 0 dimensions exclude the batch; a tensor that is
-// nothing but its batch has dims [1] and reshape []. `graph_sizes`: batch sizes that were captured on the GPU at load.
-std::string model_config_json(std::string_view name, const Signature& signature, int64_t max_batch, int lanes,
-                              bool on_device = false, std::span<const int64_t> graph_sizes = {});
+// A model's configuration as Triton prints its ModelConfig.
+std::string model_config_json(const ModelConfig& config);
 
 // [{"name", "version", "state", "reason"}]; a version that fell back to the CPU, or whose capture failed, is READY with a reason.
 std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only);

@@ -26,36 +26,25 @@ const Signature kFixed{.inputs = {{"x", DType::kF32, {2, 4}}}, .outputs = {}, .b
 
 BatchSizes declared(std::vector<int64_t> sizes, bool by_model = true) { return {std::move(sizes), "here", by_model}; }
 
+std::optional<BatchSizes> sizes_in(std::string_view config) { return declared_batch_sizes(parse_model_config(config)); }
+
 TEST(BatchSizes, AreReadFromTritonsFields) {
   const auto graphs =
-      batch_sizes_of_config("optimization { cuda { graphs: true graph_spec [ { batch_size: 8 }, { batch_size: 1 } ] } }");
+      sizes_in("optimization { cuda { graphs: true graph_spec [ { batch_size: 8 }, { batch_size: 1 } ] } }");
   ASSERT_TRUE(graphs);
   EXPECT_THAT(graphs->sizes, ElementsAre(8, 1));
   EXPECT_EQ(graphs->where, "optimization.cuda.graph_spec.batch_size");
   EXPECT_TRUE(graphs->by_model);
-  EXPECT_THAT(batch_sizes_of_config("dynamic_batching { preferred_batch_size: [4, 8] }")->sizes, ElementsAre(4, 8));
-  EXPECT_THAT(batch_sizes_of_config("dynamic_batching { preferred_batch_size: 4 preferred_batch_size: 8 }")->sizes,
+  EXPECT_THAT(sizes_in("dynamic_batching { preferred_batch_size: [4, 8] }")->sizes, ElementsAre(4, 8));
+  EXPECT_THAT(sizes_in("dynamic_batching { preferred_batch_size: 4 preferred_batch_size: 8 }")->sizes,
               ElementsAre(4, 8));
-  EXPECT_THAT(batch_sizes_of_config(
+  EXPECT_THAT(sizes_in(
                   "dynamic_batching { preferred_batch_size: [4] } optimization { cuda { graph_spec { batch_size: 2 } } }")
                   ->sizes,
               ElementsAre(2));
-  EXPECT_THAT(batch_sizes_of_config("optimization { cuda { graphs: false graph_spec { batch_size: 2 } } }")->sizes, IsEmpty());
-  EXPECT_FALSE(batch_sizes_of_config("max_batch_size: 8 optimization { cuda { graphs: true } } dynamic_batching { }"));
-  EXPECT_FALSE(batch_sizes_of_config(""));
-}
-
-TEST(BatchSizes, OfAnotherKindAreRefused) {
-  const auto config = [](std::string_view text) { return fault([&] { batch_sizes_of_config(text); }); };
-  EXPECT_EQ(config("\ndynamic_batching { preferred_batch_size: four }"),
-            "line 2: dynamic_batching.preferred_batch_size must be a whole number, or a list of them");
-  for (const char* value : {"\"4\"", "4.5", "{ size: 4 }", "true", "99999999999999999999", "[4, x]"})
-    EXPECT_THAT(config("dynamic_batching { preferred_batch_size: " + std::string(value) + " }"),
-                HasSubstr("must be a whole number"))
-        << value;
-  EXPECT_THAT(config("optimization { cuda { graph_spec: [1, 8] } }"), HasSubstr("must be messages such as { batch_size: 8 }"));
-  EXPECT_THAT(config("optimization { cuda { graphs: maybe } }"), HasSubstr("must be true or false"));
-  EXPECT_THAT(config("optimization {"), HasSubstr("'}' is missing"));
+  EXPECT_THAT(sizes_in("optimization { cuda { graphs: false graph_spec { batch_size: 2 } } }")->sizes, IsEmpty());
+  EXPECT_FALSE(sizes_in("max_batch_size: 8 optimization { cuda { graphs: true } } dynamic_batching { }"));
+  EXPECT_FALSE(sizes_in(""));
 }
 
 TEST(BatchSizes, AreReadFromTheCommandLine) {
@@ -73,7 +62,7 @@ TEST(BatchSizes, AreChecked) {
   };
   EXPECT_EQ(check({1, 0}), "here has a batch size that is not positive: 0");
   EXPECT_EQ(check({-3}), "here has a batch size that is not positive: -3");
-  EXPECT_EQ(check({1, 17}), "here has a batch size beyond the server's --max-batch (given, most): 17, 16");
+  EXPECT_EQ(check({1, 17}), "here has a batch size beyond max_batch_size, or the server's --max-batch (given, most): 17, 16");
   EXPECT_EQ(check({4, 1, 4}), "here has a batch size twice: 4");
   EXPECT_EQ(check({4, 16}), "none");
   EXPECT_THAT(check(std::vector<int64_t>(65, 1)), HasSubstr("too many batch sizes"));

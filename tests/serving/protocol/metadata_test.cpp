@@ -24,15 +24,33 @@ TEST(Metadata, ModelMetadataShowsTheBatchAndUnknownsAsMinusOne) {
     "outputs":[{"name":"s","datatype":"BYTES","shape":[-1,2]}]})"));
 }
 
-TEST(Metadata, ConfigLeavesTheBatchOut) {
-  const json config = json::parse(model_config_json("m", kSignature, 64, 2));
-  EXPECT_EQ(config["max_batch_size"], 64);
-  EXPECT_EQ(config["input"][0]["dims"], json({1}));
-  EXPECT_EQ(config["input"][0]["reshape"]["shape"], json::array());
-  EXPECT_EQ(config["input"][1]["dims"], json({28, -1}));
-  EXPECT_EQ(config["output"][0]["data_type"], "TYPE_STRING");
-  EXPECT_EQ(config["model_transaction_policy"]["decoupled"], false);
-  EXPECT_EQ(json::parse(model_config_json("m", kSignature, 0, 2))["input"][1]["dims"], json({-1, 28, -1}));
+// Keys of the objects and elements that Triton prints too, so that clients may index without looking.
+TEST(Metadata, ConfigIsPrintedAsTritonDoes) {
+  ModelConfig config = parse_model_config(R"(
+    dynamic_batching { preferred_batch_size: 4 max_queue_delay_microseconds: 100 default_queue_policy { timeout_action: DELAY }
+                       priority_levels: 2 default_priority_level: 1 priority_queue_policy { key: 2 value { max_queue_size: 3 } } }
+    parameters { key: "k" value { string_value: "v" } } metric_tags { key: "a" value: "b" })");
+  complete_model_config(config, {"m", kSignature, 64, 2});
+  const json printed = json::parse(model_config_json(config));
+  EXPECT_EQ(printed["max_batch_size"], 64);
+  EXPECT_EQ(printed["input"][0], json::parse(R"({"name":"age","data_type":"TYPE_FP32","format":"FORMAT_NONE","dims":[1],
+    "reshape":{"shape":[]},"is_shape_tensor":false,"allow_ragged_batch":false,"optional":false,"is_non_linear_format_io":false})"));
+  EXPECT_EQ(printed["input"][1]["dims"], json({28, -1}));
+  EXPECT_EQ(printed["output"][0]["data_type"], "TYPE_STRING");
+  EXPECT_EQ(printed["dynamic_batching"], json::parse(R"({"preferred_batch_size":[4],"max_queue_delay_microseconds":100,
+    "preserve_ordering":false,"priority_levels":2,"default_priority_level":1,
+    "default_queue_policy":{"timeout_action":"DELAY","default_timeout_microseconds":0,"allow_timeout_override":false,"max_queue_size":0},
+    "priority_queue_policy":{"2":{"timeout_action":"REJECT","default_timeout_microseconds":0,"allow_timeout_override":false,
+    "max_queue_size":3}}})"));
+  EXPECT_EQ(printed["version_policy"], json::parse(R"({"latest":{"num_versions":1}})"));
+  EXPECT_EQ(printed["instance_group"][0]["count"], 2);
+  EXPECT_EQ(printed["parameters"]["k"]["string_value"], "v");
+  EXPECT_EQ(printed["metric_tags"], json::parse(R"({"a":"b"})"));
+  EXPECT_EQ(printed["model_warmup"], json::array());
+  EXPECT_EQ(printed["model_transaction_policy"]["decoupled"], false);
+  EXPECT_EQ(printed["default_model_filename"], "model.onnx");
+  EXPECT_FALSE(printed.contains("sequence_batching"));
+  EXPECT_FALSE(printed.contains("optimization"));
 }
 
 TEST(Metadata, IndexTellsStatesAndReasons) {
