@@ -19,7 +19,7 @@ std::optional<int64_t> whole_number(std::string_view text) {
 
 }  // namespace
 
-std::optional<BatchSizes> declared_batch_sizes(const ModelConfig& config) {
+std::optional<BatchSizes> declared_batch_sizes(const ServingConfig& config) {
   if (config.cuda_graphs == false) return BatchSizes{{}, "optimization.cuda.graphs", true};
   if (!config.graph_sizes.empty()) return BatchSizes{config.graph_sizes, "optimization.cuda.graph_spec.batch_size", true};
   if (config.batching && !config.batching->preferred_sizes.empty())

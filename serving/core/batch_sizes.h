@@ -23,7 +23,7 @@ struct BatchSizes {
 };
 
 // Of a model that names none, and does not turn it off by `graphs: false`: nullopt.
-std::optional<BatchSizes> declared_batch_sizes(const ModelConfig& config);
+std::optional<BatchSizes> declared_batch_sizes(const ServingConfig& config);
 
 // "auto" (nullopt), "none", or a list such as "1,8,32". Throws InvalidArgument.
 std::optional<BatchSizes> parse_batch_sizes(std::string_view text);

@@ -50,8 +50,8 @@ void Model::configure() {
   }
 }
 
-ModelConfig Model::config() const {
-  ModelConfig config = options_.config;
+ServingConfig Model::config() const {
+  ServingConfig config = options_.config;
   const bool on_device = device().on_device;
   for (InstanceGroup& group : config.instances)
     group.kind = on_device ? InstanceGroup::Kind::kGpu : InstanceGroup::Kind::kCpu;

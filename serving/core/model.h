@@ -33,7 +33,7 @@ struct ModelOptions {
   int64_t memory_limit = INT64_MAX;  // bytes of one plan
   std::optional<BatchSizes> batch_sizes = {};
   ServingDevice device = {};         // the CPU, unless told otherwise
-  ModelConfig config = {};           // as its file has it
+  ServingConfig config = {};           // as its file has it
 };
 
 class Model {
@@ -48,7 +48,7 @@ class Model {
   const Categories& categories() const { return categories_; }
   const ModelOptions& options() const { return options_; }
   // Completed by what the model is, and by where it runs now. Any thread.
-  ModelConfig config() const;
+  ServingConfig config() const;
   // Rows of one request at most; 0 for a model without a batch dimension.
   int64_t max_batch() const { return signature_.batched ? options_.max_batch : 0; }
   int64_t peak_bytes() const { return plans().plan()->peak_bytes(); }

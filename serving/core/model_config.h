@@ -54,7 +54,7 @@ struct Warmup {
   std::map<std::string, WarmupInput> inputs;
 };
 
-struct ModelConfig {
+struct ServingConfig {
   std::string name, platform, backend;
   std::optional<VersionPolicy> versions;
   std::optional<int64_t> max_batch_size;  // 0: no batch dimension
@@ -74,9 +74,9 @@ struct ModelConfig {
 
 // `text` as in config.pbtxt. Throws InvalidArgument naming line and field for what is no ModelConfig (unknown fields too), and for what no
 // model could have: a size below 0, a name twice, a priority that is out of range, scheduling that Tandem does not have.
-ModelConfig parse_model_config(std::string_view text);
+ServingConfig parse_model_config(std::string_view text);
 // The same in proto3's JSON form, numbers as numbers or in quotes.
-ModelConfig parse_model_config_json(std::string_view text);
+ServingConfig parse_model_config_json(std::string_view text);
 
 // What a model is that a configuration is held against.
 struct ConfiguredModel {
@@ -88,12 +88,12 @@ struct ConfiguredModel {
 
 // Throws InvalidArgument, naming the line, for what contradicts the model, in the words of Triton and with what would be right; then fills in
 // all that was not said.
-void complete_model_config(ModelConfig& config, const ConfiguredModel& model);
+void complete_model_config(ServingConfig& config, const ConfiguredModel& model);
 
 // As the protocol's message: `other_fields`, with the plain fields over them.
-void write_message(const ModelConfig& config, inference::ModelConfig& message);
+void write_message(const ServingConfig& config, inference::ModelConfig& message);
 
 // "line 3: input[0].dims", or without the line if the field has none: the beginning of an error.
-std::string where_in_config(const ModelConfig& config, const std::string& path);
+std::string where_in_config(const ServingConfig& config, const std::string& path);
 
 }  // namespace tandem

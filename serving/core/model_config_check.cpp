@@ -8,13 +8,13 @@
 namespace tandem {
 namespace {
 
-[[noreturn]] void refuse(const ModelConfig& config, const std::string& path, const std::string& why) {
+[[noreturn]] void refuse(const ServingConfig& config, const std::string& path, const std::string& why) {
   fail(ErrorCode::kInvalidArgument, where_in_config(config, path) + ": " + why);
 }
 
 std::string element(const char* field, size_t index) { return std::string(field) + "[" + std::to_string(index) + "]"; }
 
-void check_tensors(const ModelConfig& config, const char* field, const std::vector<ConfigTensor>& tensors) {
+void check_tensors(const ServingConfig& config, const char* field, const std::vector<ConfigTensor>& tensors) {
   std::set<std::string> names;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const std::string path = element(field, i);
@@ -27,7 +27,7 @@ void check_tensors(const ModelConfig& config, const char* field, const std::vect
   }
 }
 
-void check_policy(const ModelConfig& config, const BatchingOptions& batching) {
+void check_policy(const ServingConfig& config, const BatchingOptions& batching) {
   const int64_t levels = batching.priority_levels;
   const auto in_range = [&](int64_t level) { return level >= 1 && level <= levels; };
   const std::string range = "[1, " + std::to_string(levels) + "]";
@@ -41,7 +41,7 @@ void check_policy(const ModelConfig& config, const BatchingOptions& batching) {
                         : "there are no priorities: set priority_levels");
 }
 
-void check_batching(const ModelConfig& config, const BatchingOptions& batching) {
+void check_batching(const ServingConfig& config, const BatchingOptions& batching) {
   for (int64_t size : batching.preferred_sizes) {
     const char* path = "dynamic_batching.preferred_batch_size";
     if (size <= 0) refuse(config, path, "dynamic batching preferred size must be positive, got " + std::to_string(size));
@@ -52,12 +52,12 @@ void check_batching(const ModelConfig& config, const BatchingOptions& batching) 
   check_policy(config, batching);
 }
 
-void check_instances(const ModelConfig& config) {
+void check_instances(const ServingConfig& config) {
   for (size_t i = 0; i < config.instances.size(); ++i)
     if (config.instances[i].count < 0) refuse(config, element("instance_group", i) + ".count", "instance group must have count >= 1");
 }
 
-void check_backend(const ModelConfig& config) {
+void check_backend(const ServingConfig& config) {
   static const std::set<std::string> kBackends{"", "tandem", "onnxruntime"};
   static const std::set<std::string> kPlatforms{"", "tandem_onnx", "onnxruntime_onnx"};
   if (!kBackends.contains(config.backend))
@@ -72,7 +72,7 @@ void check_backend(const ModelConfig& config) {
 // Holds one kind of tensors, inputs or outputs, against the model's.
 class TensorCheck {
  public:
-  TensorCheck(const ModelConfig& config, const ConfiguredModel& model, const char* field)
+  TensorCheck(const ServingConfig& config, const ConfiguredModel& model, const char* field)
       : config_(config), model_(model), field_(field) {}
 
   void check(const std::vector<ConfigTensor>& tensors, const std::vector<TensorSpec>& specs) {
@@ -148,12 +148,12 @@ class TensorCheck {
     return reshape ? "reshape { shape: " + shape + " }" : "dims: " + shape;
   }
 
-  const ModelConfig& config_;
+  const ServingConfig& config_;
   const ConfiguredModel& model_;
   const char* field_;
 };
 
-void check_batch(const ModelConfig& config, const ConfiguredModel& model) {
+void check_batch(const ServingConfig& config, const ConfiguredModel& model) {
   if (!config.max_batch_size || *config.max_batch_size == 0) return;
   if (!model.signature.batched)
     refuse(config, "max_batch_size", "model '" + model.name +
@@ -165,7 +165,7 @@ void check_batch(const ModelConfig& config, const ConfiguredModel& model) {
 }
 
 // Whether dims were written with the batch in them, as for max_batch_size 0.
-bool has_whole_shapes(const ModelConfig& config, const Signature& signature) {
+bool has_whole_shapes(const ServingConfig& config, const Signature& signature) {
   return std::ranges::any_of(config.inputs, [&](const ConfigTensor& tensor) {
     const auto spec = std::ranges::find(signature.inputs, tensor.name, &TensorSpec::name);
     return spec != signature.inputs.end() && !tensor.reshape && !tensor.dims.empty() && tensor.dims.size() == spec->dims.size() &&
@@ -188,7 +188,7 @@ void complete_tensors(std::vector<ConfigTensor>& tensors, const std::vector<Tens
 
 }  // namespace
 
-void check_model_config(const ModelConfig& config) {
+void check_model_config(const ServingConfig& config) {
   if (config.max_batch_size.value_or(0) < 0) refuse(config, "max_batch_size", "max_batch_size must not be negative");
   check_backend(config);
   check_tensors(config, "input", config.inputs);
@@ -200,7 +200,7 @@ void check_model_config(const ModelConfig& config) {
       if (version < 1) refuse(config, "version_policy.specific.versions", "versions begin with 1, got " + std::to_string(version));
 }
 
-void complete_model_config(ModelConfig& config, const ConfiguredModel& model) {
+void complete_model_config(ServingConfig& config, const ConfiguredModel& model) {
   const Signature& signature = model.signature;
   if (!config.name.empty() && config.name != model.name)
     refuse(config, "name", "unexpected directory name '" + model.name + "' for model '" + config.name +

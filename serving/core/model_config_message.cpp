@@ -108,7 +108,7 @@ Warmup warmup_of(const inference::ModelWarmup& message) {
 }
 
 // Of what the plain configuration has no place for.
-void check_only_known_scheduling(const inference::ModelConfig& message, const ModelConfig& config) {
+void check_only_known_scheduling(const inference::ModelConfig& message, const ServingConfig& config) {
   const auto refuse = [&](const char* field, const char* why) {
     fail(ErrorCode::kInvalidArgument, where_in_config(config, field) + ": " + why);
   };
@@ -117,7 +117,7 @@ void check_only_known_scheduling(const inference::ModelConfig& message, const Mo
 }
 
 // A text format of protobuf takes any number for an enum.
-void check_types(const inference::ModelConfig& message, const ModelConfig& config) {
+void check_types(const inference::ModelConfig& message, const ServingConfig& config) {
   const auto check_type = [&](const std::string& path, inference::DataType type) {
     require(type == inference::TYPE_INVALID || dtype_of(type) != DType::kUndefined,
             where_in_config(config, path + ".data_type") + ": no data type has the number", static_cast<int>(type));
@@ -181,7 +181,7 @@ void write_instances(const std::vector<InstanceGroup>& groups, inference::ModelC
   }
 }
 
-void write_graphs(const ModelConfig& config, inference::ModelConfig& message) {
+void write_graphs(const ServingConfig& config, inference::ModelConfig& message) {
   if (config.cuda_graphs) message.mutable_optimization()->mutable_cuda()->set_graphs(*config.cuda_graphs);
   const auto same_size = [](const auto& spec, int64_t size) { return spec.batch_size() == size; };
   if (std::ranges::equal(message.optimization().cuda().graph_spec(), config.graph_sizes, same_size)) return;
@@ -194,8 +194,8 @@ void write_graphs(const ModelConfig& config, inference::ModelConfig& message) {
 
 std::string config_type_name(DType dtype) { return inference::DataType_Name(type_of(dtype)); }
 
-ModelConfig config_of_message(const inference::ModelConfig& message, std::map<std::string, int> lines) {
-  ModelConfig config;
+ServingConfig config_of_message(const inference::ModelConfig& message, std::map<std::string, int> lines) {
+  ServingConfig config;
   config.lines = std::move(lines);
   check_only_known_scheduling(message, config);
   check_types(message, config);
@@ -225,7 +225,7 @@ ModelConfig config_of_message(const inference::ModelConfig& message, std::map<st
 }
 
 // Warm-ups and parameters are never completed: the message has them as they came.
-void write_message(const ModelConfig& config, inference::ModelConfig& message) {
+void write_message(const ServingConfig& config, inference::ModelConfig& message) {
   ensure(message.ParseFromString(config.other_fields), "a configuration that was read cannot be read again");
   message.set_name(config.name);
   message.set_platform(config.platform);

@@ -53,7 +53,7 @@ void note_lines(const Message& message, const TextFormat::ParseInfoTree& tree, c
 
 }  // namespace
 
-ModelConfig parse_model_config(std::string_view text) {
+ServingConfig parse_model_config(std::string_view text) {
   require(is_utf8(text), "the configuration is not UTF-8");
   inference::ModelConfig message;
   FirstError error;
@@ -66,21 +66,21 @@ ModelConfig parse_model_config(std::string_view text) {
   require(parsed && error.text().empty(), error.text());
   std::map<std::string, int> lines;
   note_lines(message, tree, "", lines);
-  ModelConfig config = config_of_message(message, std::move(lines));
+  ServingConfig config = config_of_message(message, std::move(lines));
   check_model_config(config);
   return config;
 }
 
-ModelConfig parse_model_config_json(std::string_view text) {
+ServingConfig parse_model_config_json(std::string_view text) {
   inference::ModelConfig message;
   const auto status = google::protobuf::util::JsonStringToMessage({text.data(), text.size()}, &message);
   require(status.ok(), "the configuration is no JSON of a ModelConfig", std::string(status.message()));
-  ModelConfig config = config_of_message(message, {});
+  ServingConfig config = config_of_message(message, {});
   check_model_config(config);
   return config;
 }
 
-std::string where_in_config(const ModelConfig& config, const std::string& path) {
+std::string where_in_config(const ServingConfig& config, const std::string& path) {
   const auto line = config.lines.find(path);
   return line == config.lines.end() ? path : "line " + std::to_string(line->second) + ": " + path;
 }

@@ -9,7 +9,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // The configuration is of all versions; it need not be there.
-ModelConfig config_in(const fs::path& model_folder, const Limits& limits) {
+ServingConfig config_in(const fs::path& model_folder, const Limits& limits) {
   const std::string file = "config.pbtxt";
   if (!fs::exists(model_folder / file)) return {};
   const std::string text = read_file_beneath(model_folder, file, limits.config_bytes);

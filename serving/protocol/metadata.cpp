@@ -66,7 +66,7 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
   return text;
 }
 
-std::string model_config_json(const ModelConfig& config) {
+std::string model_config_json(const ServingConfig& config) {
   inference::ModelConfig message;
   write_message(config, message);
   return message_json(message);

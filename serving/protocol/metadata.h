@@ -20,7 +20,7 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
                                 const ModelDevice& device = {});
 
 // A model's configuration as Triton prints its ModelConfig.
-std::string model_config_json(const ModelConfig& config);
+std::string model_config_json(const ServingConfig& config);
 
 // [{"name", "version", "state", "reason"}]; a version that fell back to the CPU, or whose capture failed, is READY with a reason.
 std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only);

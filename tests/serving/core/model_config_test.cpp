@@ -35,8 +35,8 @@ const Signature kSignature{.inputs = {{"age", DType::kF32, {"n"}}, {"image", DTy
                            .batch_symbol = "n"};
 const Signature kFixed{{{"x", DType::kF32, {3, 4}}}, {{"y", DType::kF32, {3}}}, false, ""};
 
-ModelConfig completed(std::string_view text, const Signature& signature = kSignature, int64_t max_batch = 64) {
-  ModelConfig config = parse_model_config(text);
+ServingConfig completed(std::string_view text, const Signature& signature = kSignature, int64_t max_batch = 64) {
+  ServingConfig config = parse_model_config(text);
   complete_model_config(config, {"m", signature, max_batch, 2});
   return config;
 }
@@ -46,7 +46,7 @@ std::string fault_with_model(std::string_view text, const Signature& signature =
 }
 
 TEST(ModelConfig, ReadsEveryFieldThatIsActedOn) {
-  const ModelConfig config = parse_model_config(R"(
+  const ServingConfig config = parse_model_config(R"(
     name: "m" backend: "onnxruntime" max_batch_size: 8
     input [ { name: "x" data_type: TYPE_BF16 dims: [ 3, -1 ] }, { name: 'y', dims: 1; reshape { shape: [] } } ]
     output { name: "z" label_filename: "labels.txt" }
@@ -97,7 +97,7 @@ TEST(ModelConfig, ReadsEveryFieldThatIsActedOn) {
 }
 
 TEST(ModelConfig, MayBeEmpty) {
-  const ModelConfig config = parse_model_config(" # only a comment");
+  const ServingConfig config = parse_model_config(" # only a comment");
   EXPECT_FALSE(config.max_batch_size);
   EXPECT_FALSE(config.batching);
   EXPECT_FALSE(config.cuda_graphs);
@@ -145,7 +145,7 @@ TEST(ModelConfig, SurvivesAnyDamage) {
 }
 
 TEST(ModelConfig, IsReadFromJson) {
-  const ModelConfig config = parse_model_config_json(R"({"max_batch_size": "16", "input": [{"name": "x", "dims": ["4", -1]}]})");
+  const ServingConfig config = parse_model_config_json(R"({"max_batch_size": "16", "input": [{"name": "x", "dims": ["4", -1]}]})");
   EXPECT_EQ(config.max_batch_size, 16);
   EXPECT_THAT(config.inputs.at(0).dims, ElementsAre(4, -1));
   EXPECT_THAT(fault([] { parse_model_config_json(R"({"max_batchsize": 1})"); }), HasSubstr("max_batchsize"));
@@ -155,7 +155,7 @@ TEST(ModelConfig, IsReadFromJson) {
 }
 
 TEST(ModelConfig, IsCompletedFromTheModel) {
-  const ModelConfig config = completed("input { name: \"image\" } input { name: \"age\" }");
+  const ServingConfig config = completed("input { name: \"image\" } input { name: \"age\" }");
   EXPECT_EQ(config.name, "m");
   EXPECT_EQ(config.max_batch_size, 64);
   EXPECT_EQ(config.inputs.at(0).name, "image");
@@ -166,7 +166,7 @@ TEST(ModelConfig, IsCompletedFromTheModel) {
   EXPECT_EQ(config.outputs.at(0).dtype, DType::kString);
   EXPECT_EQ(config.instances.at(0).count, 2);
   EXPECT_EQ(config.default_model_filename, "model.onnx");
-  const ModelConfig fixed = completed("", kFixed, 0);
+  const ServingConfig fixed = completed("", kFixed, 0);
   EXPECT_EQ(fixed.max_batch_size, 0);
   EXPECT_THAT(fixed.inputs.at(0).dims, ElementsAre(3, 4));
 }

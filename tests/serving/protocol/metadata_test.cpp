@@ -26,7 +26,7 @@ TEST(Metadata, ModelMetadataShowsTheBatchAndUnknownsAsMinusOne) {
 
 // Keys of the objects and elements that Triton prints too, so that clients may index without looking.
 TEST(Metadata, ConfigIsPrintedAsTritonDoes) {
-  ModelConfig config = parse_model_config(R"(
+  ServingConfig config = parse_model_config(R"(
     dynamic_batching { preferred_batch_size: 4 max_queue_delay_microseconds: 100 default_queue_policy { timeout_action: DELAY }
                        priority_levels: 2 default_priority_level: 1 priority_queue_policy { key: 2 value { max_queue_size: 3 } } }
     parameters { key: "k" value { string_value: "v" } } metric_tags { key: "a" value: "b" })");
