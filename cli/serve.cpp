@@ -99,12 +99,12 @@ void print_ready(const InferenceServer& server, const std::string& host, bool js
     const std::string name = listing.version > 0 ? fmt::format("{}/{}", listing.name, listing.version) : listing.name;
     models.push_back({{"name", listing.name},
                       {"version", std::to_string(listing.version)},
-                      {"ready", listing.ready},
+                      {"ready", listing.served != nullptr},
                       {"reason", listing.reason}});
-    if (listing.ready) add_device(models.back(), listing.model->device());
-    if (listing.ready)
+    if (listing.served) add_device(models.back(), listing.model()->device());
+    if (listing.served)
       names += (names.empty() ? "" : ", ") + name;
-    else
+    else if (!listing.reason.empty())
       fmt::print(stderr, "tandem serve: {} is not served: {}\n", name, listing.reason);
   }
   if (json)
@@ -145,7 +145,9 @@ int drain(InferenceServer& server, const StopSignals& signals, std::chrono::seco
 int serve_command(int argc, char** argv) {
   InferenceServerOptions server_options;
   HttpServerOptions& http = server_options.http;
-  std::string repository, versions, batch_sizes;
+  std::string repository, versions, batch_sizes, control;
+  std::vector<std::string> load_at_start;
+  int poll_secs = 15;
   int exit_timeout = 30;
   DeviceFlags flags;
   po::options_description options("options");
@@ -155,6 +157,11 @@ int serve_command(int argc, char** argv) {
       "lanes", po::value(&server_options.lanes)->default_value(0),
       "requests computed at once; 0: as many as processors / threads")(
       "threads", po::value(&server_options.threads)->default_value(1), "threads of each lane")(
+      "model-control", po::value(&control)->default_value("none"),
+      "which models: none (what is there at the start), poll (looks again every --poll-secs), explicit (those of --load-model, and what "
+      "clients load and unload)")("load-model", po::value(&load_at_start),
+                                  "with --model-control explicit: a model to load at the start, or '*' for all; again for more")(
+      "poll-secs", po::value(&poll_secs)->default_value(15), "seconds between two looks")(
       "versions", po::value(&versions)->default_value("latest"), "which versions: latest, latest:N, all, or a list such as 1,3")(
       "max-batch", po::value(&server_options.max_batch)->default_value(1024), "rows of one request at most")(
       "batch-sizes", po::value(&batch_sizes)->default_value("auto"),
@@ -178,7 +185,13 @@ int serve_command(int argc, char** argv) {
   require(http.port >= 0 && http.port <= 65'535, "http-port must be between 0 and 65535", http.port);
   require(exit_timeout >= 0, "exit-timeout must not be negative", exit_timeout);
   server_options.repository = repository;
-  server_options.versions = parse_version_policy(versions);
+  server_options.models.versions = parse_version_policy(versions);
+  server_options.models.control = parse_model_control(control);
+  server_options.models.load_at_start = {load_at_start.begin(), load_at_start.end()};
+  require(load_at_start.empty() || server_options.models.control == ModelControl::kExplicit,
+          "--load-model goes with --model-control explicit");
+  require(poll_secs >= 1, "poll-secs must be at least 1", poll_secs);
+  server_options.poll_interval = std::chrono::seconds(poll_secs);
   server_options.batch_sizes = parse_batch_sizes(batch_sizes);
   server_options.version = TANDEM_VERSION;
   server_options.device = flags.device;

@@ -22,7 +22,7 @@ namespace tandem {
 
 struct LaneOptions {
   int threads = 1;               // of the team, the owner thread among them
-  std::vector<int> cpus;         // they are pinned to these; empty: wherever the creating thread may run
+  std::vector<int> cpus = {};    // they are pinned to these; empty: wherever the creating thread may run
   size_t queue_capacity = 1024;  // tasks that wait; more are refused
   std::string name = "lane";     // of the thread too, as far as 15 characters go
 };

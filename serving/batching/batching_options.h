@@ -18,14 +18,16 @@ struct QueuePolicy {
 };
 
 struct BatchingOptions {
-  int64_t max_batch_size = 1;           // rows of one batch; 1: each request runs alone
-  std::vector<int64_t> preferred_sizes;  // ascending; while one of them can be made, no request waits for more
-  std::chrono::microseconds max_delay{0};  // that a request waits for others, if a lane is free; 0: none does
-  bool preserve_ordering = false;          // answers leave in the order in which requests came
-  int64_t priority_levels = 0;             // 1 is the most urgent; 0: all are equal
+  int64_t max_batch_size = 1;                 // rows of one batch; 1: each request runs alone
+  std::vector<int64_t> preferred_sizes = {};  // ascending; while one of them can be made, no request waits for more
+  std::chrono::microseconds max_delay{0};     // that a request waits for others, if a lane is free; 0: none does
+  // What a batch may take, by what the last ones took: rows beyond wait for the next, which another lane may run. 0: no limit.
+  std::chrono::microseconds max_batch_time{0};
+  bool preserve_ordering = false;  // answers leave in the order in which requests came
+  int64_t priority_levels = 0;     // 1 is the most urgent; 0: all are equal
   int64_t default_priority = 0;
-  QueuePolicy policy;                           // of priorities that have none of their own
-  std::map<int64_t, QueuePolicy> priority_policies;
+  QueuePolicy policy = {};  // of priorities that have none of their own
+  std::map<int64_t, QueuePolicy> priority_policies = {};
   int64_t queue_length = 4'096;  // the server's limit of requests that wait
 };
 

@@ -6,6 +6,8 @@
 
 #include "kernels/base/error.h"
 #include "runtime/device/topology.h"
+#include "serving/batching/alarm.h"
+#include "serving/batching/dispatcher.h"
 #include "serving/batching/lane_workers.h"
 #include "serving/http/v2_service.h"
 
@@ -41,6 +43,12 @@ ModelOptions model_options(const InferenceServerOptions& options, int lanes) {
   return model;
 }
 
+RepositoryOptions repository_options(const InferenceServerOptions& options) {
+  RepositoryOptions models = options.models;
+  models.queue_length = options.http.limits.queue_length;
+  return models;
+}
+
 }  // namespace
 
 // In the order in which they need each other; the destructor ends what runs before anything goes.
@@ -49,24 +57,44 @@ struct InferenceServer::Parts {
       : lanes(lane_options(options)),
         workers(lanes),
         metrics(options.version),
-        repository(options.repository, options.versions,
-                   onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits)),
-        service(repository, metrics, workers, clock,
+        dispatcher(workers, clock, [this](std::optional<Clock::TimePoint> time) { alarm.set(time); }),
+        alarm([this] { dispatcher.tick(); }),
+        control({.name = "control"}),
+        repository(options.repository, repository_options(options),
+                   onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits),
+                   {dispatcher, metrics, clock, static_cast<int>(lanes.size())}),
+        service(repository, metrics, control, clock,
                 {.version = options.version, .lanes = static_cast<int>(lanes.size()), .limits = options.http.limits}) {
+    if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
     http.emplace(options.http,
                  [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
   }
   ~Parts() {
+    poller.reset();
+    control.stop(Lane::Stop::kDrop);
     lanes.stop(Lane::Stop::kDrop);  // first: what they finish may still be sent
+    dispatcher.stop();
     http.reset();
+  }
+
+  void poll(std::chrono::milliseconds interval) {
+    poller.emplace([this, interval] {
+      repository.poll();
+      poller->set(clock.now() + interval);
+    });
+    poller->set(clock.now() + interval);
   }
 
   SteadyClock clock;
   LaneSet lanes;
   LaneWorkers workers;
   ServerMetrics metrics;
+  Dispatcher dispatcher;
+  Alarm alarm;
+  Lane control;
   ModelRepository repository;
   V2Service service;
+  std::optional<Alarm> poller;
   std::optional<HttpServer> http;
 };
 

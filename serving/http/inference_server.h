@@ -8,22 +8,23 @@
 #include <optional>
 #include <string>
 
-#include "serving/core/repository.h"
+#include "serving/engine/repository.h"
 #include "serving/http/http_server.h"
 
 namespace tandem {
 
 struct InferenceServerOptions {
   std::filesystem::path repository;
-  VersionPolicy versions;
-  HttpServerOptions http;  // its limits hold for everything
-  int lanes = 0;           // 0: as many as the processors allow
-  int threads = 1;         // of each lane
+  RepositoryOptions models;
+  std::chrono::milliseconds poll_interval{15'000};  // with ModelControl::kPoll
+  HttpServerOptions http;                           // its limits hold for everything
+  int lanes = 0;                                    // 0: as many as the processors allow
+  int threads = 1;                                  // of each lane
   int64_t max_batch = 1024;
   std::optional<BatchSizes> batch_sizes = {};  // of models that declare none
-  std::string version;  // of the program
-  std::string device = "cpu";  // as open_device takes it
-  bool strict_device = false;  // no device, no server; a model that does not fit the device is not ready
+  std::string version;                         // of the program
+  std::string device = "cpu";                  // as open_device takes it
+  bool strict_device = false;                  // no device, no server; a model that does not fit the device is not ready
   bool fast_math = false;
   std::function<void(const std::string& line)> log = {};  // called from any thread
 };

@@ -48,10 +48,14 @@ struct Match {
   std::string_view method;
 };
 
+std::string decode_model(std::string_view segment) {
+  std::string model = decode(segment);
+  if (!valid_model_name(model)) throw HttpFault{400, "not a model name: use letters, digits and _ - . + =, 128 at most"};
+  return model;
+}
+
 std::optional<Match> match_model(const std::vector<std::string_view>& path) {
-  Match match{{Endpoint::kModelMetadata, decode(path[2]), 0}, "GET"};
-  if (!valid_model_name(match.route.model))
-    throw HttpFault{400, "not a model name: use letters, digits and _ - . + =, 128 at most"};
+  Match match{{Endpoint::kModelMetadata, decode_model(path[2]), 0}, "GET"};
   size_t next = 3;
   if (next < path.size() && path[next] == "versions") {
     if (next + 1 == path.size()) return std::nullopt;
@@ -66,11 +70,18 @@ std::optional<Match> match_model(const std::vector<std::string_view>& path) {
     match.route.endpoint = Endpoint::kModelReady;
   else if (action == "config")
     match.route.endpoint = Endpoint::kModelConfig;
+  else if (action == "stats")
+    match.route.endpoint = Endpoint::kStatistics;
   else if (action == "infer")
     match = {{Endpoint::kInfer, match.route.model, match.route.version}, "POST"};
   else
     return std::nullopt;
   return match;
+}
+
+std::optional<Match> match_control(const std::vector<std::string_view>& path) {
+  if (path.size() != 5 || (path[4] != "load" && path[4] != "unload")) return std::nullopt;
+  return Match{{path[4] == "load" ? Endpoint::kLoad : Endpoint::kUnload, decode_model(path[3]), 0}, "POST"};
 }
 
 std::optional<Match> match_path(std::string_view path) {
@@ -80,6 +91,8 @@ std::optional<Match> match_path(std::string_view path) {
   if (path == "/v2/health/live") return Match{{Endpoint::kLive, "", 0}, "GET"};
   if (path == "/v2/health/ready") return Match{{Endpoint::kServerReady, "", 0}, "GET"};
   if (path == "/v2/repository/index") return Match{{Endpoint::kRepositoryIndex, "", 0}, "POST"};
+  if (path == "/v2/models/stats") return Match{{Endpoint::kStatistics, "", 0}, "GET"};
+  if (path.starts_with("/v2/repository/models/")) return match_control(segments_of(path));
   if (!path.starts_with("/v2/models/")) return std::nullopt;
   return match_model(segments_of(path));
 }

@@ -17,7 +17,10 @@ enum class Endpoint : uint8_t {
   kModelReady,       // GET  ... /ready
   kModelConfig,      // GET  ... /config
   kInfer,            // POST ... /infer
+  kStatistics,       // GET  /v2/models/stats, /v2/models/{model}[/versions/{version}]/stats
   kRepositoryIndex,  // POST /v2/repository/index
+  kLoad,             // POST /v2/repository/models/{model}/load
+  kUnload,           // POST /v2/repository/models/{model}/unload
 };
 
 struct Route {

@@ -7,6 +7,7 @@
 #include "serving/protocol/json_writer.h"
 #include "serving/protocol/match.h"
 #include "serving/protocol/metadata.h"
+#include "serving/protocol/statistics.h"
 
 namespace tandem {
 namespace {
@@ -33,12 +34,6 @@ HttpResponse failure(const std::exception_ptr& thrown) {
   }
 }
 
-FailureReason reason_of(int status) {
-  if (status == 504) return FailureReason::kTimeout;
-  if (status == 503) return FailureReason::kRejected;
-  return status >= 500 ? FailureReason::kInternal : FailureReason::kInvalid;
-}
-
 // No body is unpacked, so none can unpack to more than was sent.
 void refuse_packed_body(const HttpRequest& request) {
   const auto encoding = request.header("Content-Encoding");
@@ -48,16 +43,39 @@ void refuse_packed_body(const HttpRequest& request) {
 
 // Where a loaded model is served from, if that is to be told.
 std::string device_note(const ModelListing& listing) {
-  if (!listing.model) return "";
-  const ModelDevice device = listing.model->device();
+  if (!listing.served) return "";
+  const ModelDevice device = listing.model()->device();
   if (device.on_device)
-    return "  (on " + device.asked + (device.not_captured.empty() ? "" : ", without captured graphs: " + device.not_captured) + ")";
+    return "  (on " + device.asked + (device.not_captured.empty() ? "" : ", without captured graphs: " + device.not_captured) +
+           ")";
   if (device.problem.empty()) return "";
   return (listing.answers() ? "  (on the CPU, not on a GPU: " : "  (the GPU failed: ") + device.problem + ")";
 }
 
 std::optional<int64_t> version_of(const Route& route) {
   return route.version > 0 ? std::optional<int64_t>(route.version) : std::nullopt;
+}
+
+// What is kept of a request until its answer is written.
+struct Answer {
+  const Model& model;  // the call keeps it alive
+  std::optional<std::string> id;
+  std::vector<OutputChoice> outputs;
+};
+
+HttpResponse write(const Answer& request, std::span<const ConstTensorView> outputs) {
+  const Signature& signature = request.model.signature();
+  std::vector<AnswerTensor> answers;
+  for (const OutputChoice& choice : request.outputs)
+    answers.push_back(
+        {signature.outputs[choice.index].name, outputs[choice.index], choice.binary, choice.classes, signature.batched});
+  InferResponse answer = write_infer_response(request.model.name(), request.model.version(), request.id, answers);
+  HttpResponse response{200, "application/json", std::move(answer.body), {}};
+  if (answer.json_bytes) {
+    response.content_type = "application/octet-stream";
+    response.headers.emplace_back("Inference-Header-Content-Length", std::to_string(*answer.json_bytes));
+  }
+  return response;
 }
 
 }  // namespace
@@ -77,43 +95,9 @@ int http_status(ErrorCode code) {
   return 500;
 }
 
-struct V2Service::Served {
-  std::unique_ptr<Scheduler> scheduler;
-  ModelMetrics& metrics;
-};
-
-struct V2Service::Call {
-  std::shared_ptr<Model> model;
-  ModelMetrics& metrics;
-  HttpRespond respond;
-  Clock::TimePoint arrived;
-  std::optional<std::string> id{};
-  std::vector<Tensor> inputs{};  // own what the views show
-  std::vector<ConstTensorView> views{};
-  std::vector<OutputChoice> outputs{};
-
-  void finish_with(const std::exception_ptr& thrown) {
-    HttpResponse response = failure(thrown);
-    metrics.fail(reason_of(response.status));
-    respond(std::move(response));
-  }
-};
-
-V2Service::V2Service(const ModelRepository& repository, ServerMetrics& metrics, Workers& workers, const Clock& clock,
+V2Service::V2Service(ModelRepository& repository, ServerMetrics& metrics, Lane& control, const Clock& clock,
                      const V2Options& options)
-    : repository_(repository), metrics_(metrics), clock_(clock), options_(options) {
-  for (const ModelListing& listing : repository.listings()) {
-    if (listing.version > 0) metrics.set_ready(listing.name, listing.version, listing.ready);
-    if (!listing.ready) continue;
-    std::vector<std::string> text_inputs;
-    for (const auto& [input, known] : listing.model->categories().by_input()) text_inputs.push_back(input);
-    served_.emplace(listing.model.get(),
-                    std::make_unique<Served>(
-                        Served{std::make_unique<ImmediateScheduler>(listing.name, options.limits.queue_length, workers, clock),
-                               metrics.add_model(listing.name, listing.version, text_inputs)}));
-  }
-}
-V2Service::~V2Service() = default;
+    : repository_(repository), metrics_(metrics), control_(control), clock_(clock), options_(options) {}
 
 void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
   const HttpRespond counted = [this, respond](HttpResponse response) {
@@ -125,6 +109,7 @@ void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
     const Route route = route_of(request.method(), request.target());
     refuse_packed_body(request);
     if (route.endpoint == Endpoint::kInfer) return infer(route, request, counted);
+    if (route.endpoint == Endpoint::kLoad || route.endpoint == Endpoint::kUnload) return change(route, request, counted);
     response = answer(route, request);
   } catch (...) {
     response = failure(std::current_exception());
@@ -141,15 +126,18 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
     case Endpoint::kLive: return {};
     case Endpoint::kServerReady: return server_ready();
     case Endpoint::kModelReady:
-      check(repository_.find(route.model, version_of(route))->usable(), ErrorCode::kUnavailable,
+      check(repository_.find(route.model, version_of(route))->model().usable(), ErrorCode::kUnavailable,
             "model '" + route.model + "' is not ready: the GPU failed");
       return {};
     case Endpoint::kModelMetadata: return model_metadata(route);
     case Endpoint::kModelConfig:
-      return {200, "application/json", model_config_json(repository_.find(route.model, version_of(route))->config())};
+      return {200, "application/json", model_config_json(repository_.find(route.model, version_of(route))->model().config())};
+    case Endpoint::kStatistics: return statistics(route);
     case Endpoint::kRepositoryIndex:
       return {200, "application/json", repository_index_json(repository_.listings(), parse_ready_filter(request.body()))};
-    case Endpoint::kInfer: break;
+    case Endpoint::kInfer:
+    case Endpoint::kLoad:
+    case Endpoint::kUnload: break;
   }
   throw HttpFault{404, "Not Found"};
 }
@@ -157,16 +145,16 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
 HttpResponse V2Service::server_ready() const {
   if (draining_) return failure(400, "the server is shutting down");
   for (const ModelListing& listing : repository_.listings())
-    if (!listing.answers())
-      return failure(400, "model '" + listing.name + "' is not ready: " + (listing.ready ? "the GPU failed" : listing.reason));
+    if (!listing.answers() && listing.is_wanted())
+      return failure(400, "model '" + listing.name + "' is not ready: " + (listing.served ? "the GPU failed" : listing.reason));
   return {};
 }
 
 HttpResponse V2Service::metrics_text() const {
   for (const ModelListing& listing : repository_.listings()) {
-    if (!listing.ready) continue;
-    const ModelDevice device = listing.model->device();
-    metrics_.set_ready(listing.name, listing.version, listing.answers());
+    if (listing.version > 0) metrics_.set_ready(listing.name, listing.version, listing.answers());
+    if (!listing.served) continue;
+    const ModelDevice device = listing.model()->device();
     metrics_.set_device(listing.name, listing.version,
                         {.on_device = device.on_device,
                          .fallen_back = !device.problem.empty(),
@@ -177,10 +165,38 @@ HttpResponse V2Service::metrics_text() const {
 }
 
 HttpResponse V2Service::model_metadata(const Route& route) const {
-  const std::shared_ptr<Model> model = repository_.find(route.model, version_of(route));
+  const std::shared_ptr<ServedModel> served = repository_.find(route.model, version_of(route));
+  const Model& model = served->model();
   const std::vector<int64_t> versions =
       route.version > 0 ? std::vector<int64_t>{route.version} : repository_.ready_versions(route.model);
-  return {200, "application/json", model_metadata_json(model->name(), versions, model->signature(), model->device())};
+  return {200, "application/json", model_metadata_json(model.name(), versions, model.signature(), model.device())};
+}
+
+HttpResponse V2Service::statistics(const Route& route) const {
+  if (!route.model.empty()) repository_.find(route.model, version_of(route));  // it must be there
+  std::vector<ModelListing> listings = repository_.listings();
+  std::erase_if(listings, [&](const ModelListing& listing) {
+    return (!route.model.empty() && listing.name != route.model) || (route.version > 0 && listing.version != route.version);
+  });
+  return {200, "application/json", statistics_json(listings)};
+}
+
+// The network goes on while a model is loaded.
+void V2Service::change(const Route& route, const HttpRequest& request, const HttpRespond& respond) {
+  check(repository_.control() == ModelControl::kExplicit, ErrorCode::kUnavailable,
+        "explicit model load / unload is not allowed: start the server with --model-control explicit");
+  const bool loads = route.endpoint == Endpoint::kLoad;
+  loads ? check_load_parameters(request.body()) : check_unload_parameters(request.body());
+  const auto run = [this, loads, model = route.model, respond] {
+    HttpResponse response{200, "application/json", "", {}};
+    try {
+      loads ? repository_.load(model) : repository_.unload(model);
+    } catch (...) {
+      response = failure(std::current_exception());
+    }
+    respond(std::move(response));
+  };
+  control_.submit(Task(run, [respond](const Error& error) { respond(failure(std::make_exception_ptr(error))); }));
 }
 
 // For a person with a browser or curl: what is here.
@@ -194,56 +210,30 @@ HttpResponse V2Service::index_page() const {
   return {200, "text/plain; charset=utf-8", text + "\nPOST .../infer runs a model. See also /v2, /v2/health/ready, /metrics.\n"};
 }
 
-void V2Service::infer(const Route& route, const HttpRequest& request, const HttpRespond& respond) {
+void V2Service::infer(const Route& route, const HttpRequest& request, const HttpRespond& respond) const {
   const Clock::TimePoint arrived = clock_.now();
-  const std::shared_ptr<Model> model = repository_.find(route.model, version_of(route));
-  Served& served = *served_.at(model.get());
-  served.metrics.begin();
-  const auto call = std::make_shared<Call>(Call{model, served.metrics, respond, arrived});
+  const std::shared_ptr<ServedModel> served = repository_.find(route.model, version_of(route));
+  const auto answer = std::make_shared<Answer>(Answer{served->model(), {}, {}});
+  const auto call = std::make_shared<InferenceCall>(
+      [answer, respond](std::span<const ConstTensorView> outputs, const RunRecord&) { respond(write(*answer, outputs)); },
+      [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
+  call->arrived = arrived;
   try {
     InferRequest parsed = parse_infer_request(request.body(), request.header("Inference-Header-Content-Length"), options_.limits);
-    call->id = std::move(parsed.id);
-    call->inputs = match_inputs(parsed, model->name(), model->signature());
-    call->outputs = match_outputs(parsed, model->name(), model->signature());
-    for (size_t i = 0; i < call->inputs.size(); ++i) {
-      call->views.push_back(std::as_const(call->inputs[i]).view());
-      served.metrics.unknown_categories(model->signature().inputs[i].name,
-                                        model->categories().count_unknown(model->signature().inputs[i].name, call->views[i]));
-    }
-    model->check_limits(call->views);
-    Work work;
-    if (model->signature().batched) work.rows = call->views[0].shape[0];
-    if (parsed.timeout) work.deadline = arrived + std::min(*parsed.timeout, kLongestTimeout);
-    work.run = [this, call](int lane, Clock::TimePoint begun) { run(*call, lane, begun); };
-    work.drop = [call](const Error& reason) { call->finish_with(std::make_exception_ptr(reason)); };
-    served.scheduler->submit(std::move(work));
-  } catch (...) {
-    call->finish_with(std::current_exception());
-  }
-}
-
-void V2Service::run(Call& call, int lane, Clock::TimePoint begun) const {
-  HttpResponse response;
-  const Signature& signature = call.model->signature();
-  try {
-    const std::span<const ConstTensorView> results = call.model->run(lane, call.views);
-    std::vector<AnswerTensor> answers;
-    for (const OutputChoice& choice : call.outputs)
-      answers.push_back(
-          {signature.outputs[choice.index].name, results[choice.index], choice.binary, choice.classes, signature.batched});
-    InferResponse answer = write_infer_response(call.model->name(), call.model->version(), call.id, answers);
-    response.body = std::move(answer.body);
-    if (answer.json_bytes) {
-      response.content_type = "application/octet-stream";
-      response.headers.emplace_back("Inference-Header-Content-Length", std::to_string(*answer.json_bytes));
+    const Signature& signature = served->model().signature();
+    answer->id = std::move(parsed.id);
+    call->inputs = match_inputs(parsed, route.model, signature);
+    answer->outputs = match_outputs(parsed, route.model, signature);
+    call->priority = parsed.priority;
+    if (parsed.timeout) {
+      call->timeout = std::min(*parsed.timeout, kLongestTimeout);
+      call->deadline = arrived + call->timeout;
     }
   } catch (...) {
-    return call.finish_with(std::current_exception());
+    served->refuse(std::current_exception(), arrived);
+    return respond(failure(std::current_exception()));
   }
-  const auto seconds = [](Clock::TimePoint::duration time) { return std::chrono::duration<double>(time).count(); };
-  call.metrics.succeed(seconds(clock_.now() - call.arrived), seconds(begun - call.arrived),
-                       signature.batched ? call.views[0].shape[0] : 1);
-  call.respond(std::move(response));
+  served->infer(call);
 }
 
 }  // namespace tandem

@@ -6,13 +6,12 @@
 #pragma once
 
 #include <atomic>
-#include <map>
 #include <memory>
 #include <string>
 
+#include "runtime/device/lane.h"
 #include "runtime/graph/limits.h"
-#include "serving/batching/scheduler.h"
-#include "serving/core/repository.h"
+#include "serving/engine/repository.h"
 #include "serving/http/http_message.h"
 #include "serving/http/route.h"
 #include "serving/monitor/server_metrics.h"
@@ -28,32 +27,28 @@ struct V2Options {
 
 class V2Service {
  public:
-  // Everything must outlive the service, and the service what it has handed to `workers`.
-  V2Service(const ModelRepository& repository, ServerMetrics& metrics, Workers& workers, const Clock& clock,
-            const V2Options& options);
-  ~V2Service();
+  // Everything must outlive the service. Models are loaded and unloaded on the thread of `control`.
+  V2Service(ModelRepository& repository, ServerMetrics& metrics, Lane& control, const Clock& clock, const V2Options& options);
 
   void handle(const HttpRequest& request, const HttpRespond& respond);
   // From now on not ready: load balancers look elsewhere while what was begun is finished.
   void drain() { draining_ = true; }
 
  private:
-  struct Served;  // a ready model version with its queue and its series
-  struct Call;    // one inference request on its way
-
   HttpResponse answer(const Route& route, const HttpRequest& request) const;
   HttpResponse index_page() const;
   HttpResponse server_ready() const;
   HttpResponse metrics_text() const;
   HttpResponse model_metadata(const Route& route) const;
-  void infer(const Route& route, const HttpRequest& request, const HttpRespond& respond);
-  void run(Call& call, int lane, Clock::TimePoint begun) const;
+  HttpResponse statistics(const Route& route) const;
+  void change(const Route& route, const HttpRequest& request, const HttpRespond& respond);
+  void infer(const Route& route, const HttpRequest& request, const HttpRespond& respond) const;
 
-  const ModelRepository& repository_;
+  ModelRepository& repository_;
   ServerMetrics& metrics_;
+  Lane& control_;
   const Clock& clock_;
   V2Options options_;
-  std::map<const Model*, std::unique_ptr<Served>> served_;
   std::atomic<bool> draining_{false};
 };
 

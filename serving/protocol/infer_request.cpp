@@ -105,8 +105,8 @@ class RequestReader {
     }
     const auto [binary, timeout, priority] = members<3>(parameters, {"binary_data_output", "timeout", "priority"}, where);
     if (binary) request.binary_output = get<bool>(*binary, where + ": 'binary_data_output'", "true or false");
-    // Zero means none, as with peers; priorities are taken and have no effect while requests run in the order of their coming.
-    if (priority) count_of(*priority, where + ": 'priority'");
+    if (priority) request.priority = count_of(*priority, where + ": 'priority'");
+    // Zero means none, as with peers.
     if (timeout)
       if (const int64_t us = count_of(*timeout, where + ": 'timeout'"); us > 0) request.timeout = std::chrono::microseconds(us);
   }

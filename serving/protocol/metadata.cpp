@@ -28,10 +28,32 @@ void write_tensors(JsonWriter& json, std::string_view key, std::span<const Tenso
 
 // Why it is not ready, or not as fast as it could be.
 std::string reason_of(const ModelListing& listing) {
-  if (!listing.model || !listing.reason.empty()) return listing.reason;
-  const ModelDevice device = listing.model->device();
-  return device.problem.empty() && !device.not_captured.empty() ? "runs from the GPU without captured graphs: " + device.not_captured
-                                                                : device.problem;
+  if (!listing.served || !listing.reason.empty()) return listing.reason;
+  const ModelDevice device = listing.model()->device();
+  return device.problem.empty() && !device.not_captured.empty()
+             ? "runs from the GPU without captured graphs: " + device.not_captured
+             : device.problem;
+}
+
+simdjson::dom::object parse_object(simdjson::dom::parser& parser, std::string_view body, std::string_view example) {
+  simdjson::dom::object object;
+  require(parser.allocate(body.size(), 100) == simdjson::SUCCESS &&
+              parser.parse(body.data(), body.size()).get(object) == simdjson::SUCCESS,
+          "failed to parse the request JSON: expected an object such as " + std::string(example));
+  return object;
+}
+
+// Calls visit(key, value) for the members of "parameters".
+template <class Visit>
+void for_each_parameter(std::string_view body, Visit&& visit) {
+  if (body.empty()) return;
+  simdjson::dom::parser parser;
+  const simdjson::dom::object object = parse_object(parser, body, "{\"parameters\": {}}");
+  simdjson::dom::element parameters;
+  if (object["parameters"].get(parameters) != simdjson::SUCCESS) return;
+  simdjson::dom::object members;
+  require(parameters.get(members) == simdjson::SUCCESS, "'parameters' must be an object");
+  for (const simdjson::dom::key_value_pair member : members) visit(member.key, member.value);
 }
 
 }  // namespace
@@ -40,7 +62,8 @@ std::string server_metadata_json(std::string_view name, std::string_view version
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).member("version", version).key("extensions").begin_array();
-  for (std::string_view extension : {"classification", "model_configuration", "binary_tensor_data", "parameters"})
+  for (std::string_view extension :
+       {"classification", "model_repository", "model_configuration", "binary_tensor_data", "parameters", "statistics"})
     json.value(extension);
   json.end_array().end_object();
   return text;
@@ -80,8 +103,10 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
     const bool ready = listing.answers();
     if (ready_only && !ready) continue;
     json.begin_object().member("name", listing.name);
+    const bool looked_at = listing.version > 0 || !listing.reason.empty() || listing.state != ModelState::kUnavailable;
     if (listing.version > 0) json.member("version", std::to_string(listing.version));
-    json.member("state", ready ? "READY" : "UNAVAILABLE");
+    // A model that was never to be loaded has a name and nothing else.
+    if (looked_at) json.member("state", listing.served && !ready ? "UNAVAILABLE" : name(listing.state));
     if (const std::string reason = reason_of(listing); !reason.empty()) json.member("reason", reason);
     json.end_object();
   }
@@ -92,15 +117,26 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
 bool parse_ready_filter(std::string_view body) {
   if (body.empty()) return false;
   simdjson::dom::parser parser;
-  simdjson::dom::object object;
-  require(parser.allocate(body.size(), 100) == simdjson::SUCCESS &&
-              parser.parse(body.data(), body.size()).get(object) == simdjson::SUCCESS,
-          "failed to parse the request JSON: expected an object such as {\"ready\": true}");
+  const simdjson::dom::object object = parse_object(parser, body, "{\"ready\": true}");
   simdjson::dom::element ready;
   if (object["ready"].get(ready) != simdjson::SUCCESS) return false;
   bool value = false;
   require(ready.get(value) == simdjson::SUCCESS, "Invalid value for 'ready': expected a boolean");
   return value;
+}
+
+void check_load_parameters(std::string_view body) {
+  for_each_parameter(body, [](std::string_view key, const simdjson::dom::element&) {
+    require(false, "load takes no parameter of this name from this server", key);
+  });
+}
+
+void check_unload_parameters(std::string_view body) {
+  for_each_parameter(body, [](std::string_view key, const simdjson::dom::element& value) {
+    bool flag = false;
+    require(key == "unload_dependents", "unload takes no parameter of this name", key);
+    require(value.get(flag) == simdjson::SUCCESS, "'unload_dependents' must be true or false");
+  });
 }
 
 std::string error_json(std::string_view message) {

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "serving/core/repository.h"
 #include "serving/core/signature.h"
+#include "serving/engine/repository.h"
 
 namespace tandem {
 
@@ -27,6 +27,11 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
 
 // The body of POST /v2/repository/index: empty, or {"ready": bool}. Throws InvalidArgument.
 bool parse_ready_filter(std::string_view body);
+
+// The body of POST /v2/repository/models/{model}/load and unload: empty, or {"parameters": {...}} with parameters that are known
+// here. Throws InvalidArgument.
+void check_load_parameters(std::string_view body);
+void check_unload_parameters(std::string_view body);
 
 std::string error_json(std::string_view message);
 

@@ -228,7 +228,9 @@ TEST_F(CudaFallback, WhatTheCpuCannotRunIsServedWithoutAFallback) {
   std::vector<float> weights(2 * 8192);
   weights[0] = weights[8193] = 1;  // the first two columns are those of x
   const ValueId wide = add(graph, "Relu", {add(graph, "MatMul", {x, constant(graph, "w", {2, 8192}, weights)})});
-  const auto number = [&](std::string name, int64_t value) { return graph.add_constant(std::move(name), Tensor::of<int64_t>({1}, {value})); };
+  const auto number = [&](std::string name, int64_t value) {
+    return graph.add_constant(std::move(name), Tensor::of<int64_t>({1}, {value}));
+  };
   graph.outputs = {add(graph, "Slice", {wide, number("starts", 0), number("ends", 2), number("axes", 1)})};
   ModelOptions options;
   options.memory_limit = 128 * 1024;

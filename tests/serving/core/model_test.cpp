@@ -1,5 +1,5 @@
-#include "runtime/ops/all_ops.h"
 #include "serving/core/model.h"
+#include "runtime/ops/all_ops.h"
 
 #include <gmock/gmock.h>
 

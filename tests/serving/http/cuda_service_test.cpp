@@ -19,7 +19,8 @@ using ::testing::Not;
 
 class CallingWorkers final : public Workers {
  public:
-  void submit(std::function<void(int lane)> task, std::function<void(const Error&)>) override { task(0); }
+  int lanes() const override { return 1; }
+  void submit(int, std::function<void()> task, std::function<void(const Error&)>) override { task(); }
 };
 
 struct PlainRequest final : HttpRequest {
@@ -40,7 +41,7 @@ class CudaService : public ::testing::Test {
     fs::create_directories(root_ / "m/1");
     std::ofstream(root_ / "m/1/model.onnx") << "x";
     repository_.emplace(
-        root_, VersionPolicy{},
+        root_, RepositoryOptions{},
         [strict](const std::string& name, int64_t version, FileDescriptor, const fs::path&) {
           Graph graph;
           const ValueId x = graph.add_input("x", DType::kF32, {"n", 2});
@@ -49,8 +50,9 @@ class CudaService : public ::testing::Test {
           options.device = open_serving_device("cuda", strict);
           options.batch_sizes = BatchSizes{{1, 4}, "config", true};
           return std::make_shared<Model>(name, version, std::move(graph), options);
-        });
-    service_.emplace(*repository_, metrics_, workers_, clock_, V2Options{.version = "1", .limits = {}});
+        },
+        ServingContext{dispatcher_, metrics_, clock_});
+    service_.emplace(*repository_, metrics_, control_, clock_, V2Options{.version = "1", .limits = {}});
   }
   ~CudaService() override {
     fs::remove_all(root_);
@@ -74,6 +76,8 @@ class CudaService : public ::testing::Test {
   ServerMetrics metrics_{"1"};
   CallingWorkers workers_;
   SteadyClock clock_;
+  Dispatcher dispatcher_{workers_, clock_};
+  Lane control_{{.name = "control"}};
   std::optional<ModelRepository> repository_;
   std::optional<V2Service> service_;
 };

@@ -20,6 +20,10 @@ TEST(Route, FindsEveryEndpoint) {
   EXPECT_EQ(route_of("GET", "/v2/health/ready?test_1=1").endpoint, Endpoint::kServerReady);
   EXPECT_EQ(route_of("HEAD", "/metrics").endpoint, Endpoint::kMetrics);
   EXPECT_EQ(route_of("POST", "/v2/repository/index").endpoint, Endpoint::kRepositoryIndex);
+  EXPECT_EQ(route_of("POST", "/v2/repository/models/m/load").endpoint, Endpoint::kLoad);
+  EXPECT_EQ(route_of("POST", "/v2/repository/models/m/unload").endpoint, Endpoint::kUnload);
+  EXPECT_EQ(route_of("GET", "/v2/models/stats").endpoint, Endpoint::kStatistics);
+  EXPECT_EQ(route_of("GET", "/v2/models/m/versions/2/stats").version, 2);
   EXPECT_EQ(route_of("GET", "/v2/models/m").endpoint, Endpoint::kModelMetadata);
   EXPECT_EQ(route_of("GET", "/v2/models/m/ready").endpoint, Endpoint::kModelReady);
   EXPECT_EQ(route_of("GET", "/v2/models/m/versions/3/config").endpoint, Endpoint::kModelConfig);

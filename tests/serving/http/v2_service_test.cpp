@@ -1,15 +1,16 @@
 // The service without sockets: statuses, the hand-over to the lanes, and what the counters say afterwards.
-#include "runtime/ops/all_ops.h"
 #include "serving/http/v2_service.h"
+#include "runtime/ops/all_ops.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include <deque>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "runtime/graph/op_def.h"
+#include "tests/serving/held_lanes.h"
 
 namespace tandem {
 namespace {
@@ -18,23 +19,6 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using nlohmann::json;
 using testing::HasSubstr;
-
-class TestClock final : public Clock {
- public:
-  TimePoint now() const override { return time; }
-  TimePoint time{1h};
-};
-
-class HeldWorkers final : public Workers {
- public:
-  void submit(std::function<void(int lane)> task, std::function<void(const Error&)> dropped) override {
-    tasks.push_back({std::move(task), std::move(dropped)});
-  }
-  void run_all() {
-    for (; !tasks.empty(); tasks.pop_front()) tasks.front().first(0);
-  }
-  std::deque<std::pair<std::function<void(int lane)>, std::function<void(const Error&)>>> tasks;
-};
 
 struct TestRequest final : HttpRequest {
   TestRequest(std::string_view method, std::string_view target, std::string_view body = "")
@@ -53,9 +37,8 @@ class V2ServiceTest : public testing::Test {
   V2ServiceTest() {
     fs::create_directories(root / "m/1");
     std::ofstream(root / "m/1/model.onnx") << "x";
-    limits.queue_length = 2;
     repository.emplace(
-        root, VersionPolicy{},
+        root, RepositoryOptions{.versions = {}, .control = ModelControl::kExplicit, .load_at_start = {"*"}, .queue_length = 2},
         [](const std::string& name, int64_t version, FileDescriptor, const fs::path&) {
           Graph graph;
           graph.opsets = {{"", kOnnxOpset}};
@@ -63,8 +46,9 @@ class V2ServiceTest : public testing::Test {
           graph.outputs = graph.add_node(newest_op("Add"), {x, x}, 1);
           graph.value(graph.outputs[0]).name = std::string("y");
           return std::make_shared<Model>(name, version, std::move(graph), ModelOptions{});
-        });
-    service.emplace(*repository, metrics, workers, clock, V2Options{.version = "1", .limits = limits});
+        },
+        ServingContext{dispatcher, metrics, clock});
+    service.emplace(*repository, metrics, control, clock, V2Options{.version = "1", .limits = limits});
   }
   ~V2ServiceTest() override { fs::remove_all(root); }
 
@@ -88,6 +72,8 @@ class V2ServiceTest : public testing::Test {
   TestClock clock;
   HeldWorkers workers;
   ServerMetrics metrics{"1"};
+  Dispatcher dispatcher{workers, clock};
+  Lane control{{.name = "control"}};
   std::optional<ModelRepository> repository;
   std::optional<V2Service> service;
   std::vector<HttpResponse> answers;
@@ -130,10 +116,10 @@ TEST_F(V2ServiceTest, AnExpiredRequestIsNotRun) {
 
 TEST_F(V2ServiceTest, LanesThatStopAnswerWhatTheyDrop) {
   infer();
-  workers.tasks[0].second(Error(ErrorCode::kCancelled, "the lane stops"));
+  dispatcher.stop();
   ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].status, 503);
   EXPECT_THAT(metrics.text(), HasSubstr(R"(tandem_inference_in_flight{model="m",version="1"} 0)"));
-  workers.tasks.clear();
 }
 
 TEST_F(V2ServiceTest, StatusesOfFaults) {
@@ -156,6 +142,50 @@ TEST_F(V2ServiceTest, APackedBodyIsRefusedBeforeItIsRead) {
     ASSERT_EQ(answers.size(), 1u);
     EXPECT_EQ(answers[0].status, request.encoding == "identity" ? 400 : 415) << encoding << ": " << answers[0].body;
   }
+}
+
+TEST_F(V2ServiceTest, ClientsLoadAndUnload) {
+  // A change is answered from the thread of `control`.
+  const auto change = [&](std::string_view what, std::string_view body = "") {
+    std::promise<HttpResponse> answer;
+    service->handle(TestRequest("POST", "/v2/repository/models/" + std::string(what), body),
+                    [&](HttpResponse response) { answer.set_value(std::move(response)); });
+    return answer.get_future().get();
+  };
+  EXPECT_EQ(change("m/unload").status, 200);
+  EXPECT_EQ(status("GET", "/v2/models/m/ready"), 503);
+  EXPECT_EQ(status("GET", "/v2/health/ready"), 200) << "it was taken away, it did not fail";
+  EXPECT_EQ(change("m/load", "{}").status, 200);
+  EXPECT_EQ(status("GET", "/v2/models/m/ready"), 200);
+  EXPECT_EQ(change("m/unload", R"({"parameters":{"unload_dependents":true}})").status, 200);
+  const HttpResponse missing = change("none/load");
+  EXPECT_EQ(missing.status, 400);
+  EXPECT_THAT(missing.body, HasSubstr("failed to load 'none'"));
+  EXPECT_EQ(change("none/unload").status, 404);
+  EXPECT_EQ(status("POST", "/v2/repository/models/m/unload", R"({"parameters":{"unload_dependents":1}})"), 400);
+  EXPECT_EQ(status("POST", "/v2/repository/models/m/load", R"({"parameters":{"other":1}})"), 400);
+  EXPECT_EQ(status("POST", "/v2/repository/models/m/load", "[]"), 400);
+}
+
+TEST_F(V2ServiceTest, StatisticsAddUp) {
+  for (int i = 0; i < 2; ++i) infer();
+  clock.time += 2ms;
+  workers.run_all();
+  infer(R"({"timeout":1})");
+  clock.time += 2ms;
+  workers.run_all();
+  answers.clear();
+  ask("GET", "/v2/models/m/stats");
+  const json model = json::parse(answers.at(0).body)["model_stats"].at(0);
+  EXPECT_EQ(model["name"], "m");
+  EXPECT_EQ(model["version"], "1");
+  EXPECT_EQ(model["inference_count"], 4) << "rows";
+  EXPECT_EQ(model["inference_stats"]["success"]["count"], 2);
+  EXPECT_EQ(model["inference_stats"]["queue"], json::parse(R"({"count":2,"ns":4000000})"));
+  EXPECT_EQ(model["inference_stats"]["fail"]["count"], 1);
+  for (const char* key : {"compute_input", "compute_infer", "compute_output"}) EXPECT_EQ(model["inference_stats"][key]["count"], 2) << key;
+  EXPECT_EQ(status("GET", "/v2/models/stats"), 200);
+  EXPECT_EQ(status("GET", "/v2/models/none/stats"), 404);
 }
 
 TEST_F(V2ServiceTest, ADrainingServerIsAliveAndNotReady) {

@@ -54,12 +54,14 @@ TEST(Metadata, ConfigIsPrintedAsTritonDoes) {
 }
 
 TEST(Metadata, IndexTellsStatesAndReasons) {
-  const std::vector<ModelListing> listings{{"a", 1, true, "", nullptr}, {"b", 0, false, "no version folder", nullptr}};
+  const std::vector<ModelListing> listings{{"a", 1, ModelState::kLoading, "", nullptr},
+                                           {"b", 0, ModelState::kUnavailable, "no version folder", nullptr},
+                                           {"c", 0, ModelState::kUnavailable, "", nullptr}};
   EXPECT_EQ(
       json::parse(repository_index_json(listings, false)),
       json::parse(
-          R"([{"name":"a","version":"1","state":"READY"},{"name":"b","state":"UNAVAILABLE","reason":"no version folder"}])"));
-  EXPECT_EQ(json::parse(repository_index_json(listings, true)).size(), 1u);
+          R"([{"name":"a","version":"1","state":"LOADING"},{"name":"b","state":"UNAVAILABLE","reason":"no version folder"},{"name":"c"}])"));
+  EXPECT_EQ(json::parse(repository_index_json(listings, true)).size(), 0u);
 }
 
 TEST(Metadata, ReadyFilterIsOptionalAndABool) {

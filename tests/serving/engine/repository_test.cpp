@@ -1,6 +1,6 @@
 // Folders as a user may leave them, with a loader of the test's own: no ONNX here.
+#include "serving/engine/repository.h"
 #include "runtime/ops/all_ops.h"
-#include "serving/core/repository.h"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -10,6 +10,7 @@
 #include "runtime/graph/op_def.h"
 #include "runtime/io/file.h"
 #include "runtime/io/mapped_file.h"
+#include "tests/serving/held_lanes.h"
 
 namespace tandem {
 namespace {
@@ -32,7 +33,8 @@ class RepositoryTest : public testing::Test {
     std::ofstream(root_ / path) << content;
   }
   // Content "good" loads; anything else is a fault that names a path, as real ones do.
-  ModelRepository open(const std::string& policy = "all") {
+  ModelRepository open(const std::string& policy = "all", ModelControl control = ModelControl::kNone,
+                       std::set<std::string, std::less<>> start = {}) {
     const auto load = [this](const std::string& name, int64_t version, FileDescriptor file, const fs::path& folder) {
       std::string content(static_cast<size_t>(size_of_file(file, "model.onnx")), ' ');
       read_exactly(file, std::as_writable_bytes(std::span(content)), 0, "model.onnx");
@@ -43,7 +45,9 @@ class RepositoryTest : public testing::Test {
       ++loads_;
       return std::make_shared<Model>(name, version, std::move(graph), ModelOptions{});
     };
-    return ModelRepository(root_, parse_version_policy(policy), load);
+    return ModelRepository(root_,
+                           {.versions = parse_version_policy(policy), .control = control, .load_at_start = std::move(start)},
+                           load, {dispatcher_, metrics_, clock_});
   }
   static std::string fault(const ModelRepository& repository, std::string_view name, std::optional<int64_t> version,
                            ErrorCode code) {
@@ -58,13 +62,17 @@ class RepositoryTest : public testing::Test {
 
   fs::path root_;
   int loads_ = 0;
+  TestClock clock_;
+  HeldWorkers workers_;
+  ServerMetrics metrics_{"1"};
+  Dispatcher dispatcher_{workers_, clock_};
 };
 
 TEST_F(RepositoryTest, ServesTheHighestReadyVersionUnlessAsked) {
   for (const char* version : {"1", "9", "10"}) write(std::string("m/") + version + "/model.onnx");
   const ModelRepository repository = open();
-  EXPECT_EQ(repository.find("m")->version(), 10);
-  EXPECT_EQ(repository.find("m", 9)->version(), 9);
+  EXPECT_EQ(repository.find("m")->model().version(), 10);
+  EXPECT_EQ(repository.find("m", 9)->model().version(), 9);
   EXPECT_THAT(repository.ready_versions("m"), ElementsAre(1, 9, 10));
   EXPECT_TRUE(repository.all_ready());
   EXPECT_EQ(fault(repository, "m", 2, ErrorCode::kNotFound), "Request for unknown model: 'm' version 2 is not found");
@@ -86,8 +94,8 @@ TEST_F(RepositoryTest, AFaultyVersionDoesNotStopTheOthers) {
   write("m/2/model.onnx", "broken");
   write("n/1/model.onnx");
   const ModelRepository repository = open();
-  EXPECT_EQ(repository.find("m")->version(), 1);
-  EXPECT_EQ(repository.find("n")->version(), 1);
+  EXPECT_EQ(repository.find("m")->model().version(), 1);
+  EXPECT_EQ(repository.find("n")->model().version(), 1);
   EXPECT_FALSE(repository.all_ready());
   const std::string reason = fault(repository, "m", 2, ErrorCode::kUnavailable);
   EXPECT_THAT(reason, HasSubstr("failed to load 'm', version 2: cannot read m/2/model.onnx"));
@@ -125,8 +133,97 @@ TEST_F(RepositoryTest, NothingOutsideTheRootIsRead) {
 TEST_F(RepositoryTest, TheRootMustBeAFolder) {
   write("file");
   const auto load = [](auto&&...) { return std::shared_ptr<Model>(); };
-  EXPECT_THROW(ModelRepository(root_ / "none", {}, load), Error);
-  EXPECT_THROW(ModelRepository(root_ / "file", {}, load), Error);
+  const ServingContext context{dispatcher_, metrics_, clock_};
+  EXPECT_THROW(ModelRepository(root_ / "none", {}, load, context), Error);
+  EXPECT_THROW(ModelRepository(root_ / "file", {}, load, context), Error);
+}
+
+std::map<std::string, ModelState> states(const ModelRepository& repository) {
+  std::map<std::string, ModelState> result;
+  for (const ModelListing& listing : repository.listings())
+    result[listing.name + "/" + std::to_string(listing.version)] = listing.state;
+  return result;
+}
+
+TEST_F(RepositoryTest, ClientsLoadAndUnload) {
+  write("m/1/model.onnx");
+  write("n/1/model.onnx");
+  ModelRepository repository = open("all", ModelControl::kExplicit, {"n"});
+  EXPECT_EQ(loads_, 1);
+  EXPECT_TRUE(repository.all_ready()) << "nobody asked for m";
+  EXPECT_EQ(fault(repository, "m", {}, ErrorCode::kUnavailable), "model 'm' is not ready: not loaded");
+  repository.load("m");
+  EXPECT_EQ(repository.find("m")->model().version(), 1);
+  EXPECT_THAT(states(repository), testing::Contains(testing::Pair("m/1", ModelState::kReady)));
+
+  std::weak_ptr<ServedModel> old = repository.find("m");
+  repository.unload("m");
+  EXPECT_TRUE(old.expired()) << "nobody held it";
+  EXPECT_TRUE(repository.all_ready());
+  EXPECT_EQ(fault(repository, "m", {}, ErrorCode::kUnavailable), "model 'm' is not ready: unloaded");
+  EXPECT_THROW(repository.unload("none"), Error);
+  EXPECT_THROW(repository.load("none"), Error);
+  EXPECT_THROW(repository.load("../n"), Error);
+}
+
+TEST_F(RepositoryTest, WhatWasBegunIsFinishedAfterAnUnload) {
+  write("m/1/model.onnx");
+  ModelRepository repository = open("all", ModelControl::kExplicit, {"*"});
+  float result = 0;
+  auto call = std::make_shared<InferenceCall>(
+      [&](std::span<const ConstTensorView> outputs, const RunRecord&) { result = outputs[0].as<float>()[0]; },
+      [](const std::exception_ptr&) { FAIL(); });
+  call->inputs = {Tensor::of<float>({1}, {7.0f})};
+  repository.find("m")->infer(call);
+  std::weak_ptr<ServedModel> old = repository.find("m");
+  repository.unload("m");
+  EXPECT_FALSE(old.expired());
+  workers_.run_all();
+  call.reset();
+  EXPECT_EQ(result, 7);
+  EXPECT_TRUE(old.expired());
+}
+
+TEST_F(RepositoryTest, AFailedLoadLeavesWhatWasServed) {
+  write("m/1/model.onnx");
+  ModelRepository repository = open("latest", ModelControl::kExplicit, {"*"});
+  write("m/2/model.onnx", "broken");
+  try {
+    repository.load("m");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("failed to load 'm', version 2"));
+  }
+  EXPECT_EQ(repository.find("m")->model().version(), 1);
+  EXPECT_THAT(repository.listings()[0].reason, HasSubstr("serves what was loaded before"));
+  write("m/2/model.onnx");
+  repository.load("m");
+  EXPECT_EQ(repository.find("m")->model().version(), 2);
+  EXPECT_EQ(repository.listings()[0].reason, "");
+}
+
+TEST_F(RepositoryTest, PollingFollowsTheFolderOnceItHasSettled) {
+  write("m/1/model.onnx");
+  ModelRepository repository = open("latest", ModelControl::kPoll);
+  repository.poll();
+  repository.poll();
+  EXPECT_EQ(loads_, 1) << "nothing changed";
+  write("m/2/model.onnx", "half a file");
+  repository.poll();
+  write("m/2/model.onnx", "good");
+  repository.poll();
+  EXPECT_EQ(loads_, 1) << "it is still being written";
+  repository.poll();
+  EXPECT_EQ(repository.find("m")->model().version(), 2);
+  write("n/1/model.onnx");
+  repository.poll();
+  repository.poll();
+  EXPECT_EQ(repository.find("n")->model().version(), 1);
+  fs::remove_all(root_ / "n");
+  repository.poll();
+  EXPECT_NE(fault(repository, "n", {}, ErrorCode::kNotFound), "found");
+  EXPECT_EQ(loads_, 3);
 }
 
 }  // namespace

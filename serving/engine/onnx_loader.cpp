@@ -1,7 +1,7 @@
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
 #include "runtime/model/open_model.h"
-#include "serving/core/repository.h"
+#include "serving/engine/repository.h"
 
 namespace tandem {
 namespace {

@@ -1,0 +1,251 @@
+#include "serving/batching/dispatcher.h"
+
+#include <algorithm>
+
+namespace tandem {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+constexpr double kMuchLonger = 4;  // batches that make others wait
+constexpr std::chrono::seconds kRecently{1};
+constexpr double kNewest = 0.2;  // of the average of a queue's batches
+
+void drop_all(const ModelQueue::Dropped& dropped) {
+  for (const auto& [request, why] : dropped) request->drop(why);
+}
+
+void follow(double& average, double newest) { average = average == 0 ? newest : average + kNewest * (newest - average); }
+
+}  // namespace
+
+struct Dispatcher::Entry {
+  ModelQueue queue;
+  BatchRunner run;
+  double weight;
+  double virtual_time = 0;
+  double row_seconds = 0;        // of a row of a batch
+  double seconds = 0;            // of a batch, averaged; 0: none was run
+  int running = 0;               // batches, now
+  Clock::TimePoint last_used{};  // a request came
+
+  // What fits into max_batch_time; one request as long as nothing is known.
+  int64_t most_rows() const {
+    const double limit = Seconds(queue.options().max_batch_time).count();
+    if (limit == 0) return INT64_MAX;
+    return row_seconds > 0 ? static_cast<int64_t>(std::min(limit / row_seconds, 1e9)) : 1;
+  }
+  bool may_run() const { return running == 0 || !queue.options().preserve_ordering; }
+};
+
+// Lives as long as a lane or a handle may still come.
+struct Dispatcher::State : std::enable_shared_from_this<State> {
+  Workers& workers;
+  const Clock& clock;
+  std::function<void(std::optional<Clock::TimePoint>)> wake_at;
+
+  std::mutex mutex;  // of all below
+  std::vector<std::shared_ptr<Entry>> entries;
+  std::vector<bool> sleeping;  // by lane
+  double virtual_now = 0;      // of the batch that was begun last
+  std::optional<Clock::TimePoint> alarm;
+  bool stopped = false;
+
+  State(Workers& workers, const Clock& clock, std::function<void(std::optional<Clock::TimePoint>)> wake_at)
+      : workers(workers), clock(clock), wake_at(std::move(wake_at)), sleeping(static_cast<size_t>(workers.lanes()), true) {}
+
+  struct Batch {
+    std::shared_ptr<Entry> entry;
+    std::vector<QueuedPtr> requests;
+  };
+
+  void submit(const std::shared_ptr<Entry>& entry, QueuedPtr request) {
+    std::unique_lock lock(mutex);
+    check(!stopped, ErrorCode::kUnavailable, "the server is shutting down");
+    const Clock::TimePoint now = clock.now();
+    if (entry->queue.size() == 0) entry->virtual_time = std::max(entry->virtual_time, virtual_now);
+    entry->queue.push(std::move(request), now);
+    entry->last_used = now;
+    const std::optional<size_t> lane = entry->queue.is_due(now) ? a_sleeping_lane() : std::nullopt;
+    if (!lane) return set_alarm(now);
+    sleeping[*lane] = false;
+    set_alarm(now);
+    lock.unlock();
+    wake(*lane);
+  }
+
+  std::optional<size_t> a_sleeping_lane() const {
+    const auto found = std::ranges::find(sleeping, true);
+    return found == sleeping.end() ? std::nullopt : std::optional(static_cast<size_t>(found - sleeping.begin()));
+  }
+
+  // Not under the lock: a test's lane may run at once.
+  void wake(size_t lane) {
+    const auto work = [self = shared_from_this(), lane] { self->work(lane); };
+    try {
+      workers.submit(static_cast<int>(lane), work, [](const Error&) {});
+    } catch (const Error&) {  // the lanes have stopped: stop() drops what waits
+    }
+  }
+
+  // On the lane's thread: batch after batch, until none is due.
+  void work(size_t lane) {
+    for (;;) {
+      ModelQueue::Dropped dropped;
+      Batch batch;
+      Clock::TimePoint now;
+      {
+        const std::lock_guard lock(mutex);
+        now = clock.now();
+        sweep(now, dropped);
+        batch = next_batch(now);
+        if (!batch.entry) sleeping[lane] = true;
+        set_alarm(now);
+      }
+      drop_all(dropped);
+      if (!batch.entry) return;
+      run(lane, batch, now);
+    }
+  }
+
+  void sweep(Clock::TimePoint now, ModelQueue::Dropped& dropped) {
+    for (const auto& entry : entries)
+      for (auto& one : entry->queue.sweep(now)) dropped.push_back(std::move(one));
+  }
+
+  // Whether its batches are much longer than those of another model that is in use.
+  bool is_heavy(const Entry& entry, Clock::TimePoint now) const {
+    return std::ranges::any_of(entries, [&](const auto& other) {
+      return other->seconds > 0 && now - other->last_used < kRecently && entry.seconds > kMuchLonger * other->seconds;
+    });
+  }
+
+  // The last lane is kept from models with long batches while others are in use: else these would wait for a whole batch.
+  bool leaves_a_lane(const Entry& entry, Clock::TimePoint now) const {
+    if (sleeping.size() < 2 || !is_heavy(entry, now)) return true;
+    size_t lanes = 0;
+    for (const auto& other : entries)
+      if (other->running > 0 && is_heavy(*other, now)) lanes += static_cast<size_t>(other->running);
+    return lanes + 1 < sleeping.size();
+  }
+
+  // Of the queue that is furthest behind, the first of equals.
+  Batch next_batch(Clock::TimePoint now) {
+    if (stopped) return {};
+    std::shared_ptr<Entry> best;
+    for (const auto& entry : entries)
+      if (entry->queue.size() > 0 && (!best || entry->virtual_time < best->virtual_time) && entry->may_run() &&
+          entry->queue.is_due(now) && leaves_a_lane(*entry, now))
+        best = entry;
+    if (!best) return {};
+    virtual_now = best->virtual_time;
+    ++best->running;
+    return {best, best->queue.take(now, best->most_rows())};
+  }
+
+  void run(size_t lane, Batch& batch, Clock::TimePoint begun) {
+    std::erase_if(batch.requests, [&](const QueuedPtr& request) {
+      if (!request->cancelled()) return false;
+      request->drop(Error(ErrorCode::kCancelled, "the request was cancelled before '" + batch.entry->queue.model() + "' ran it"));
+      return true;
+    });
+    int64_t rows = 0;
+    for (const QueuedPtr& request : batch.requests) rows += request->rows;
+    if (!batch.requests.empty()) batch.entry->run(static_cast<int>(lane), batch.requests, begun);
+    batch.requests.clear();
+    const double seconds = Seconds(clock.now() - begun).count();
+    const std::lock_guard lock(mutex);
+    Entry& entry = *batch.entry;
+    --entry.running;
+    entry.virtual_time += seconds / entry.weight;
+    if (rows == 0) return;
+    follow(entry.seconds, seconds);
+    follow(entry.row_seconds, seconds / static_cast<double>(rows));
+  }
+
+  void set_alarm(Clock::TimePoint now) {
+    std::optional<Clock::TimePoint> next;
+    for (const auto& entry : entries)
+      if (const auto event = entry->queue.next_event(now); event && (!next || *event < *next)) next = event;
+    if (next == alarm) return;
+    alarm = next;
+    if (wake_at) wake_at(next);
+  }
+
+  void tick() {
+    ModelQueue::Dropped dropped;
+    std::vector<size_t> lanes;
+    {
+      const std::lock_guard lock(mutex);
+      const Clock::TimePoint now = clock.now();
+      alarm.reset();
+      sweep(now, dropped);
+      const auto due = std::ranges::count_if(entries, [&](const auto& entry) { return entry->queue.is_due(now); });
+      for (std::ptrdiff_t i = 0; i < due; ++i)
+        if (const auto lane = a_sleeping_lane()) {
+          sleeping[*lane] = false;
+          lanes.push_back(*lane);
+        }
+      set_alarm(now);
+    }
+    drop_all(dropped);
+    for (const size_t lane : lanes) wake(lane);
+  }
+
+  static void drop_waiting(Entry& entry, std::vector<QueuedPtr> waiting, const std::string& why) {
+    for (const QueuedPtr& request : waiting)
+      request->drop(Error(ErrorCode::kUnavailable, "'" + entry.queue.model() + "' " + why));
+  }
+
+  void remove(const std::shared_ptr<Entry>& entry) {
+    std::vector<QueuedPtr> waiting;
+    {
+      const std::lock_guard lock(mutex);
+      std::erase(entries, entry);
+      waiting = entry->queue.take_all();
+    }
+    drop_waiting(*entry, std::move(waiting), "was unloaded before the request's turn");
+  }
+
+  void stop() {
+    std::vector<std::pair<std::shared_ptr<Entry>, std::vector<QueuedPtr>>> all;
+    {
+      const std::lock_guard lock(mutex);
+      stopped = true;
+      for (const auto& entry : entries) all.emplace_back(entry, entry->queue.take_all());
+    }
+    for (auto& [entry, waiting] : all) drop_waiting(*entry, std::move(waiting), "cannot answer: the server is shutting down");
+  }
+};
+
+class Dispatcher::Handle final : public Queue {
+ public:
+  Handle(std::shared_ptr<State> state, std::shared_ptr<Entry> entry) : state_(std::move(state)), entry_(std::move(entry)) {}
+  ~Handle() override { state_->remove(entry_); }
+  void submit(QueuedPtr request) override { state_->submit(entry_, std::move(request)); }
+  int64_t queued() const override {
+    const std::lock_guard lock(state_->mutex);
+    return entry_->queue.size();
+  }
+
+ private:
+  std::shared_ptr<State> state_;
+  std::shared_ptr<Entry> entry_;
+};
+
+Dispatcher::Dispatcher(Workers& workers, const Clock& clock, std::function<void(std::optional<Clock::TimePoint>)> wake_at)
+    : state_(std::make_shared<State>(workers, clock, std::move(wake_at))) {}
+Dispatcher::~Dispatcher() { stop(); }
+
+std::unique_ptr<Dispatcher::Queue> Dispatcher::add(std::string model, BatchingOptions options, BatchRunner run, double weight) {
+  require(weight > 0, "the weight of a model must be positive", weight);
+  auto entry = std::make_shared<Entry>(Entry{ModelQueue(std::move(model), std::move(options)), std::move(run), weight});
+  const std::lock_guard lock(state_->mutex);
+  state_->entries.push_back(entry);
+  return std::make_unique<Handle>(state_, std::move(entry));
+}
+
+void Dispatcher::tick() { state_->tick(); }
+void Dispatcher::stop() { state_->stop(); }
+
+}  // namespace tandem

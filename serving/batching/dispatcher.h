@@ -1,0 +1,60 @@
+// Shares the lanes among the queues of all models.
+//
+// A lane that has nothing to do sleeps; a request that makes a batch due wakes one. A lane that has finished a batch looks for
+// the next before it sleeps, so batches are formed as late as can be, from all that waits by then, and at one request at a time
+// nothing is added to its way but this one hop.
+//
+// Fairness: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996). Each queue has a virtual time, which the time of its
+// batches divided by its weight moves on; of the queues with a batch due the one that is furthest behind goes next. A queue that
+// was empty starts from where the others are, so nobody saves up.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "serving/batching/model_queue.h"
+#include "serving/batching/workers.h"
+
+namespace tandem {
+
+// Runs a batch on the lane's thread; must not throw.
+using BatchRunner = std::function<void(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun)>;
+
+class Dispatcher {
+ public:
+  // One model's queue. The handle may go while the lanes still run a batch of it; what waits then is dropped with Unavailable.
+  class Queue {
+   public:
+    virtual ~Queue() = default;
+    // Throws what ModelQueue::push throws, and Unavailable once the dispatcher has stopped; nobody has seen the request then.
+    virtual void submit(QueuedPtr request) = 0;
+    // Taken and not yet begun.
+    virtual int64_t queued() const = 0;
+  };
+
+  // Both must outlive it. `wake_at` is called (any thread, not for long) with the time at which tick() is wanted, or nothing:
+  // then it is not wanted any more.
+  Dispatcher(Workers& workers, const Clock& clock, std::function<void(std::optional<Clock::TimePoint>)> wake_at = {});
+  ~Dispatcher();
+
+  // `weight`: its share of the lanes' time beside other queues.
+  std::unique_ptr<Queue> add(std::string model, BatchingOptions options, BatchRunner run, double weight = 1);
+  // Drops what has waited too long, and wakes lanes for what has become due.
+  void tick();
+  // Drops all that waits; submit() throws from now on. Batches that run are not waited for: end the lanes.
+  void stop();
+
+ private:
+  struct Entry;
+  struct State;
+  class Handle;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace tandem

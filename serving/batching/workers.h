@@ -1,0 +1,19 @@
+// Where batches are run: the lanes, or a test's stand-in.
+#pragma once
+
+#include <functional>
+
+#include "kernels/base/error.h"
+
+namespace tandem {
+
+class Workers {
+ public:
+  virtual ~Workers() = default;
+  virtual int lanes() const = 0;
+  // Calls `task` on the thread of `lane`, or `dropped` if the lanes stop before its turn. Throws Unavailable, and calls neither,
+  // if they have stopped. `task` must not throw.
+  virtual void submit(int lane, std::function<void()> task, std::function<void(const Error&)> dropped) = 0;
+};
+
+}  // namespace tandem

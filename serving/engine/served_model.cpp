@@ -1,0 +1,207 @@
+#include "serving/engine/served_model.h"
+
+#include <malloc.h>
+
+#include <utility>
+
+namespace tandem {
+namespace {
+
+using std::chrono::nanoseconds;
+
+FailureReason reason_of(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    switch (error.code()) {
+      case ErrorCode::kDeadlineExceeded: return FailureReason::kTimeout;
+      case ErrorCode::kUnavailable:
+      case ErrorCode::kCancelled:
+      case ErrorCode::kOutOfMemory: return FailureReason::kRejected;
+      case ErrorCode::kDevice:
+      case ErrorCode::kInternal: return FailureReason::kInternal;
+      default: return FailureReason::kInvalid;
+    }
+  } catch (const std::bad_alloc&) {
+    return FailureReason::kRejected;
+  } catch (...) {
+    return FailureReason::kInternal;
+  }
+}
+
+bool is_cancellation(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::kCancelled;
+  } catch (...) {
+    return false;
+  }
+}
+
+// All axes but the batch, of all inputs.
+std::vector<int64_t> shape_class_of(const std::vector<Tensor>& inputs) {
+  std::vector<int64_t> sizes;
+  for (const Tensor& input : inputs)
+    for (int axis = 1; axis < input.shape().rank(); ++axis) sizes.push_back(input.shape()[axis]);
+  return sizes;
+}
+
+std::vector<std::string> text_inputs_of(const Model& model) {
+  std::vector<std::string> names;
+  for (const auto& [input, known] : model.categories().by_input()) names.push_back(input);
+  return names;
+}
+
+}  // namespace
+
+// One batch on its way through a lane, with the times that are reported of it.
+class ServedModel::Run {
+ public:
+  Run(ServedModel& served, int lane, Clock::TimePoint begun) : served_(served), lane_(lane), begun_(begun), mark_(begun) {}
+
+  void finish_input() { batch_.input = since_mark(); }
+  void finish_compute() { batch_.infer = since_mark(); }
+
+  // The rows of `call` begin at `first` of the outputs.
+  void answer(const InferenceCall& call, std::span<const ConstTensorView> outputs, int64_t first, int64_t rows) {
+    try {
+      call.answer(outputs, {.begun = begun_, .lane = lane_, .batch_rows = rows, .first_row = first});
+    } catch (...) {
+      return call.fail(std::current_exception());
+    }
+    const Clock::TimePoint now = served_.clock_.now();
+    const auto seconds = [](Clock::TimePoint::duration time) { return std::chrono::duration<double>(time).count(); };
+    served_.metrics_.succeed(seconds(now - call.arrived), seconds(begun_ - call.queued), call.rows);
+    batch_.queue += begun_ - call.queued;
+    batch_.total += now - call.arrived;
+    ++answered_;
+  }
+
+  void finish(int64_t rows) {
+    if (answered_ == 0) return;
+    batch_.output = since_mark();
+    batch_.requests = answered_;
+    batch_.rows = rows;
+    served_.statistics_.add(batch_);
+  }
+
+ private:
+  nanoseconds since_mark() {
+    const Clock::TimePoint now = served_.clock_.now();
+    return now - std::exchange(mark_, now);
+  }
+
+  ServedModel& served_;
+  int lane_;
+  Clock::TimePoint begun_, mark_;
+  StatisticsRecorder::Batch batch_;
+  uint64_t answered_ = 0;
+};
+
+ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& batching, const ServingContext& context)
+    : model_(std::move(model)),
+      batching_(batching),
+      clock_(context.clock),
+      metrics_(context.metrics.add_model(model_->name(), model_->version(), text_inputs_of(*model_))),
+      buffers_(static_cast<size_t>(context.lanes)) {
+  if (!model_->signature().batched) batching_.max_batch_size = 1;
+  queue_ = context.dispatcher.add(
+      model_->name(), batching_,
+      [this](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) { run(lane, batch, begun); });
+}
+
+ServedModel::~ServedModel() {
+  queue_.reset();
+  model_.reset();
+  malloc_trim(0);
+}
+
+void InferenceCall::fail(const std::exception_ptr& thrown) const {
+  model->count_failure(thrown, arrived);
+  failed_(thrown);
+}
+
+void ServedModel::refuse(const std::exception_ptr& thrown, Clock::TimePoint arrived) {
+  metrics_.begin();
+  count_failure(thrown, arrived);
+}
+
+void ServedModel::count_failure(const std::exception_ptr& thrown, Clock::TimePoint arrived) {
+  metrics_.fail(reason_of(thrown));
+  statistics_.fail(clock_.now() - arrived, is_cancellation(thrown));
+}
+
+void ServedModel::infer(const std::shared_ptr<InferenceCall>& call) {
+  metrics_.begin();
+  call->model = shared_from_this();
+  try {
+    enqueue(call);
+  } catch (...) {
+    call->fail(std::current_exception());
+  }
+}
+
+void ServedModel::enqueue(const std::shared_ptr<InferenceCall>& call) {
+  const Signature& signature = model_->signature();
+  for (size_t i = 0; i < call->inputs.size(); ++i) {
+    call->views.push_back(std::as_const(call->inputs[i]).view());
+    const std::string& name = signature.inputs[i].name;
+    metrics_.unknown_categories(name, model_->categories().count_unknown(name, call->views[i]));
+  }
+  model_->check_limits(call->views);
+  if (signature.batched) call->rows = call->views[0].shape[0];
+  if (batching_.max_batch_size > 1) call->shape_class = shape_class_of(call->inputs);
+  queue_->submit(call);
+}
+
+void ServedModel::run(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
+  if (batch.size() > 1) {
+    try {
+      return run_together(lane, batch, begun);
+    } catch (...) {  // nobody was answered: whoever is at fault fails below
+    }
+  }
+  for (const QueuedPtr& request : batch) run_alone(lane, static_cast<const InferenceCall&>(*request), begun);
+}
+
+void ServedModel::run_together(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
+  Run run(*this, lane, begun);
+  int64_t rows = 0;
+  for (const QueuedPtr& request : batch) rows += request->rows;
+  std::vector<ConstTensorView> inputs, parts(batch.size());
+  for (size_t i = 0; i < model_->signature().inputs.size(); ++i) {
+    for (size_t r = 0; r < batch.size(); ++r) parts[r] = static_cast<const InferenceCall&>(*batch[r]).views[i];
+    inputs.push_back(buffers_[static_cast<size_t>(lane)].joined(i, parts));
+  }
+  run.finish_input();
+  const std::span<const ConstTensorView> outputs = model_->run(lane, inputs);
+  for (const ConstTensorView& output : outputs)
+    ensure(output.shape.rank() > 0 && output.shape[0] == rows, "an output has other rows than its batch", to_string(output.shape),
+           rows);
+  run.finish_compute();
+  std::vector<ConstTensorView> own(outputs.size());
+  int64_t first = 0;
+  for (const QueuedPtr& request : batch) {
+    for (size_t i = 0; i < outputs.size(); ++i) own[i] = rows_of(outputs[i], first, request->rows);
+    run.answer(static_cast<const InferenceCall&>(*request), own, first, rows);
+    first += request->rows;
+  }
+  run.finish(rows);
+}
+
+void ServedModel::run_alone(int lane, const InferenceCall& call, Clock::TimePoint begun) {
+  Run run(*this, lane, begun);
+  std::span<const ConstTensorView> outputs;
+  try {
+    run.finish_input();
+    outputs = model_->run(lane, call.views);
+  } catch (...) {
+    return call.fail(std::current_exception());
+  }
+  run.finish_compute();
+  run.answer(call, outputs, 0, call.rows);
+  run.finish(call.rows);
+}
+
+}  // namespace tandem

@@ -1,0 +1,63 @@
+// A model version that answers: the model, its queue before the lanes, and what is counted of it.
+//
+// Requests of a batch are joined along their first axis, run once, and each gets its rows of the outputs. A request that makes a
+// batch fail fails alone: the others are run again without it, one by one.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "serving/batching/dispatcher.h"
+#include "serving/core/model.h"
+#include "serving/engine/batch_tensors.h"
+#include "serving/engine/inference_call.h"
+#include "serving/monitor/model_statistics.h"
+#include "serving/monitor/server_metrics.h"
+
+namespace tandem {
+
+// What all served models share; outlives them.
+struct ServingContext {
+  Dispatcher& dispatcher;
+  ServerMetrics& metrics;
+  const Clock& clock;
+  int lanes = 1;
+};
+
+class ServedModel : public std::enable_shared_from_this<ServedModel> {
+ public:
+  ServedModel(std::shared_ptr<Model> model, const BatchingOptions& batching, const ServingContext& context);
+  // Gives memory that the model had back to the system.
+  ~ServedModel();
+
+  Model& model() const { return *model_; }
+  const BatchingOptions& batching() const { return batching_; }
+  int64_t queued() const { return queue_->queued(); }
+  ModelStatistics statistics() const { return statistics_.snapshot(); }
+
+  // Counts the request and queues it; call->inputs are set, in the order and of the ranks of the signature. What is wrong is told
+  // through call->fail, as everything is that happens later. Throws nothing.
+  void infer(const std::shared_ptr<InferenceCall>& call);
+  // Counts a request that did not come so far, because of what was thrown.
+  void refuse(const std::exception_ptr& thrown, Clock::TimePoint arrived);
+
+ private:
+  class Run;
+  void enqueue(const std::shared_ptr<InferenceCall>& call);
+  void run(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun);
+  void run_together(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun);
+  void run_alone(int lane, const InferenceCall& call, Clock::TimePoint begun);
+  friend class InferenceCall;  // tells of failures
+  void count_failure(const std::exception_ptr& thrown, Clock::TimePoint arrived);
+
+  std::shared_ptr<Model> model_;
+  BatchingOptions batching_;
+  const Clock& clock_;
+  ModelMetrics& metrics_;
+  StatisticsRecorder statistics_;
+  std::vector<BatchBuffer> buffers_;  // by lane
+  std::unique_ptr<Dispatcher::Queue> queue_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,52 @@
+// What a model version has done since it was loaded, in the terms of the protocol's statistics extension.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+namespace tandem {
+
+// How often, and how long altogether.
+struct DurationSum {
+  uint64_t count = 0;
+  std::chrono::nanoseconds time{0};
+  void add(std::chrono::nanoseconds duration, uint64_t times = 1) {
+    count += times;
+    time += duration * static_cast<int64_t>(times);
+  }
+};
+
+struct ModelStatistics {
+  struct Batch {  // of one size
+    DurationSum input, infer, output;
+  };
+  uint64_t last_inference_ms = 0;  // Unix time; 0: none
+  uint64_t inferences = 0;         // rows of the requests answered
+  uint64_t executions = 0;         // batches
+  DurationSum success, fail, queue, input, infer, output, cancelled;
+  std::map<int64_t, Batch> batches;  // by rows
+};
+
+// Safe from any thread.
+class StatisticsRecorder {
+ public:
+  // One batch that was answered: `requests` of them, `rows` altogether. Each request is said to have taken the whole time of its batch.
+  struct Batch {
+    uint64_t requests = 1;
+    int64_t rows = 1;
+    std::chrono::nanoseconds queue{0}, total{0};  // sums over the requests
+    std::chrono::nanoseconds input{0}, infer{0}, output{0};
+  };
+  void add(const Batch& batch);
+  // A request that was not answered, `time` after it had come.
+  void fail(std::chrono::nanoseconds time, bool cancelled = false);
+  ModelStatistics snapshot() const;
+
+ private:
+  mutable std::mutex mutex_;
+  ModelStatistics sums_;
+};
+
+}  // namespace tandem

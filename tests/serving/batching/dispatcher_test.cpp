@@ -1,0 +1,220 @@
+// The dispatcher under a clock and lanes of the test's own, then with real threads.
+#include "serving/batching/dispatcher.h"
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <thread>
+
+#include "serving/batching/alarm.h"
+#include "serving/batching/lane_workers.h"
+#include "tests/serving/held_lanes.h"
+
+namespace tandem {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+struct Outcome {
+  std::vector<ErrorCode> drops;
+};
+
+struct TestRequest final : QueuedRequest {
+  TestRequest(int id, Outcome& outcome) : id(id), outcome(outcome) {}
+  void drop(const Error& error) override { outcome.drops.push_back(error.code()); }
+  int id;
+  Outcome& outcome;
+};
+
+class DispatcherTest : public testing::Test {
+ protected:
+  BatchRunner note(std::chrono::milliseconds takes = 0ms) {
+    return [this, takes](int, std::span<const QueuedPtr> batch, Clock::TimePoint) {
+      std::vector<int> ids;
+      for (const QueuedPtr& request : batch) ids.push_back(static_cast<const TestRequest&>(*request).id);
+      batches.push_back(ids);
+      clock.time += takes;
+    };
+  }
+  QueuedPtr request(int id) { return std::make_shared<TestRequest>(id, outcome); }
+
+  TestClock clock;
+  HeldWorkers workers{2};
+  std::optional<Clock::TimePoint> wake_at;
+  Dispatcher dispatcher{workers, clock, [this](std::optional<Clock::TimePoint> time) { wake_at = time; }};
+  std::vector<std::vector<int>> batches;
+  Outcome outcome;
+};
+
+TEST_F(DispatcherTest, OneRequestWakesOneLane) {
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8}, note());
+  queue->submit(request(1));
+  ASSERT_EQ(workers.woken.size(), 1u);
+  EXPECT_EQ(queue->queued(), 1);
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(1)));
+  EXPECT_FALSE(wake_at) << "nothing to be woken for";
+  EXPECT_EQ(queue->queued(), 0);
+}
+
+TEST_F(DispatcherTest, WhatComesWhileLanesAreBusyLeavesTogether) {
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8}, note());
+  for (int id = 1; id <= 5; ++id) queue->submit(request(id));
+  EXPECT_EQ(workers.woken.size(), 2u) << "no more lanes than there are";
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(1, 2, 3, 4, 5)));
+}
+
+TEST_F(DispatcherTest, ADelayedBatchLeavesWhenTheAlarmRings) {
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8, .max_delay = 3ms}, note());
+  queue->submit(request(1));
+  EXPECT_TRUE(workers.woken.empty());
+  ASSERT_TRUE(wake_at);
+  EXPECT_EQ(*wake_at, clock.time + 3ms);
+  clock.time += 3ms;
+  dispatcher.tick();
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(1)));
+}
+
+TEST_F(DispatcherTest, TheModelThatIsBehindGoesNext) {
+  const auto slow = dispatcher.add("slow", {}, note(100ms));
+  const auto quick = dispatcher.add("quick", {}, note(10ms));
+  for (int id = 1; id <= 3; ++id) slow->submit(request(id));
+  for (int id = 11; id <= 14; ++id) quick->submit(request(id));
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(1), ElementsAre(11), ElementsAre(12), ElementsAre(13), ElementsAre(14),
+                                   ElementsAre(2), ElementsAre(3)));
+}
+
+TEST_F(DispatcherTest, WeightsShareTheTime) {
+  const auto heavy = dispatcher.add("a", {}, note(10ms), 3);
+  const auto light = dispatcher.add("b", {}, note(10ms), 1);
+  for (int id = 1; id <= 6; ++id) heavy->submit(request(id));
+  for (int id = 11; id <= 16; ++id) light->submit(request(id));
+  workers.run_all();
+  int of_heavy = 0;
+  for (size_t i = 0; i < 8; ++i) of_heavy += batches[i][0] < 10;
+  EXPECT_EQ(of_heavy, 6);
+}
+
+TEST_F(DispatcherTest, LongBatchesLeaveALaneWhileOthersAreInUse) {
+  std::function<void()> while_slow_runs;
+  const auto slow = dispatcher.add("slow", {}, [&](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
+    note(100ms)(lane, batch, begun);
+    if (while_slow_runs) std::exchange(while_slow_runs, nullptr)();
+  });
+  const auto quick = dispatcher.add("quick", {}, note(1ms));
+  slow->submit(request(1));
+  quick->submit(request(2));
+  workers.run_all();  // now it is known how long they take
+  batches.clear();
+  slow->submit(request(3));
+  slow->submit(request(4));
+  while_slow_runs = [&] {
+    quick->submit(request(5));
+    auto other = std::move(workers.woken.back().second);
+    workers.woken.pop_back();
+    other();
+    EXPECT_THAT(batches, ElementsAre(ElementsAre(3), ElementsAre(5))) << "the other lane is kept from request 4";
+  };
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(3), ElementsAre(5), ElementsAre(4)));
+}
+
+TEST_F(DispatcherTest, OneBatchAtATimeWhereOrderIsPreserved) {
+  std::vector<int> seen;
+  std::function<void()> on_run;
+  const auto queue =
+      dispatcher.add("m", {.preserve_ordering = true}, [&](int, std::span<const QueuedPtr> batch, Clock::TimePoint) {
+        seen.push_back(static_cast<const TestRequest&>(*batch[0]).id);
+        if (on_run) std::exchange(on_run, nullptr)();
+      });
+  queue->submit(request(1));
+  queue->submit(request(2));
+  ASSERT_EQ(workers.woken.size(), 2u);
+  on_run = [&] {
+    auto other = std::move(workers.woken.back().second);  // the second lane comes while the first runs
+    workers.woken.pop_back();
+    other();
+    EXPECT_THAT(seen, ElementsAre(1));
+  };
+  workers.run_all();
+  EXPECT_THAT(seen, ElementsAre(1, 2));
+}
+
+TEST_F(DispatcherTest, CancelledRequestsAreNotRun) {
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8}, note());
+  const QueuedPtr first = request(1);
+  queue->submit(first);
+  queue->submit(request(2));
+  first->cancel();
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(2)));
+  EXPECT_THAT(outcome.drops, ElementsAre(ErrorCode::kCancelled));
+}
+
+TEST_F(DispatcherTest, AQueueThatGoesDropsWhatWaits) {
+  auto queue = dispatcher.add("m", {}, note());
+  queue->submit(request(1));
+  queue.reset();
+  EXPECT_THAT(outcome.drops, ElementsAre(ErrorCode::kUnavailable));
+  workers.run_all();
+  EXPECT_THAT(batches, IsEmpty());
+}
+
+TEST_F(DispatcherTest, AfterStopNothingIsTaken) {
+  const auto queue = dispatcher.add("m", {}, note());
+  queue->submit(request(1));
+  dispatcher.stop();
+  EXPECT_THAT(outcome.drops, ElementsAre(ErrorCode::kUnavailable));
+  EXPECT_THROW(queue->submit(request(2)), Error);
+  workers.run_all();
+  EXPECT_THAT(batches, IsEmpty());
+}
+
+TEST(DispatcherThreads, EveryRequestIsAnsweredOnce) {
+  constexpr int kThreads = 3, kRequests = 2'000;
+  struct Counted final : QueuedRequest {
+    explicit Counted(std::atomic<int>& answered) : answered(answered) {}
+    void drop(const Error&) override { ++answered; }
+    std::atomic<int>& answered;
+  };
+  SteadyClock clock;
+  LaneSet lanes({.lanes = 2, .threads = 1, .pin = false});
+  LaneWorkers workers(lanes);
+  std::atomic<int> answered{0}, most{0};
+  {
+    std::optional<Alarm> alarm;
+    Dispatcher dispatcher(workers, clock, [&](std::optional<Clock::TimePoint> time) { alarm->set(time); });
+    alarm.emplace([&] { dispatcher.tick(); });
+    const auto queue = dispatcher.add(
+        "m", {.max_batch_size = 8, .max_delay = 50us}, [&](int, std::span<const QueuedPtr> batch, Clock::TimePoint) {
+          for (const QueuedPtr& request : batch) ++static_cast<const Counted&>(*request).answered;
+          int before = most;
+          while (static_cast<int>(batch.size()) > before && !most.compare_exchange_weak(before, static_cast<int>(batch.size()))) {
+          }
+        });
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t)
+      threads.emplace_back([&] {
+        for (int i = 0; i < kRequests; ++i) {
+          auto request = std::make_shared<Counted>(answered);
+          if (i % 7 == 0) request->cancel();
+          queue->submit(request);
+          if (i % 64 == 0) std::this_thread::yield();
+        }
+      });
+    for (std::thread& thread : threads) thread.join();
+    for (int i = 0; i < 10'000 && answered < kThreads * kRequests; ++i) std::this_thread::sleep_for(1ms);
+    EXPECT_EQ(answered, kThreads * kRequests);
+    EXPECT_LE(most, 8);
+    lanes.stop(Lane::Stop::kDrop);
+    alarm.reset();
+  }
+}
+
+}  // namespace
+}  // namespace tandem
