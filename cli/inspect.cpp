@@ -10,12 +10,12 @@
 #include "cli/json_line.h"
 #include "cli/options.h"
 #include "runtime/device/device_text.h"
-#include "runtime/graph/contexts.h"
 #include "runtime/graph/dot.h"
 #include "runtime/io/file.h"
 #include "runtime/model/open_model.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/traffic.h"
+#include "runtime/plan/work.h"
 
 namespace po = boost::program_options;
 
@@ -51,14 +51,7 @@ Summary summarize(const Plan& plan) {
   }
   for (const Node& node : plan.graph.nodes) {
     ++summary.ops[(node.def->domain.empty() ? "" : std::string(node.def->domain) + ".") + std::string(node.def->name)];
-    const auto is_dynamic = [&](ValueId id) { return plan.is_dynamic(id); };
-    if (std::ranges::any_of(node.inputs, is_dynamic) || std::ranges::any_of(node.outputs, is_dynamic)) continue;  // the run knows
-    if (node.def->flops) {
-      summary.flops += node.def->flops(BindContext(plan.graph, node, plan.shapes, 1));
-      continue;
-    }
-    if (node.def->cpu && node.outputs[0] != kNoValue)
-      summary.flops += static_cast<double>(plan.shapes[static_cast<size_t>(node.outputs[0])].elements());
+    summary.flops += flops_of(plan, node);
   }
   return summary;
 }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"train", "train a model on real data: config in, run folder out", train_command},
-    {"bench", "what a plan would cost on a GPU, launch by launch", bench_command},
+    {"bench", "measure this machine, or a model on it; what a plan would cost on a GPU", bench_command},
     {"compare", "find the first tensor in which two models, or two runtimes, differ", compare_command},
     {"compile", "keep a model after its passes, in a form that opens at once", compile_command},
     {"conformance", "run ONNX test cases and tell by op which pass", conformance_command},

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "kernels/base/error.h"
 #include "runtime/device/affinity.h"
@@ -17,12 +18,19 @@ struct DestroyTopology {
 };
 using Topology = std::unique_ptr<hwloc_topology, DestroyTopology>;
 
-// Processors in logical order; empty if hwloc knows nothing of this machine.
-std::vector<int> allowed_in_logical_order() {
+// Null if hwloc knows nothing of this machine.
+Topology load_topology() {
   hwloc_topology_t raw = nullptr;
-  if (hwloc_topology_init(&raw) != 0) return {};
-  const Topology topology(raw);
-  if (hwloc_topology_load(raw) != 0) return {};
+  if (hwloc_topology_init(&raw) != 0) return nullptr;
+  Topology topology(raw);
+  return hwloc_topology_load(raw) == 0 ? std::move(topology) : nullptr;
+}
+
+// Processors in logical order.
+std::vector<int> allowed_in_logical_order() {
+  const Topology topology = load_topology();
+  if (!topology) return {};
+  const hwloc_topology_t raw = topology.get();
   const hwloc_const_cpuset_t allowed = hwloc_topology_get_allowed_cpuset(raw);
   std::vector<int> cpus;
   for (hwloc_obj_t unit = nullptr; (unit = hwloc_get_next_obj_by_type(raw, HWLOC_OBJ_PU, unit)) != nullptr;)
@@ -45,6 +53,22 @@ AllowedCpus allowed_cpus() {
     result.threads = std::max(1, static_cast<int>(*quota));
   }
   return result;
+}
+
+MachineDescription describe_machine() {
+  MachineDescription machine;
+  const Topology topology = load_topology();
+  if (!topology) return machine;
+  const hwloc_topology_t raw = topology.get();
+  machine.processors = std::max(1, hwloc_get_nbobjs_by_type(raw, HWLOC_OBJ_PU));
+  if (const hwloc_obj_t package = hwloc_get_obj_by_type(raw, HWLOC_OBJ_PACKAGE, 0))
+    if (const char* model = hwloc_obj_get_info_by_name(package, "CPUModel")) machine.processor = model;
+  for (const auto& [type, level] : {std::pair{HWLOC_OBJ_L1CACHE, 1}, {HWLOC_OBJ_L2CACHE, 2}, {HWLOC_OBJ_L3CACHE, 3}})
+    if (const hwloc_obj_t cache = hwloc_get_obj_by_type(raw, type, 0))
+      machine.caches.push_back({.level = level,
+                                .bytes = static_cast<int64_t>(cache->attr->cache.size),
+                                .processors = std::max(1, hwloc_bitmap_weight(cache->cpuset))});
+  return machine;
 }
 
 }  // namespace tandem

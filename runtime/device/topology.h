@@ -1,6 +1,7 @@
 // What of this machine the process may compute on.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,5 +15,20 @@ struct AllowedCpus {
 
 // The calling thread's affinity, within hwloc's allowed set, and the control group's quota. Takes milliseconds: ask once.
 AllowedCpus allowed_cpus();
+
+// A cache for data, of one level.
+struct DataCache {
+  int level = 1;
+  int64_t bytes = 0;   // of one of them
+  int processors = 1;  // that share one
+};
+
+struct MachineDescription {
+  std::string processor;          // "AMD EPYC 9B14 ..."; "" if the system does not say
+  int processors = 1;             // of the machine, allowed or not
+  std::vector<DataCache> caches;  // from the smallest; empty if the system does not say
+};
+
+MachineDescription describe_machine();
 
 }  // namespace tandem

@@ -1,0 +1,112 @@
+#include "kernels/cpu/machine/ceilings.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+
+#include "kernels/api/isa.h"
+#include "kernels/base/block.h"
+#include "kernels/cpu/amx_permission.h"
+
+namespace tandem::cpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// The shortest time of `options.rounds` runs of body(thread) on all threads at once.
+double best_seconds(const MeasureOptions& options, const std::function<void(int)>& body) {
+  double best = 0;
+  for (int round = 0; round <= options.rounds; ++round) {
+    Clock::time_point start;
+#pragma omp parallel num_threads(options.threads)
+    {
+#pragma omp barrier
+#pragma omp master
+      start = Clock::now();
+      body(omp_get_thread_num());
+    }
+    const double seconds = seconds_since(start);
+    if (round > 0 && (best == 0 || seconds < best)) best = seconds;  // the first one starts threads
+  }
+  return best;
+}
+
+const StreamProbe& stream_probe() {
+#if defined(__x86_64__)
+  if (machine_has(Isa::kAvx512)) return kAvx512Stream;
+  if (machine_has(Isa::kAvx2)) return kAvx2Stream;
+#endif
+  return kPortableStream;
+}
+
+}  // namespace
+
+std::vector<const ArithmeticProbe*> arithmetic_probes() {
+  std::vector<const ArithmeticProbe*> probes = {&kPortableF32Probe};
+#if defined(__x86_64__)
+  const bool has_avx512 = machine_has(Isa::kAvx512), has_amx = amx_is_permitted();
+  if (machine_has(Isa::kAvx2)) probes.push_back(&kAvx2F32Probe);
+  if (has_avx512) probes.push_back(&kAvx512F32Probe);
+  if (has_avx512 && __builtin_cpu_supports("avx512bf16")) probes.push_back(&kBf16Probe);
+  if (has_amx) probes.push_back(&kAmxBf16Probe);
+  if (has_avx512 && __builtin_cpu_supports("avx512vnni")) probes.push_back(&kVnniProbe);
+  if (has_amx) probes.push_back(&kAmxInt8Probe);
+#endif
+  return probes;
+}
+
+double operations_per_second(const ArithmeticProbe& probe, const MeasureOptions& options) {
+  int64_t steps = 1000;
+  for (auto start = Clock::now(); probe.run(steps), seconds_since(start) < options.round_seconds; start = Clock::now()) steps *= 2;
+  std::atomic<float> kept = 0;
+  const double seconds = best_seconds(options, [&](int) { kept = probe.run(steps); });
+  return probe.operations * static_cast<double>(steps) * options.threads / seconds;
+}
+
+double operations_per_second(Arithmetic arithmetic, const MeasureOptions& options) {
+  double best = 0;
+  for (const ArithmeticProbe* probe : arithmetic_probes())
+    if (probe->arithmetic == arithmetic) best = std::max(best, operations_per_second(*probe, options));
+  return best;
+}
+
+std::string_view name(Traffic traffic) {
+  switch (traffic) {
+    case Traffic::kRead: return "read";
+    case Traffic::kWrite: return "write";
+    case Traffic::kCopy: return "copy";
+    case Traffic::kTriad: return "triad";
+  }
+  return "?";
+}
+
+MemoryProbe::MemoryProbe() : memory_(make_block(3 * kElements * sizeof(float))), stream_(stream_probe()) {
+  a_ = reinterpret_cast<float*>(memory_.get());
+  b_ = a_ + kElements, c_ = b_ + kElements;
+  stream_.write(a_, 3 * kElements, 1);
+}
+
+double MemoryProbe::bytes_per_second(Traffic traffic, const MeasureOptions& options) const {
+  const int64_t part = kElements / options.threads / kStreamStep * kStreamStep;
+  std::atomic<float> kept = 0;
+  const auto measure = [&](int arrays, const std::function<void(int64_t)>& body) {
+    const double seconds = best_seconds(options, [&](int thread) { body(thread * part); });
+    return static_cast<double>(arrays * part * options.threads) * sizeof(float) / seconds;
+  };
+  switch (traffic) {
+    case Traffic::kRead:
+      return std::max(measure(1, [&](int64_t at) { kept = stream_.read(a_ + at, part); }),
+                      measure(1, [&](int64_t at) { kept = stream_.read_in_streams(a_ + at, part); }));
+    case Traffic::kWrite: return measure(1, [&](int64_t at) { stream_.write(a_ + at, part, 2); });
+    case Traffic::kCopy: return measure(2, [&](int64_t at) { stream_.copy(a_ + at, b_ + at, part); });
+    case Traffic::kTriad: return measure(3, [&](int64_t at) { stream_.triad(a_ + at, b_ + at, c_ + at, part, 0.5f); });
+  }
+  return 0;
+}
+
+}  // namespace tandem::cpu
