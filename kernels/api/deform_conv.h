@@ -14,10 +14,21 @@ struct DeformConvViews {
   ConstTensorView bias, mask;  // each may be null
 };
 
+// dx, doffset and dmask, like what they are the gradients of; the mask's may be null.
+struct DeformGradients {
+  TensorView x, offset, mask;
+};
+
 namespace cpu {
 
 void deform_conv(const KernelContext&, const ConvGeometry&, int64_t offset_groups, const DeformConvViews&, TensorView y);
 size_t deform_conv_workspace(const ConvGeometry&, DType, int threads);
+
+// For training: what the taps read, [batch, (channel, tap), output...], which the filters are multiplied with, and its gradients. `views.w`
+// and `views.bias` are not looked at. At pixels' centers, where the reading has a kink, the gradient is that of the right-hand side.
+void deform_patches(const KernelContext&, const ConvGeometry&, int64_t offset_groups, const DeformConvViews&, TensorView patches);
+void deform_patches_grad(const KernelContext&, const ConvGeometry&, int64_t offset_groups, const DeformConvViews&, ConstTensorView dpatches,
+                         const DeformGradients&);
 
 }  // namespace cpu
 }  // namespace tandem

@@ -22,8 +22,15 @@ namespace cpu {
 // channels, output...].
 void grid_sample(const KernelContext&, ConstTensorView x, ConstTensorView grid, const SampleOptions&, TensorView y);
 
+// The gradients by x (dx like x; what several points read is summed in their order) and by the grid (dgrid like grid). A point that is
+// read at the border whatever its position, and every point of kNearest, has gradient 0; at a kink it is that of the right-hand side.
+void grid_sample_input_grad(const KernelContext&, ConstTensorView dy, ConstTensorView grid, const SampleOptions&, TensorView dx);
+void grid_sample_grid_grad(const KernelContext&, ConstTensorView dy, ConstTensorView x, ConstTensorView grid, const SampleOptions&,
+                           TensorView dgrid);
+
 // theta [batch, axes, axes + 1], grid [batch, output..., axes]: theta times the position of each pixel.
 void affine_grid(const KernelContext&, ConstTensorView theta, bool align_corners, TensorView grid);
+void affine_grid_grad(const KernelContext&, ConstTensorView dgrid, bool align_corners, TensorView dtheta);
 
 }  // namespace cpu
 }  // namespace tandem

@@ -36,6 +36,8 @@ void average_pool_grad(const KernelContext&, const Window&, ConstTensorView dy, 
 
 // (sum of |x|^p)^(1/p) over each window, p >= 1. f32, f64.
 void lp_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y, int64_t p);
+// `y` is what lp_pool made of x.
+void lp_pool_grad(const KernelContext&, const Window&, ConstTensorView x, ConstTensorView y, ConstTensorView dy, TensorView dx, int64_t p);
 
 // x [batch, channels, spatial...] of any rank >= 2, y [batch, channels, 1...]. f32, f64.
 void global_average_pool(const KernelContext&, ConstTensorView x, TensorView y);

@@ -47,6 +47,8 @@ void arg_reduce(const KernelContext&, ConstTensorView x, TensorView y, int axis,
 // Sequential sums and products along `axis`, in double for floats. y may be x.
 void cumsum(const KernelContext&, ConstTensorView x, TensorView y, int axis, Cumulative options);
 void cumprod(const KernelContext&, ConstTensorView x, TensorView y, int axis, Cumulative options);
+// Without a division: zeros in x are no exception. f32, f64; dx is neither x nor dy.
+void cumprod_grad(const KernelContext&, ConstTensorView x, ConstTensorView dy, TensorView dx, int axis, Cumulative options);
 
 // y[i] is the product of all x along `axis` but x[i], without a division: what the gradient of a product needs. Numbers; y is not x.
 void product_of_others(const KernelContext&, ConstTensorView x, TensorView y, int axis);

@@ -23,6 +23,10 @@ namespace cpu {
 void roi_align(const KernelContext&, ConstTensorView x, ConstTensorView regions, ConstTensorView images, const RoiAlignOptions&,
                TensorView y);
 
+// The gradient by x; what several regions read is summed in their order. Throws as roi_align.
+void roi_align_grad(const KernelContext&, ConstTensorView dy, ConstTensorView x, ConstTensorView regions, ConstTensorView images,
+                    const RoiAlignOptions&, TensorView dx);
+
 // regions [n, 5] as image, x1, y1, x2, y2, all rounded to whole pixels; a bin without pixels gives 0. Throws as roi_align.
 void max_roi_pool(const KernelContext&, ConstTensorView x, ConstTensorView regions, double spatial_scale, TensorView y);
 

@@ -1,28 +1,11 @@
 // A point's taps are found once and read in every channel.
 #include "kernels/api/grid_sample.h"
 
+#include "kernels/cpu/grid_positions.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/sample_point.h"
 
 namespace tandem::cpu {
-namespace {
-
-// The pixel, counted from the first one's center, that a position from -1 to 1 stands for.
-template <class T>
-T pixel_at(T position, int64_t size, bool align_corners) {
-  const T length = static_cast<T>(size);
-  return align_corners ? (position + 1) / 2 * (length - 1) : ((position + 1) * length - 1) / 2;
-}
-
-// The position from -1 to 1 of a pixel's center.
-double position_of(int64_t pixel, int64_t size, bool align_corners) {
-  const auto at = static_cast<double>(pixel), length = static_cast<double>(size);
-  if (align_corners) return size == 1 ? 0 : 2 * at / (length - 1) - 1;
-  return (2 * at + 1) / length - 1;
-}
-
-}  // namespace
-
 void grid_sample(const KernelContext& context, ConstTensorView x, ConstTensorView grid, const SampleOptions& options,
                  TensorView y) {
   const PixelGrid pixels(x.shape.dims().subspan(2));

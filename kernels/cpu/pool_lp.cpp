@@ -23,4 +23,30 @@ void lp_pool(const KernelContext& context, const Window& w, ConstTensorView x, T
   });
 }
 
+// d y / d x of a window is sign(x) (|x| / y)^(p - 1); 0 where the window is 0.
+void lp_pool_grad(const KernelContext& context, const Window& w, ConstTensorView x, ConstTensorView y, ConstTensorView dy,
+                  TensorView dx, int64_t p) {
+  check_pool(w, x.shape, y.shape);
+  visit_float(x.dtype, [&]<class T>() {
+    const T *in = x.as<T>().data(), *norms = y.as<T>().data(), *upstream = dy.as<T>().data();
+    T* out = dx.as<T>().data();
+    const auto slope = [power = static_cast<T>(p - 1), p](T v, T norm) {
+      if (v == 0 || norm == 0) return T(0);
+      return p == 1 ? std::copysign(T(1), v) : p == 2 ? v / norm : std::copysign(std::pow(std::abs(v) / norm, power), v);
+    };
+    for_each_plane(context, w, x.shape, [&](int64_t plane) {
+      const T* source = in + plane * w.input_size();
+      T* target = out + plane * w.input_size();
+      std::fill_n(target, w.input_size(), T(0));
+      for_each_part(w, [&](const LinePart& part) {
+        const int64_t line = plane * w.output_size() + part.first(w);
+        for_each_tap_of(w, part, [&](int64_t first, int64_t last, int64_t at) {
+          for (int64_t i = first; i < last; ++i, at += w.stride[2])
+            target[at] += upstream[line + i] * slope(source[at], norms[line + i]);
+        });
+      });
+    });
+  });
+}
+
 }  // namespace tandem::cpu

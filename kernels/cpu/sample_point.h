@@ -33,15 +33,37 @@ struct AxisTaps {
   std::array<T, 4> weight{};
 };
 
+// Where a position is read, and how fast that place moves with the position: 1, -1 where it is folded back, 0 where it stays.
+template <class T>
+struct Place {
+  T at, slope;
+};
+
 // `x` folded back at the borders until it lies between them.
 template <class T>
-T reflected(T x, T low, T high) {
-  if (high <= low) return low;
+Place<T> reflected(T x, T low, T high) {
+  if (high <= low) return {low, 0};
   const T range = high - low, way = x < low ? low - x : x - high;
-  if (way <= 0) return x;
+  if (way <= 0) return {x, 1};
   const T turns = std::floor(way / range), rest = way - turns * range;
   const bool even = std::fmod(turns, T(2)) == 0;
-  return even == (x < low) ? low + rest : high - rest;
+  return {even == (x < low) ? low + rest : high - rest, even ? T(-1) : T(1)};
+}
+
+// Position `x` (0 is the center of the first pixel) on an axis of `size` >= 1.
+template <class T>
+Place<T> sampled_place(T x, int64_t size, const SampleOptions& options) {
+  const T edge = options.align_corners ? T(0) : T(-0.5), last = static_cast<T>(size - 1);
+  Place<T> place{x, 1};
+  if (!(std::fabs(x) < T(1e9))) place = {std::signbit(x) ? T(-1e9) : T(1e9), 0};  // infinities and NaN are far outside
+  if (options.mode == SampleMode::kNearest) place = {std::nearbyint(place.at), 0};
+  if (place.at >= edge && place.at <= last - edge) return place;
+  // A cubic reads around positions outside the image too, where each of its taps is the border.
+  if (options.padding == SamplePadding::kBorder && options.mode != SampleMode::kCubic)
+    return {std::clamp(place.at, T(0), last), 0};
+  if (options.padding != SamplePadding::kReflection) return place;
+  const Place<T> folded = reflected(place.at, edge, last - edge);
+  return {folded.at, folded.slope * place.slope};
 }
 
 template <class T>
@@ -50,7 +72,7 @@ int64_t tap_index(T at, int64_t size, const SampleOptions& options) {
   if (at >= 0 && at <= last) return static_cast<int64_t>(at);
   if (options.padding == SamplePadding::kZeros) return -1;
   const T edge = options.align_corners ? T(0) : T(-0.5);
-  if (options.padding == SamplePadding::kReflection) at = reflected(at, edge, last - edge);
+  if (options.padding == SamplePadding::kReflection) at = reflected(at, edge, last - edge).at;
   return static_cast<int64_t>(std::clamp(at, T(0), last));
 }
 
@@ -63,21 +85,13 @@ std::array<T, 4> cubic_weights(T f) {
   return {outer(f + 1), inner(f), inner(1 - f), outer(2 - f)};
 }
 
-// Taps of position `x` (0 is the center of the first pixel) on an axis of `size` >= 1. NaN reads pixel 0, or nothing.
+// Taps of position `x` on an axis of `size` >= 1. NaN reads pixel 0, or nothing.
 template <class T>
 AxisTaps<T> axis_taps(T x, int64_t size, const SampleOptions& options) {
-  const T edge = options.align_corners ? T(0) : T(-0.5), last = static_cast<T>(size - 1);
-  if (!(std::fabs(x) < T(1e9))) x = std::signbit(x) ? T(-1e9) : T(1e9);  // infinities and NaN are far outside
-  if (options.mode == SampleMode::kNearest) x = std::nearbyint(x);
-  if (x < edge || x > last - edge) {
-    // A cubic reads around positions outside the image too, where each of its taps is the border.
-    if (options.padding == SamplePadding::kBorder && options.mode != SampleMode::kCubic) x = std::clamp(x, T(0), last);
-    if (options.padding == SamplePadding::kReflection) x = reflected(x, edge, last - edge);
-  }
   AxisTaps<T> taps;
-  const T base = std::floor(x), f = x - base;
-  const auto add = [&](T at, T weight) {
-    taps.index[static_cast<size_t>(taps.count)] = tap_index(at, size, options);
+  const T at = sampled_place(x, size, options).at, base = std::floor(at), f = at - base;
+  const auto add = [&](T tap, T weight) {
+    taps.index[static_cast<size_t>(taps.count)] = tap_index(tap, size, options);
     taps.weight[static_cast<size_t>(taps.count++)] = weight;
   };
   switch (options.mode) {
@@ -103,6 +117,10 @@ struct PointTaps {
     T sum = 0;
     for (int t = 0; t < count; ++t) sum += weight[static_cast<size_t>(t)] * x[offset[static_cast<size_t>(t)]];
     return sum;
+  }
+  // Adds `amount` to the pixels that make the point, each by its weight.
+  void add(T amount, T* dx) const {
+    for (int t = 0; t < count; ++t) dx[offset[static_cast<size_t>(t)]] += amount * weight[static_cast<size_t>(t)];
   }
 };
 

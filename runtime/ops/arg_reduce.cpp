@@ -1,4 +1,4 @@
-// ArgMax, ArgMin (ONNX 1; select_last_index from 12 on), CumSum (11) and CumProd (26), and
+// ArgMax, ArgMin (ONNX 1; select_last_index from 12 on), CumSum (11) and CumProd (26), tandem.CumProdGrad(x, axis, dy) and
 // tandem.ProductOfOthers(x) {axis}, of which ReduceProd's gradient is made.
 #include "kernels/api/reduce.h"
 #include "runtime/ops/element_types.h"
@@ -30,9 +30,7 @@ template <auto kernel, bool largest>
 BoundKernel bind_arg(const BindContext& node) {
   const int axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0));
   const ArgReduce options{largest, node.get_int("select_last_index", 0) != 0};
-  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-    kernel(context, in[0], out[0], axis, options);
-  }};
+  return {.run = [=](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in[0], out[0], axis, options); }};
 }
 
 void infer_cumulative(InferenceContext& node) {
@@ -47,7 +45,11 @@ BoundKernel bind_cumulative(const BindContext& node) {
   return {.run = [options, own = Node(node.node())](const KernelContext& context, Inputs in, Outputs out) {
     const IndexList axes(in[1]);
     require(axes.size() == 1, "[CumSum, CumProd] axis must be one number", axes.size());
-    kernel(context, in[0], out[0], NodeContext(own).normalized_axis(axes[0], in[0].shape.rank()), options);
+    const int axis = NodeContext(own).normalized_axis(axes[0], in[0].shape.rank());
+    if constexpr (std::is_same_v<decltype(kernel), decltype(&cpu::cumprod_grad)>)
+      kernel(context, in[0], in[2], out[0], axis, options);
+    else
+      kernel(context, in[0], out[0], axis, options);
   }};
 }
 
@@ -58,13 +60,25 @@ void cumsum_gradient(GradientContext& node) {
                    {{"exclusive", node.get_int("exclusive", 0)}, {"reverse", int64_t{!node.get_int("reverse", 0)}}}));
 }
 
+void cumprod_gradient(GradientContext& node) {
+  node.set_input_grad(
+      0, node.emit_internal("CumProdGrad", {node.input(0), node.input(1), node.output_grad()}, node.node().attributes));
+}
+
+void infer_cumprod_grad(InferenceContext& node) {
+  node.require_same_dtype(0, 2);
+  node.require_float(0);
+  infer_cumulative(node);
+}
+
 void infer_product_of_others(InferenceContext& node) {
   require_arithmetic(node, 0);
   node.set_output_like(0, 0);
 }
 BoundKernel bind_product_of_others(const BindContext& node) {
-  return {.run = [axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0))](
-                     const KernelContext& context, Inputs in, Outputs out) { cpu::product_of_others(context, in[0], out[0], axis); }};
+  return {
+      .run = [axis = node.normalized_axis(node.get_int("axis", 0), node.rank(0))](
+                 const KernelContext& context, Inputs in, Outputs out) { cpu::product_of_others(context, in[0], out[0], axis); }};
 }
 
 constexpr OpDef arg_max_op = {.name = "ArgMax",
@@ -95,8 +109,17 @@ constexpr OpDef cumprod_op = {.name = "CumProd",
                               .max_inputs = 2,
                               .attributes = kCumulativeAttributes,
                               .infer = infer_cumulative,
+                              .gradient = cumprod_gradient,
                               .cpu = bind_cumulative<cpu::cumprod>,
                               .aliases = kInPlace};
+
+constexpr OpDef cumprod_grad_op = {.name = "CumProdGrad",
+                                   .domain = "tandem",
+                                   .min_inputs = 3,
+                                   .max_inputs = 3,
+                                   .attributes = kCumulativeAttributes,
+                                   .infer = infer_cumprod_grad,
+                                   .cpu = bind_cumulative<cpu::cumprod_grad>};
 
 constexpr OpDef product_of_others_op = {.name = "ProductOfOthers",
                                         .domain = "tandem",
@@ -104,7 +127,7 @@ constexpr OpDef product_of_others_op = {.name = "ProductOfOthers",
                                         .infer = infer_product_of_others,
                                         .cpu = bind_product_of_others};
 
-constexpr const OpDef* kOps[] = {&arg_max_op, &arg_min_op, &cumsum_op, &cumprod_op, &product_of_others_op};
+constexpr const OpDef* kOps[] = {&arg_max_op, &arg_min_op, &cumsum_op, &cumprod_op, &cumprod_grad_op, &product_of_others_op};
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// Col2Im (ONNX 18) and MaxUnpool (9 to 22): windows put back into an image.
+// Col2Im (ONNX 18) and MaxUnpool (9 to 22): windows put back into an image; the gradients tandem.Col2ImGrad(dy, like x, block)
+// and tandem.MaxUnpoolGrad(dy, indices).
 #include "kernels/api/fold.h"
 
 #include "runtime/ops/gradient_context.h"
@@ -54,6 +55,25 @@ BoundKernel bind_columns(const BindContext& node) {
   return {.run = [attributes = FoldAttributes(node)](const KernelContext& context, Inputs in, Outputs out) {
     const IndexList block(in[2]);
     cpu::col2im(context, attributes.window(out[0].shape.dims().subspan(2), block), in[0], out[0]);
+  }};
+}
+
+void columns_gradient(GradientContext& node) {
+  node.set_input_grad(
+      0, node.emit_internal("Col2ImGrad", {node.output_grad(), node.input(0), node.input(2)}, node.node().attributes));
+}
+
+void infer_columns_grad(InferenceContext& node) {
+  node.require_same_dtype(0, 1);
+  node.require_number(0);
+  node.require_dtype(2, DType::kI64);
+  node.set_output_like(0, 1);
+}
+
+BoundKernel bind_columns_grad(const BindContext& node) {
+  return {.run = [attributes = FoldAttributes(node)](const KernelContext& context, Inputs in, Outputs out) {
+    const IndexList block(in[2]);
+    cpu::im2col(context, attributes.window(in[0].shape.dims().subspan(2), block), in[0], out[0]);
   }};
 }
 
@@ -118,12 +138,30 @@ BoundKernel bind_unpool(const BindContext& node) {
   }};
 }
 
+void unpool_gradient(GradientContext& node) {
+  node.set_input_grad(0, node.emit_internal("MaxUnpoolGrad", {node.output_grad(), node.input(1)}, node.node().attributes));
+}
+
+void infer_unpool_grad(InferenceContext& node) {
+  node.require_float(0);
+  node.require_dtype(1, DType::kI64);
+  node.set_output(0, node.dtype(0), node.has_rank(1) ? std::optional(node.dims(1)) : std::nullopt);
+}
+
+BoundKernel bind_unpool_grad(const BindContext& node) {
+  return {.run = [unpooled = UnpooledShape(node)](
+                     const KernelContext& context, Inputs in,
+                     Outputs out) { cpu::max_unpool_grad(context, in[0], in[1], unpooled.of(out[0].shape), out[0]); },
+          .workspace = static_cast<size_t>(node.shape(0).elements())};
+}
+
 constexpr OpDef col2im_op = {.name = "Col2Im",
                              .since = 18,
                              .min_inputs = 3,
                              .max_inputs = 3,
                              .attributes = kColumnAttributes,
                              .infer = infer_columns,
+                             .gradient = columns_gradient,
                              .cpu = bind_columns,
                              .host_inputs = input_set(2),
                              .shape_inputs = input_set(1)};
@@ -133,10 +171,28 @@ constexpr OpDef max_unpool_op = {.name = "MaxUnpool",
                                  .max_inputs = 3,
                                  .attributes = kUnpoolAttributes,
                                  .infer = infer_unpool,
+                                 .gradient = unpool_gradient,
                                  .cpu = bind_unpool,
                                  .shape_inputs = input_set(2)};
 
-constexpr const OpDef* kOps[] = {&col2im_op, &max_unpool_op};
+constexpr OpDef col2im_grad_op = {.name = "Col2ImGrad",
+                                  .domain = "tandem",
+                                  .min_inputs = 3,
+                                  .max_inputs = 3,
+                                  .attributes = kColumnAttributes,
+                                  .infer = infer_columns_grad,
+                                  .cpu = bind_columns_grad,
+                                  .host_inputs = input_set(2),
+                                  .shape_inputs = input_set(1)};
+constexpr OpDef max_unpool_grad_op = {.name = "MaxUnpoolGrad",
+                                      .domain = "tandem",
+                                      .min_inputs = 2,
+                                      .max_inputs = 2,
+                                      .attributes = kUnpoolAttributes,
+                                      .infer = infer_unpool_grad,
+                                      .cpu = bind_unpool_grad};
+
+constexpr const OpDef* kOps[] = {&col2im_op, &max_unpool_op, &col2im_grad_op, &max_unpool_grad_op};
 
 }  // namespace
 

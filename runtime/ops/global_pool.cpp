@@ -1,5 +1,5 @@
 // GlobalAveragePool and GlobalMaxPool (ONNX 1) and GlobalLpPool (2) over all axes from 2 on, and the gradients
-// tandem.GlobalAveragePoolGrad(dy, like x) and tandem.GlobalMaxPoolGrad(dy, x).
+// tandem.GlobalAveragePoolGrad(dy, like x), tandem.GlobalMaxPoolGrad(dy, x) and tandem.GlobalLpPoolGrad(dy, x, y).
 #include "kernels/api/pool.h"
 
 #include "runtime/ops/gradient_context.h"
@@ -29,6 +29,11 @@ void average_gradient(GradientContext& node) {
 }
 void max_gradient(GradientContext& node) {
   node.set_input_grad(0, node.emit_internal("GlobalMaxPoolGrad", {node.output_grad(), node.input(0)}));
+}
+
+void lp_gradient(GradientContext& node) {
+  node.set_input_grad(
+      0, node.emit_internal("GlobalLpPoolGrad", {node.output_grad(), node.input(0), node.output(0)}, node.node().attributes));
 }
 
 // The tensor with its spatial axes as one, and the window that covers it.
@@ -69,6 +74,13 @@ BoundKernel bind_lp(const BindContext& node) {
   }};
 }
 
+BoundKernel bind_lp_grad(const BindContext& node) {
+  return {.run = [p = norm_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    const ConstTensorView x = flattened(in[1]);
+    cpu::lp_pool_grad(context, whole(x.shape), x, flattened(in[2]), flattened(in[0]), flattened(out[0]), p);
+  }};
+}
+
 constexpr std::string_view kLpAttributes[] = {"p"};
 
 constexpr OpDef global_average_pool_op = {
@@ -92,7 +104,18 @@ constexpr OpDef global_lp_pool_op = {
     .since = 2,
     .attributes = kLpAttributes,
     .infer = infer,
+    .gradient = lp_gradient,
     .cpu = bind_lp,
+};
+
+constexpr OpDef global_lp_pool_grad_op = {
+    .name = "GlobalLpPoolGrad",
+    .domain = "tandem",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .attributes = kLpAttributes,
+    .infer = infer_grad,
+    .cpu = bind_lp_grad,
 };
 
 constexpr OpDef global_average_pool_grad_op = {
@@ -116,8 +139,8 @@ constexpr OpDef global_max_pool_grad_op = {
     .cuda = on_cuda(bind_max_grad<cuda::max_pool_grad>),
 };
 
-constexpr const OpDef* kOps[] = {&global_average_pool_op, &global_max_pool_op, &global_lp_pool_op, &global_average_pool_grad_op,
-                                 &global_max_pool_grad_op};
+constexpr const OpDef* kOps[] = {&global_average_pool_op,      &global_max_pool_op,      &global_lp_pool_op,
+                                 &global_average_pool_grad_op, &global_max_pool_grad_op, &global_lp_pool_grad_op};
 
 }  // namespace
 

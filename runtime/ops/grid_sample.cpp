@@ -1,7 +1,9 @@
-// GridSample (ONNX 16: images, modes bilinear and bicubic; 20: volumes too, linear and cubic) and AffineGrid (20).
+// GridSample (ONNX 16: images, modes bilinear and bicubic; 20: volumes too, linear and cubic) and AffineGrid (20), and the
+// gradients tandem.GridSampleInputGrad(dy, grid, like x), GridSampleGridGrad(dy, x, grid) and AffineGridGrad(dgrid).
 #include "kernels/api/grid_sample.h"
 
 #include "runtime/ops/element_types.h"
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/index_list.h"
 #include "runtime/ops/symbolic.h"
 
@@ -10,8 +12,9 @@ namespace {
 
 constexpr std::string_view kAttributes[] = {"align_corners", "mode", "padding_mode"}, kAlign[] = {"align_corners"};
 
+// The gradients' attributes are those of 20.
 SampleOptions options_of(const NodeContext& node) {
-  const bool old = node.node().def->since < 20;
+  const bool old = node.node().def->domain.empty() && node.node().def->since < 20;
   const std::string mode = node.get_string("mode", old ? "bilinear" : "linear"),
                     padding = node.get_string("padding_mode", "zeros");
   SampleOptions options;
@@ -61,6 +64,34 @@ BoundKernel bind(const BindContext& node) {
   }};
 }
 
+void gradient(GradientContext& node) {
+  Attributes attributes = node.node().attributes;
+  if (const auto mode = attributes.find("mode");
+      mode != attributes.end() && std::get<std::string>(mode->second).starts_with("bi"))
+    mode->second = std::get<std::string>(mode->second).substr(2);
+  const ValueId dy = node.output_grad(), x = node.input(0), grid = node.input(1);
+  if (node.wants(0)) node.set_input_grad(0, node.emit_internal("GridSampleInputGrad", {dy, grid, x}, attributes));
+  if (node.wants(1)) node.set_input_grad(1, node.emit_internal("GridSampleGridGrad", {dy, x, grid}, attributes));
+}
+
+void infer_grad(InferenceContext& node) {
+  require_float(node, 0);
+  for (int i : {1, 2}) node.require_same_dtype(0, i);
+  options_of(node);
+  node.set_output_like(0, 2);
+}
+
+BoundKernel bind_input_grad(const BindContext& node) {
+  return {.run = [options = options_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::grid_sample_input_grad(context, in[0], in[1], options, out[0]);
+  }};
+}
+BoundKernel bind_grid_grad(const BindContext& node) {
+  return {.run = [options = options_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::grid_sample_grid_grad(context, in[0], in[1], in[2], options, out[0]);
+  }};
+}
+
 // size is [batch, channels, output...]; the grid has no channels.
 void infer_affine(InferenceContext& node) {
   require_float(node, 0);
@@ -91,6 +122,24 @@ BoundKernel bind_affine(const BindContext& node) {
   }};
 }
 
+void affine_gradient(GradientContext& node) {
+  node.set_input_grad(0, node.emit_internal("AffineGridGrad", {node.output_grad()}, node.node().attributes));
+}
+
+void infer_affine_grad(InferenceContext& node) {
+  require_float(node, 0);
+  if (!node.has_rank(0)) return node.set_output(0, node.dtype(0), std::nullopt);
+  node.require(node.rank(0) == 4 || node.rank(0) == 5, "the grid must have 2 or 3 axes", node.rank(0));
+  const int64_t axes = node.rank(0) - 2;
+  node.set_output(0, node.dtype(0), Dims{node.dims(0)[0], Dim(axes), Dim(axes + 1)});
+}
+
+BoundKernel bind_affine_grad(const BindContext& node) {
+  return {.run = [align = node.get_int("align_corners", 0) != 0](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::affine_grid_grad(context, in[0], align, out[0]);
+  }};
+}
+
 constexpr OpDef sample(int since, int until) {
   return {.name = "GridSample",
           .since = since,
@@ -99,7 +148,18 @@ constexpr OpDef sample(int since, int until) {
           .max_inputs = 2,
           .attributes = kAttributes,
           .infer = infer,
+          .gradient = gradient,
           .cpu = bind};
+}
+constexpr OpDef sample_grad(std::string_view name, BoundKernel (*bind)(const BindContext&), uint32_t shape_inputs) {
+  return {.name = name,
+          .domain = "tandem",
+          .min_inputs = 3,
+          .max_inputs = 3,
+          .attributes = kAttributes,
+          .infer = infer_grad,
+          .cpu = bind,
+          .shape_inputs = shape_inputs};
 }
 constexpr OpDef grid_sample_op_16 = sample(16, 20);
 constexpr OpDef grid_sample_op_20 = sample(20, std::numeric_limits<int>::max());
@@ -109,10 +169,17 @@ constexpr OpDef affine_grid_op = {.name = "AffineGrid",
                                   .max_inputs = 2,
                                   .attributes = kAlign,
                                   .infer = infer_affine,
+                                  .gradient = affine_gradient,
                                   .cpu = bind_affine,
                                   .shape_inputs = input_set(1)};
 
-constexpr const OpDef* kOps[] = {&grid_sample_op_16, &grid_sample_op_20, &affine_grid_op};
+constexpr OpDef input_grad_op = sample_grad("GridSampleInputGrad", bind_input_grad, input_set(2));
+constexpr OpDef grid_grad_op = sample_grad("GridSampleGridGrad", bind_grid_grad, 0);
+constexpr OpDef affine_grad_op = {
+    .name = "AffineGridGrad", .domain = "tandem", .attributes = kAlign, .infer = infer_affine_grad, .cpu = bind_affine_grad};
+
+constexpr const OpDef* kOps[] = {&grid_sample_op_16, &grid_sample_op_20, &affine_grid_op,
+                                 &input_grad_op,     &grid_grad_op,      &affine_grad_op};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // MaxPool (ONNX 1 to 22; Indices from 8, dilations and ceil_mode from 10) and AveragePool (1 to 22; dilations from 19), their
 // gradients tandem.MaxPoolGrad(dy, x) and tandem.AveragePoolGrad(dy, like x). MaxPoolGrad finds the maxima again, so the forward
-// pass of a training graph keeps no indices. LpPool (2 to 22; ceil_mode and dilations from 18).
+// pass of a training graph keeps no indices. LpPool (2 to 22; ceil_mode and dilations from 18) and tandem.LpPoolGrad(dy, x, y).
 #include "kernels/api/pool.h"
 
 #include "runtime/ops/gradient_context.h"
@@ -43,6 +43,11 @@ void average_gradient(GradientContext& node) {
   node.set_input_grad(0, node.emit_internal("AveragePoolGrad", {node.output_grad(), node.input(0)}, node.node().attributes));
 }
 
+void lp_gradient(GradientContext& node) {
+  node.set_input_grad(
+      0, node.emit_internal("LpPoolGrad", {node.output_grad(), node.input(0), node.output(0)}, node.node().attributes));
+}
+
 // Twins have one signature, so one binder serves both devices.
 template <auto kernel>
 BoundKernel bind_max(const BindContext& node) {
@@ -82,6 +87,13 @@ BoundKernel bind_lp(const BindContext& node) {
       }};
 }
 
+BoundKernel bind_lp_grad(const BindContext& node) {
+  return {
+      .run = [window = PoolWindow(node, node.shape(1)), p = norm_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+        cpu::lp_pool_grad(context, window.of(in[1].shape), in[1], in[2], in[0], out[0], p);
+      }};
+}
+
 constexpr OpDef max_pool_op = {
     .name = "MaxPool",
     .since = 1,
@@ -108,7 +120,18 @@ constexpr OpDef lp_pool_op = {
     .since = 2,
     .attributes = kLpAttributes,
     .infer = infer_float,
+    .gradient = lp_gradient,
     .cpu = bind_lp,
+};
+
+constexpr OpDef lp_pool_grad_op = {
+    .name = "LpPoolGrad",
+    .domain = "tandem",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .attributes = kLpAttributes,
+    .infer = infer_grad,
+    .cpu = bind_lp_grad,
 };
 
 constexpr OpDef max_pool_grad_op = {
@@ -134,7 +157,8 @@ constexpr OpDef average_pool_grad_op = {
     .shape_inputs = input_set(1),
 };
 
-constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op, &lp_pool_op, &max_pool_grad_op, &average_pool_grad_op};
+constexpr const OpDef* kOps[] = {&max_pool_op,      &average_pool_op,      &lp_pool_op,
+                                 &max_pool_grad_op, &average_pool_grad_op, &lp_pool_grad_op};
 
 }  // namespace
 

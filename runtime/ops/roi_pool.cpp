@@ -1,6 +1,9 @@
-// RoiAlign (ONNX 10; from 16 on coordinates may be moved by half a pixel, and are by default) and MaxRoiPool (1 to 22).
+// RoiAlign (ONNX 10; from 16 on coordinates may be moved by half a pixel, and are by default) and MaxRoiPool (1 to 22), and
+// tandem.RoiAlignGrad(dy, x, regions, images): the gradient by x. Regions get none, as in torchvision: detectors train them by
+// other losses.
 #include "kernels/api/roi_pool.h"
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -11,10 +14,12 @@ constexpr std::string_view kAlignAttributes[] = {
     "coordinate_transformation_mode", "mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"};
 constexpr std::string_view kMaxAttributes[] = {"pooled_shape", "spatial_scale"};
 
+bool is_old(const Node& node) { return node.def->domain.empty() && node.def->since < 16; }
+
 RoiAlignOptions options_of(const NodeContext& node) {
   const std::string mode = node.get_string("mode", "avg");
   const std::string coordinates =
-      node.get_string("coordinate_transformation_mode", node.node().def->since < 16 ? "output_half_pixel" : "half_pixel");
+      node.get_string("coordinate_transformation_mode", is_old(node.node()) ? "output_half_pixel" : "half_pixel");
   node.require(mode == "avg" || mode == "max", "mode must be avg or max", mode);
   node.require(coordinates == "half_pixel" || coordinates == "output_half_pixel",
                "coordinate_transformation_mode must be half_pixel or output_half_pixel", coordinates);
@@ -60,6 +65,28 @@ BoundKernel bind_align(const BindContext& node) {
   }};
 }
 
+void align_gradient(GradientContext& node) {
+  if (!node.wants(0)) return;
+  Attributes attributes = node.node().attributes;
+  if (is_old(node.node())) attributes["coordinate_transformation_mode"] = std::string("output_half_pixel");
+  node.set_input_grad(0, node.emit_internal("RoiAlignGrad", {node.output_grad(), node.input(0), node.input(1), node.input(2)},
+                                            std::move(attributes)));
+}
+
+void infer_align_grad(InferenceContext& node) {
+  require_float(node, 0);
+  for (int i : {1, 2}) node.require_same_dtype(0, i);
+  node.require_dtype(3, DType::kI64);
+  options_of(node);
+  node.set_output_like(0, 1);
+}
+
+BoundKernel bind_align_grad(const BindContext& node) {
+  return {.run = [options = options_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::roi_align_grad(context, in[0], in[1], in[2], in[3], options, out[0]);
+  }};
+}
+
 void infer_max(InferenceContext& node) {
   const std::vector<int64_t> pooled = node.get_ints("pooled_shape");
   node.require(pooled.size() == 2, "pooled_shape must be a height and a width", pooled.size());
@@ -81,14 +108,22 @@ constexpr OpDef align(int since, int until, std::span<const std::string_view> at
           .max_inputs = 3,
           .attributes = attributes,
           .infer = infer_align,
+          .gradient = align_gradient,
           .cpu = bind_align};
 }
 constexpr OpDef roi_align_op_10 = align(10, 16, kAlignAttributes10);
 constexpr OpDef roi_align_op_16 = align(16, std::numeric_limits<int>::max(), kAlignAttributes);
+constexpr OpDef roi_align_grad_op = {.name = "RoiAlignGrad",
+                                     .domain = "tandem",
+                                     .min_inputs = 4,
+                                     .max_inputs = 4,
+                                     .attributes = kAlignAttributes,
+                                     .infer = infer_align_grad,
+                                     .cpu = bind_align_grad};
 constexpr OpDef max_roi_pool_op = {
     .name = "MaxRoiPool", .min_inputs = 2, .max_inputs = 2, .attributes = kMaxAttributes, .infer = infer_max, .cpu = bind_max};
 
-constexpr const OpDef* kOps[] = {&roi_align_op_10, &roi_align_op_16, &max_roi_pool_op};
+constexpr const OpDef* kOps[] = {&roi_align_op_10, &roi_align_op_16, &roi_align_grad_op, &max_roi_pool_op};
 
 }  // namespace
 

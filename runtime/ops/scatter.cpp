@@ -1,8 +1,9 @@
 // ScatterElements (ONNX 11 on; Scatter 9 is its old name), ScatterND (11 on) and GatherND (11 on): elements, or slices, written
 // to and read from places that an index tensor names. Reductions came with 16 (add, mul) and 18 (min, max).
 //
-// Gradients: what was overwritten gets none; an update gets that of its place, with min and max where it is what stands there.
-// The gradient of GatherND sums what went to several places: tandem.GatherNDGrad (dy, indices, shape of x).
+// Gradients: what was overwritten gets none; an update gets that of its place, with min and max where it is what stands there,
+// with mul times all else that was multiplied. The gradient of GatherND sums what went to several places: tandem.GatherNDGrad
+// (dy, indices, shape of x).
 #include "kernels/api/scatter.h"
 
 #include <algorithm>
@@ -140,19 +141,43 @@ ValueId masked(GradientContext& node, ValueId dy, ValueId a, ValueId b) {
   return node.emit("Where", {node.emit("Equal", {a, b}), dy, node.scalar(0, node.type(dy).dtype)});
 }
 
+ValueId filled(GradientContext& node, double value, ValueId like) {
+  return node.emit("Expand", {node.scalar(value, node.type(like).dtype), shape_of(node, like)});
+}
+
+// A factor's gradient is the product of all others: the product without zeros divided by the factor, where no other factor is 0.
+void product_gradient(GradientContext& node, std::string_view read, const Attributes& axis) {
+  const ValueId dy = node.output_grad(), data = node.input(0), indices = node.input(1), updates = node.input(2);
+  const auto scatter = [&](ValueId onto, ValueId what, std::string_view reduction) {
+    Attributes attributes = axis;
+    attributes["reduction"] = std::string(reduction);
+    return node.emit(read == "GatherElements" ? "ScatterElements" : "ScatterND", {onto, indices, what}, std::move(attributes));
+  };
+  if (node.wants(0)) node.set_input_grad(0, node.emit("Mul", {dy, scatter(filled(node, 1, data), updates, "mul")}));
+  if (!node.wants(2)) return;
+  const DType dtype = node.type(updates).dtype;
+  const ValueId zero = node.scalar(0, dtype), is_zero = node.emit("Equal", {updates, zero});
+  const ValueId factor = node.emit("Where", {is_zero, node.scalar(1, dtype), updates});
+  const ValueId counted = node.emit("Cast", {is_zero}, {{"to", static_cast<int64_t>(dtype)}});
+  const ValueId zeros = node.emit(read, {scatter(filled(node, 0, data), counted, "add"), indices}, axis);
+  const ValueId others = node.emit("Div", {node.emit(read, {scatter(data, factor, "mul"), indices}, axis), factor});
+  const ValueId grad = node.emit("Mul", {node.emit(read, {dy, indices}, axis), others});
+  node.set_input_grad(2, node.emit("Where", {node.emit("Equal", {zeros, counted}), grad, zero}));
+}
+
 // Both scatters: `read` is the op that reads what was written.
 void scatter_gradient(GradientContext& node, std::string_view read) {
   const ScatterReduction reduction = reduction_of(node);
-  node.require(reduction != ScatterReduction::kMul, "there is no gradient of a product of updates");
   const bool selects = reduction == ScatterReduction::kMin || reduction == ScatterReduction::kMax;
   const ValueId dy = node.output_grad(), indices = node.input(1);
   Attributes axis;
   if (read == "GatherElements") axis = {{"axis", node.get_int("axis", 0)}};
+  if (reduction == ScatterReduction::kMul) return product_gradient(node, read, axis);
   if (node.wants(0)) {
     ValueId grad = dy;
     if (reduction == ScatterReduction::kNone) {
-      const ValueId zeros = node.emit("Expand", {node.scalar(0, node.type(dy).dtype), shape_of(node, node.input(2))});
-      grad = node.emit(read == "GatherElements" ? "ScatterElements" : "ScatterND", {dy, indices, zeros}, axis);
+      grad = node.emit(read == "GatherElements" ? "ScatterElements" : "ScatterND", {dy, indices, filled(node, 0, node.input(2))},
+                       axis);
     } else if (selects) {
       grad = masked(node, dy, node.input(0), node.output(0));
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/api/convert.h"
 #include "kernels/base/dtype_families.h"
@@ -54,9 +55,8 @@ std::vector<double> numbers(const Tensor& tensor) {
 Tensor as(DType dtype, const Tensor& tensor) {
   Tensor other(dtype, tensor.shape());
   const std::vector<double> values = numbers(tensor);
-  visit_convertible(dtype, [&]<class T>() {
-    std::ranges::transform(values, other.as<T>().begin(), [](double v) { return convert<T>(v); });
-  });
+  visit_convertible(
+      dtype, [&]<class T>() { std::ranges::transform(values, other.as<T>().begin(), [](double v) { return convert<T>(v); }); });
   return other;
 }
 
@@ -88,6 +88,37 @@ Reference pairs(std::function<double(double, double)> f) {
       values.push_back(f(pair[0], pair[1]));
     }
     return std::vector{f64(shape, values)};
+  };
+}
+
+Reference differences(Reference forward, int dy, std::vector<int> inputs, std::vector<int> by) {
+  return [=, forward = std::move(forward)](const std::vector<Tensor>& in) {
+    std::vector<Tensor> x;
+    for (const int i : inputs) x.push_back(i < 0 ? Tensor() : in[static_cast<size_t>(i)]);
+    const std::vector<double> weights = numbers(in[static_cast<size_t>(dy)]);
+    const auto loss = [&] {
+      const std::vector<double> y = numbers(forward(x)[0]);
+      return std::inner_product(y.begin(), y.end(), weights.begin(), 0.0);
+    };
+    std::vector<Tensor> gradients;
+    for (const int i : by) {
+      Tensor& input = x[static_cast<size_t>(std::ranges::find(inputs, i) - inputs.begin())];
+      const Tensor kept = as(DType::kF64, input);
+      std::vector<double> slopes;
+      for (size_t e = 0; e < kept.as<double>().size(); ++e) {
+        constexpr double kStep = 1e-5;
+        double losses[2];
+        for (const int side : {0, 1}) {
+          input = kept.clone();
+          input.as<double>()[e] += side ? kStep : -kStep;
+          losses[side] = loss();
+        }
+        slopes.push_back((losses[1] - losses[0]) / (2 * kStep));
+      }
+      input = kept;
+      gradients.push_back(f64(kept.shape(), slopes));
+    }
+    return gradients;
   };
 }
 

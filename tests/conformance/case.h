@@ -63,5 +63,8 @@ Tensor f64(const Shape& shape, const std::vector<double>& values);
 Reference each(std::function<double(double)> f);
 Reference pairs(std::function<double(double, double)> f);
 Reference fixed(Tensor expected);
+// For an op that is a gradient: sum(dy * forward(x...)) by each x that `by` names, by central differences. All numbers are indices of the
+// case's inputs; `inputs` are those that `forward` takes, -1 an absent one. Inputs must be small, and their values away from kinks.
+Reference differences(Reference forward, int dy, std::vector<int> inputs, std::vector<int> by);
 
 }  // namespace tandem::conformance

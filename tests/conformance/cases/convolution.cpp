@@ -260,7 +260,12 @@ const Problem kPools[] = {
     {.what = "overlapping", .x = {1, 2, 5, 6}, .w = {1, 1, 3, 2}, .strides = {2, 1}, .pads = {1, 0, 1, 1}},
     {.what = "dilated", .x = {1, 2, 7, 8}, .w = {1, 1, 2, 3}, .dilations = {3, 2}},
     {.what = "ceil", .x = {1, 2, 6, 7}, .w = {1, 1, 3, 3}, .strides = {2, 2}, .pads = {0, 1, 0, 1}, .ceil_mode = true},
-    {.what = "ceil, the only window over the end", .x = {1, 2, 2, 4}, .w = {1, 1, 2, 1}, .strides = {2, 1}, .dilations = {2, 1}, .ceil_mode = true},
+    {.what = "ceil, the only window over the end",
+     .x = {1, 2, 2, 4},
+     .w = {1, 1, 2, 1},
+     .strides = {2, 1},
+     .dilations = {2, 1},
+     .ceil_mode = true},
     {.what = "one axis", .x = {2, 3, 9}, .w = {1, 1, 4}, .strides = {3}, .pads = {1, 2}},
     {.what = "three axes", .x = {1, 2, 3, 4, 3}, .w = {1, 1, 2, 3, 2}, .pads = {0, 1, 0, 1, 1, 0}},
     {.what = "same upper",
@@ -306,6 +311,14 @@ void add_pool(Cases& cases, const Problem& p) {
     Attributes lp = attributes;
     lp["p"] = norm;
     cases.push_back({.op = "LpPool", .what = p.what, .inputs = {x}, .attributes = lp, .reference = lp_pool(p, norm)});
+    if (x.elements() > 1000) continue;
+    cases.push_back({.op = "tandem.LpPoolGrad",
+                     .what = p.what,
+                     .inputs = {dy, x, as(DType::kF32, lp_pool(p, norm)({x})[0])},
+                     .attributes = lp,
+                     .reference = differences(lp_pool(p, norm), 0, {1}, {1}),
+                     .rtol = 1e-4,
+                     .atol = 1e-4});
   }
   for (bool count_pads : {false, true}) {
     Attributes average = attributes;
@@ -343,6 +356,13 @@ void add_global_pool(Cases& cases, const Shape& x_shape, const Shape& flat) {
                    .inputs = {x},
                    .attributes = {{"p", int64_t{3}}},
                    .reference = flattened(lp_pool(p, 3), y_shape)});
+  const Reference norm = flattened(lp_pool(p, 2), y_shape);
+  cases.push_back({.op = "tandem.GlobalLpPoolGrad",
+                   .what = p.what,
+                   .inputs = {dy, x, as(DType::kF32, norm({x})[0])},
+                   .reference = differences(norm, 0, {1}, {1}),
+                   .rtol = 1e-4,
+                   .atol = 1e-4});
   cases.push_back({.op = "tandem.GlobalMaxPoolGrad",
                    .what = p.what,
                    .inputs = {dy, x},

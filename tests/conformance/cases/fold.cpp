@@ -62,6 +62,14 @@ void add_columns(Cases& cases) {
                      .attributes = attributes,
                      .constants = {1, 2},
                      .reference = folded(c)});
+    cases.push_back({.op = "tandem.Col2ImGrad",
+                     .what = c.what,
+                     .inputs = {as(DType::kF32, folded(c)(inputs)[0]), inputs[0], inputs[2]},
+                     .attributes = attributes,
+                     .constants = {2},
+                     .reference = differences(folded(c), 0, {1}, {1}),
+                     .rtol = 1e-4,
+                     .atol = 1e-4});
     cases.push_back({.op = "Col2Im",
                      .what = c.what + " i32",
                      .inputs = {as(DType::kI32, uniform(inputs[0].shape(), -50, 50)), inputs[1], inputs[2]},
@@ -85,6 +93,17 @@ void add_unpool(Cases& cases) {
                    .constants = {2},
                    .reference = fixed(f64({1, 2, 3, 5}, {0, 0, 0, 2, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
                                                          3, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0}))});
+  // Of equal indices the last one stays, and gets the gradient.
+  cases.push_back({.op = "MaxUnpool",
+                   .what = "meeting",
+                   .inputs = {x, i64({1, 2, 1, 2}, {5, 5, 8, 8})},
+                   .attributes = pairs,
+                   .reference = fixed(f64({1, 2, 2, 4}, {0, 0, 0, 0, 0, 2, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0}))});
+  cases.push_back(
+      {.op = "tandem.MaxUnpoolGrad",
+       .inputs = {f32({1, 2, 2, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}), i64({1, 2, 1, 2}, {5, 5, 8, 14})},
+       .attributes = pairs,
+       .reference = fixed(f64({1, 2, 1, 2}, {0, 6, 9, 15}))});
   cases.push_back({.op = "MaxUnpool",
                    .what = "padded line",
                    .inputs = {f32({1, 1, 3}, {1, 2, 3}), i64({1, 1, 3}, {0, 2, 4})},

@@ -106,8 +106,12 @@ void add_scatters(Cases& cases) {
                        .what = reduction + " " + std::string(name(type)),
                        .inputs = {as(type, uniform({3, 3, 2}, 1, 5)), twice, as(type, uniform({2, 3, 2}, 1, 5, 2))},
                        .attributes = reduced(reduction),
-                       .reference = scattered_elements(0, reduction),
-                       .gradient = reduction != "mul"});
+                       .reference = scattered_elements(0, reduction)});
+  cases.push_back({.op = "ScatterElements",
+                   .what = "mul with zeros",
+                   .inputs = {f32({4}, {2, 3, 5, 0}), i64({0, 0, 1, 1, 2, 3}), f32({6}, {0, 7, 0, 0, 4, 6})},
+                   .attributes = reduced("mul"),
+                   .reference = fixed(f32({4}, {0, 0, 20, 0}))});
   const float nan = std::numeric_limits<float>::quiet_NaN();
   cases.push_back({.op = "ScatterElements",
                    .what = "nan stays",
@@ -153,8 +157,7 @@ void add_slices(Cases& cases) {
                        .what = reduction + " " + std::string(name(type)),
                        .inputs = {as(type, uniform({3, 2, 2}, -3, 3)), meeting, as(type, uniform({4, 2, 2}, -3, 3, 2))},
                        .attributes = reduced(reduction),
-                       .reference = scattered_slices(reduction),
-                       .gradient = reduction != "mul"});
+                       .reference = scattered_slices(reduction)});
   cases.push_back({.op = "ScatterND",
                    .what = "bool",
                    .inputs = {booleans({3}, {true, true, false}), i64({2, 1}, {0, 2}), booleans({2}, {false, true})},

@@ -168,6 +168,35 @@ void add_cumprod_cases(Cases& cases) {
   add("exclusive", 1, 1, 0, {1, 1, 2, 1, 4, 20});
   add("reverse", 1, 0, 1, {6, 6, 3, 120, 30, 6});
   add("both", 1, 1, 1, {6, 3, 1, 30, 6, 1});
+  for (const auto& [exclusive, reverse] : {std::pair<int64_t, int64_t>{0, 0}, {0, 1}, {1, 0}, {1, 1}}) {
+    const Attributes attributes = {{"exclusive", exclusive}, {"reverse", reverse}};
+    const Reference products = [exclusive, reverse](const std::vector<Tensor>& in) {
+      std::vector<double> y = numbers(in[0]);
+      const auto length = static_cast<size_t>(in[0].shape()[1]);
+      for (size_t row = 0; row < y.size(); row += length) {
+        double product = 1;
+        for (size_t i = 0; i < length; ++i) {
+          double& at = y[row + (reverse ? length - 1 - i : i)];
+          const double before = product;
+          product *= at;
+          at = exclusive ? before : product;
+        }
+      }
+      return std::vector{f64(in[0].shape(), y)};
+    };
+    const Tensor with_zeros = f32({2, 4}, {2, 0, 3, 4, 0, 5, 0, 7});
+    cases.push_back({.op = "CumProd",
+                     .what = "zeros",
+                     .inputs = {with_zeros, i64({}, {1})},
+                     .attributes = attributes,
+                     .constants = {1},
+                     .reference = products});
+    cases.push_back({.op = "tandem.CumProdGrad",
+                     .inputs = {with_zeros, i64({}, {1}), uniform({2, 4}, -1, 1, 2)},
+                     .attributes = attributes,
+                     .constants = {1},
+                     .reference = differences(products, 2, {0}, {0})});
+  }
   cases.push_back({.op = "tandem.ProductOfOthers",
                    .what = "zeros",
                    .inputs = {f32({3, 3}, {1, 0, 3, 0, 0, 2, 2, 3, 4})},
@@ -193,9 +222,10 @@ void add_edges(Cases& cases) {
                      .constants = {1},
                      .reference = fixed(booleans({2, 1}, {!expected, !expected}))});
   }
-  const std::pair<std::string, float> neutral[] = {{"ReduceMax", -INFINITY}, {"ReduceMin", INFINITY},        {"ReduceProd", 1},
-                                                   {"ReduceL1", 0},          {"ReduceL2", 0},                {"ReduceSumSquare", 0},
-                                                   {"ReduceLogSum", -INFINITY}, {"ReduceLogSumExp", -INFINITY}, {"ReduceMean", NAN}};
+  const std::pair<std::string, float> neutral[] = {
+      {"ReduceMax", -INFINITY}, {"ReduceMin", INFINITY}, {"ReduceProd", 1},           {"ReduceL1", 0},
+      {"ReduceL2", 0},          {"ReduceSumSquare", 0},  {"ReduceLogSum", -INFINITY}, {"ReduceLogSumExp", -INFINITY},
+      {"ReduceMean", NAN}};
   for (const auto& [op, value] : neutral)
     cases.push_back({.op = op,
                      .what = "empty",
@@ -203,10 +233,11 @@ void add_edges(Cases& cases) {
                      .constants = {1},
                      .reference = fixed(f32({2, 1}, {value, value})),
                      .gradient = false});
-  for (const auto& [op, f] : std::vector<std::pair<std::string, double (*)(double)>>{{"ReduceL1", std::fabs},
-                                                                                    {"ReduceL2", std::fabs},
-                                                                                    {"ReduceSumSquare", [](double x) { return x * x; }},
-                                                                                    {"ReduceMax", [](double x) { return x; }}})
+  for (const auto& [op, f] :
+       std::vector<std::pair<std::string, double (*)(double)>>{{"ReduceL1", std::fabs},
+                                                               {"ReduceL2", std::fabs},
+                                                               {"ReduceSumSquare", [](double x) { return x * x; }},
+                                                               {"ReduceMax", [](double x) { return x; }}})
     cases.push_back({.op = op,
                      .what = "of each alone",
                      .inputs = {uniform({2, 3})},

@@ -133,7 +133,28 @@ void add_grid_sample(Cases& cases) {
                    .inputs = {uniform({2, 5, 20, 30}), uniform({2, 50, 60, 2}, -1, 1, 3)},
                    .reference = grid_sample("linear", "zeros", false),
                    .rtol = 1e-4,
-                   .atol = 1e-5});
+                   .atol = 1e-5,
+                   .gradient = false});
+  const Tensor x = uniform({2, 3, 3, 4}), grid = uniform({2, 3, 2, 2}, -1.5, 1.5, 3), dy = uniform({2, 3, 3, 2}, -1, 1, 4);
+  for (const std::string mode : {"nearest", "linear", "cubic"})
+    for (const std::string padding : {"zeros", "border", "reflection"}) {
+      const Attributes attributes = {{"mode", mode}, {"padding_mode", padding}};
+      const Reference forward = grid_sample(mode, padding, false);
+      cases.push_back({.op = "tandem.GridSampleInputGrad",
+                       .what = mode + " " + padding,
+                       .inputs = {dy, grid, x},
+                       .attributes = attributes,
+                       .reference = differences(forward, 0, {2, 1}, {2}),
+                       .rtol = 1e-4,
+                       .atol = 1e-4});
+      cases.push_back({.op = "tandem.GridSampleGridGrad",
+                       .what = mode + " " + padding,
+                       .inputs = {dy, x, grid},
+                       .attributes = attributes,
+                       .reference = differences(forward, 0, {1, 2}, {2}),
+                       .rtol = 1e-4,
+                       .atol = 1e-4});
+    }
   cases.push_back({.op = "GridSample",
                    .what = "no points",
                    .inputs = {uniform({2, 5, 2, 3}), uniform({2, 0, 6, 2})},
@@ -184,6 +205,12 @@ void add_affine_grid(Cases& cases) {
                      .attributes = attributes,
                      .constants = {1},
                      .reference = affine_grid({2, 3, 4}, align)});
+    cases.push_back({.op = "tandem.AffineGridGrad",
+                     .inputs = {uniform({2, 5, 4, 2})},
+                     .attributes = attributes,
+                     .reference = [align](const std::vector<Tensor>& in) {  // linear, so at any theta
+                       return differences(affine_grid({5, 4}, align), 0, {1}, {1})({in[0], Tensor(DType::kF64, {2, 2, 3})});
+                     }});
   }
 }
 
@@ -233,6 +260,17 @@ Reference deformed(const Deformed& d) {
   };
 }
 
+// (x, like w, offset, mask) -> patches: a convolution with a filter for each tap of each channel.
+Reference read_by_taps(Deformed d, const Shape& patches) {
+  d.w.set(0, patches[1] * patches[2]);
+  d.y.set(1, d.w[0]);
+  return [=](const std::vector<Tensor>& in) {
+    Tensor filters(DType::kF64, d.w);
+    for (int64_t f = 0; f < d.w[0]; ++f) filters.as<double>()[static_cast<size_t>(f * patches[2] + f % patches[2])] = 1;
+    return std::vector{deformed(d)({in[0], filters, in[2], Tensor(), in[3]})[0].reshaped(patches)};
+  };
+}
+
 void add_deform_conv(Cases& cases) {
   for (const Deformed& d :
        {Deformed{"plain", {2, 2, 4, 5}, {3, 2, 2, 3}, {2, 3, 3, 3}, {1, 1}, {1, 1}, {0, 0, 0, 0}},
@@ -253,6 +291,24 @@ void add_deform_conv(Cases& cases) {
                      .reference = deformed(d),
                      .rtol = 1e-4,
                      .atol = 1e-5});
+    const Shape patches{d.x[0], d.group, d.x[1] / d.group * taps, spatial(d.y).elements()};
+    const Reference read = read_by_taps(d, patches);
+    cases.push_back({.op = "tandem.DeformPatches",
+                     .what = d.what,
+                     .inputs = {inputs[0], inputs[1], inputs[2], inputs[4]},
+                     .attributes = d.attributes(),
+                     .reference = read,
+                     .rtol = 1e-4,
+                     .atol = 1e-5});
+    if (offset.elements() < 400)  // differences take one convolution an element
+      cases.push_back({.op = "tandem.DeformPatchesGrad",
+                       .what = d.what,
+                       .inputs = {uniform(patches, -1, 1, 9), inputs[0], inputs[1], inputs[2], inputs[4]},
+                       .attributes = d.attributes(),
+                       .outputs = 3,
+                       .reference = differences(read, 0, {1, 2, 3, 4}, {1, 3, 4}),
+                       .rtol = 1e-4,
+                       .atol = 1e-4});
     cases.push_back({.op = "DeformConv",
                      .what = d.what + " alone",
                      .inputs = {inputs[0], inputs[1], inputs[2]},
@@ -335,9 +391,17 @@ void add_roi_align(Cases& cases) {
                 .attributes = attributes,
                 .reference = roi_align(stored),
                 .rtol = 1e-4,
-                .atol = 1e-5};
+                .atol = 1e-5,
+                .no_gradient_for = {1}};
     one.attributes["coordinate_transformation_mode"] = std::string(r.shift > 0 ? "half_pixel" : "output_half_pixel");
     cases.push_back(one);
+    cases.push_back({.op = "tandem.RoiAlignGrad",
+                     .what = one.what,
+                     .inputs = {uniform({3, 3, r.height, r.width}, -1, 1, 2), x, rois, images},
+                     .attributes = one.attributes,
+                     .reference = differences(roi_align(stored), 0, {1, 2, 3}, {1}),
+                     .rtol = 1e-4,
+                     .atol = 1e-4});
     if (r.shift > 0) continue;
     one.opset = 10, one.attributes = attributes;
     cases.push_back(one);
@@ -345,7 +409,8 @@ void add_roi_align(Cases& cases) {
   cases.push_back({.op = "RoiAlign",
                    .what = "no regions",
                    .inputs = {x, f32({0, 4}, {}), i64(Shape{0}, {})},
-                   .reference = fixed(f64({0, 3, 1, 1}, {}))});
+                   .reference = fixed(f64({0, 3, 1, 1}, {})),
+                   .no_gradient_for = {1}});
 }
 
 // By hand: whole pixels, bins of rounded edges.
