@@ -2,54 +2,9 @@
 // 4 x 8 floats in registers. Also the only tier for f64, which serves gradient checks.
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/gemm/tile.h"
+#include "kernels/cpu/gemm/vector_portable-inl.h"
 
 namespace tandem::cpu {
-namespace {
-
-template <class S>
-struct PortableVector {
-  using Scalar = S;
-  struct Part {
-    int64_t lanes;
-  };
-  static constexpr int kLanes = 16 / sizeof(S), kRows = 4, kVectors = 2;
-  static constexpr int wide_panels(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
-
-  typedef S Native __attribute__((vector_size(16)));  // `using` loses the attribute of a dependent type
-  Native v;
-
-  static Part part(int64_t n) { return {n}; }
-  static PortableVector load(const S* p) {
-    PortableVector r;
-    __builtin_memcpy(&r.v, p, sizeof(r.v));
-    return r;
-  }
-  static PortableVector load(const S* p, Part part) {
-    PortableVector r{Native{}};
-    for (int64_t i = 0; i < part.lanes; ++i) r.v[i] = p[i];
-    return r;
-  }
-  void store(S* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
-  void store(S* p, Part part) const {
-    for (int64_t i = 0; i < part.lanes; ++i) p[i] = v[i];
-  }
-  static PortableVector set(S x) { return {x - Native{}}; }
-  static void transpose(PortableVector (&rows)[kLanes]) {
-    for (int i = 0; i < kLanes; ++i)
-      for (int j = 0; j < i; ++j) {
-        const S swap = rows[i].v[j];
-        rows[i].v[j] = rows[j].v[i];
-        rows[j].v[i] = swap;
-      }
-  }
-  friend PortableVector operator+(PortableVector a, PortableVector b) { return {a.v + b.v}; }
-  friend PortableVector operator*(PortableVector a, PortableVector b) { return {a.v * b.v}; }
-  friend PortableVector fma(PortableVector a, PortableVector b, PortableVector c) { return {a.v * b.v + c.v}; }
-  friend PortableVector relu(PortableVector a) { return {a.v < Native{} ? Native{} : a.v}; }  // NaN stays NaN
-  friend PortableVector where_positive(PortableVector gate, PortableVector a) { return {gate.v > Native{} ? a.v : Native{}}; }
-};
-
-}  // namespace
 
 constinit const GemmTier<float> kPortableF32 = make_tier<PortableVector<float>>();
 constinit const GemmTier<double> kPortableF64 = make_tier<PortableVector<double>>();

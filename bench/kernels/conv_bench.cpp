@@ -1,0 +1,159 @@
+// Channels-last convolutions, every different layer of four networks: validated, then timed, as a share of this machine's multiply-add ceiling.
+//
+//   conv_bench [threads] [seconds a layer] [only layers whose name contains this]
+//
+// One line a layer, tab-separated: name, x [N, C, H, W], w, group, stride, pad, activation, times it occurs, microseconds, GFLOP/s, share of
+// the ceiling, GB/s of its operands. bench/peers/conv.py runs the same layers in onnxruntime. The time is the least of many runs: a shared
+// machine adds, it never takes away.
+#include <omp.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/kernels/conv_layers.h"
+#include "kernels/api/conv_channels_last.h"
+#include "kernels/cpu/gemm/tier.h"
+
+namespace tandem::cpu {
+namespace {
+
+struct Options {
+  int threads = 1;
+  double seconds = 0.2;
+  std::string only;
+};
+
+// One thread is timed by its own clock, which stands still while neighbours have the core; a team by the wall's.
+double now(int threads) {
+  timespec time;
+  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+double seconds_of(int threads, const std::function<void()>& body) {
+  const double start = now(threads);
+  body();
+  return now(threads) - start;
+}
+
+std::vector<float> noise(int64_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = uniform(random);
+  return values;
+}
+
+// Multiply-adds per second times two, of one register tile over k = 256 on every thread.
+double ceiling(int threads) {
+  const GemmTier<float>& tier = gemm_tier<float>(chosen_isa());
+  constexpr int64_t kSteps = 256, kRepeats = 500;
+  const std::vector<float> a = noise(tier.mr * kSteps, 1), b = noise(tier.nr * kSteps, 2);
+  double least = 1e9;
+  for (int trial = 0; trial < 8; ++trial)
+    least = std::min(least, seconds_of(threads, [&] {
+#pragma omp parallel num_threads(threads)
+      {
+        std::vector<float> c(static_cast<size_t>(tier.mr * tier.nr));
+        GemmBlock<float> block;
+        block.rows = tier.mr, block.cols = tier.nr, block.k = kSteps;
+        block.a = a.data(), block.a_k = tier.mr;
+        block.b = b.data(), block.b_k = tier.nr;
+        block.c = c.data(), block.ldc = tier.nr;
+        for (int64_t i = 0; i < kRepeats; ++i) tier.multiply(block);
+      }
+    }));
+  return 2.0 * static_cast<double>(tier.mr * tier.nr * kSteps * kRepeats * threads) / least;
+}
+
+double least_time(const Options& options, const std::function<void()>& run) {
+  double least = 1e9, total = 0;
+  for (int i = 0; i < 5 || total < options.seconds; ++i) {
+    const double time = seconds_of(options.threads, run);
+    if (i > 0) least = std::min(least, time);  // the first run warms the caches
+    total += time;
+  }
+  return least;
+}
+
+ConstTensorView view(const std::vector<float>& values, const Shape& shape) {
+  return {reinterpret_cast<const std::byte*>(values.data()), DType::kF32, shape};
+}
+
+// One value of a 2-D convolution, in double.
+double value_at(const ConvGeometry& g, const std::vector<float>& x, const std::vector<float>& w, int64_t pixel, int64_t filter) {
+  const Window& win = g.window;
+  const int64_t cg = g.channels / g.groups, group = filter / (g.filters / g.groups);
+  double sum = 0;
+  for (int64_t tap = 0; tap < win.kernel_size(); ++tap) {
+    const int64_t row = pixel / win.output[2] * win.stride[1] + tap / win.kernel[2] - win.pad_begin[1];
+    const int64_t column = pixel % win.output[2] * win.stride[2] + tap % win.kernel[2] - win.pad_begin[2];
+    if (row < 0 || row >= win.input[1] || column < 0 || column >= win.input[2]) continue;
+    for (int64_t c = 0; c < cg; ++c)
+      sum += double(x[static_cast<size_t>((row * win.input[2] + column) * g.channels + group * cg + c)]) *
+             double(w[static_cast<size_t>((filter * cg + c) * win.kernel_size() + tap)]);
+  }
+  return sum;
+}
+
+void validate(const ConvLayer& layer, const ConvGeometry& g, const std::vector<float>& x, const std::vector<float>& w,
+              const std::vector<float>& bias, const std::vector<float>& y) {
+  const int64_t pixels = g.window.output_size();
+  for (int64_t pixel : {int64_t{0}, pixels / 3, pixels / 2, pixels - 1})
+    for (int64_t filter : {int64_t{0}, g.filters / 2, g.filters - 1}) {
+      const double expected = value_at(g, x, w, pixel, filter) + double(bias[static_cast<size_t>(filter)]);
+      const double actual = double(y[static_cast<size_t>(pixel * g.filters + filter)]);
+      if (std::abs(actual - expected) <= 1e-4 * (1 + std::abs(expected))) continue;
+      std::fprintf(stderr, "%s: wrong result %g at pixel %lld, filter %lld; expected %g\n", layer.name, actual, (long long)pixel,
+                   (long long)filter, expected);
+      std::exit(1);
+    }
+}
+
+void bench(const Options& options, const ConvLayer& layer) {
+  const int64_t strides[] = {layer.stride, layer.stride}, pads[] = {layer.pad, layer.pad, layer.pad, layer.pad};
+  const Shape xs{1, layer.channels, layer.size, layer.size}, ws{layer.filters, layer.channels / layer.groups, layer.kernel, layer.kernel};
+  const ConvGeometry g = make_conv_geometry(xs, ws, layer.groups, {.kernel = {}, .strides = strides, .pads = pads});
+  const Shape input = channels_last_input_shape(g, 1), output = channels_last_output_shape(g, 1);
+  const std::vector<float> x = noise(xs.elements(), 1), w = noise(ws.elements(), 2), bias = noise(g.filters, 3);
+  std::vector<float> y(static_cast<size_t>(output.elements()));
+  const ChannelsLastFilters filters = pack_filters_channels_last(g, view(w, ws));
+  std::vector<std::byte> workspace(conv_channels_last_workspace(g, options.threads));
+  KernelContext context;
+  context.threads = options.threads;
+  context.workspace = workspace;
+  ConvEpilogue epilogue;
+  epilogue.bias = view(bias, {g.filters});
+  const TensorView to{reinterpret_cast<std::byte*>(y.data()), DType::kF32, output};
+  conv_channels_last(context, g, view(x, input), filters, to, epilogue);
+  validate(layer, g, x, w, bias, y);
+  epilogue.activation = layer.activation();
+  const double peak = ceiling(options.threads);
+  const double time = least_time(options, [&] { conv_channels_last(context, g, view(x, input), filters, to, epilogue); });
+  const double flops = 2.0 * static_cast<double>(output.elements() * ws.elements() / layer.filters);
+  const double bytes = 4.0 * static_cast<double>(xs.elements() + ws.elements() + output.elements());
+  std::printf("%-34s\t%s\t%s\t%lld\t%lld\t%lld\t%s\t%d\t%9.1f\t%6.1f\t%5.1f%%\t%6.1f\n", layer.name, to_string(xs).c_str(),
+              to_string(ws).c_str(), (long long)layer.groups, (long long)layer.stride, (long long)layer.pad, layer.activation_name(),
+              layer.count, time * 1e6, flops / time * 1e-9, 100 * flops / time / peak, bytes / time * 1e-9);
+  std::fflush(stdout);
+}
+
+}  // namespace
+}  // namespace tandem::cpu
+
+int main(int argc, char** argv) {
+  tandem::cpu::Options options;
+  if (argc > 1) options.threads = std::atoi(argv[1]);
+  if (argc > 2) options.seconds = std::atof(argv[2]);
+  if (argc > 3) options.only = argv[3];
+  for (const tandem::cpu::ConvLayer& layer : tandem::cpu::kConvLayers)
+    if (std::string(layer.name).find(options.only) != std::string::npos) tandem::cpu::bench(options, layer);
+  return 0;
+}

@@ -1,0 +1,88 @@
+// The register tile of depthwise convolutions: P pixels of a line by W vectors of channels, once for all tiers (a template on the vector V).
+//
+// A tap's weights are loaded once for P pixels; pixels are operands in memory, so that a multiply-add costs little more than one load.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "kernels/cpu/channels_last/tier.h"
+
+namespace tandem::cpu {
+
+template <class V>
+struct DepthwiseTile {
+  static constexpr int64_t kLanes = V::kLanes;
+
+  template <bool kWhole>
+  static V read(const float* p, int64_t n) {
+    if constexpr (kWhole) return V::load(p);
+    else return V::load(p, V::part(n));
+  }
+
+  // P pixels from `pixel`, W vectors from channel `at`; n: channels inside the last vector.
+  template <int P, int W, bool kWhole>
+  static void run(const DepthwiseLine& s, int64_t pixel, int64_t at, int64_t n) {
+    V sum[P][W];
+#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) {
+      const V bias = s.bias ? read<kWhole>(s.bias + at + j * kLanes, n) : V::set(0);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) sum[p][j] = bias;
+    }
+    const int64_t step = s.x_pixel;
+    for (int64_t line = 0; line < s.lines; ++line) {
+      const float *x = s.x[line] + pixel * step + at, *w = s.w[line] + at;
+#pragma GCC unroll 1
+      for (int64_t tap = 0; tap < s.taps; ++tap, x += s.x_tap, w += s.w_tap) {
+#pragma GCC unroll 4
+        for (int j = 0; j < W; ++j) {
+          const V weight = read<kWhole>(w + j * kLanes, n);
+#pragma GCC unroll 8
+          for (int p = 0; p < P; ++p) sum[p][j] = fma(weight, read<kWhole>(x + p * step + j * kLanes, n), sum[p][j]);
+        }
+      }
+    }
+    const V low = V::set(s.low), high = V::set(s.high);
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+      for (int j = 0; j < W; ++j) {
+        const int64_t to = (pixel + p) * s.ldc + at + j * kLanes;
+        V v = sum[p][j];
+        if (s.residual) v = v + read<kWhole>(s.residual + to, n);
+        v = clamp(low, v, high);
+        if constexpr (kWhole) v.store(s.c + to);
+        else v.store(s.c + to, V::part(n));
+      }
+  }
+
+  using Run = void (*)(const DepthwiseLine&, int64_t, int64_t, int64_t);
+  struct Runs {
+    Run wide, whole, part;
+  };
+  template <int... I>
+  static constexpr auto runs(std::integer_sequence<int, I...>) {
+    struct Table {
+      Runs by_pixels[sizeof...(I)];
+    };
+    return Table{{{run<I + 1, V::kVectors, true>, run<I + 1, 1, true>, run<I + 1, 1, false>}...}};
+  }
+  static constexpr int64_t kPixels = V::kRows / 2;
+  static constexpr auto kRuns = runs(std::make_integer_sequence<int, kPixels>());
+
+  static void run_line(const DepthwiseLine& s) {
+    const int64_t tiles = (s.pixels + kPixels - 1) / kPixels;
+    for (int64_t tile = 0, pixel = 0; tile < tiles; ++tile) {
+      const int64_t next = s.pixels * (tile + 1) / tiles;
+      const Runs& f = kRuns.by_pixels[next - pixel - 1];
+      int64_t at = 0;
+      for (; at + V::kVectors * kLanes <= s.channels; at += V::kVectors * kLanes) f.wide(s, pixel, at, kLanes);
+      for (; at + kLanes <= s.channels; at += kLanes) f.whole(s, pixel, at, kLanes);
+      if (at < s.channels) f.part(s, pixel, at, s.channels - at);
+      pixel = next;
+    }
+  }
+};
+
+}  // namespace tandem::cpu

@@ -1,0 +1,195 @@
+// The loop nest around the tile: blocks of pixels whose image lines stay in the second-level cache; panels of filters; blocks of the
+// reduction whose weights stay in the first-level cache while the tiles of pixels pass.
+#include "kernels/cpu/channels_last/product.h"
+
+#include <omp.h>
+
+#include <limits>
+
+#include "kernels/cpu/channels_last/clamp.h"
+#include "kernels/cpu/channels_last/rows.h"
+#include "kernels/cpu/conv_kernels.h"
+#include "kernels/cpu/gemm/activation.h"
+#include "kernels/cpu/gemm/blocking.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kSteps = 256;                   // of a block of the reduction
+constexpr int64_t kImageFloats = 96 * 1024;       // of the images under a block of pixels
+constexpr int64_t kPointers = 16 * 1024;          // of a block of pixels
+constexpr int64_t kCopiedFloats = 64 * 1024;      // of a block of pixels, at most
+constexpr int64_t kMostPixels = 1020;
+
+// One convolution as a product.
+struct Product {
+  const ConvGeometry& g;
+  const ChannelsLastTier& tier;
+  RunShape runs;
+  int64_t filters, panels, steps;  // of a group; steps: of the whole reduction
+
+  Product(const ConvGeometry& geometry, const ChannelsLastTier& t)
+      : g(geometry), tier(t), runs(run_shape(geometry)), filters(g.filters / g.groups), panels(ceil_div(filters, t.nr)),
+        steps(runs.count * runs.length) {}
+
+  // Weights of a group: whole panels and one as wide as the filters that are left.
+  int64_t group_elements() const { return round_up(filters, tier.lanes) * steps; }
+
+  // Pixels of a block: known from the weights alone, so that a plan's workspace serves every plane.
+  int64_t block_pixels() const {
+    int64_t pixels = std::min({kMostPixels, kImageFloats / g.channels, kPointers / runs.count});
+    if (runs.copies()) pixels = std::min(pixels, kCopiedFloats / (runs.count * runs.pitch));
+    return std::max(tier.mr, pixels / tier.mr * tier.mr);
+  }
+  int64_t pointer_bytes() const {
+    return round_up(block_pixels() * runs.count * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
+  }
+  int64_t copied_elements() const { return runs.copies() ? aligned_elements<float>(block_pixels() * runs.count * runs.pitch) : 0; }
+  int64_t zero_elements() const { return aligned_elements<float>(runs.pitch); }
+  int64_t thread_bytes() const { return pointer_bytes() + copied_elements() * static_cast<int64_t>(sizeof(float)); }
+  int64_t workspace_bytes(int threads) const {
+    return zero_elements() * static_cast<int64_t>(sizeof(float)) + threads * thread_bytes();
+  }
+};
+
+// A part of the reduction: whole runs, or a part of one.
+struct Steps {
+  int64_t run, runs, offset, length;
+};
+
+// Calls f(steps, is_last) for the parts of the reduction, in order.
+template <class F>
+void for_each_part(const RunShape& s, F&& f) {
+  if (s.length >= kSteps) {
+    const int64_t parts = ceil_div(s.length, kSteps), each = round_up(ceil_div(s.length, parts), 16);
+    for (int64_t run = 0; run < s.count; ++run)
+      for (int64_t at = 0; at < s.length; at += each)
+        f(Steps{run, 1, at, std::min(each, s.length - at)}, run + 1 == s.count && at + each >= s.length);
+    return;
+  }
+  const int64_t each = even_step(s.count, kSteps / s.length);
+  for (int64_t run = 0; run < s.count; run += each)
+    f(Steps{run, std::min(each, s.count - run), 0, s.length}, run + each >= s.count);
+}
+
+// All products of some pixels with the filters of some panels, counted through the groups.
+void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t first, int64_t rows, int64_t first_panel, int64_t last_panel,
+                    const RowScratch& scratch) {
+  if (first_panel == last_panel) return;
+  point_at_rows(p.g, p.runs, o.x, first, rows, scratch);
+  ProductBlock block;
+  block.rows = rows;
+  block.a_run = rows;
+  block.ldc = p.g.filters;
+  const Clamp clamp = clamp_of(o.activation);
+  block.low = clamp.low, block.high = clamp.high;
+  for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+    const int64_t group = panel / p.panels, filter = panel % p.panels * p.tier.nr;
+    block.cols = std::min(p.tier.nr, p.filters - filter);
+    const int64_t width = round_up(block.cols, p.tier.lanes);
+    const int64_t to = group * p.filters + filter;
+    block.a = scratch.pointers;
+    block.b = o.w + group * p.group_elements() + filter * p.steps;
+    block.c = o.y + first * p.g.filters + to;
+    block.bias = o.bias ? o.bias + to : nullptr;
+    block.residual = o.residual ? o.residual + first * p.g.filters + to : nullptr;
+    block.first = true;
+    for_each_part(p.runs, [&](const Steps& steps, bool last) {
+      block.a = scratch.pointers + steps.run * rows;
+      block.offset = group * p.runs.length + steps.offset;
+      block.runs = steps.runs, block.length = steps.length;
+      block.last = last;
+      block.ahead = block.b + steps.runs * steps.length * width;
+      p.tier.multiply(block);
+      block.b = block.ahead;
+      block.first = false;
+    });
+  }
+  if (clamp.whole) return;
+  const int64_t begin = first_panel / p.panels * p.filters + first_panel % p.panels * p.tier.nr;
+  const int64_t end = std::min((last_panel - 1) / p.panels * p.filters + p.filters,
+                               (last_panel - 1) / p.panels * p.filters + ((last_panel - 1) % p.panels + 1) * p.tier.nr);
+  activate(o.activation, o.y + first * p.g.filters + begin, p.g.filters, rows, end - begin);
+}
+
+// How a team shares a product: parts of the pixels times parts of the panels.
+struct Split {
+  int64_t pixels = 1, panels = 1;
+};
+
+// The split whose largest share is the least; of equals, the one that reads less twice.
+Split split_of(int64_t threads, int64_t tiles, int64_t panels, double image_floats, double weight_floats) {
+  Split best;
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t parts = 1; parts <= threads; ++parts) {
+    const Split split{parts, threads / parts};
+    const double share = static_cast<double>(ceil_div(tiles, split.pixels) * ceil_div(panels, split.panels));
+    const double again = static_cast<double>(split.pixels) * weight_floats + static_cast<double>(split.panels) * image_floats;
+    const double cost = share / static_cast<double>(tiles * panels) + 0.02 * again / (weight_floats + image_floats);
+    if (cost < least) least = cost, best = split;
+  }
+  return best;
+}
+
+// A dense pointwise convolution knows no lines: one line of all pixels of the batch.
+ConvGeometry flattened(const ConvGeometry& g, int64_t batch) {
+  const Window& w = g.window;
+  const Window::Sizes one{1, 1, 1};
+  if (w.kernel != one || w.stride != one || w.input != w.output || w.pad_begin != Window::Sizes{}) return g;
+  ConvGeometry flat = g;
+  flat.window.input = flat.window.output = {1, 1, batch * w.output_size()};
+  return flat;
+}
+
+}  // namespace
+
+int64_t product_filter_elements(const ConvGeometry& g, const ChannelsLastTier& tier) {
+  return g.groups * Product(g, tier).group_elements();
+}
+
+void pack_product_filters(const ConvGeometry& g, const ChannelsLastTier& tier, const float* w, float* panels) {
+  const Product p(g, tier);
+  const int64_t taps = g.window.kernel_size(), channels = g.channels / g.groups;
+  for (int64_t group = 0; group < g.groups; ++group)
+    for (int64_t first = 0; first < p.filters; first += tier.nr) {
+      const int64_t count = std::min(tier.nr, p.filters - first), width = round_up(count, tier.lanes);
+      const float* from = w + (group * p.filters + first) * p.steps;
+      float* to = panels + group * p.group_elements() + first * p.steps;
+      for (int64_t tap = 0; tap < taps; ++tap)
+        for (int64_t c = 0; c < channels; ++c, to += width)
+          for (int64_t f = 0; f < width; ++f) to[f] = f < count ? from[f * p.steps + c * taps + tap] : 0.0f;
+    }
+}
+
+size_t product_workspace(const ConvGeometry& g, const ChannelsLastTier& tier, int threads) {
+  return static_cast<size_t>(Product(g, tier).workspace_bytes(threads));
+}
+
+void convolve_product(const KernelContext& context, const ConvGeometry& geometry, const ChannelsLastTier& tier,
+                      const ChannelsLastOperands& o) {
+  const ConvGeometry g = flattened(geometry, o.batch);
+  const Product p(g, tier);
+  float* zeros = workspace_of<float>(context.workspace, p.workspace_bytes(context.threads) / static_cast<int64_t>(sizeof(float)),
+                                     "channels-last conv");
+  std::fill_n(zeros, p.zero_elements(), 0.0f);
+  std::byte* scratch = context.workspace.data() + p.zero_elements() * static_cast<int64_t>(sizeof(float));
+  const int64_t pixels = o.batch * geometry.window.output_size(), tiles = ceil_div(pixels, tier.mr), panels = g.groups * p.panels;
+  const bool team = worth_a_team(ConvShape(geometry), o.batch);
+  const Split split = split_of(team ? context.threads : 1, tiles, panels, static_cast<double>(o.batch * geometry.window.input_size() * g.channels),
+                               static_cast<double>(g.filters * p.steps));
+#pragma omp parallel for num_threads(context.threads) schedule(static, 1) if (team)
+  for (int64_t task = 0; task < split.pixels * split.panels; ++task) {
+    const int64_t part = task % split.pixels, side = task / split.pixels;
+    const int64_t begin = tiles * part / split.pixels * tier.mr, end = std::min(pixels, tiles * (part + 1) / split.pixels * tier.mr);
+    const int64_t own = ceil_div(end - begin, tier.mr), blocks = ceil_div(own * tier.mr, p.block_pixels());
+    std::byte* mine = scratch + omp_get_thread_num() * p.thread_bytes();
+    const RowScratch rows{reinterpret_cast<const float**>(mine), reinterpret_cast<float*>(mine + p.pointer_bytes()), zeros};
+    for (int64_t i = 0, at = begin; i < blocks; ++i) {
+      const int64_t next = std::min(end, begin + own * (i + 1) / blocks * tier.mr);
+      multiply_block(p, o, at, next - at, panels * side / split.panels, panels * (side + 1) / split.panels, rows);
+      at = next;
+    }
+  }
+}
+
+}  // namespace tandem::cpu

@@ -1,0 +1,99 @@
+// Line by line of output pixels: what is inside is an interval of columns, so that no pixel is asked where it lies.
+#include "kernels/cpu/channels_last/rows.h"
+
+#include <algorithm>
+
+#include "kernels/base/checked.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kFewChannels = 16, kLongestLine = 256;  // of a run that is a line of the kernel
+
+// Part of an output line.
+struct Segment {
+  const float* image;            // of this batch item
+  int64_t depth, height, begin, end;
+  const float** pointers;        // of the segment's first pixel
+};
+
+// A run of one tap: columns [inside.begin, inside.end) of the segment read the line, the others zeros.
+void point_at_tap(const Window& w, int64_t channels, const Segment& s, const float* line, int64_t tap, const RowScratch& scratch,
+                  const float** out) {
+  const int64_t stride = w.stride[2], shift = w.pad_begin[2] - tap * w.dilation[2];  // column = stride * pixel - shift
+  const int64_t low = shift > 0 ? ceil_div(shift, stride) : 0, last = w.input[2] - 1 + shift;
+  const int64_t begin = std::clamp(low, s.begin, s.end), end = std::clamp(last < 0 ? 0 : last / stride + 1, begin, s.end);
+  std::fill_n(out, begin - s.begin, scratch.zeros);
+  const float* at = line + (begin * stride - shift) * channels;
+  for (int64_t i = begin; i < end; ++i, at += stride * channels) out[i - s.begin] = at;
+  std::fill_n(out + (end - s.begin), s.end - end, scratch.zeros);
+}
+
+// A run that is a line of the kernel: partly outside, it is copied. Returns where the next copy goes.
+float* point_at_line(const Window& w, int64_t channels, const Segment& s, const float* line, float* copy, const RowScratch& scratch,
+                     const float** out) {
+  const int64_t taps = w.kernel[2];
+  for (int64_t i = s.begin; i < s.end; ++i) {
+    const int64_t column = i * w.stride[2] - w.pad_begin[2];
+    const int64_t begin = std::clamp<int64_t>(-column, 0, taps), end = std::clamp<int64_t>(w.input[2] - column, begin, taps);
+    if (end - begin == taps) out[i - s.begin] = line + column * channels;
+    else if (end == begin) out[i - s.begin] = scratch.zeros;
+    else {
+      std::fill_n(copy, begin * channels, 0.0f);
+      std::copy_n(line + (column + begin) * channels, (end - begin) * channels, copy + begin * channels);
+      std::fill_n(copy + end * channels, (taps - end) * channels, 0.0f);
+      out[i - s.begin] = copy;
+      copy += taps * channels;
+    }
+  }
+  return copy;
+}
+
+float* point_at_segment(const ConvGeometry& g, const RunShape& shape, const Segment& s, int64_t rows, float* copy, const RowScratch& scratch) {
+  const Window& w = g.window;
+  const float** out = s.pointers;
+  for (int64_t kd = 0; kd < w.kernel[0]; ++kd)
+    for (int64_t kh = 0; kh < w.kernel[1]; ++kh) {
+      const int64_t depth = s.depth * w.stride[0] + kd * w.dilation[0] - w.pad_begin[0];
+      const int64_t height = s.height * w.stride[1] + kh * w.dilation[1] - w.pad_begin[1];
+      const bool inside = depth >= 0 && depth < w.input[0] && height >= 0 && height < w.input[1];
+      const float* line = s.image + (depth * w.input[1] + height) * w.input[2] * g.channels;
+      for (int64_t tap = 0; tap < w.kernel[2]; tap += shape.taps, out += rows) {
+        if (!inside) std::fill_n(out, s.end - s.begin, scratch.zeros);
+        else if (shape.copies()) copy = point_at_line(w, g.channels, s, line, copy, scratch, out);
+        else point_at_tap(w, g.channels, s, line, tap, scratch, out);
+      }
+    }
+  return copy;
+}
+
+}  // namespace
+
+RunShape run_shape(const ConvGeometry& g) {
+  const Window& w = g.window;
+  const int64_t line = w.kernel[2] * g.channels;
+  RunShape shape;
+  const bool lines = g.groups == 1 && w.dilation[2] == 1 && w.kernel[2] > 1 && g.channels <= kFewChannels && line <= kLongestLine;
+  shape.taps = lines ? w.kernel[2] : 1;
+  shape.count = w.kernel_size() / shape.taps;
+  shape.length = lines ? line : g.channels / g.groups;
+  shape.pitch = shape.length * g.groups;
+  return shape;
+}
+
+void point_at_rows(const ConvGeometry& g, const RunShape& shape, const float* x, int64_t first, int64_t rows, const RowScratch& scratch) {
+  const Window::Sizes& out = g.window.output;
+  float* copy = scratch.copies;
+  for (int64_t row = 0; row < rows;) {
+    const int64_t pixel = first + row, line = pixel / out[2];
+    Segment s;
+    s.image = x + line / (out[0] * out[1]) * g.window.input_size() * g.channels;
+    s.depth = line / out[1] % out[0], s.height = line % out[1];
+    s.begin = pixel % out[2], s.end = std::min(out[2], s.begin + rows - row);
+    s.pointers = scratch.pointers + row;
+    copy = point_at_segment(g, shape, s, rows, copy, scratch);
+    row += s.end - s.begin;
+  }
+}
+
+}  // namespace tandem::cpu

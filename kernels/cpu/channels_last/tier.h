@@ -1,0 +1,50 @@
+// What one instruction-set tier offers to channels-last convolutions. Plain data only, because it is read by files compiled with tier
+// flags.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/api/isa.h"
+
+namespace tandem::cpu {
+
+// c[rows, cols] = bound(start + sum over runs and k of A * B), where a row of A is, for each run, `length` floats anywhere in memory.
+// Every element is summed in the order of (run, k), one multiply-add at a time, whatever the tiling.
+struct ProductBlock {
+  int64_t rows = 0, cols = 0;            // cols <= nr
+  const float* const* a = nullptr;       // run g of row r begins at a[g * a_run + r] + offset
+  int64_t a_run = 0, offset = 0;
+  int64_t runs = 0, length = 0;
+  const float* b = nullptr;              // step (g, k) at b[(g * length + k) * width]; width: cols rounded up to vectors
+  const float* ahead = nullptr;          // where the next block of B begins
+  float* c = nullptr;
+  int64_t ldc = 0;
+  bool first = true, last = true;        // of the blocks that are summed: the first starts from bias + residual, the others from c
+  const float* bias = nullptr;           // [cols]; null: 0
+  const float* residual = nullptr;       // laid out as c; null: none
+  float low = 0, high = 0;               // of the last: bound(s) = min(high, max(low, s)); NaN stays
+};
+
+// One line of output pixels, in vectors of channels: c[pixel] = bound(bias + sum over taps of x[pixel, tap] * w[tap] + residual).
+struct DepthwiseLine {
+  int64_t pixels = 0, channels = 0;
+  const float* const* x = nullptr;       // kernel line i of the first pixel
+  const float* const* w = nullptr;       // kernel line i: for each tap, `w_tap` apart, `channels` weights
+  int64_t lines = 0, taps = 0;           // kernel lines inside the image, taps of each
+  int64_t x_pixel = 0, x_tap = 0, w_tap = 0;
+  float* c = nullptr;
+  int64_t ldc = 0;
+  const float* bias = nullptr;           // [channels]; null: 0
+  const float* residual = nullptr;       // laid out as c; null: none
+  float low = 0, high = 0;
+};
+
+struct ChannelsLastTier {
+  int64_t mr, nr, lanes;                 // rows and columns of a tile, columns of a vector
+  void (*multiply)(const ProductBlock&);
+  void (*depthwise)(const DepthwiseLine&);
+};
+
+const ChannelsLastTier& channels_last_tier(Isa isa);
+
+}  // namespace tandem::cpu

@@ -1,0 +1,63 @@
+// Sixteen floats of AVX-512, for the templates of its tiers. In an unnamed namespace: only files compiled with the tier's flags include it.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace tandem::cpu {
+namespace {
+
+struct Avx512Vector {
+  using Scalar = float;
+  using Part = __mmask16;
+  static constexpr int kLanes = 16, kRows = 12, kVectors = 2;
+  static constexpr int wide_panels(int rows) { return rows <= 3 ? 4 : rows == 4 ? 3 : rows <= 6 ? 2 : 1; }
+
+  __m512 v;
+
+  static Part part(int64_t n) { return static_cast<Part>((1u << n) - 1); }
+  static Avx512Vector load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  static Avx512Vector load(const float* p, Part part) { return {_mm512_maskz_loadu_ps(part, p)}; }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+  void store(float* p, Part part) const { _mm512_mask_storeu_ps(p, part, v); }
+  static Avx512Vector set(float x) { return {_mm512_set1_ps(x)}; }
+  static void transpose(Avx512Vector (&rows)[16]) {
+    __m512 pairs[16], quads[16], halves[16];
+    for (int i = 0; i < 16; i += 2) {
+      pairs[i] = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v);
+      pairs[i + 1] = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
+    }
+    for (int i = 0; i < 16; i += 4)
+      for (int j = 0; j < 2; ++j) {
+        quads[i + 2 * j] = _mm512_shuffle_ps(pairs[i + j], pairs[i + j + 2], 0x44);
+        quads[i + 2 * j + 1] = _mm512_shuffle_ps(pairs[i + j], pairs[i + j + 2], 0xee);
+      }
+    // quads[4q + c] holds column c, c + 4, c + 8, c + 12 of rows 4q to 4q + 3, one 128-bit quarter each.
+    for (int c = 0; c < 4; ++c) {
+      halves[c] = _mm512_shuffle_f32x4(quads[c], quads[c + 4], 0x88);
+      halves[c + 4] = _mm512_shuffle_f32x4(quads[c], quads[c + 4], 0xdd);
+      halves[c + 8] = _mm512_shuffle_f32x4(quads[c + 8], quads[c + 12], 0x88);
+      halves[c + 12] = _mm512_shuffle_f32x4(quads[c + 8], quads[c + 12], 0xdd);
+    }
+    for (int c = 0; c < 4; ++c) {
+      rows[c].v = _mm512_shuffle_f32x4(halves[c], halves[c + 8], 0x88);
+      rows[c + 8].v = _mm512_shuffle_f32x4(halves[c], halves[c + 8], 0xdd);
+      rows[c + 4].v = _mm512_shuffle_f32x4(halves[c + 4], halves[c + 12], 0x88);
+      rows[c + 12].v = _mm512_shuffle_f32x4(halves[c + 4], halves[c + 12], 0xdd);
+    }
+  }
+  friend Avx512Vector operator+(Avx512Vector a, Avx512Vector b) { return {_mm512_add_ps(a.v, b.v)}; }
+  friend Avx512Vector operator*(Avx512Vector a, Avx512Vector b) { return {_mm512_mul_ps(a.v, b.v)}; }
+  friend Avx512Vector fma(Avx512Vector a, Avx512Vector b, Avx512Vector c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+  friend Avx512Vector relu(Avx512Vector a) { return {_mm512_max_ps(_mm512_setzero_ps(), a.v)}; }  // this order keeps NaN
+  friend Avx512Vector where_positive(Avx512Vector gate, Avx512Vector a) {
+    return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(gate.v, _mm512_setzero_ps(), _CMP_GT_OQ), a.v)};
+  }
+  friend Avx512Vector clamp(Avx512Vector low, Avx512Vector a, Avx512Vector high) {  // NaN stays
+    return {_mm512_min_ps(high.v, _mm512_max_ps(low.v, a.v))};
+  }
+};
+
+}  // namespace
+}  // namespace tandem::cpu
