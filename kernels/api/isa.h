@@ -1,9 +1,9 @@
 // Which instruction set the CPU kernels use. A tier is one .cpp compiled with its own flags; it is chosen once, at the first
 // call.
 //
-// TANDEM_ISA=portable|avx2|avx512|vnni forces a tier (tests, comparisons). Tiers for AMX or NEON join the enum and the table in
-// kernels/cpu/isa.cpp. vnni is AVX-512 with VNNI: it differs from avx512 in products of bytes only, whose results are exact in
-// all. Results of one tier never depend on threads; tiers differ from each other in the last bits of floats.
+// TANDEM_ISA=portable|avx2|avx512|vnni|amx forces a tier (tests, comparisons). A tier for NEON would join the enum and the table in
+// kernels/cpu/isa.cpp. vnni is AVX-512 with VNNI, amx that with tiles of bytes: they differ from avx512 in products of bytes only,
+// whose results are exact in all. Results of one tier never depend on threads; tiers differ from each other in the last bits of floats.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace tandem::cpu {
 
-enum class Isa : uint8_t { kPortable, kAvx2, kAvx512, kVnni };  // each includes those before it
+enum class Isa : uint8_t { kPortable, kAvx2, kAvx512, kVnni, kAmx };  // each includes those before it
 
 std::string_view name(Isa isa);
 

@@ -1,29 +1,38 @@
-// Pixel by pixel and filter by filter: sums over the taps that fall inside the image, quantized at once.
+// The entry: operands checked, what zero points add worked into one seed a filter, and the choice of the way.
 #include "kernels/api/integer_conv_channels_last.h"
 
-#include <vector>
-
-#include "kernels/cpu/conv_patches.h"
+#include "kernels/base/block.h"
+#include "kernels/cpu/integer_conv_panels.h"
 
 namespace tandem::cpu {
 
-// Filters less their zero points: [filters][taps][channels of a group].
-struct IntegerFilterPanels {
-  Isa isa;
-  std::vector<int16_t> weights;
-};
-
-size_t ChannelsLastIntegerFilters::bytes() const { return panels_ ? panels_->weights.size() * sizeof(int16_t) : 0; }
+size_t ChannelsLastIntegerFilters::bytes() const { return panels_ ? panels_->bytes : 0; }
 Isa ChannelsLastIntegerFilters::isa() const { return panels_ ? panels_->isa : Isa::kPortable; }
+
+BlockResult result_at(const ChannelsLastProblem& p, int64_t pixel, int64_t filter) {
+  const int64_t filters = p.s.groups * p.s.filters, at = pixel * filters + filter;
+  BlockResult result;
+  result.stride = filters;
+  if (!p.scales) {
+    result.sums = p.y.as<int32_t>().data() + at;
+    return result;
+  }
+  result.quantized = p.y.data + at;
+  result.scales = *p.scales;
+  if (p.scales->count > 1)
+    result.scales.multiplier += filter, result.scales.addend += filter, result.scales.tolerance += filter, result.scales.exact += filter;
+  return result;
+}
 
 namespace {
 
-int32_t number_of(std::byte bits, DType type) { return type == DType::kI8 ? static_cast<int8_t>(bits) : static_cast<int32_t>(bits); }
+constexpr int64_t kAlignment = 64;
 
 void check_8_bits(std::string_view what, DType type) {
   require(type == DType::kU8 || type == DType::kI8, "an operand of an integer convolution must be u8 or i8", what, name(type));
 }
 
+// The batch, if both views fit.
 int64_t check_images(const ConvGeometry& g, const Shape& x, const Shape& y) {
   const Window& w = g.window;
   const auto fits = [&](const Shape& shape, const Window::Sizes& sizes, int64_t channels) {
@@ -37,30 +46,23 @@ int64_t check_images(const ConvGeometry& g, const Shape& x, const Shape& y) {
   return x[0];
 }
 
-struct Convolution {
-  const ConvGeometry& g;
-  const ConvShape s;
-  ConstTensorView x;
-  int32_t x_zero;
-  const int16_t* weights;
+int64_t seed_count(const ConvShape& s) {
+  return is_channelwise(s) ? round_up(s.groups, kDepthwiseChannels) : s.groups * panel_columns(s);
+}
+int64_t thread_scratch(const ConvShape& s, const IntegerTier& tier) {
+  return round_up(is_channelwise(s) ? channelwise_scratch(s) : patch_scratch(s, tier), kAlignment);
+}
+int64_t seed_bytes(const ConvShape& s) { return round_up(seed_count(s) * static_cast<int64_t>(sizeof(int32_t)), kAlignment); }
 
-  int32_t sum(int64_t image, const std::array<int64_t, 3>& at, int64_t filter) const {
-    const Window& w = g.window;
-    const int64_t first = filter / s.filters * s.channels;
-    uint32_t total = 0;  // sums wrap
-    for_each_tap(s, [&](int64_t index, const Tap& tap) {
-      const int64_t d = at[0] * w.stride[0] - w.pad_begin[0] + tap.depth * w.dilation[0];
-      const int64_t l = at[1] * w.stride[1] - w.pad_begin[1] + tap.line * w.dilation[1];
-      const int64_t c = at[2] * w.stride[2] - w.pad_begin[2] + tap.column * w.dilation[2];
-      if (d < 0 || d >= w.input[0] || l < 0 || l >= w.input[1] || c < 0 || c >= w.input[2]) return;
-      const std::byte* pixel = x.data + (((image * w.input[0] + d) * w.input[1] + l) * w.input[2] + c) * g.channels + first;
-      const int16_t* tap_weights = weights + (filter * s.taps + index) * s.channels;
-      for (int64_t i = 0; i < s.channels; ++i)
-        total += static_cast<uint32_t>((number_of(pixel[i], x.dtype) - x_zero) * tap_weights[i]);
-    });
-    return static_cast<int32_t>(total);
+// sum of (x - x_zero) (w - w_zero) less sum of x w, but for what depends on the pixel. Wraps as the sums do.
+void make_seeds(const ConvShape& s, const IntegerFilterPanels& filters, int32_t x_zero, int32_t* seeds) {
+  const auto zero = static_cast<uint32_t>(x_zero);
+  const bool with_zeros = filters.has_zeros;
+  for (int64_t i = 0; i < seed_count(s); ++i) {
+    const uint32_t column_zero = with_zeros ? static_cast<uint32_t>(filters.zeros[i]) : 0;
+    seeds[i] = static_cast<int32_t>(zero * (static_cast<uint32_t>(s.patch) * column_zero - static_cast<uint32_t>(filters.sums[i])));
   }
-};
+}
 
 }  // namespace
 
@@ -71,48 +73,42 @@ ChannelsLastIntegerFilters pack_integer_filters_channels_last(const ConvGeometry
   require(!w_zero || w_zero.dtype == w.dtype, "the zero point of w must have its type", name(w_zero.dtype), name(w.dtype));
   require(!w_zero || w_zero.elements() == 1 || w_zero.elements() == geometry.filters,
           "w has one zero point, or one a filter; the shape given", w_zero ? to_string(w_zero.shape) : "");
-  const int64_t taps = geometry.window.kernel_size(), channels = geometry.channels / geometry.groups;
+  const ConvShape s(geometry);
   auto panels = std::make_shared<IntegerFilterPanels>();
   panels->isa = isa;
-  panels->weights.resize(static_cast<size_t>(w.elements()));
-  for (int64_t f = 0; f < geometry.filters; ++f) {
-    const int32_t zero = w_zero ? number_of(w_zero.data[f % w_zero.elements()], w.dtype) : 0;
-    for (int64_t c = 0; c < channels; ++c)
-      for (int64_t t = 0; t < taps; ++t)
-        panels->weights[static_cast<size_t>((f * taps + t) * channels + c)] =
-            static_cast<int16_t>(number_of(w.data[(f * channels + c) * taps + t], w.dtype) - zero);
-  }
+  const auto pack = is_channelwise(s) ? pack_channel_filters : pack_patch_filters;
+  pack(s, integer_tier(isa), w, w_zero, *panels);
   ChannelsLastIntegerFilters filters;
   filters.panels_ = std::move(panels);
   return filters;
 }
 
-size_t integer_conv_channels_last_workspace(const ConvGeometry&, int, Isa) { return 0; }
+size_t integer_conv_channels_last_workspace(const ConvGeometry& geometry, int threads, Isa isa) {
+  const ConvShape s(geometry);
+  return static_cast<size_t>(seed_bytes(s) + threads * thread_scratch(s, integer_tier(isa)));
+}
 
-void integer_conv_channels_last(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, ConstTensorView x_zero,
-                                const ChannelsLastIntegerFilters& filters, TensorView y, const OutputScales* scales) {
+void integer_conv_channels_last(const KernelContext& context, const ConvGeometry& geometry, ConstTensorView x,
+                                ConstTensorView x_zero, const ChannelsLastIntegerFilters& filters, TensorView y,
+                                const OutputScales* scales) {
   check_8_bits("x", x.dtype);
   require(!x_zero || (x_zero.elements() == 1 && x_zero.dtype == x.dtype), "x has one zero point of its own type; the shape given",
           x_zero ? to_string(x_zero.shape) : "");
-  const int64_t batch = check_images(g, x.shape, y.shape);
-  const Convolution conv = {g, ConvShape(g), x, x_zero ? number_of(*x_zero.data, x.dtype) : 0, filters.panels_->weights.data()};
-  const Window& w = g.window;
-  int32_t* sums = scales ? nullptr : y.as<int32_t>().data();
-  const int64_t pixels = batch * w.output_size();
-#pragma omp parallel for num_threads(context.threads) schedule(static)
-  for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-    const int64_t inside = pixel % w.output_size();
-    const std::array<int64_t, 3> at = {inside / (w.output[1] * w.output[2]), inside / w.output[2] % w.output[1],
-                                       inside % w.output[2]};
-    for (int64_t f = 0; f < g.filters; ++f) {
-      const int32_t sum = conv.sum(pixel / w.output_size(), at, f);
-      if (scales)
-        y.data[pixel * g.filters + f] = static_cast<std::byte>(
-            requantized(sum, scales->exact[scales->count == 1 ? 0 : f], scales->low, scales->high) + scales->zero);
-      else
-        sums[pixel * g.filters + f] = sum;
-    }
-  }
+  const int64_t batch = check_images(geometry, x.shape, y.shape);
+  if (y.elements() == 0) return;
+  ensure(scales || y.dtype == DType::kI32, "sums of an integer convolution are i32", name(y.dtype));
+  const IntegerFilterPanels& panels = *filters.panels_;
+  const ConvShape s(geometry);
+  const IntegerTier& tier = integer_tier(panels.isa);
+  ensure(context.workspace.size() >= integer_conv_channels_last_workspace(geometry, context.threads, panels.isa),
+         "the workspace of a channels-last integer convolution is too small", context.workspace.size());
+  auto* seeds = reinterpret_cast<int32_t*>(context.workspace.data());
+  std::byte* scratch = context.workspace.data() + seed_bytes(s);
+  const std::byte zero = x_zero ? *x_zero.data : std::byte{0};
+  const bool flipped = x.dtype == DType::kI8 && (is_channelwise(s) || !tier.block.signed_rows);
+  make_seeds(s, panels, number_of(zero, x.dtype) + (flipped ? 128 : 0), seeds);
+  const ChannelsLastProblem problem = {s, tier, panels, x, zero, flipped, seeds, y, scales, batch};
+  is_channelwise(s) ? convolve_channels(problem, context.threads, scratch) : convolve_patches(problem, context.threads, scratch);
 }
 
 }  // namespace tandem::cpu

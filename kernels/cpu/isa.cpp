@@ -1,6 +1,9 @@
 // Tiers by cpuid. The compiler's __builtin_cpu_supports also asks XGETBV whether the operating system saves the wide registers.
 #include "kernels/api/isa.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <array>
 #include <cstdlib>
 #include <string>
@@ -23,17 +26,29 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+// Tiles are 8 KiB that the kernel saves only for processes which asked for them: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
+bool has_amx() {
+  static const bool granted = [] {
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;
+    return has_vnni() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return granted;
+}
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }
 bool has_vnni() { return false; }
+bool has_amx() { return false; }
 #endif
 
-constexpr std::array<Tier, 4> kTiers = {{
+constexpr std::array<Tier, 5> kTiers = {{
     {Isa::kPortable, "portable", [] { return true; }},
     {Isa::kAvx2, "avx2", has_avx2},
     {Isa::kAvx512, "avx512", has_avx512},
     {Isa::kVnni, "vnni", has_vnni},
+    {Isa::kAmx, "amx", has_amx},
 }};
 
 std::string list_names(const std::vector<Isa>& isas) {

@@ -121,6 +121,7 @@ void multiply_panels(const IntegerGemmShape& s, const PackedIntegers& a, const P
 
 const IntegerTier& integer_tier([[maybe_unused]] Isa isa) {
 #if defined(__x86_64__)
+  if (isa >= Isa::kAmx) return kAmxIntegers;
   if (isa >= Isa::kVnni) return kVnniIntegers;
   if (isa >= Isa::kAvx512) return kAvx512Integers;
   if (isa >= Isa::kAvx2) return kAvx2Integers;

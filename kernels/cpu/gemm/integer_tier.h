@@ -6,6 +6,8 @@
 
 #include "kernels/api/elementwise.h"
 #include "kernels/api/isa.h"
+#include "kernels/cpu/gemm/integer_block.h"
+#include "kernels/cpu/gemm/integer_depthwise.h"
 
 namespace tandem::cpu {
 
@@ -59,6 +61,8 @@ struct IntegerTier {
   void (*combine)(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult&, std::byte* out);
   // to[i] = from[i] ^ flip; returns the sum of those as i8.
   int32_t (*copy_row)(const std::byte* from, int64_t n, std::byte flip, std::byte* to);
+  IntegerBlockKernel block;
+  IntegerDepthwiseKernel depthwise;
 };
 
 const IntegerTier& integer_tier(Isa isa);
@@ -68,6 +72,7 @@ extern const IntegerTier kPortableIntegers;
 extern const IntegerTier kAvx2Integers;
 extern const IntegerTier kAvx512Integers;
 extern const IntegerTier kVnniIntegers;
+extern const IntegerTier kAmxIntegers;
 #endif
 
 }  // namespace tandem::cpu

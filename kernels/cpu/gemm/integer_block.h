@@ -1,0 +1,62 @@
+// A block of a product of bytes whose rows are read where they lie: rows of A times panels of 16 columns of B, finished at once.
+//
+//   result[r][c] = seeds[c] + sum over k of a[r][k] * b[k][c] - row_terms[r] * column_zeros[c]      exact in i32 (wrapping)
+//
+// as i32 sums, or quantized (kernels/api/requantize.h). What zero points of A add is in the seeds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/api/requantize.h"
+
+namespace tandem::cpu {
+
+inline constexpr int64_t kPanelColumns = 16;
+
+// Where sums go, seen from the first row and column: one of `sums` and `quantized`.
+struct BlockResult {
+  int32_t* sums = nullptr;
+  std::byte* quantized = nullptr;
+  int64_t stride = 0;    // elements between rows
+  OutputScales scales;   // of `quantized`: one a column, or one for all
+};
+
+struct IntegerBlock {
+  const std::byte* a = nullptr;  // u8; i8 if `a_signed`, which only some tiers take
+  bool a_signed = false;
+  int64_t a_stride = 0, rows = 0;
+  int64_t depth = 0;                  // bytes of a row; what lies behind the true ones meets zeros in B
+  int64_t step = 4;                   // bytes of k that a tile of AMX takes; `depth` is a multiple
+  const std::byte* panels = nullptr;  // [panel][depth / 4][16][4], i8
+  int64_t columns = 0;
+  const int32_t* seeds = nullptr;                              // readable up to a whole panel, as column_zeros
+  const int32_t *row_terms = nullptr, *column_zeros = nullptr; // null: the columns' zero points are 0
+  BlockResult result;
+};
+
+// How an instruction set multiplies blocks.
+struct IntegerBlockKernel {
+  int64_t rows;       // of a tile: blocks are best a multiple
+  int64_t step;       // the most bytes of k at once: 4, or a tile of AMX
+  bool signed_rows;   // takes A as i8 too
+  void (*multiply)(const IntegerBlock&);
+};
+
+// How many bytes a line of k takes in this tier, and in what steps. In place where that is k itself.
+struct BlockDepth {
+  int64_t bytes, step;
+};
+constexpr BlockDepth block_depth(int64_t k, int64_t most) {
+  constexpr int64_t kQuad = 4;
+  const int64_t fewest = k < most ? 1 : (k + most - 1) / most;
+  // Somewhat more and smaller steps where they come out even.
+  for (int64_t n = fewest; most > kQuad && 2 * n <= 3 * fewest + 1; ++n)
+    if (k % (kQuad * n) == 0) return {k, k / n};
+  const int64_t quads = (k + kQuad - 1) / kQuad;
+  if (most == kQuad) return {quads * kQuad, kQuad};
+  const int64_t step = (quads + fewest - 1) / fewest * kQuad;
+  return {fewest * step, step};
+}
+
+}  // namespace tandem::cpu

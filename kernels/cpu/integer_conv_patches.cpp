@@ -1,0 +1,216 @@
+// Blocks of pixels, gathered as rows of bytes unless they lie so in the image, times panels of filters.
+#include <omp.h>
+
+#include <cstring>
+
+#include "kernels/base/block.h"
+#include "kernels/cpu/integer_conv_panels.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kBlockBytes = 256 * 1024;  // of rows held at once
+constexpr int64_t kMostRows = 384;
+constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
+
+BlockDepth depth_of(const ConvShape& s, const IntegerTier& tier) { return block_depth(s.patch, tier.block.step); }
+
+int64_t most_rows(const ConvShape& s, const IntegerTier& tier) {
+  const int64_t unit = tier.block.rows;
+  return std::clamp(kBlockBytes / depth_of(s, tier).bytes / unit * unit, 2 * unit, std::max(2 * unit, kMostRows / unit * unit));
+}
+
+// Short runs by two pieces of fixed size that overlap: a call of memcpy takes longer than the bytes.
+inline void copy_bytes(std::byte* to, const std::byte* from, int64_t n) {
+  const auto both_ends = [&]<size_t kSize>(std::integral_constant<size_t, kSize>) {
+    std::array<std::byte, kSize> first, last;
+    std::memcpy(first.data(), from, kSize), std::memcpy(last.data(), from + n - kSize, kSize);
+    std::memcpy(to, first.data(), kSize), std::memcpy(to + n - kSize, last.data(), kSize);
+  };
+  if (n > 64) return static_cast<void>(std::memcpy(to, from, static_cast<size_t>(n)));
+  if (n >= 32) return both_ends(std::integral_constant<size_t, 32>());
+  if (n >= 16) return both_ends(std::integral_constant<size_t, 16>());
+  if (n >= 8) return both_ends(std::integral_constant<size_t, 8>());
+  if (n >= 4) return both_ends(std::integral_constant<size_t, 4>());
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+// Pixels of one line of the output under one line of the kernel.
+struct LineRun {
+  const std::byte* line;  // of x, at the group's first channel; null: outside
+  int64_t column, count;
+  std::byte* to;          // of the first pixel
+};
+
+struct Gather {
+  const ConvShape& s;
+  int64_t depth, channels;  // bytes of a row; all channels of a pixel
+  std::byte zero;
+
+  void copy_taps(const LineRun& run, int64_t pixel) const {
+    const Window& w = s.w;
+    std::byte* to = run.to + pixel * depth;
+    int64_t at = (run.column + pixel) * w.stride[2] - w.pad_begin[2];
+    for (int64_t k = 0; k < w.kernel[2]; ++k, at += w.dilation[2], to += s.channels) {
+      if (at >= 0 && at < w.input[2])
+        copy_bytes(to, run.line + at * channels, s.channels);
+      else
+        std::memset(to, static_cast<int>(zero), static_cast<size_t>(s.channels));
+    }
+  }
+
+  void line(const LineRun& run) const {
+    const Window& w = s.w;
+    const int64_t bytes = w.kernel[2] * s.channels;
+    if (!run.line) {
+      for (int64_t i = 0; i < run.count; ++i) std::memset(run.to + i * depth, static_cast<int>(zero), static_cast<size_t>(bytes));
+      return;
+    }
+    int64_t first = 0, last = 0;  // of the pixels whose taps are neighbours, all in the image
+    if (w.kernel[2] == 1 || (w.dilation[2] == 1 && s.groups == 1)) {
+      const int64_t offset = run.column * w.stride[2] - w.pad_begin[2];
+      clip(offset, w.stride[2], w.input[2] - w.kernel[2] + 1, run.count, first, last);
+      first = std::min(first, run.count), last = std::max(first, last);
+    }
+    for (int64_t i = 0; i < first; ++i) copy_taps(run, i);
+    const int64_t step = w.stride[2] * channels;
+    const std::byte* from = run.line + ((run.column + first) * w.stride[2] - w.pad_begin[2]) * channels;
+    for (int64_t i = first; i < last; ++i, from += step) copy_bytes(run.to + i * depth, from, bytes);
+    for (int64_t i = last; i < run.count; ++i) copy_taps(run, i);
+  }
+
+  // Pixels [first, first + count) of all images; `x` at the group's first channel.
+  void rows(const std::byte* x, int64_t first, int64_t count, std::byte* to) const {
+    const Window& w = s.w;
+    if (depth > s.patch)
+      for (int64_t i = 0; i < count; ++i) std::memset(to + i * depth + s.patch, 0, static_cast<size_t>(depth - s.patch));
+    for (int64_t done = 0; done < count;) {
+      const int64_t pixel = first + done, column = pixel % w.output[2], line = pixel / w.output[2] % w.output[1];
+      const int64_t plane = pixel / w.output[2] / w.output[1], image = plane / w.output[0];
+      const int64_t run = std::min(w.output[2] - column, count - done);
+      std::byte* target = to + done * depth;
+      for (int64_t i = 0; i < w.kernel[0]; ++i)
+        for (int64_t j = 0; j < w.kernel[1]; ++j, target += w.kernel[2] * s.channels) {
+          const int64_t d = plane % w.output[0] * w.stride[0] - w.pad_begin[0] + i * w.dilation[0];
+          const int64_t l = line * w.stride[1] - w.pad_begin[1] + j * w.dilation[1];
+          const bool inside = d >= 0 && d < w.input[0] && l >= 0 && l < w.input[1];
+          const std::byte* at = x + ((image * w.input[0] + d) * w.input[1] + l) * w.input[2] * channels;
+          this->line({inside ? at : nullptr, column, run, target});
+        }
+      done += run;
+    }
+  }
+};
+
+// A task's part of the work: pixels by filters of one group.
+struct Part {
+  int64_t group, pixel, pixels, filter, filters;
+};
+
+class PatchConvolution {
+ public:
+  explicit PatchConvolution(const ChannelsLastProblem& p)
+      : p_(p), depth_(depth_of(p.s, p.tier)), in_place_(p.s.pointwise && depth_.bytes == p.s.patch && !p.flipped) {}
+
+  void run(const Part& part, std::byte* scratch) const {
+    const ConvShape& s = p_.s;
+    const int64_t channels = s.groups * s.channels, column = part.group * panel_columns(s) + part.filter;
+    const std::byte* x = p_.x.data + part.group * s.channels;
+    IntegerBlock block;
+    block.a = x + part.pixel * channels, block.a_stride = channels;
+    block.a_signed = p_.x.dtype == DType::kI8 && !p_.flipped;
+    block.rows = part.pixels, block.depth = depth_.bytes, block.step = depth_.step;
+    block.panels = p_.filters.data + column * depth_.bytes, block.columns = part.filters;
+    block.seeds = p_.seeds + column;
+    block.result = result_at(p_, part.pixel, part.group * s.filters + part.filter);
+    if (!in_place_) {
+      Gather{s, depth_.bytes, channels, p_.x_zero}.rows(x, part.pixel, part.pixels, scratch);
+      if (p_.flipped)
+        for (int64_t i = 0; i < part.pixels * depth_.bytes; ++i) scratch[i] ^= std::byte{0x80};
+      block.a = scratch, block.a_stride = depth_.bytes;
+    }
+    if (p_.filters.has_zeros) {
+      auto* terms = reinterpret_cast<int32_t*>(scratch + most_rows(s, p_.tier) * depth_.bytes);
+      sum_rows(block, terms);
+      block.row_terms = terms, block.column_zeros = p_.filters.zeros + column;
+    }
+    p_.tier.block.multiply(block);
+  }
+
+ private:
+  void sum_rows(const IntegerBlock& block, int32_t* sums) const {
+    for (int64_t r = 0; r < block.rows; ++r) {
+      const std::byte* row = block.a + r * block.a_stride;
+      int32_t sum = 0;
+      if (block.a_signed)
+        for (int64_t k = 0; k < p_.s.patch; ++k) sum += static_cast<int8_t>(row[k]);
+      else
+        for (int64_t k = 0; k < p_.s.patch; ++k) sum += static_cast<int32_t>(row[k]);
+      sums[r] = sum;
+    }
+  }
+
+  const ChannelsLastProblem& p_;
+  BlockDepth depth_;
+  bool in_place_;
+};
+
+}  // namespace
+
+void pack_patch_filters(const ConvShape& s, const IntegerTier& tier, ConstTensorView w, ConstTensorView w_zero,
+                        IntegerFilterPanels& to) {
+  const int64_t depth = depth_of(s, tier).bytes, columns = panel_columns(s), all = s.groups * columns;
+  const int64_t data = round_up(all * depth, kAlignment), numbers = round_up(all * 4, kAlignment);
+  to.bytes = static_cast<size_t>(data + 2 * numbers);
+  to.memory = make_zero_block(to.bytes);
+  to.data = to.memory.get();
+  to.sums = reinterpret_cast<int32_t*>(to.data + data), to.zeros = reinterpret_cast<int32_t*>(to.data + data + numbers);
+  // u8 as i8: its highest bit flipped, its zero point 128 lower.
+  const bool flipped = w.dtype == DType::kU8;
+  const std::byte flip = flipped ? std::byte{0x80} : std::byte{0};
+  for (int64_t f = 0; f < s.groups * s.filters; ++f) {
+    const int64_t in_group = f % s.filters, column = f / s.filters * columns + in_group;
+    std::byte* panel = to.data + column / kPanelColumns * depth * kPanelColumns + column % kPanelColumns * 4;
+    int32_t sum = 0;
+    for (int64_t c = 0; c < s.channels; ++c)
+      for (int64_t t = 0; t < s.taps; ++t) {
+        const int64_t k = t * s.channels + c;
+        const std::byte weight = w.data[(f * s.channels + c) * s.taps + t] ^ flip;
+        panel[k / 4 * 4 * kPanelColumns + k % 4] = weight;
+        sum += static_cast<int8_t>(weight);
+      }
+    to.sums[column] = sum;
+    to.zeros[column] = (w_zero ? number_of(w_zero.data[f % w_zero.elements()], w.dtype) : 0) - (flipped ? 128 : 0);
+    to.has_zeros = to.has_zeros || to.zeros[column] != 0;
+  }
+}
+
+int64_t patch_scratch(const ConvShape& s, const IntegerTier& tier) {
+  return most_rows(s, tier) * (depth_of(s, tier).bytes + static_cast<int64_t>(sizeof(int32_t)));
+}
+
+void convolve_patches(const ChannelsLastProblem& p, int threads, std::byte* scratch) {
+  const ConvShape& s = p.s;
+  const int64_t pixels = p.batch * s.output, team = s.groups * pixels * s.filters * s.patch < kTeamWork ? 1 : threads;
+  int64_t blocks = ceil_div(pixels, most_rows(s, p.tier)), parts = 1;
+  if (s.groups * blocks % team != 0) {
+    // Few pixels are not worth cutting up: then filters are shared out, and patches gathered by every thread.
+    if (pixels >= 2 * team * p.tier.block.rows || s.filters < 2 * kPanelColumns * team)
+      blocks = std::min(round_up(blocks, team), pixels);
+    else
+      parts = team;
+  }
+  const int64_t rows = ceil_div(pixels, blocks), width = round_up(ceil_div(s.filters, parts), 2 * kPanelColumns);
+  const int64_t tasks = s.groups * blocks * parts, bytes = round_up(patch_scratch(s, p.tier), kAlignment);
+  const PatchConvolution convolution(p);
+#pragma omp parallel for num_threads(static_cast<int>(team)) schedule(static) if (team > 1 && tasks > 1)
+  for (int64_t task = 0; task < tasks; ++task) {
+    const int64_t block = task / parts, filter = task % parts * width, pixel = block % blocks * rows;
+    if (filter < s.filters && pixel < pixels)
+      convolution.run({block / blocks, pixel, std::min(rows, pixels - pixel), filter, std::min(width, s.filters - filter)},
+                      scratch + omp_get_thread_num() * bytes);
+  }
+}
+
+}  // namespace tandem::cpu
