@@ -1,10 +1,9 @@
 // Convolutions of bytes as they come in quantized networks, channels last: validated, then timed, as GOP/s and as a share of this
-// machine's ceiling.
+// machine's ceiling (kernels/cpu/machine), measured next to each case.
 //
 //   integer_bench [threads] [seconds a case] [part of a name]
 //
-// The ceiling is the tier's own tile on a block that stays in the first-level cache, with long rows and sums that nobody quantizes, next to
-// each case. TANDEM_ISA chooses the tier.
+// TANDEM_ISA chooses the tier: amx, or those with VNNI.
 #include <time.h>
 
 #include <algorithm>
@@ -16,7 +15,7 @@
 #include <vector>
 
 #include "kernels/api/integer_conv_channels_last.h"
-#include "kernels/cpu/gemm/integer_tier.h"
+#include "kernels/cpu/machine/ceilings.h"
 
 namespace tandem::cpu {
 namespace {
@@ -64,20 +63,10 @@ std::vector<std::byte> noise(int64_t n, unsigned seed) {
   return bytes;
 }
 
-double ceiling() {
-  constexpr int64_t kDepth = 256, kRepeats = 2000;
-  const IntegerTier& tier = integer_tier(chosen_isa());
-  Memory memory(1 << 16);
-  IntegerBlock block;
-  block.rows = tier.block.rows, block.depth = kDepth, block.step = block_depth(kDepth, tier.block.step).step;
-  block.columns = 2 * kPanelColumns, block.a_stride = kDepth + 64;
-  block.a = memory.data(), block.panels = memory.data() + 16 * 1024;
-  block.seeds = reinterpret_cast<const int32_t*>(memory.data() + 32 * 1024);
-  block.result.sums = reinterpret_cast<int32_t*>(memory.data() + 33 * 1024), block.result.stride = block.columns;
-  const double time = best_time({}, [&] {
-    for (int64_t i = 0; i < kRepeats; ++i) tier.block.multiply(block);
-  });
-  return 2.0 * static_cast<double>(block.rows * block.columns * kDepth * kRepeats) / time;
+// Of the tier that is chosen.
+double ceiling(const Options& options) {
+  const ArithmeticProbe& probe = chosen_isa() == Isa::kAmx ? kAmxInt8Probe : kVnniProbe;
+  return operations_per_second(probe, {.threads = options.threads});
 }
 
 struct Case {
@@ -131,7 +120,7 @@ void bench(const Options& options, const Case& c) {
   };
   run();
   check(c, g, x, w, y, scales);
-  const double time = best_time(options, run), rate = 2.0 * static_cast<double>(products) / time, peak = options.threads * ceiling();
+  const double time = best_time(options, run), rate = 2.0 * static_cast<double>(products) / time, peak = ceiling(options);
   std::printf("%-46s %9.2f us %8.1f GOP/s %5.1f%% of %.0f\n", c.name.c_str(), time * 1e6, rate * 1e-9, 100 * rate / peak, peak * 1e-9);
   std::fflush(stdout);
 }
@@ -142,6 +131,7 @@ void bench(const Options& options, const Case& c) {
 int main(int argc, char** argv) {
   using namespace tandem::cpu;
   Options options;
+  if (chosen_isa() < Isa::kVnni) return std::puts("this bench wants VNNI or AMX"), 1;
   if (argc > 1) options.threads = std::max(1, std::atoi(argv[1]));
   if (argc > 2) options.seconds = std::atof(argv[2]);
   if (argc > 3) options.only = argv[3];

@@ -1,14 +1,12 @@
 // Tiers by cpuid. The compiler's __builtin_cpu_supports also asks XGETBV whether the operating system saves the wide registers.
 #include "kernels/api/isa.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <string>
 
 #include "kernels/base/error.h"
+#include "kernels/cpu/amx_permission.h"
 
 namespace tandem::cpu {
 namespace {
@@ -26,16 +24,7 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
-
-// Tiles are 8 KiB that the kernel saves only for processes which asked for them: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA).
-bool has_amx() {
-  static const bool granted = [] {
-    constexpr long kRequestPermission = 0x1023, kTileData = 18;
-    return has_vnni() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
-           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  }();
-  return granted;
-}
+bool has_amx() { return has_vnni() && amx_is_permitted(); }
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }
