@@ -19,6 +19,8 @@ extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
 extern const OpFamily causal_conv_ops;
 extern const OpFamily center_crop_pad_ops;
+extern const OpFamily channels_last_conv_ops;
+extern const OpFamily channels_last_pool_ops;
 extern const OpFamily clip_ops;
 extern const OpFamily concat_ops;
 extern const OpFamily constant_ops;
@@ -122,6 +124,8 @@ constexpr const OpFamily* kFamilies[] = {
     &cast_ops,
     &causal_conv_ops,
     &center_crop_pad_ops,
+    &channels_last_conv_ops,
+    &channels_last_pool_ops,
     &clip_ops,
     &concat_ops,
     &constant_ops,

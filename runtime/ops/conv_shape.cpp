@@ -7,7 +7,7 @@
 namespace tandem {
 namespace {
 
-constexpr int kMinRank = 3, kMaxRank = 5;
+constexpr size_t kMinRank = 3, kMaxRank = 5;
 
 // The attributes with the kernel sizes of w, which a kernel_shape must agree with. No sizes: they are not known.
 WindowAttributes attributes_of(const InferenceContext& node, const Dims& w) {
@@ -39,12 +39,14 @@ void check_channels(const InferenceContext& node, const Dims& x, const Dims& w) 
 
 }  // namespace
 
-Dims conv_dims(const InferenceContext& node, int w_input) {
-  const Dims &x = node.dims(0), &w = node.dims(w_input);
-  node.require(node.rank(0) >= kMinRank && node.rank(0) <= kMaxRank, "input X must have 1 to 3 spatial axes", to_string(x));
+Dims conv_dims(const InferenceContext& node, int w_input) { return conv_dims(node, node.dims(0), w_input); }
+
+Dims conv_dims(const InferenceContext& node, const Dims& x, int w_input) {
+  const Dims& w = node.dims(w_input);
+  node.require(x.size() >= kMinRank && x.size() <= kMaxRank, "input X must have 1 to 3 spatial axes", to_string(x));
   check_channels(node, x, w);
   const WindowAttributes attributes = attributes_of(node, w);
-  if (!attributes.kernel.empty()) return window_dims(node, attributes, w[0]);
+  if (!attributes.kernel.empty()) return window_dims(node, attributes, x, w[0]);
   Dims open(x.size());
   open[0] = x[0];
   open[1] = w[0];

@@ -7,9 +7,10 @@
 
 namespace tandem {
 
-// [batch, filters, output...] of x, which is input 0, and the weights, input `w`; both of known rank. Throws InvalidArgument
-// naming the node if they do not fit each other or the attributes.
+// [batch, filters, output...] of x [batch, channels, spatial...], which is input 0 unless it is given, and the weights, input `w`; both of
+// known rank. Throws InvalidArgument naming the node if they do not fit each other or the attributes.
 Dims conv_dims(const InferenceContext& node, int w);
+Dims conv_dims(const InferenceContext& node, const Dims& x, int w);
 
 // The bias, if there is one and its shape is known, has one value a filter.
 void check_conv_bias(const InferenceContext& node, int bias, const Dim& filters);

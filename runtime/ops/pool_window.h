@@ -15,7 +15,7 @@ inline std::optional<Dims> pool_dims(const InferenceContext& node) {
   const WindowAttributes attributes(node);
   if (!node.has_rank(0)) return std::nullopt;
   node.require(node.rank(0) >= 3 && node.rank(0) <= 5, "input X must have 1 to 3 spatial axes", to_string(node.dims(0)));
-  return window_dims(node, attributes, node.dims(0)[1]);
+  return window_dims(node, attributes, node.dims(0), node.dims(0)[1]);
 }
 
 // The exponent of LpPool and GlobalLpPool.

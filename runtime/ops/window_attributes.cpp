@@ -47,8 +47,7 @@ WindowOptions WindowAttributes::options() const {
       .kernel = kernel, .strides = strides, .dilations = dilations, .pads = pads, .auto_pad = auto_pad, .ceil_mode = ceil_mode};
 }
 
-Dims window_dims(const InferenceContext& node, const WindowAttributes& attributes, const Dim& channels) {
-  const Dims& x = node.dims(0);
+Dims window_dims(const NodeContext& node, const WindowAttributes& attributes, const Dims& x, const Dim& channels) {
   const size_t spatial = x.size() - 2;
   node.require(attributes.kernel.size() == spatial, "kernel_shape needs one size a spatial axis (sizes, axes)",
                attributes.kernel.size(), spatial);

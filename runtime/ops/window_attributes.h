@@ -19,8 +19,8 @@ struct WindowAttributes {
   bool ceil_mode = false;
 };
 
-// [batch, channels, output...] of a window over input 0, which is [batch, ., input...]; spatial sizes that are not known stay so,
+// [batch, channels, output...] of a window over x, which is [batch, ., input...]; spatial sizes that are not known stay so,
 // but keep their symbol where the window does not change them. Throws InvalidArgument as make_window does, naming the node.
-Dims window_dims(const InferenceContext& node, const WindowAttributes& attributes, const Dim& channels);
+Dims window_dims(const NodeContext& node, const WindowAttributes& attributes, const Dims& x, const Dim& channels);
 
 }  // namespace tandem

@@ -37,6 +37,13 @@ inline Permutation without(const Permutation& order, const std::vector<bool>& go
   return left;
 }
 
+// Of the Transpose from [batch, spatial..., channels] to [batch, channels, spatial...]; its inverse is that back.
+inline Permutation order_to_channels_first(size_t rank) {
+  Permutation order = {0, static_cast<int>(rank) - 1};
+  for (size_t a = 1; a + 1 < rank; ++a) order.push_back(static_cast<int>(a));
+  return order;
+}
+
 template <class List>
 List permuted(const List& list, const Permutation& order) {
   List result;

@@ -1,10 +1,8 @@
 #include "runtime/passes/transpose_plan.h"
 
 #include <algorithm>
-#include <set>
 
 #include "runtime/passes/reshape_target.h"
-#include "runtime/passes/transposed_op.h"
 
 namespace tandem {
 namespace {
@@ -48,6 +46,7 @@ void TransposePlan::sweep() {
   needed_.assign(graph_.values.size(), false);
   actions_.assign(graph_.nodes.size(), TransposeAction::kKeep);
   transposes_.clear();
+  new_transposes_.clear();
   costs_ = {};
   obstacles_.clear();
   StateViews states(graph_);
@@ -124,7 +123,7 @@ const Permutation* TransposePlan::leading_order(const Node& node) const {
 bool TransposePlan::move(const Node& node) {
   const Permutation order = *leading_order(node);
   int component = -1;
-  const auto op = transposed_op(graph_, node, order);
+  const auto op = transposed_op(graph_, node, order, allowed_);
   if (!op || std::ranges::find(node.outputs, kNoValue) != node.outputs.end()) return false;
   for (ValueId id : node.outputs)
     if (!type(id).dims || type(id).dims->size() != op->order.size()) return false;
@@ -136,12 +135,23 @@ bool TransposePlan::move(const Node& node) {
     if (is_transposed(id)) component = component < 0 ? form(id).component : costs_.join(component, form(id).component);
   if (!only_first)
     for (ValueId id : node.inputs)
-      if (const ValueId other = transpose_of(id, order); other != kNoValue && needs_transpose(id, order)) {
-        if (is_transposed(other)) component = costs_.join(component, form(other).component);
-        need(other, &node);
-      }
+      if (id != kNoValue && needs_transpose(id, order)) bring_into_layout(id, order, node, component);
   for (ValueId id : node.outputs) form_of(id) = {id, true, is_identity(op->order) ? Permutation() : op->order, component};
   return true;
+}
+
+// By an earlier Transpose, else by a new one.
+void TransposePlan::bring_into_layout(ValueId id, const Permutation& order, const Node& reader, int& component) {
+  const ValueId other = transpose_of(id, order);
+  if (other != kNoValue) {
+    if (is_transposed(other)) component = costs_.join(component, form(other).component);
+    return need(other, &reader);
+  }
+  if (!new_transposes_.insert({id, order}).second) return;
+  TransposeCosts::Cost& cost = costs_.cost(component);
+  cost.bytes_after += bytes(id);
+  ++cost.count_after;
+  obstacles_.try_emplace(costs_.find(component), &reader);
 }
 
 Dims TransposePlan::padded(ValueId id, const Permutation& order) const {
@@ -172,7 +182,8 @@ bool TransposePlan::needs_transpose(ValueId id, const Permutation& order) const 
 bool TransposePlan::fits(ValueId id, const Permutation& order) const {
   if (is_transposed(id)) return form(id).order == order;
   if (!type(id).dims || type(id).dims->size() > order.size()) return false;
-  return !needs_transpose(id, order) || transpose_of(id, order) != kNoValue;
+  if (!needs_transpose(id, order) || transpose_of(id, order) != kNoValue) return true;
+  return allowed_ == TransposedOps::kForHost && type(id).dims->size() == order.size();
 }
 
 bool TransposePlan::leave_what_does_not_pay(PassNotes& notes) {

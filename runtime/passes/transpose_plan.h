@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "runtime/passes/permutation.h"
 #include "runtime/passes/state_views.h"
 #include "runtime/passes/transpose_costs.h"
+#include "runtime/passes/transposed_op.h"
 
 namespace tandem {
 
@@ -34,7 +36,10 @@ inline Dims dims_before(const Dims& dims, const Permutation& order) { return per
 
 class TransposePlan {
  public:
-  explicit TransposePlan(const Graph& graph) : graph_(graph), stays_(graph.nodes.size()), is_frozen_(graph.nodes.size()) {}
+  TransposePlan(const Graph& graph, TransposedOps allowed)
+      : graph_(graph), allowed_(allowed), stays_(graph.nodes.size()), is_frozen_(graph.nodes.size()) {}
+
+  TransposedOps allowed() const { return allowed_; }
 
   // Sweeps until all that is left pays: fewer bytes are transposed. False if nothing is left.
   bool settle(PassNotes& notes);
@@ -50,8 +55,8 @@ class TransposePlan {
   // The order that the inputs of a moved node have in common; null if none is transposed.
   const Permutation* leading_order(const Node& node) const;
 
-  // How an operand that is not transposed itself can be had in the layout before `order`: as it is, as another constant, by a Reshape, or as
-  // what an earlier Transpose makes of it.
+  // How an operand that is not transposed itself can be had in the layout before `order`: as it is, as another constant, by a Reshape, as
+  // what an earlier Transpose makes of it, or, for a host, by a Transpose of its own.
   bool is_all_ones(ValueId id) const;
   bool is_constant(ValueId id) const;
   bool is_reshape(ValueId id, const Permutation& order) const;
@@ -70,6 +75,7 @@ class TransposePlan {
   void sweep();
   TransposeAction action_of(size_t node, const StateViews& states);
   void need(ValueId id, const Node* reader);
+  void bring_into_layout(ValueId id, const Permutation& order, const Node& reader, int& component);
   bool compose(size_t node, const StateViews& states);
   bool absorb(const Node& node);
   bool move(const Node& node);
@@ -77,6 +83,7 @@ class TransposePlan {
   void note(const Node& node, int component, PassNotes& notes);
 
   const Graph& graph_;
+  TransposedOps allowed_;
   std::vector<bool> stays_, is_frozen_;  // by node: its move, its Transpose does not pay
 
   // Of one sweep
@@ -84,6 +91,7 @@ class TransposePlan {
   std::vector<bool> needed_;              // by ValueId: transposed, and read as it is
   std::vector<TransposeAction> actions_;  // by node
   std::map<ValueId, std::vector<std::pair<Permutation, ValueId>>> transposes_;  // of a value: orders, and what they make
+  std::set<std::pair<ValueId, Permutation>> new_transposes_;  // paid for already
   TransposeCosts costs_;
   std::map<int, const Node*> obstacles_;  // by component: the first node (null: an output) that needs a Transpose
 };

@@ -14,6 +14,7 @@
 #include "runtime/ops/all_ops.h"
 #include "runtime/passes/reshape_target.h"
 #include "runtime/passes/transpose_plan.h"
+#include "runtime/passes/transpose_sinking.h"
 #include "runtime/passes/transposed_constant.h"
 #include "runtime/passes/transposed_op.h"
 
@@ -29,7 +30,7 @@ class Rewriting {
   int run() {
     std::vector<Node> nodes = std::move(graph_.nodes);
     graph_.nodes.clear();
-        int changes = 0;
+    int changes = 0;
     for (size_t n = 0; n < nodes.size(); ++n) {
       Node& node = nodes[n];
       changes += plan_.action(n) != TransposeAction::kKeep;
@@ -89,7 +90,7 @@ class Rewriting {
 
   void write_moved(const Node& node) {
     const Permutation order = *plan_.leading_order(node);
-    TransposedOp op = *transposed_op(graph_, node, order);
+    TransposedOp op = *transposed_op(graph_, node, order, plan_.allowed());
     std::vector<ValueId> inputs = node.inputs;
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (inputs[i] == kNoValue) continue;
@@ -100,7 +101,7 @@ class Rewriting {
       if (inputs.size() <= input) inputs.resize(input + 1, kNoValue);
       inputs[input] = list("axes", values);
     }
-    const auto outputs = graph_.add_node(*node.def, std::move(inputs), static_cast<int>(node.outputs.size()), std::move(op.attributes), node.name);
+    const auto outputs = graph_.add_node(op.def ? *op.def : *node.def, std::move(inputs), static_cast<int>(node.outputs.size()), std::move(op.attributes), node.name);
     for (size_t o = 0; o < outputs.size(); ++o) {
       moved_[static_cast<size_t>(node.outputs[o])] = outputs[o];
       // What was known of the dimensions may come from shapes computed elsewhere.
@@ -117,12 +118,22 @@ class Rewriting {
       dims.insert(dims.end(), tensor.shape().dims().begin(), tensor.shape().dims().end());
       return graph_.add_constant(graph_.value(id).name, transposed(tensor.reshaped(Shape(dims)), back));
     }
-    if (!plan_.is_reshape(id, order)) return as_it_is(plan_.transpose_of(id, order));
+    if (!plan_.is_reshape(id, order)) return transposed_operand(id, order);
     const auto target = reshape_target(*type(id).dims, dims_before(plan_.padded(id, order), order));
     Attributes attributes;
     if (target->keeps_zeros) attributes["allowzero"] = int64_t{1};
     const ValueId read = as_it_is(id), shape = list("shape", target->shape);
     return graph_.add_node(newest_op("Reshape"), {read, shape}, 1, std::move(attributes))[0];
+  }
+
+  // What an earlier Transpose makes of it, or a new one, which all readers share.
+  ValueId transposed_operand(ValueId id, const Permutation& order) {
+    if (const ValueId known = plan_.transpose_of(id, order); known != kNoValue) return as_it_is(known);
+    ValueId& made = new_transposes_.try_emplace({id, order}, kNoValue).first->second;
+    if (made != kNoValue) return made;
+    const Permutation back = inverse(order);
+    const ValueId read = as_it_is(id);
+    return made = graph_.add_node(newest_op("Transpose"), {read}, 1, {{"perm", std::vector<int64_t>(back.begin(), back.end())}})[0];
   }
 
   void take_operands(Node& node) {
@@ -163,14 +174,17 @@ class Rewriting {
   const TransposePlan& plan_;
   std::vector<ValueId> moved_;  // by ValueId: what the node that made it makes now
   std::vector<bool> written_;   // by ValueId
+  std::map<std::pair<ValueId, Permutation>, ValueId> new_transposes_;
 };
 
-int apply(Graph& graph, PassNotes& notes) {
-  TransposePlan plan(graph);
-  return plan.settle(notes) ? Rewriting(graph, plan).run() : 0;
-}
+int apply(Graph& graph, PassNotes& notes) { return sink_transposes(graph, TransposedOps::kStandard, notes); }
 
 }  // namespace
+
+int sink_transposes(Graph& graph, TransposedOps allowed, PassNotes& notes) {
+  TransposePlan plan(graph, allowed);
+  return plan.settle(notes) ? Rewriting(graph, plan).run() : 0;
+}
 
 const Pass transpose_sinking_pass = {"transpose_sinking", "move Transposes to where they cancel, into products and constants", apply};
 

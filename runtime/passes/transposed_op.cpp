@@ -1,8 +1,13 @@
 // Families: elementwise ops (nothing changes), ops along one axis, ops with a list of axes that stay, go (Reduce without keepdims, Squeeze) or
-// come (Unsqueeze), ops with numbers for all axes (Pad), and ops on rows, which only let the last axis be where it is.
+// come (Unsqueeze), ops with numbers for all axes (Pad, Resize), ops on rows, which only let the last axis be where it is, and Reshape where it
+// cuts or joins axes that lie side by side before the Transpose as well. For a host pools become those with channels last.
 #include "runtime/passes/transposed_op.h"
 
 #include <span>
+
+#include "kernels/api/pool_channels_last.h"
+#include "runtime/ops/all_ops.h"
+#include "runtime/passes/reshape_target.h"
 
 namespace tandem {
 namespace {
@@ -27,12 +32,13 @@ bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
 
 class Rules {
  public:
-  Rules(const Graph& graph, const Node& node, const Permutation& order)
-      : graph_(graph), node_(node), context_(node), order_(order), rank_(static_cast<int>(order.size())) {}
+  Rules(const Graph& graph, const Node& node, const Permutation& order, TransposedOps allowed)
+      : graph_(graph), node_(node), context_(node), order_(order), rank_(static_cast<int>(order.size())), allowed_(allowed) {}
 
   Result apply() const {
     const std::string_view op = node_.def->name;
-    if (!node_.def->domain.empty() || rank_ == 0) return std::nullopt;
+    if (rank_ == 0) return std::nullopt;
+    if (!node_.def->domain.empty()) return on_bytes();
     if (is_one_of(op, kUnary)) return unchanged(Inputs::kFirst);
     if (is_one_of(op, kBroadcasting)) return unchanged(Inputs::kBroadcast);
     if (is_one_of(op, kReductions)) return reduction();
@@ -46,11 +52,12 @@ class Rules {
     if (op == "Unsqueeze") return unsqueeze();
     if (op == "QuantizeLinear" || op == "DequantizeLinear") return quantization();
     if (op == "LayerNormalization") return layer_normalization();
-    return op == "MatMul" ? rows_times_matrix() : std::nullopt;
+    if (op == "MatMul") return rows_times_matrix();
+    return allowed_ == TransposedOps::kForHost ? for_host() : std::nullopt;
   }
 
  private:
-  TransposedOp unchanged(Inputs inputs) const { return {inputs, order_, node_.attributes, {}}; }
+  TransposedOp unchanged(Inputs inputs) const { return {.inputs = inputs, .order = order_, .attributes = node_.attributes}; }
 
   // Where an axis of the transposed tensor is before the Transpose.
   std::optional<int64_t> moved(int64_t axis) const {
@@ -213,17 +220,114 @@ class Rules {
     return is_matrix && keeps_last_axis() && rank_ >= 2 ? std::optional(unchanged(Inputs::kFirst)) : std::nullopt;
   }
 
+  // Elementwise ops on quantized tensors, with scales and zero points of one number.
+  Result on_bytes() const {
+    const std::string_view op = node_.def->name;
+    if (node_.def->domain == "tandem" && op == "ByteTable") return unchanged(Inputs::kFirst);
+    if (node_.def->domain == "tandem" && (op == "QuantizedAdd" || op == "QuantizedMul")) return unchanged(Inputs::kBroadcast);
+    if (node_.def->domain != "com.microsoft") return std::nullopt;
+    if (op == "QLinearSigmoid" || op == "QLinearLeakyRelu") return unchanged(Inputs::kFirst);
+    return op == "QLinearAdd" || op == "QLinearMul" ? std::optional(unchanged(Inputs::kBroadcast)) : std::nullopt;
+  }
+
+  Result for_host() const {
+    const std::string_view op = node_.def->name;
+    const DType type = graph_.value(node_.inputs[0]).type.dtype;
+    if (op == "Resize") return resize();
+    if (op == "Reshape" || op == "Flatten") return reshape();
+    if (rank_ < 3 || order_ != order_to_channels_first(order_.size())) return std::nullopt;
+    if (op == "MaxPool" && node_.outputs.size() == 1 && cpu::pools_channels_last(type)) return pool("ChannelsLastMaxPool");
+    if (op == "AveragePool" && type == DType::kF32) return pool("ChannelsLastAveragePool");
+    if (op == "GlobalAveragePool") return global_pool("ReduceMean");
+    return op == "GlobalMaxPool" ? global_pool("ReduceMax") : std::nullopt;
+  }
+
+  Result pool(std::string_view name) const {
+    if (rank_ > 5) return std::nullopt;
+    TransposedOp op = unchanged(Inputs::kFirst);
+    op.attributes.erase("storage_order");
+    op.def = &newest_op(name, "tandem");
+    return op;
+  }
+
+  Result global_pool(std::string_view reduction) const {
+    TransposedOp op = unchanged(Inputs::kFirst);
+    op.def = &newest_op(reduction);
+    for (int64_t axis = 1; axis + 1 < rank_; ++axis) op.lists[1].push_back(axis);
+    return op;
+  }
+
+  // Sizes and scales stand in the order of `axes`.
+  Result resize() const {
+    if (node_.def->since < 11) return std::nullopt;
+    TransposedOp op = unchanged(Inputs::kFirst);
+    std::vector<int64_t> named = context_.get_ints("axes");
+    if (named.empty())
+      for (int64_t axis = 0; axis < rank_; ++axis) named.push_back(axis);
+    const auto to = moved(named);
+    if (!to) return std::nullopt;
+    op.attributes["axes"] = *to;
+    return op;
+  }
+
+  // Groups of axes of the input and of the output that hold the same elements, each cut or joined as a whole.
+  Result reshape() const {
+    const auto &from = graph_.value(node_.inputs[0]).type.dims, &to = graph_.value(node_.outputs[0]).type.dims;
+    if (!from || !to) return std::nullopt;
+    std::vector<std::pair<int, int>> pieces(order_.size());  // of an axis before the Transpose: axes [first, last) of the output
+    size_t i = 0, o = 0;
+    while (i < from->size()) {
+      size_t i_end = i, o_end = o;
+      if (!match(*from, *to, i_end, o_end)) return std::nullopt;
+      for (size_t a = i + 1; a < i_end; ++a)
+        if (order_[a] != order_[a - 1] + 1) return std::nullopt;
+      pieces[static_cast<size_t>(order_[i])] = {static_cast<int>(o), static_cast<int>(o_end)};
+      i = i_end, o = o_end;
+    }
+    if (o != to->size()) return std::nullopt;
+    Permutation back;  // axes of the output in the order before the Transpose
+    for (const auto& [first, last] : pieces)
+      for (int a = first; a < last; ++a) back.push_back(a);
+    const auto target = reshape_target(permuted(*from, inverse(order_)), permuted(*to, back));
+    if (!target) return std::nullopt;
+    TransposedOp op = unchanged(Inputs::kFirst);
+    op.order = inverse(back);
+    op.attributes.clear();
+    if (target->keeps_zeros) op.attributes["allowzero"] = int64_t{1};
+    op.def = &newest_op("Reshape");
+    op.lists[1] = target->shape;
+    return op;
+  }
+
+  // Moves both ends behind the next axes that hold the same number of elements: one that stays, one that is cut, or some that are joined.
+  static bool match(const Dims& from, const Dims& to, size_t& i, size_t& o) {
+    if (o == to.size()) return false;
+    if (from[i] == to[o] && (from[i].known() || !from[i].symbol.empty())) return ++i, ++o, true;
+    if (!from[i].known() || !to[o].known() || from[i].size < 1 || to[o].size < 1) return false;
+    int64_t left = from[i++].size, right = to[o++].size;
+    const bool cuts = left > right;
+    while (left != right) {
+      const bool ends = cuts ? o == to.size() : i == from.size();
+      const Dim& next = ends ? from[0] : cuts ? to[o++] : from[i++];
+      if (ends || !next.known() || next.size < 1) return false;
+      int64_t& less = cuts ? right : left;
+      if (__builtin_mul_overflow(less, next.size, &less) || (cuts ? right > left : left > right)) return false;
+    }
+    return true;
+  }
+
   const Graph& graph_;
   const Node& node_;
   NodeContext context_;
   const Permutation& order_;
   int rank_;
+  TransposedOps allowed_;
 };
 
 }  // namespace
 
-std::optional<TransposedOp> transposed_op(const Graph& graph, const Node& node, const Permutation& order) {
-  return Rules(graph, node, order).apply();
+std::optional<TransposedOp> transposed_op(const Graph& graph, const Node& node, const Permutation& order, TransposedOps allowed) {
+  return Rules(graph, node, order, allowed).apply();
 }
 
 }  // namespace tandem

@@ -35,6 +35,7 @@ void add_linear_attention_cases(Cases& cases);
 void add_einsum_cases(Cases& cases);
 void add_element_type_cases(Cases& cases);
 void add_quantization_cases(Cases& cases);
+void add_channels_last_cases(Cases& cases);  // of cases that are there
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -67,6 +68,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_einsum_cases,
     add_element_type_cases,
     add_quantization_cases,
+    add_channels_last_cases,
 };
 
 }  // namespace tandem::conformance

@@ -256,6 +256,8 @@ Reference pool_grad(const Problem& p, std::function<void(const WindowElements&, 
 }
 
 const Problem kPools[] = {
+    {.what = "many taps", .x = {1, 2, 12, 11}, .w = {1, 1, 10, 9}},
+    {.what = "many channels", .x = {2, 70, 4, 3}, .w = {1, 1, 2, 2}},
     {.what = "halving", .x = {2, 3, 6, 4}, .w = {1, 1, 2, 2}, .strides = {2, 2}},
     {.what = "overlapping", .x = {1, 2, 5, 6}, .w = {1, 1, 3, 2}, .strides = {2, 1}, .pads = {1, 0, 1, 1}},
     {.what = "dilated", .x = {1, 2, 7, 8}, .w = {1, 1, 2, 3}, .dilations = {3, 2}},

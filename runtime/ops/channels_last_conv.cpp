@@ -1,0 +1,152 @@
+// Convolutions of images whose channels come last, which the pass layout_assignment puts into plans for the CPU:
+//
+//   tandem.ChannelsLastConv(x, w, bias?, residual?)           as tandem.FusedConv, in f32
+//   tandem.ChannelsLastQuantizedConv(x, x_scale, ...)         as tandem.QuantizedConv (quantized_result.h)
+//
+// x, residual and y are [batch, spatial..., channels]; w is as in ONNX, a constant, packed once.
+#include "kernels/api/conv_channels_last.h"
+#include "kernels/api/integer_conv_channels_last.h"
+
+#include "runtime/ops/activation.h"
+#include "runtime/ops/channels_last.h"
+#include "runtime/ops/conv_shape.h"
+#include "runtime/ops/quantized_result.h"
+#include "runtime/ops/symbolic.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kAttributes[] = {"activation",   "activation_alpha", "activation_beta", "auto_pad", "dilations", "group",
+                                            "kernel_shape", "pads",             "strides"};
+constexpr std::string_view kQuantizedAttributes[] = {"auto_pad", "dilations", "group", "highest", "kernel_shape", "lowest", "pads", "strides"};
+constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
+
+std::optional<Dims> output_dims(const InferenceContext& node, int w, int bias) {
+  if (!node.has_rank(0) || !node.has_rank(w)) return std::nullopt;
+  node.require(node.rank(0) >= 3, "input X must have 1 to 3 spatial axes", to_string(node.dims(0)));
+  const Dims y = conv_dims(node, channels_first(node.dims(0)), w);
+  check_conv_bias(node, bias, y[1]);
+  return channels_last(y);
+}
+
+void infer(InferenceContext& node) {
+  for (int i = 0; i < node.inputs(); ++i)
+    if (node.has_input(i)) node.require_dtype(i, DType::kF32);
+  activation_of(node);
+  const auto y = output_dims(node, 1, 2);
+  if (y && node.has_input(3) && node.has_rank(3)) require_shape(node, 3, *y);
+  node.set_output(0, DType::kF32, y);
+}
+
+// The geometry with the least image that the kernel covers, which is all that a layout of weights may hang on, and its name.
+struct FilterLayout {
+  ConvGeometry geometry;
+  std::string name = "channels last";
+
+  FilterLayout(const BindContext& node, int w) {
+    const Shape& weights = node.shape(w);
+    const int64_t groups = node.get_int("group", 1);
+    const std::vector<int64_t> strides = node.get_ints("strides"), dilations = node.get_ints("dilations");
+    const std::vector<int64_t> kernel(weights.dims().begin() + 2, weights.dims().end());
+    Shape x{1, checked_mul(weights[1], groups, "channels")};
+    for (size_t a = 0; a < kernel.size(); ++a) x.push_back(checked_mul(kernel[a], a < dilations.size() ? dilations[a] : 1, "window"));
+    geometry = make_conv_geometry(x, weights, groups, {.kernel = kernel, .strides = strides, .dilations = dilations});
+    for (const auto& list : {std::vector<int64_t>{groups}, strides, dilations})
+      for (int64_t number : list) name += ", " + std::to_string(number);
+  }
+};
+
+cpu::ChannelsLastFilters packed_filters(const BindContext& node) {
+  node.require(node.is_constant(1), "the weights must be a constant");
+  const FilterLayout layout(node, 1);
+  return node.packed<cpu::ChannelsLastFilters>(
+      1, layout.name, [&](ConstTensorView weights) { return cpu::pack_filters_channels_last(layout.geometry, weights); });
+}
+uint32_t pack(const BindContext& node) {
+  packed_filters(node);
+  return input_set(1);
+}
+
+BoundKernel bind(const BindContext& node) {
+  const PlannedConv geometry(node, channels_first(node.shape(0)), node.shape(1));
+  const Activation activation = activation_of(node);
+  const cpu::ChannelsLastFilters filters = packed_filters(node);
+  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    const ConvEpilogue epilogue = {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
+                                   .residual = in.size() > 3 ? in[3] : ConstTensorView{},
+                                   .activation = activation};
+    cpu::conv_channels_last(context, geometry.of(channels_first(in[0].shape), in[1].shape), in[0], filters, out[0], epilogue);
+  };
+  return {.run = run, .workspace = cpu::conv_channels_last_workspace(geometry.planned(), node.threads())};
+}
+
+void infer_quantized(InferenceContext& node) {
+  require_quantized_operands(node);
+  for (const int i : {1, 4, 6}) node.require_dtype(i, DType::kF32);
+  node.set_output(0, node.dtype(7), output_dims(node, 3, 8));
+}
+
+cpu::ChannelsLastIntegerFilters packed_integer_filters(const BindContext& node) {
+  const Tensor* zero = node.has_input(5) ? node.constant(5) : nullptr;
+  node.require(node.is_constant(3) && (zero || !node.has_input(5)), "the weights and their zero point must be constants");
+  const ConstTensorView zeros = zero ? zero->view() : ConstTensorView{};
+  FilterLayout layout(node, 3);
+  layout.name += ", zero " + std::string(reinterpret_cast<const char*>(zeros.data), zero ? zeros.bytes() : 0);
+  return node.packed<cpu::ChannelsLastIntegerFilters>(
+      3, layout.name, [&](ConstTensorView weights) { return cpu::pack_integer_filters_channels_last(layout.geometry, weights, zeros); });
+}
+uint32_t pack_quantized(const BindContext& node) {
+  packed_integer_filters(node);
+  return input_set(3);
+}
+
+BoundKernel bind_quantized(const BindContext& node) {
+  const PlannedConv geometry(node, channels_first(node.shape(0)), node.shape(3));
+  const QuantizedResult result(node, geometry.planned().filters);
+  const cpu::ChannelsLastIntegerFilters filters = packed_integer_filters(node);
+  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    Pieces pieces(context);
+    const OutputScales scales = result.scales(context, pieces, in);
+    cpu::integer_conv_channels_last(pieces.rest_of(context), geometry.of(channels_first(in[0].shape), in[3].shape), in[0], in[2], filters,
+                                    out[0], &scales);
+  };
+  return {.run = run,
+          .workspace = result.workspace() + cpu::integer_conv_channels_last_workspace(geometry.planned(), node.threads()),
+          .constant_bytes = result.constant_bytes()};
+}
+
+// As Conv's, with w at its place.
+template <int w>
+double flops(const BindContext& node) {
+  return 2.0 * static_cast<double>(node.output_shape(0).elements()) * static_cast<double>(node.shape(w).product(1, node.shape(w).rank()));
+}
+
+constexpr OpDef conv_op = {.name = "ChannelsLastConv",
+                           .domain = "tandem",
+                           .min_inputs = 2,
+                           .max_inputs = 4,
+                           .attributes = kAttributes,
+                           .infer = infer,
+                           .cpu = bind,
+                           .pack = pack,
+                           .aliases = kResidualInPlace,
+                           .flops = flops<1>};
+
+constexpr OpDef quantized_conv_op = {.name = "ChannelsLastQuantizedConv",
+                                     .domain = "tandem",
+                                     .min_inputs = 8,
+                                     .max_inputs = 10,
+                                     .attributes = kQuantizedAttributes,
+                                     .infer = infer_quantized,
+                                     .cpu = bind_quantized,
+                                     .pack = pack_quantized,
+                                     .flops = flops<3>};
+
+constexpr const OpDef* kOps[] = {&conv_op, &quantized_conv_op};
+
+}  // namespace
+
+extern const OpFamily channels_last_conv_ops;
+constinit const OpFamily channels_last_conv_ops = kOps;
+
+}  // namespace tandem

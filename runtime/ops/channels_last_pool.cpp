@@ -1,0 +1,54 @@
+// tandem.ChannelsLastMaxPool and ChannelsLastAveragePool: MaxPool (without indices) and AveragePool of images [batch, spatial..., channels],
+// which the pass layout_assignment puts into plans for the CPU.
+#include "kernels/api/pool_channels_last.h"
+
+#include "runtime/ops/channels_last.h"
+#include "runtime/ops/pool_window.h"
+
+namespace tandem {
+namespace {
+
+constexpr std::string_view kMaxAttributes[] = {"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "strides"};
+constexpr std::string_view kAverageAttributes[] = {"auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"};
+
+void set_dims(InferenceContext& node) {
+  if (!node.has_rank(0)) return node.set_output(0, node.dtype(0), std::nullopt);
+  node.require(node.rank(0) >= 3 && node.rank(0) <= 5, "input X must have 1 to 3 spatial axes", to_string(node.dims(0)));
+  const Dims x = channels_first(node.dims(0));
+  node.set_output(0, node.dtype(0), channels_last(window_dims(node, WindowAttributes(node), x, x[1])));
+}
+
+void infer_max(InferenceContext& node) {
+  node.require(cpu::pools_channels_last(node.dtype(0)), "input must be f32, u8 or i8 (type)", name(node.dtype(0)));
+  set_dims(node);
+}
+void infer_average(InferenceContext& node) {
+  node.require_dtype(0, DType::kF32);
+  set_dims(node);
+}
+
+BoundKernel bind_max(const BindContext& node) {
+  return {.run = [window = PoolWindow(node, channels_first(node.shape(0)))](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::max_pool_channels_last(context, window.of(channels_first(in[0].shape)), in[0], out[0]);
+  }};
+}
+BoundKernel bind_average(const BindContext& node) {
+  return {.run = [window = PoolWindow(node, channels_first(node.shape(0))), count_pad = node.get_int("count_include_pad", 0) != 0](
+                     const KernelContext& context, Inputs in, Outputs out) {
+    cpu::average_pool_channels_last(context, window.of(channels_first(in[0].shape)), in[0], out[0], count_pad);
+  }};
+}
+
+constexpr OpDef max_pool_op = {
+    .name = "ChannelsLastMaxPool", .domain = "tandem", .attributes = kMaxAttributes, .infer = infer_max, .cpu = bind_max};
+constexpr OpDef average_pool_op = {
+    .name = "ChannelsLastAveragePool", .domain = "tandem", .attributes = kAverageAttributes, .infer = infer_average, .cpu = bind_average};
+
+constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op};
+
+}  // namespace
+
+extern const OpFamily channels_last_pool_ops;
+constinit const OpFamily channels_last_pool_ops = kOps;
+
+}  // namespace tandem

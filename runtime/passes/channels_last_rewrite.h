@@ -1,0 +1,24 @@
+// The channels-last form of a node between Transposes, for layout_assignment.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "runtime/passes/permutation.h"
+
+namespace tandem {
+
+// Whether it is a convolution that has such a form: images of 1 to 3 spatial axes in f32 or 8 bits, weights that are constants.
+bool has_channels_last_form(const Graph& graph, const Node& node);
+
+// By this name a convolution is told from others; its channels-last form has a result of the name that channels_last_name gives.
+const std::string& result_name(const Graph& graph, const Node& node);
+
+// Whether the op is one that write_channels_last makes, and the name of the convolution whose form it is.
+bool is_channels_last_conv(const Node& node);
+std::string name_before(const Graph& graph, const Node& channels_last_conv);
+
+// Rewrites all convolutions but those named, and the shuffles of channels if there is any. Returns the number of convolutions.
+int write_channels_last(Graph& graph, const std::set<std::string>& left_alone);
+
+}  // namespace tandem

@@ -1,0 +1,73 @@
+// The channels-last ops by the cases of the ops whose twins they are: images are transposed on their way in and out of the same references.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tests/conformance/cases/cases.h"
+
+namespace tandem::conformance {
+namespace {
+
+struct Twin {
+  std::string op;
+  std::vector<size_t> images;      // inputs that are
+  std::vector<int> constants = {};
+  std::set<DType> types;           // of the first image
+};
+
+const std::map<std::string, Twin> kTwins = {
+    {"Conv", {"tandem.ChannelsLastConv", {0}, {1}, {DType::kF32}}},
+    {"tandem.FusedConv", {"tandem.ChannelsLastConv", {0, 3}, {1}, {DType::kF32}}},
+    {"tandem.QuantizedConv", {"tandem.ChannelsLastQuantizedConv", {0}, {3, 5}, {DType::kU8, DType::kI8}}},
+    {"MaxPool", {"tandem.ChannelsLastMaxPool", {0}, {}, {DType::kF32, DType::kU8, DType::kI8}}},
+    {"AveragePool", {"tandem.ChannelsLastAveragePool", {0}, {}, {DType::kF32}}},
+};
+
+// Axis 1 to the end, or the last one to axis 1.
+Tensor with_channels(const Tensor& x, bool last) {
+  const Shape& shape = x.shape();
+  const int64_t rest = shape.product(2, shape.rank()), middle = shape.product(1, shape.rank() - 1);
+  const int64_t rows = last ? shape[1] : middle, columns = last ? rest : shape[shape.rank() - 1];
+  Shape to{shape[0]};
+  if (!last) to.push_back(columns);
+  for (int a = last ? 2 : 1; a < shape.rank() - (last ? 0 : 1); ++a) to.push_back(shape[a]);
+  if (last) to.push_back(rows);
+  Tensor y(x.dtype(), to);
+  const size_t size = size_of(x.dtype());
+  for (int64_t n = 0; n < shape[0]; ++n)
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < columns; ++c)
+        std::copy_n(x.view().data + static_cast<size_t>((n * rows + r) * columns + c) * size, size,
+                    y.view().data + static_cast<size_t>((n * columns + c) * rows + r) * size);
+  return y;
+}
+
+Case twin_of(const Case& one, const Twin& twin) {
+  Case last = one;
+  last.op = twin.op;
+  last.what = one.op + " " + one.what;
+  last.constants = twin.constants;
+  last.outputs = 1;
+  for (size_t i : twin.images)
+    if (i < last.inputs.size() && last.inputs[i]) last.inputs[i] = with_channels(last.inputs[i], true);
+  last.reference = [reference = one.reference, images = twin.images](const std::vector<Tensor>& inputs) {
+    std::vector<Tensor> first = inputs;
+    for (size_t i : images)
+      if (i < first.size() && first[i]) first[i] = with_channels(first[i], false);
+    return std::vector{with_channels(reference(first)[0], true)};
+  };
+  return last;
+}
+
+}  // namespace
+
+void add_channels_last_cases(Cases& cases) {
+  const Cases all = cases;
+  for (const Case& one : all) {
+    const auto twin = kTwins.find(one.op);
+    if (twin == kTwins.end() || one.opset != 0 || !one.reference || one.attributes.contains("storage_order")) continue;
+    if (twin->second.types.contains(one.inputs[0].dtype())) cases.push_back(twin_of(one, twin->second));
+  }
+}
+
+}  // namespace tandem::conformance
