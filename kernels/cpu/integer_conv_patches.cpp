@@ -10,15 +10,17 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-constexpr int64_t kBlockBytes = 256 * 1024;  // of rows held at once
-constexpr int64_t kMostRows = 384;
+constexpr int64_t kBlockBytes = 24 * 1024;  // of rows held at once: half of the first cache, unless there are too few of them then
+constexpr int64_t kFewestRows = 48, kMostRows = 384;
 constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
 
-BlockDepth depth_of(const ConvShape& s, const IntegerTier& tier) { return block_depth(s.patch, tier.block.step); }
+BlockDepth depth_of(const ConvShape& s, const IntegerTier& tier) {
+  return s.pointwise ? block_depth(s.patch, tier.block.step) : copied_depth(s.patch, tier.block.step);
+}
 
 int64_t most_rows(const ConvShape& s, const IntegerTier& tier) {
-  const int64_t unit = tier.block.rows;
-  return std::clamp(kBlockBytes / depth_of(s, tier).bytes / unit * unit, 2 * unit, std::max(2 * unit, kMostRows / unit * unit));
+  const int64_t unit = tier.block.rows, fewest = round_up(kFewestRows, unit);
+  return std::clamp(kBlockBytes / depth_of(s, tier).bytes / unit * unit, fewest, kMostRows / unit * unit);
 }
 
 // Short runs by two pieces of fixed size that overlap: a call of memcpy takes longer than the bytes.
@@ -80,11 +82,9 @@ struct Gather {
     for (int64_t i = last; i < run.count; ++i) copy_taps(run, i);
   }
 
-  // Pixels [first, first + count) of all images; `x` at the group's first channel.
+  // Pixels [first, first + count) of all images; `x` at the group's first channel. What lies behind a row's taps stays as it is.
   void rows(const std::byte* x, int64_t first, int64_t count, std::byte* to) const {
     const Window& w = s.w;
-    if (depth > s.patch)
-      for (int64_t i = 0; i < count; ++i) std::memset(to + i * depth + s.patch, 0, static_cast<size_t>(depth - s.patch));
     for (int64_t done = 0; done < count;) {
       const int64_t pixel = first + done, column = pixel % w.output[2], line = pixel / w.output[2] % w.output[1];
       const int64_t plane = pixel / w.output[2] / w.output[1], image = plane / w.output[0];

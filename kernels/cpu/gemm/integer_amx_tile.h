@@ -73,7 +73,7 @@ struct IntegerAmxBlock {
 
   template <bool kLower, bool kRight>
   static void multiply_tile(Tiles& tiles, const IntegerBlock& b, const std::byte* upper, const std::byte* lower,
-                            const std::byte* panels, const int32_t* seeds, int32_t* sums, int64_t upper_rows) {
+                            const std::byte* panels, const int32_t* seeds) {
     tiles.template load<0>(seeds, 0);  // the same line in every row
     if constexpr (kRight) tiles.template load<1>(seeds + kPanelColumns, 0);
     if constexpr (kLower) tiles.template load<2>(seeds, 0);
@@ -89,31 +89,42 @@ struct IntegerAmxBlock {
       if constexpr (kLower) tiles.template add_products<2, 5, 6>(b.a_signed);
       if constexpr (kLower && kRight) tiles.template add_products<3, 5, 7>(b.a_signed);
     }
-    constexpr int64_t kStride = kRowSums * static_cast<int64_t>(sizeof(int32_t));
-    tiles.template store<0>(sums, kStride);
-    if constexpr (kRight) tiles.template store<1>(sums + kPanelColumns, kStride);
-    int32_t* below = sums + upper_rows * kRowSums;
-    if constexpr (kLower) tiles.template store<2>(below, kStride);
-    if constexpr (kLower && kRight) tiles.template store<3>(below + kPanelColumns, kStride);
   }
 
-  // `count` groups of `rows` rows each, from `first` on, by all columns.
+  static void store_tile(Tiles& tiles, int64_t upper_rows, bool lower, bool right, int32_t* sums) {
+    constexpr int64_t kStride = kRowSums * static_cast<int64_t>(sizeof(int32_t));
+    tiles.template store<0>(sums, kStride);
+    if (right) tiles.template store<1>(sums + kPanelColumns, kStride);
+    int32_t* below = sums + upper_rows * kRowSums;
+    if (lower) tiles.template store<2>(below, kStride);
+    if (lower && right) tiles.template store<3>(below + kPanelColumns, kStride);
+  }
+
+  // `count` groups of `rows` rows each, from `first` on, by all columns. A tile's sums are finished while the next ones are made.
   static void multiply_groups(Tiles& tiles, const IntegerBlock& b, int64_t first, int64_t rows, int64_t count) {
     const int64_t upper = rows > kTileRows ? (rows + 1) / 2 : rows, lower = rows - upper;
     tiles.configure(shapes_for(b, upper, lower > 0 ? lower : 1));
     alignas(64) std::array<int32_t, kRows * kRowSums> sums;
+    int64_t pending_row = -1, pending_column = 0;
+    const auto finish = [&] {
+      const int64_t panels = pending_column + kPanelColumns < b.columns ? 2 : 1;
+      if (pending_row >= 0) IntegerFinish<V>::finish(b, sums.data(), kRowSums, pending_row, rows, pending_column, panels);
+    };
     for (int64_t column = 0; column < b.columns; column += kRowSums) {
       const bool right = column + kPanelColumns < b.columns;
-      const auto tile = lower > 0 ? right ? &multiply_tile<true, true> : &multiply_tile<true, false>
-                        : right   ? &multiply_tile<false, true>
-                                  : &multiply_tile<false, false>;
+      const auto multiply_tile_of = lower > 0 ? right ? &multiply_tile<true, true> : &multiply_tile<true, false>
+                                    : right   ? &multiply_tile<false, true>
+                                              : &multiply_tile<false, false>;
       for (int64_t group = 0; group < count; ++group) {
         const int64_t row = first + group * rows;
         const std::byte* a = b.a + row * b.a_stride;
-        tile(tiles, b, a, a + upper * b.a_stride, b.panels + column * b.depth, b.seeds + column, sums.data(), upper);
-        IntegerFinish<V>::finish(b, sums.data(), kRowSums, row, rows, column, right ? 2 : 1);
+        multiply_tile_of(tiles, b, a, a + upper * b.a_stride, b.panels + column * b.depth, b.seeds + column);
+        finish();
+        store_tile(tiles, upper, lower > 0, right, sums.data());
+        pending_row = row, pending_column = column;
       }
     }
+    finish();
   }
 
   static void multiply(const IntegerBlock& b) {

@@ -11,39 +11,94 @@ namespace {
 struct Finish512 {
   static constexpr bool kOwnFinish = true;
   static constexpr int kGreaterMagnitude = 0b1011;  // of vrangeps
+  static constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
-  // sum * multiplier + addend, clamped; adding 1.5 * 2^23 and the zero point leaves the rounded number in the low bits.
-  struct Rounding {
-    __m512 multiplier, addend, low, high, magic;
-    explicit Rounding(const PanelScales& s)
-        : multiplier(_mm512_loadu_ps(s.multiplier)), addend(_mm512_loadu_ps(s.addend)), low(_mm512_set1_ps(s.low)),
-          high(_mm512_set1_ps(s.high)), magic(_mm512_set1_ps(12582912.0f + static_cast<float>(s.zero))) {}
-    __m512 value(__m512i sums) const {
-      const __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), multiplier, addend);
-      return _mm512_min_ps(_mm512_max_ps(v, low), high);
+  // Four bytes of each lane of 128 bits to where four lanes have them side by side.
+  static __m512i transposed_dwords(__m512i x) {
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
+  }
+
+  // Whole numbers to bytes of u8, or i8 if they reach below 0.
+  template <bool kClamped>
+  struct Narrowing {
+    __m512i low, high, zero, flip;
+    explicit Narrowing(const PanelScales& s)
+        : low(_mm512_set1_epi16(static_cast<int16_t>(s.low))), high(_mm512_set1_epi16(static_cast<int16_t>(s.high))),
+          zero(_mm512_set1_epi16(static_cast<int16_t>(s.zero + (is_signed(s) ? 128 : 0)))),
+          flip(_mm512_set1_epi8(static_cast<char>(is_signed(s) ? 0x80 : 0))) {}
+    __m512i words(__m512i a, __m512i b) const {
+      __m512i both = _mm512_packs_epi32(a, b);
+      if constexpr (kClamped) both = _mm512_min_epi16(_mm512_max_epi16(both, low), high);
+      return _mm512_adds_epi16(both, zero);
     }
-    __m512 rounded(__m512 v) const { return _mm512_add_ps(v, magic); }
-    __m512 rest(__m512 v, __m512 rounded) const { return _mm512_sub_ps(v, _mm512_sub_ps(rounded, magic)); }
+    __m512i bytes(const __m512i* x) const {
+      const __m512i packed = _mm512_packus_epi16(words(x[0], x[1]), words(x[2], x[3]));
+      return transposed_dwords(_mm512_xor_si512(packed, flip));
+    }
   };
+  static bool is_signed(const PanelScales& s) { return s.low + s.zero < 0; }
+  static bool is_whole_range(const PanelScales& s) { return s.low + s.zero == (is_signed(s) ? -128 : 0) && s.high - s.low == 255; }
+
+  // Bytes [4 / P rows][P panels] to their rows.
+  template <int P>
+  static void store_rows(__m512i bytes, int64_t rows, std::byte* out, int64_t stride) {
+    const auto part = [&](int64_t r) { return reinterpret_cast<__m128i*>(out + r * stride); };
+    if constexpr (P == 4) {
+      _mm512_storeu_si512(out, bytes);
+    } else if constexpr (P == 2) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(part(0)), _mm512_castsi512_si256(bytes));
+      if (rows > 1) _mm256_storeu_si256(reinterpret_cast<__m256i*>(part(1)), _mm512_extracti64x4_epi64(bytes, 1));
+    } else {
+      _mm_storeu_si128(part(0), _mm512_castsi512_si128(bytes));
+      if (rows > 1) _mm_storeu_si128(part(1), _mm512_extracti32x4_epi32(bytes, 1));
+      if (rows > 2) _mm_storeu_si128(part(2), _mm512_extracti32x4_epi32(bytes, 2));
+      if (rows > 3) _mm_storeu_si128(part(3), _mm512_extracti32x4_epi32(bytes, 3));
+    }
+  }
+
   static __mmask16 too_near(__m512 rest, const float* tolerance) {
     return _mm512_cmp_ps_mask(_mm512_abs_ps(rest), _mm512_sub_ps(_mm512_set1_ps(0.5f), _mm512_loadu_ps(tolerance)), _CMP_NLE_UQ);
   }
-
-  static bool quantize_panel(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
-                             int64_t out_stride) {
-    const Rounding rounding(s);
-    __m512 farthest = _mm512_setzero_ps();
-    for (int64_t r = 0; r < rows; ++r) {
-      const __m512 value = rounding.value(_mm512_loadu_si512(sums + r * stride)), rounded = rounding.rounded(value);
-      farthest = _mm512_range_ps(farthest, rounding.rest(value, rounded), kGreaterMagnitude);
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + r * out_stride), _mm512_cvtepi32_epi8(_mm512_castps_si512(rounded)));
-    }
-    return too_near(farthest, s.tolerance) != 0;
+  static __m512 value_of(const int32_t* sums, __m512 multiplier, __m512 addend) {
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(sums)), multiplier, addend);
   }
-  static uint32_t near_ties(const int32_t* sums, const PanelScales& s) {
-    const Rounding rounding(s);
-    const __m512 value = rounding.value(_mm512_loadu_si512(sums));
-    return too_near(rounding.rest(value, rounding.rounded(value)), s.tolerance);
+  static __m512 rest_of(__m512 value, __m512i whole) { return _mm512_sub_ps(value, _mm512_cvtepi32_ps(whole)); }
+
+  // What does not fit i32 becomes the lowest i32, whose distance to the value says that it is wrong.
+  template <int P, bool kClamped>
+  static uint32_t quantize_as(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
+                              int64_t out_stride) {
+    constexpr int64_t kStep = 4 / P;
+    const Narrowing<kClamped> narrowing(s);
+    __m512 multiplier[P], addend[P], farthest[P];
+    for (int p = 0; p < P; ++p) {
+      multiplier[p] = _mm512_loadu_ps(s.multiplier + p * kPanelColumns), addend[p] = _mm512_loadu_ps(s.addend + p * kPanelColumns);
+      farthest[p] = _mm512_setzero_ps();
+    }
+    for (int64_t r = 0; r < rows; r += kStep) {
+      __m512i whole[4];
+      for (int v = 0; v < 4; ++v) {
+        const int p = v % P;
+        const int64_t row = r + v / P < rows ? r + v / P : r;
+        const __m512 value = value_of(sums + row * stride + p * kPanelColumns, multiplier[p], addend[p]);
+        whole[v] = _mm512_cvt_roundps_epi32(value, kNearest);
+        farthest[p] = _mm512_range_ps(farthest[p], rest_of(value, whole[v]), kGreaterMagnitude);
+      }
+      store_rows<P>(narrowing.bytes(whole), rows - r, out + r * out_stride, out_stride);
+    }
+    uint32_t near = 0;
+    for (int p = 0; p < P; ++p) near |= static_cast<uint32_t>(too_near(farthest[p], s.tolerance + p * kPanelColumns) != 0) << p;
+    return near;
+  }
+  template <int P>
+  static uint32_t quantize(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
+                           int64_t out_stride) {
+    return is_whole_range(s) ? quantize_as<P, false>(sums, stride, rows, s, out, out_stride)
+                             : quantize_as<P, true>(sums, stride, rows, s, out, out_stride);
+  }
+  static uint32_t near_ties(const int32_t* sums, const PanelScales& s, int64_t column) {
+    const __m512 value = value_of(sums, _mm512_loadu_ps(s.multiplier + column), _mm512_loadu_ps(s.addend + column));
+    return too_near(rest_of(value, _mm512_cvt_roundps_epi32(value, kNearest)), s.tolerance + column);
   }
 };
 

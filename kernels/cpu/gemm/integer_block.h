@@ -43,20 +43,20 @@ struct IntegerBlockKernel {
   void (*multiply)(const IntegerBlock&);
 };
 
-// How many bytes a line of k takes in this tier, and in what steps. In place where that is k itself.
+// How many bytes a line of k takes in this tier, whose steps have `most` bytes, and in what steps they go by.
 struct BlockDepth {
   int64_t bytes, step;
 };
+// Of rows that are copied: whole steps.
+constexpr BlockDepth copied_depth(int64_t k, int64_t most) { return {(k + most - 1) / most * most, most}; }
+// Of rows that lie somewhere: k itself in somewhat more and smaller steps, where they come out even; else they must be copied.
 constexpr BlockDepth block_depth(int64_t k, int64_t most) {
   constexpr int64_t kQuad = 4;
-  const int64_t fewest = k < most ? 1 : (k + most - 1) / most;
-  // Somewhat more and smaller steps where they come out even.
+  const int64_t fewest = (k + most - 1) / most;
+  if (most == kQuad && k % kQuad == 0) return {k, kQuad};
   for (int64_t n = fewest; most > kQuad && 2 * n <= 3 * fewest + 1; ++n)
     if (k % (kQuad * n) == 0) return {k, k / n};
-  const int64_t quads = (k + kQuad - 1) / kQuad;
-  if (most == kQuad) return {quads * kQuad, kQuad};
-  const int64_t step = (quads + fewest - 1) / fewest * kQuad;
-  return {fewest * step, step};
+  return copied_depth(k, most);
 }
 
 }  // namespace tandem::cpu

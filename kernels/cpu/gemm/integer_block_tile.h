@@ -46,14 +46,18 @@ struct IntegerBlockTile {
   template <int P>
   static void multiply_panels(const IntegerBlock& b, int64_t column) {
     static constexpr auto kTiles = by_rows<P>(std::make_index_sequence<V::kRows>{});
-    alignas(64) std::array<int32_t, V::kRows * P * kPanelColumns> sums;
+    constexpr int64_t kTogether = 4 * V::kRows;  // rows that are finished at once
+    alignas(64) std::array<int32_t, kTogether * P * kPanelColumns> sums;
     const std::byte* panels = b.panels + column * b.depth;
     int64_t tiles = (b.rows + V::kRows - 1) / V::kRows;
-    for (int64_t row = 0; row < b.rows; --tiles) {
+    for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
       const int64_t rows = (b.rows - row + tiles - 1) / tiles;  // evenly: a tile of one row would cost nearly what a whole one does
-      kTiles[static_cast<size_t>(rows - 1)](b, b.a + row * b.a_stride, panels, b.seeds + column, sums.data());
-      IntegerFinish<V>::finish(b, sums.data(), P * kPanelColumns, row, rows, column, P);
+      kTiles[static_cast<size_t>(rows - 1)](b, b.a + row * b.a_stride, panels, b.seeds + column,
+                                            sums.data() + (row - done) * P * kPanelColumns);
       row += rows;
+      if (row < b.rows && row - done + V::kRows <= kTogether) continue;
+      IntegerFinish<V>::finish(b, sums.data(), P * kPanelColumns, done, row - done, column, P);
+      done = row;
     }
   }
 

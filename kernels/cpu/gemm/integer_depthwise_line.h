@@ -41,7 +41,7 @@ struct IntegerDepthwiseLine {
       for (int64_t pixel = 0; pixel < d.output_width; pixel += kPixels) {
         const int64_t more = d.output_width - pixel, count = more < kPixels ? more : kPixels;
         for (int64_t i = 0; i < count; ++i) sum_pixel(d, pixel + i, channel, n, sums.data() + i * kColumns);
-        IntegerFinish<V>::finish_panel(d.result, sums.data(), kColumns, pixel, count, channel, n);
+        IntegerFinish<V>::template finish_panels<1>(d.result, sums.data(), kColumns, pixel, count, channel, n);
       }
     }
   }

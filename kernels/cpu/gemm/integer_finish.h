@@ -14,87 +14,108 @@
 
 namespace tandem::cpu {
 
-// Of sixteen columns.
+// Of the columns of some panels, one of each a column.
 struct PanelScales {
   const float *multiplier, *addend, *tolerance;
-  float low, high;
-  int32_t zero;
+  int32_t low, high, zero;
 };
 
-// V may bring quantize_panel and near_ties of its own (kOwnFinish).
+// V may bring quantize and near_ties of its own (kOwnFinish).
 template <class V>
 struct IntegerFinish {
-  static constexpr int64_t kColumns = kPanelColumns, kMostRows = 32;
-  using Numbers = std::array<float, kPanelColumns>;
+  static constexpr int64_t kColumns = kPanelColumns;
+  static constexpr int64_t kRows = 16;  // that are looked over together for ties
+  template <int P>
+  using Numbers = std::array<float, P * kPanelColumns>;
+  template <int P>
   struct Own {
-    alignas(64) Numbers multiplier, addend, tolerance;
+    alignas(64) Numbers<P> multiplier, addend, tolerance;
   };
 
-  static PanelScales scales_of(const OutputScales& s, int64_t column, int64_t n, Own& own) {
-    const auto low = static_cast<float>(s.low), high = static_cast<float>(s.high);
-    if (s.count > 1 && n == kColumns)
-      return {s.multiplier + column, s.addend + column, s.tolerance + column, low, high, s.zero};
-    for (int64_t j = 0; j < kColumns; ++j) {
+  // Those of columns [column, column + n); columns behind them have those of the last.
+  template <int P>
+  static PanelScales scales_of(const OutputScales& s, int64_t column, int64_t n, Own<P>& own) {
+    if (s.count > 1 && n == P * kColumns)
+      return {s.multiplier + column, s.addend + column, s.tolerance + column, s.low, s.high, s.zero};
+    for (int64_t j = 0; j < P * kColumns; ++j) {
       const int64_t from = s.count == 1 ? 0 : column + (j < n ? j : n - 1);
       const auto to = static_cast<size_t>(j);
       own.multiplier[to] = s.multiplier[from], own.addend[to] = s.addend[from], own.tolerance[to] = s.tolerance[from];
     }
-    return {own.multiplier.data(), own.addend.data(), own.tolerance.data(), low, high, s.zero};
+    return {own.multiplier.data(), own.addend.data(), own.tolerance.data(), s.low, s.high, s.zero};
   }
 
-  // Rows of sixteen sums, `stride` apart, to rows of sixteen bytes; whether some may be wrong.
-  static bool quantize_panel(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
-                             int64_t out_stride) {
-    if constexpr (V::kOwnFinish) return V::quantize_panel(sums, stride, rows, s, out, out_stride);
+  // The number of a sum, before it is rounded.
+  static float clamped(int32_t sum, const PanelScales& s, int64_t column) {
+    const auto low = static_cast<float>(s.low), high = static_cast<float>(s.high);
+    const float value = static_cast<float>(sum) * s.multiplier[column] + s.addend[column], raised = value > low ? value : low;
+    return raised < high ? raised : high;
+  }
+
+  // Rows of P panels of sums, `stride` apart, to rows of bytes. Returns, as bits, which panels may have wrong ones.
+  template <int P>
+  static uint32_t quantize(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
+                           int64_t out_stride) {
+    if constexpr (V::kOwnFinish) return V::template quantize<P>(sums, stride, rows, s, out, out_stride);
     int32_t near = 0;
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t j = 0; j < kColumns; ++j) {
-        const float value = static_cast<float>(sums[r * stride + j]) * s.multiplier[j] + s.addend[j];
-        const float raised = value > s.low ? value : s.low, clamped = raised < s.high ? raised : s.high;
-        const int32_t whole = nearest_integer(clamped);
-        near |= std::fabs(clamped - static_cast<float>(whole)) > 0.5f - s.tolerance[j];
+      for (int64_t j = 0; j < P * kColumns; ++j) {
+        const float value = clamped(sums[r * stride + j], s, j);
+        const int32_t whole = nearest_integer(value);
+        near |= std::fabs(value - static_cast<float>(whole)) > 0.5f - s.tolerance[j];
         out[r * out_stride + j] = static_cast<std::byte>(whole + s.zero);
       }
-    return near != 0;
+    return near != 0 ? (uint32_t{1} << P) - 1 : 0;
   }
-  // Which of sixteen sums may be wrong, as bits.
-  static uint32_t near_ties(const int32_t* sums, const PanelScales& s) {
-    if constexpr (V::kOwnFinish) return V::near_ties(sums, s);
+  // Which of a panel's columns from `column` on may be wrong, as bits.
+  static uint32_t near_ties(const int32_t* sums, const PanelScales& s, int64_t column) {
+    if constexpr (V::kOwnFinish) return V::near_ties(sums, s, column);
     uint32_t near = 0;
     for (int64_t j = 0; j < kColumns; ++j) {
-      const float value = static_cast<float>(sums[j]) * s.multiplier[j] + s.addend[j];
-      const float raised = value > s.low ? value : s.low, clamped = raised < s.high ? raised : s.high;
-      const auto whole = static_cast<float>(nearest_integer(clamped));
-      near |= static_cast<uint32_t>(std::fabs(clamped - whole) > 0.5f - s.tolerance[j]) << j;
+      const float value = clamped(sums[j], s, column + j);
+      near |= static_cast<uint32_t>(std::fabs(value - static_cast<float>(nearest_integer(value))) > 0.5f - s.tolerance[column + j]) << j;
     }
     return near;
   }
 
-  // Columns [column, column + n), n <= 16, of the block's rows [row, row + rows).
-  static void finish_panel(const BlockResult& to, const int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column,
-                           int64_t n) {
+  // Decides exactly what is near a tie, in rows of one panel: columns [column, column + n) of the result, `in_scales` of the scales.
+  static void settle(const OutputScales& exact, const PanelScales& scales, const int32_t* sums, int64_t stride, int64_t rows,
+                     int64_t column, int64_t in_scales, int64_t n, std::byte* out, int64_t out_stride) {
+    const uint32_t wanted = n >= kColumns ? 0xFFFF : (uint32_t{1} << n) - 1;
+    for (int64_t r = 0; r < rows; ++r)
+      for (uint32_t near = near_ties(sums + r * stride, scales, in_scales) & wanted; near != 0; near &= near - 1) {
+        const int j = std::countr_zero(near);
+        const ResultScale& scale = exact.exact[exact.count == 1 ? 0 : column + j];
+        out[r * out_stride + j] = static_cast<std::byte>(requantized(sums[r * stride + j], scale, exact.low, exact.high) + exact.zero);
+      }
+  }
+
+  // Columns [column, column + n), n <= P panels, of the result's rows [row, row + rows).
+  template <int P>
+  static void finish_panels(const BlockResult& to, const int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column,
+                            int64_t n) {
     const int64_t at = row * to.stride + column;
     if (to.sums) {
       for (int64_t r = 0; r < rows; ++r)
         std::memcpy(to.sums + at + r * to.stride, sums + r * stride, static_cast<size_t>(n) * sizeof(int32_t));
       return;
     }
-    Own own;
-    std::array<std::byte, kMostRows * kColumns> narrow;
-    const PanelScales scales = scales_of(to.scales, column, n, own);
-    std::byte* out = n == kColumns ? to.quantized + at : narrow.data();
-    const int64_t out_stride = n == kColumns ? to.stride : kColumns;
-    if (quantize_panel(sums, stride, rows, scales, out, out_stride))
-      for (int64_t r = 0; r < rows; ++r)
-        for (uint32_t near = near_ties(sums + r * stride, scales) & ((uint32_t{1} << n) - 1); near != 0; near &= near - 1) {
-          const int j = std::countr_zero(near);
-          const ResultScale& exact = to.scales.exact[to.scales.count == 1 ? 0 : column + j];
-          out[r * out_stride + j] =
-              static_cast<std::byte>(requantized(sums[r * stride + j], exact, to.scales.low, to.scales.high) + to.scales.zero);
-        }
-    if (n != kColumns)
-      for (int64_t r = 0; r < rows; ++r)
-        std::memcpy(to.quantized + at + r * to.stride, narrow.data() + r * kColumns, static_cast<size_t>(n));
+    Own<P> own;
+    std::array<std::byte, kRows * P * kPanelColumns> narrow;
+    const PanelScales scales = scales_of<P>(to.scales, column, n, own);
+    const bool whole = n == P * kColumns;
+    const int64_t out_stride = whole ? to.stride : P * kColumns;
+    for (int64_t first = 0; first < rows; first += kRows, sums += kRows * stride) {
+      const int64_t count = rows - first < kRows ? rows - first : kRows;
+      std::byte* result = to.quantized + at + first * to.stride;
+      std::byte* out = whole ? result : narrow.data();
+      for (uint32_t panels = quantize<P>(sums, stride, count, scales, out, out_stride); panels != 0; panels &= panels - 1) {
+        const int64_t panel = std::countr_zero(panels) * kColumns;
+        if (panel < n) settle(to.scales, scales, sums + panel, stride, count, column + panel, panel, n - panel, out + panel, out_stride);
+      }
+      for (int64_t r = 0; r < count && !whole; ++r)
+        std::memcpy(result + r * to.stride, narrow.data() + r * out_stride, static_cast<size_t>(n));
+    }
   }
 
   static void take_zeros_off(const IntegerBlock& b, int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column) {
@@ -107,14 +128,14 @@ struct IntegerFinish {
     }
   }
 
-  // A tile of whole panels.
+  // Rows of one or two panels of a block.
   static void finish(const IntegerBlock& b, int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column,
                      int64_t panels) {
-    for (int64_t p = 0; p < panels; ++p, column += kColumns, sums += kColumns) {
-      if (b.row_terms) take_zeros_off(b, sums, stride, row, rows, column);
-      const int64_t n = b.columns - column;
-      finish_panel(b.result, sums, stride, row, rows, column, n < kColumns ? n : kColumns);
-    }
+    for (int64_t p = 0; p < panels && b.row_terms; ++p)
+      take_zeros_off(b, sums + p * kColumns, stride, row, rows, column + p * kColumns);
+    const int64_t left = b.columns - column, n = left < panels * kColumns ? left : panels * kColumns;
+    panels == 1 ? finish_panels<1>(b.result, sums, stride, row, rows, column, n)
+                : finish_panels<2>(b.result, sums, stride, row, rows, column, n);
   }
 };
 

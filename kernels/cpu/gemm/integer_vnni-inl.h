@@ -57,12 +57,10 @@ struct VnniDepthwise {
   static constexpr int kVectors = 4, kMostPixels = 5;
   static constexpr int64_t kQuadBytes = 4 * kDepthwiseChannels, kTilePixels = 30;
 
-  // With channels 4i.. of each 16 in lane i, unpacking in lanes of 128 bits leaves them in order.
-  static __m512i spread(__m512i line) {
-    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), line);
-  }
+  // Unpacking works in lanes of 128 bits: first their dwords change places, so that channels come out in order.
   static void interleave(const __m512i* lines, std::byte* to) {
-    const __m512i a = spread(lines[0]), b = spread(lines[1]), c = spread(lines[2]), e = spread(lines[3]);
+    const auto spread = [&](int i) { return Finish512::transposed_dwords(lines[i]); };
+    const __m512i a = spread(0), b = spread(1), c = spread(2), e = spread(3);
     const __m512i low_ab = _mm512_unpacklo_epi8(a, b), high_ab = _mm512_unpackhi_epi8(a, b);
     const __m512i low_ce = _mm512_unpacklo_epi8(c, e), high_ce = _mm512_unpackhi_epi8(c, e);
     _mm512_storeu_si512(to, _mm512_unpacklo_epi16(low_ab, low_ce));
@@ -132,11 +130,9 @@ struct VnniDepthwise {
                                            sums.data() + done * kDepthwiseChannels);
         done += n;
       }
-      for (int64_t c = 0; c < kDepthwiseChannels && channel + c < d.channels; c += kPanelColumns) {
-        const int64_t columns = d.channels - channel - c;
-        IntegerFinish<VnniLanes>::finish_panel(d.result, sums.data() + c, kDepthwiseChannels, first, count, channel + c,
-                                               columns < kPanelColumns ? columns : kPanelColumns);
-      }
+      const int64_t channels = d.channels - channel;
+      IntegerFinish<VnniLanes>::finish_panels<4>(d.result, sums.data(), kDepthwiseChannels, first, count, channel,
+                                                 channels < kDepthwiseChannels ? channels : kDepthwiseChannels);
     }
   }
 
