@@ -90,7 +90,10 @@ Tensor read_packed_field(const TensorProto& proto, DType dtype, const Shape& sha
           "data has another number of bytes than the dims say (has, expected)", proto.int32_data_size(),
           packed_bytes(dtype, shape.elements()));
   std::vector<std::byte> content;
-  for (int32_t entry : proto.int32_data()) content.push_back(static_cast<std::byte>(entry));
+  for (int32_t entry : proto.int32_data()) {
+    require(entry >= -128 && entry <= 255, "an element does not fit its type", entry, name(dtype));
+    content.push_back(static_cast<std::byte>(entry));
+  }
   return unpack(content, dtype, shape);
 }
 

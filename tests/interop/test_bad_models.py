@@ -39,6 +39,69 @@ def ints(*numbers):
     return np.asarray(numbers, np.int64)
 
 
+class Bytes:
+    """A model that the onnx package cannot hold."""
+    def __init__(self, content):
+        self.content = content
+
+    def SerializeToString(self):  # noqa: N802
+        return self.content
+
+
+def field(number, content):
+    """A field of protobuf's wire format: text, bytes or a message."""
+    content = content.encode() if isinstance(content, str) else content
+    head, size = b"", len(content)
+    for value in (number << 3 | 2, size):
+        while value > 127:
+            head, value = head + bytes([value & 127 | 128]), value >> 7
+        head += bytes([value])
+    return head + content
+
+
+def nested_branches(levels):
+    """An If within an If within an If ..., written inside out."""
+    def graph(node, output):
+        return field(1, node) + field(2, "g") + field(12, field(1, output))
+    def leaf(name):
+        return graph(field(1, "x") + field(2, name) + field(4, "Neg"), name)
+    def branch(name, body):
+        return field(5, field(1, name) + field(6, body) + b"\xa0\x01\x05")
+    body = leaf("b0")
+    for i in range(1, levels):
+        body = graph(field(1, "c") + field(2, f"b{i}") + field(4, "If") + branch("then_branch", body) + branch("else_branch", leaf(f"e{i}")), f"b{i}")
+    outer = model(node("Identity", ["b"]), c=np.asarray(True))[0]
+    inputs = b"".join(field(11, info.SerializeToString()) for info in outer.graph.input)
+    constants = b"".join(field(5, tensor.SerializeToString()) for tensor in outer.graph.initializer)
+    return Bytes(b"\x08\x08" + field(8, outer.opset_import[0].SerializeToString()) + field(7, body + inputs + constants)), X
+
+
+def calling_each_other():
+    proto, x = model(node("F", domain="own"))
+    for name, other in ("FG", "GF"):
+        proto.functions.append(helper.make_function("own", name, ["a"], ["b"], [node(other, "a", "b", domain="own")], [helper.make_opsetid("own", 1)]))
+    proto.opset_import.append(helper.make_opsetid("own", 1))
+    return proto, x
+
+
+def nested_types(levels):
+    proto, x = model(node("Neg"))
+    kind = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    for _ in range(levels):
+        kind = helper.make_sequence_type_proto(kind)
+    proto.graph.input[0].type.CopyFrom(kind)
+    return proto, x
+
+
+def scaled(op, scale, constant=False):
+    """Numbers quantized by a wrong scale, or restored by one; with `constant`, weights restored."""
+    if op == "QuantizeLinear":
+        return model(node(op, "xs"), s=np.float32(scale))
+    if constant:
+        return model([node(op, "ws", "f"), node("Add", "xf")], w=np.zeros(4, np.int8), s=np.float32(scale))
+    return model([node("Cast", "x", "i", to=TensorProto.INT8), node(op, "is")], s=np.float32(scale))
+
+
 def raw(dims, data, data_type=TensorProto.FLOAT):
     return TensorProto(dims=dims, data_type=data_type, raw_data=data)
 
@@ -123,6 +186,10 @@ CASES = {
     "empty_dropout_mode": model(node("Dropout", "xrt"), r=np.float32(0.5), t=np.zeros(0, bool)),
     "empty_diagonal": model(node("Trilu", "xk"), k=ints()),
     "empty_scale": model(node("QuantizeLinear", "xs"), s=np.zeros(0, np.float32)),
+    # 8. nesting without end
+    **{f"nested_branches_{levels}": nested_branches(levels) for levels in (40, 3000)},
+    "functions_in_a_circle": calling_each_other(),
+    "nested_types": nested_types(20),
     # 9. types that are not what they should be
     "add_types": model(node("Add", "xi"), i=ints(1)),
     "where_condition": model(node("Where", "xxx")),
@@ -151,6 +218,15 @@ CASES = {
     "conv_batch_norm": model([node("Conv", "xw", "c"), node("BatchNormalization", "csbmv")], IMAGE, w=np.ones((2, 4, 3, 3), np.float32),
                              s=np.ones(3, np.float32), b=np.ones(3, np.float32), m=np.ones(3, np.float32), v=np.ones(3, np.float32)),
     "matmul_bias": model([node("MatMul", "xw", "m"), node("Add", "mb"), ], w=np.ones((4, 5), np.float32), b=np.ones(3, np.float32)),
+    # numbers that are no scale, and zero points that do not fit
+    **{f"{op}_{name}": scaled(op, scale) for op in ("QuantizeLinear", "DequantizeLinear")
+       for name, scale in (("zero", 0), ("negative", -1), ("nan", np.nan), ("infinite", np.inf))},
+    **{f"weights_{name}": scaled("DequantizeLinear", scale, constant=True) for name, scale in (("negative", -1), ("nan", np.nan), ("infinite", np.inf))},
+    "output_scale_zero": model([node("Cast", "x", "i", to=TensorProto.INT8), node("QLinearMatMul", "isziszoz")], s=np.float32(1), o=np.float32(0),
+                               z=np.int8(0)),
+    "zero_point_large": model(node("QuantizeLinear", "xsz"), s=np.float32(1), z=TensorProto(data_type=TensorProto.INT8, int32_data=[300])),
+    "zero_point_negative": model(node("QuantizeLinear", "xsz"), s=np.float32(1), z=TensorProto(data_type=TensorProto.UINT8, int32_data=[-1])),
+    "zero_point_4_bits": model(node("QuantizeLinear", "xsz"), opset=21, s=np.float32(1), z=TensorProto(data_type=TensorProto.INT4, int32_data=[300])),
     "self_reference": model(node("Add", "xy")),
     "cycle": model([node("Add", "xb", "a"), node("Add", "xa", "b"), node("Add", "ab")]),
     "made_twice": model([node("Neg", "x", "y"), node("Abs", "x", "y")]),
@@ -178,3 +254,79 @@ def test_a_bad_model_is_refused(tmp_path, name):
     if name not in ANSWERED:
         assert "expected f32[0], got" not in reason, reason
     assert "std::" not in reason and "bad_alloc" not in reason
+
+
+def test_a_channel_of_zeros_may_have_a_scale_of_0(tmp_path):
+    assert run_case(tmp_path, *scaled("DequantizeLinear", 0, constant=True)) == "output 'y': expected f32[0], got f32[2, 3, 4]"
+
+
+# 11. weights elsewhere than beside the model: (location, offset, length) of 24 floats; the folder has a neighbour with a secret
+ELSEWHERE = {
+    "parent": ("../secret.bin", "0", "96"),
+    "parent_within": ("sub/../../secret.bin", "0", "96"),
+    "absolute": ("/etc/passwd", "0", "96"),
+    "device": ("/dev/zero", "0", "96"),
+    "link": ("link.bin", "0", "96"),
+    "linked_folder": ("up/secret.bin", "0", "96"),
+    "hard_link": ("hard.bin", "0", "96"),
+    "pipe": ("pipe", "0", "96"),
+    "folder": ("sub", "0", "96"),
+    "no_location": ("", "0", "96"),
+    "negative_offset": ("weights.bin", "-4", "96"),
+    "large_offset": ("weights.bin", str(2**63 - 1), "96"),
+    "past_the_end": ("weights.bin", "8", "96"),
+    "negative_length": ("weights.bin", "0", "-96"),
+    "large_length": ("weights.bin", "0", str(2**62)),
+}
+
+
+def external(name, place, dims=(2, 3, 4)):
+    tensor = TensorProto(name=name, dims=dims, data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    for key, value in zip(("location", "offset", "length"), place):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def weights_in(form, place):
+    """The same weights as an initializer, as a Constant and as values of a sparse tensor: one rule for all."""
+    if form == "initializer":
+        return model(node("Add", "xc"), c=external("c", place))[0]
+    if form == "constant":
+        return model([node("Constant", [], "c", value=external("c", place)), node("Add", "xc")])[0]
+    proto = model(node("Add", "xc"))[0]
+    sparse = proto.graph.sparse_initializer.add(dims=[2, 3, 4])
+    sparse.values.CopyFrom(external("c", place, [24]))
+    sparse.indices.CopyFrom(numpy_helper.from_array(np.arange(24), "i"))
+    return proto
+
+
+@pytest.mark.parametrize("form", ["initializer", "constant", "sparse"])
+@pytest.mark.parametrize("name", [*ELSEWHERE, "beside"])
+def test_weights_come_from_beside_the_model_only(tmp_path, name, form):
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    secret = np.full(24, 7, np.float32).tobytes()
+    (tmp_path / "secret.bin").write_bytes(secret)
+    (folder / "weights.bin").write_bytes(secret)
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (folder / "up").symlink_to(tmp_path)
+    os.link(tmp_path / "secret.bin", folder / "hard.bin")
+    os.mkfifo(folder / "pipe")
+    (folder / "model.onnx").write_bytes(weights_in(form, ELSEWHERE.get(name, ("weights.bin", "0", "96"))).SerializeToString())
+    done = subprocess.run([BINARY, "inspect", folder / "model.onnx"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == (0 if name == "beside" else 2), done.stdout + done.stderr
+
+
+def test_a_model_larger_than_the_memory_there_is(tmp_path):
+    """Ten gigabytes of weights in five tensors (a file with a hole), four of address space."""
+    rows = (2 << 30) // 96
+    with open(tmp_path / "weights.bin", "wb") as file:
+        file.truncate(5 * 96 * rows)
+    weights = {f"c{i}": external(f"c{i}", ("weights.bin", str(96 * rows * i), str(96 * rows)), [rows, 2, 3, 4]) for i in range(5)}
+    sums = [n for i in range(5) for n in (node("Add", ["x", f"c{i}"], [f"a{i}"]), node("ReduceMax", [f"a{i}"], [f"m{i}"]))]
+    (tmp_path / "model.onnx").write_bytes(model([*sums, node("Sum", [f"m{i}" for i in range(5)])], **weights)[0].SerializeToString())
+    for options in (["inspect", tmp_path / "model.onnx", "--plan"], ["compile", tmp_path / "model.onnx", "-o", tmp_path / "out.tdm"]):
+        done = subprocess.run([BINARY, *options], capture_output=True, text=True, timeout=60,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)))
+        assert done.returncode > 0 and "memory" in done.stderr and "bad_alloc" not in done.stderr, done.stderr
+    assert not (tmp_path / "out.tdm").exists()
