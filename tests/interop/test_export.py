@@ -53,10 +53,46 @@ def branches():
     return model(nodes, [tensor_info("x", ["n", 4])], [tensor_info("y", ["n", 4])], constants, opset=13)
 
 
+def quantized():
+    """Convolution, sum, activation, function of one tensor and product between Q and DQ, with every form of bias; scales are powers of two, so
+    that f32 is exact and all runtimes agree."""
+    nodes, constants = [], []
+
+    def constant(array):
+        constants.append(numpy_helper.from_array(np.asarray(array), f"c{len(constants)}"))
+        return constants[-1].name
+
+    def emit(op, *inputs, **attributes):
+        nodes.append(helper.make_node(op, inputs, [f"v{len(nodes)}"], **attributes))
+        return f"v{len(nodes) - 1}"
+
+    def rounded(x, scale, zero=np.uint8(128)):
+        numbers = [constant(np.float32(scale)), constant(zero)]
+        return emit("DequantizeLinear", emit("QuantizeLinear", x, *numbers), *numbers)
+
+    def filters(*shape):
+        scales = constant((2.0 ** -RANDOM.integers(5, 8, shape[0])).astype(np.float32))
+        return emit("DequantizeLinear", constant(RANDOM.integers(-90, 90, shape).astype(np.int8)), scales, constant(np.zeros(shape[0], np.int8)), axis=0)
+
+    bias = emit("DequantizeLinear", constant(RANDOM.integers(-500, 500, 4).astype(np.int32)), constant(np.full(4, 2.0**-11, np.float32)),
+                constant(np.zeros(4, np.int32)), axis=0)
+    x = rounded("x", 2.0**-5)
+    y = rounded(emit("Relu", emit("Conv", x, filters(4, 4, 3, 3), bias, pads=[1] * 4)), 2.0**-3, np.uint8(0))
+    z = rounded(emit("Conv", y, filters(4, 1, 3, 3), pads=[1] * 4, group=4), 2.0**-2)
+    both = rounded(emit("Add", z, x), 2.0**-2)
+    curve = rounded(emit("HardSigmoid", both, alpha=0.125, beta=0.5), 2.0**-7, np.uint8(0))
+    scaled = rounded(emit("Mul", curve, both), 2.0**-2)
+    flat = emit("Flatten", rounded(emit("MaxPool", scaled, kernel_shape=[2, 2], strides=[2, 2]), 2.0**-2))
+    weight = emit("DequantizeLinear", constant(RANDOM.integers(-90, 90, (36, 5)).astype(np.int8)), constant(np.float32(2.0**-7)), constant(np.int8(0)))
+    nodes.append(helper.make_node("Identity", [rounded(emit("MatMul", flat, weight), 2.0**-1)], ["y"]))
+    return model(nodes, [tensor_info("x", ["n", 4, 6, 6])], [tensor_info("y", ["n", 5])], constants, opset=13)
+
+
 CASES = FEEDS | {
     residual: {"x": RANDOM.normal(size=(2, 4, 6, 6)).astype(np.float32)},
     attention: {"x": RANDOM.normal(size=(2, 5, 8)).astype(np.float32)},
     branches: {"x": RANDOM.normal(size=(3, 4)).astype(np.float32)},
+    quantized: {"x": RANDOM.normal(size=(2, 4, 6, 6)).astype(np.float32)},
 }
 
 
@@ -68,7 +104,7 @@ def assert_same(source, written, feeds):
 
 @pytest.mark.parametrize("flags", [(), ("--optimized",), ("--external-data",), ("--optimized", "--external-data")], ids="".join)
 @pytest.mark.parametrize("opset", range(13, 24))
-@pytest.mark.parametrize("make", [residual, attention, branches], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [residual, attention, branches, quantized], ids=lambda make: make.__name__)
 def test_export_in_every_opset(tmp_path, make, opset, flags):
     source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
     onnx.save(make(), source)
@@ -77,6 +113,14 @@ def test_export_in_every_opset(tmp_path, make, opset, flags):
     again = onnx.load(written)
     assert {o.domain: o.version for o in again.opset_import} == {"": opset}
     assert_same(source, written, CASES[make])
+
+
+def test_quantized_nodes_are_fused_before_they_are_written_out(tmp_path):
+    """Else the test above compares nothing."""
+    onnx.save(quantized(), tmp_path / "in.onnx")
+    fused = tandem("inspect", tmp_path / "in.onnx", "--text").stdout
+    for op in ("QuantizedConv", "QuantizedMatMul", "QuantizedAdd", "QuantizedMul", "ByteTable"):
+        assert op in fused, fused
 
 
 def test_a_node_that_has_no_form_in_the_opset_is_named(tmp_path):
@@ -108,7 +152,7 @@ def test_external_data_lies_at_page_boundaries(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "in.onnx.npz")["y"], np.load(tmp_path / "out.onnx.npz")["y"])
 
 
-@pytest.mark.parametrize("make", [mlp, cnn, residual, attention, branches], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [mlp, cnn, residual, attention, branches, quantized], ids=lambda make: make.__name__)
 def test_a_compiled_model_computes_the_same_bits(tmp_path, make):
     source, compiled, back = tmp_path / "in.onnx", tmp_path / "in.tdm", tmp_path / "back.onnx"
     onnx.save(make(), source)

@@ -9,6 +9,7 @@ import picture_networks  # noqa: F401
 import pipelines  # noqa: F401
 import scripted_networks  # noqa: F401
 import sequence_networks  # noqa: F401
+import tensorflow_networks  # noqa: F401
 import text_networks  # noqa: F401
 import vision_networks  # noqa: F401
 from catalog import NETWORKS  # noqa: F401
