@@ -69,7 +69,7 @@ ModelRepository::ModelRepository(fs::path root, RepositoryOptions options, Loade
       continue;
     }
     loaded_[name] = fingerprint(name);
-    put(name, load_all(name));
+    put(name, load_folder(name));
   }
   for (const std::string& name : wanted)
     if (name != "*" && !models_.contains(name))
@@ -86,45 +86,65 @@ std::vector<std::string> ModelRepository::model_folders() const {
   }
 }
 
-ModelRepository::Versions ModelRepository::load_all(const std::string& name) const {
+// The configuration is of all versions; it need not be there.
+ServingConfig ModelRepository::read_config(const fs::path& folder) const {
+  const std::string file = "config.pbtxt";
+  if (!fs::exists(folder / file)) return {};
+  const std::string text = read_file_beneath(folder, file, options_.limits.config_bytes);
+  try {
+    return parse_model_config(text);
+  } catch (const Error& error) {
+    throw Error(error.code(), file + ", " + error.what());
+  }
+}
+
+ModelRepository::Versions ModelRepository::load_all(const std::string& name, const fs::path& folder,
+                                                    const std::optional<ServingConfig>& override) const {
   if (!valid_model_name(name)) return {unavailable(name, "not a model name: use letters, digits and _ - . + =, 128 at most")};
   std::vector<int64_t> versions;
+  ServingConfig config;
   try {
-    for (const std::string& folder : folders_of(root_ / name))
-      if (const int64_t version = parse_version(folder); version > 0) versions.push_back(version);
+    for (const std::string& version : folders_of(folder))
+      if (const int64_t number = parse_version(version); number > 0) versions.push_back(number);
+    config = override ? *override : read_config(folder);
   } catch (const fs::filesystem_error& failure) {
     return {unavailable(name, "folder cannot be read: " + failure.code().message())};
+  } catch (const Error& error) {
+    return {unavailable(name, "failed to load '" + name + "': " + without_root(error.what(), folder))};
   }
-  if (versions.empty() && fs::exists(root_ / name / "model.onnx"))
+  if (versions.empty() && fs::exists(folder / "model.onnx"))
     return {unavailable(name, "model.onnx lies in the model's folder; it belongs into a version's: " + name + "/1/model.onnx")};
   if (versions.empty()) return {unavailable(name, "no version folder; a model lies at " + name + "/1/model.onnx")};
-  const std::vector<int64_t> selected = select_versions(versions, options_.versions);
-  if (selected.empty()) return {unavailable(name, "no version is selected by the policy " + to_string(options_.versions))};
+  const VersionPolicy policy = config.versions.value_or(options_.versions);
+  const std::vector<int64_t> selected = select_versions(versions, policy);
+  if (selected.empty()) return {unavailable(name, "no version is selected by the policy " + to_string(policy))};
   Versions listings;
-  for (int64_t version : selected) listings.push_back(load_version(name, version));
+  for (int64_t version : selected) listings.push_back(load_version(name, version, folder, config));
   return listings;
 }
 
-ModelListing ModelRepository::load_version(const std::string& name, int64_t version) const {
+ModelListing ModelRepository::load_version(const std::string& name, int64_t version, const fs::path& folder,
+                                           const ServingConfig& config) const {
   const std::string what = "failed to load '" + name + "', version " + std::to_string(version) + ": ";
   try {
-    const std::string folder = name + "/" + std::to_string(version);
-    const char* file =
-        !fs::exists(root_ / folder / "model.onnx") && fs::exists(root_ / folder / "model.tdm") ? "/model.tdm" : "/model.onnx";
-    std::shared_ptr<Model> model = load_(name, version, open_beneath(root_, folder + file), root_ / folder);
-    const BatchingOptions batching = batching_of(*model, options_.queue_length);
+    const std::string own = std::to_string(version);
+    std::string file = config.default_model_filename;
+    if (file.empty())
+      file = !fs::exists(folder / own / "model.onnx") && fs::exists(folder / own / "model.tdm") ? "model.tdm" : "model.onnx";
+    std::shared_ptr<Model> model = load_({name, version, open_beneath(folder, own + "/" + file), folder / own, config});
+    const BatchingOptions batching = batching_of(*model, options_.limits.queue_length);
     return {name, version, ModelState::kReady, "", std::make_shared<ServedModel>(std::move(model), batching, context_)};
   } catch (const std::bad_alloc&) {
     return unavailable(name, what + "out of memory", version);
   } catch (const std::exception& failure) {
-    return unavailable(name, what + without_root(failure.what()), version);
+    return unavailable(name, what + without_root(failure.what(), folder), version);
   }
 }
 
-// A reason is shown to clients: where the repository lies is none of their business.
-std::string ModelRepository::without_root(std::string text) const {
-  const std::string prefix = root_.string() + "/";
-  for (size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix, at)) text.erase(at, prefix.size());
+// A reason is shown to clients: where models lie is none of their business.
+std::string ModelRepository::without_root(std::string text, const fs::path& folder) const {
+  for (const std::string& prefix : {root_.string() + "/", folder.string() + "/"})
+    for (size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix, at)) text.erase(at, prefix.size());
   return text;
 }
 
@@ -179,14 +199,17 @@ std::vector<ModelListing> ModelRepository::listings() const {
   return all;
 }
 
-void ModelRepository::load(const std::string& name) {
+void ModelRepository::load(const std::string& name, const LoadOverrides& overrides) {
   const std::lock_guard changing(changing_);
   const std::string failed = "failed to load '" + name + "', ";
-  require(valid_model_name(name) && fs::is_directory(fs::symlink_status(root_ / name)),
-          failed + "no such folder in the model repository");
+  const bool is_uploaded = !overrides.files.empty();
+  require(valid_model_name(name), failed + "not a model name");
+  require(is_uploaded || fs::is_directory(fs::symlink_status(root_ / name)), failed + "no such folder in the model repository");
+  std::optional<UploadedModel> uploaded;
+  if (is_uploaded) uploaded.emplace(overrides.files);
   mark(name, ModelState::kLoading);
   Fingerprint found = fingerprint(name);
-  Versions versions = load_all(name);
+  Versions versions = load_all(name, uploaded ? uploaded->folder() : root_ / name, overrides.config);
   const auto broken = std::ranges::find_if(versions, [](const ModelListing& listing) { return !listing.served; });
   if (broken == versions.end()) {
     loaded_[name] = std::move(found);

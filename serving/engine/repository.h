@@ -22,6 +22,7 @@
 #include "serving/core/model.h"
 #include "serving/core/version_policy.h"
 #include "serving/engine/served_model.h"
+#include "serving/engine/uploaded_model.h"
 
 namespace tandem {
 
@@ -59,14 +60,26 @@ struct RepositoryOptions {
   VersionPolicy versions;
   ModelControl control = ModelControl::kNone;
   std::set<std::string, std::less<>> load_at_start = {};  // with kExplicit; "*" is all of them
-  int64_t queue_length = Limits{}.queue_length;           // requests that wait for one model
+  Limits limits = {};                                     // queue_length: requests that wait for one model
+};
+
+// What a request to load says in place of the model's folder.
+struct LoadOverrides {
+  std::optional<ServingConfig> config;  // of config.pbtxt
+  UploadedFiles files;                  // of the whole folder, if there are any
 };
 
 class ModelRepository {
  public:
-  // Makes a Model of an open model file; `folder` is where data beside it may lie.
-  using Loader = std::function<std::shared_ptr<Model>(const std::string& name, int64_t version, FileDescriptor file,
-                                                      const std::filesystem::path& folder)>;
+  // What a Model is made of.
+  struct Source {
+    std::string name;
+    int64_t version = 0;
+    FileDescriptor file;           // open
+    std::filesystem::path folder;  // where data beside it may lie
+    ServingConfig config;          // as config.pbtxt has it, or a request to load
+  };
+  using Loader = std::function<std::shared_ptr<Model>(Source source)>;
 
   // Scans and loads. Throws NotFound or InvalidArgument if `root` itself is no readable folder. `context` outlives the
   // repository.
@@ -88,7 +101,7 @@ class ModelRepository {
 
   // Loads the versions of a model that the policy selects, anew if they are served already, and returns when they are. Throws
   // InvalidArgument ("failed to load '<name>', ...") if one of them cannot be; what was served before is then served on.
-  void load(const std::string& name);
+  void load(const std::string& name, const LoadOverrides& overrides = {});
   // Takes the model away from new requests; it goes, with its memory, when the last answer is out. Throws NotFound for one that
   // was never there.
   void unload(const std::string& name);
@@ -101,9 +114,13 @@ class ModelRepository {
   using Fingerprint = std::vector<std::pair<std::string, std::pair<int64_t, int64_t>>>;  // files: sizes and times of change
 
   std::vector<std::string> model_folders() const;
-  Versions load_all(const std::string& name) const;
-  ModelListing load_version(const std::string& name, int64_t version) const;
-  std::string without_root(std::string text) const;
+  Versions load_all(const std::string& name, const std::filesystem::path& folder,
+                    const std::optional<ServingConfig>& config) const;
+  Versions load_folder(const std::string& name) const { return load_all(name, root_ / name, std::nullopt); }
+  ServingConfig read_config(const std::filesystem::path& folder) const;
+  ModelListing load_version(const std::string& name, int64_t version, const std::filesystem::path& folder,
+                            const ServingConfig& config) const;
+  std::string without_root(std::string text, const std::filesystem::path& root) const;
   Fingerprint fingerprint(const std::string& name) const;
   void put(const std::string& name, Versions versions);
   void mark(const std::string& name, ModelState state);

@@ -15,8 +15,8 @@ FailureReason reason_of(const std::exception_ptr& thrown) {
   } catch (const Error& error) {
     switch (error.code()) {
       case ErrorCode::kDeadlineExceeded: return FailureReason::kTimeout;
+      case ErrorCode::kCancelled: return FailureReason::kCancelled;
       case ErrorCode::kUnavailable:
-      case ErrorCode::kCancelled:
       case ErrorCode::kOutOfMemory: return FailureReason::kRejected;
       case ErrorCode::kDevice:
       case ErrorCode::kInternal: return FailureReason::kInternal;

@@ -45,7 +45,7 @@ ModelOptions model_options(const InferenceServerOptions& options, int lanes) {
 
 RepositoryOptions repository_options(const InferenceServerOptions& options) {
   RepositoryOptions models = options.models;
-  models.queue_length = options.http.limits.queue_length;
+  models.limits = options.http.limits;
   return models;
 }
 

@@ -2,9 +2,12 @@
 // folder.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <ctime>
 #include <memory>
@@ -74,7 +77,8 @@ inline std::string_view view_of(boost::beast::string_view text) { return {text.d
 
 class ParsedRequest final : public HttpRequest {
  public:
-  explicit ParsedRequest(const http::request<GrowingBody>& request) : request_(request) {}
+  // `gone`: where to keep what is to be called if the client goes away.
+  ParsedRequest(const http::request<GrowingBody>& request, std::function<void()>& gone) : request_(request), gone_(gone) {}
   std::string_view method() const override { return view_of(request_.method_string()); }
   std::string_view target() const override { return view_of(request_.target()); }
   std::string_view body() const override { return request_.body(); }
@@ -83,9 +87,11 @@ class ParsedRequest final : public HttpRequest {
     if (found == request_.end()) return std::nullopt;
     return view_of(found->value());
   }
+  void when_gone(std::function<void()> call) const override { gone_ = std::move(call); }
 
  private:
   const http::request<GrowingBody>& request_;
+  std::function<void()>& gone_;
 };
 
 inline std::string http_date() {
@@ -257,7 +263,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void handle() {
     state_ = State::kHandling;
     deadline_ = SteadyTime::max();
-    const ParsedRequest request(parser_->get());
+    gone_ = {};
+    const ParsedRequest request(parser_->get(), gone_);
     head_ = request.method() == "HEAD";
     const HttpRespond respond = [handle = weak_from_this()](HttpResponse response) {
       const auto self = handle.lock();
@@ -271,11 +278,28 @@ class Session : public std::enable_shared_from_this<Session> {
     } catch (...) {
       respond(refusal(500, "internal error"));
     }
+    if (state_ == State::kHandling && gone_) watch();
+  }
+
+  // Wakes when the next request comes, or the end of the connection. One wait at a time: a later one would find the same.
+  void watch() {
+    if (watching_) return;
+    watching_ = true;
+    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+      self->watching_ = false;
+      if (self->state_ != State::kHandling || error) return;
+      char byte;
+      const ssize_t peeked = ::recv(self->socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (peeked > 0 || (peeked < 0 && (errno == EAGAIN || errno == EINTR))) return;
+      if (const auto gone = std::exchange(self->gone_, nullptr)) gone();
+      self->close();
+    });
   }
 
   // `unread`: the client may still be sending; it gets time to read the answer before the socket is closed under it.
   void send(HttpResponse response, bool close_after, bool unread) {
     if (state_ == State::kClosed) return;
+    gone_ = {};
     state_ = State::kWriting;
     expire_in(std::chrono::milliseconds(limits().request_timeout_ms));
     close_after = close_after || worker_->draining;
@@ -333,7 +357,8 @@ class Session : public std::enable_shared_from_this<Session> {
                                                                                               error_code& error) {
     if (++chunks_ > kMostChunks) error = http::error::bad_chunk_extension;
   };
-  bool head_ = false, continued_ = false;
+  bool head_ = false, continued_ = false, watching_ = false;
+  std::function<void()> gone_;
   std::string header_text_;
   HttpResponse response_;
 };

@@ -2,11 +2,13 @@
 
 #include <chrono>
 
+#include "serving/http/content_coding.h"
 #include "serving/protocol/infer_request.h"
 #include "serving/protocol/infer_response.h"
 #include "serving/protocol/json_writer.h"
 #include "serving/protocol/match.h"
 #include "serving/protocol/metadata.h"
+#include "serving/protocol/raw_request.h"
 #include "serving/protocol/statistics.h"
 
 namespace tandem {
@@ -23,6 +25,7 @@ HttpResponse failure(const std::exception_ptr& thrown) {
   } catch (const HttpFault& fault) {
     HttpResponse response = failure(fault.status, fault.message);
     if (!fault.allow.empty()) response.headers.emplace_back("Allow", fault.allow);
+    if (fault.status == 415) response.headers.emplace_back("Accept-Encoding", "gzip, deflate");
     return response;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal || error.code() == ErrorCode::kDevice) return failure(500, "internal error");
@@ -34,11 +37,28 @@ HttpResponse failure(const std::exception_ptr& thrown) {
   }
 }
 
-// No body is unpacked, so none can unpack to more than was sent.
-void refuse_packed_body(const HttpRequest& request) {
-  const auto encoding = request.header("Content-Encoding");
-  if (encoding && *encoding != "identity")
-    throw HttpFault{415, "Content-Encoding is not supported; send the body as it is, uncompressed"};
+// A request whose body was compressed, as the client meant it.
+class UnpackedRequest final : public HttpRequest {
+ public:
+  UnpackedRequest(const HttpRequest& request, ContentCoding coding, int64_t limit)
+      : request_(request), body_(unpack(request.body(), coding, limit)) {}
+  std::string_view method() const override { return request_.method(); }
+  std::string_view target() const override { return request_.target(); }
+  std::string_view body() const override { return body_; }
+  std::optional<std::string_view> header(std::string_view name) const override { return request_.header(name); }
+  void when_gone(std::function<void()> call) const override { request_.when_gone(std::move(call)); }
+
+ private:
+  const HttpRequest& request_;
+  std::string body_;
+};
+
+HttpResponse packed(HttpResponse response, ContentCoding coding) {
+  if (coding == ContentCoding::kIdentity || response.body.empty()) return response;
+  response.body = pack(response.body, coding);
+  response.headers.emplace_back("Content-Encoding", name(coding));
+  response.headers.emplace_back("Vary", "Accept-Encoding");
+  return response;
 }
 
 // Where a loaded model is served from, if that is to be told.
@@ -100,21 +120,30 @@ V2Service::V2Service(ModelRepository& repository, ServerMetrics& metrics, Lane& 
     : repository_(repository), metrics_(metrics), control_(control), clock_(clock), options_(options) {}
 
 void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
-  const HttpRespond counted = [this, respond](HttpResponse response) {
+  const ContentCoding accepted = accepted_coding(request.header("Accept-Encoding").value_or(""));
+  const HttpRespond counted = [this, respond, accepted](HttpResponse response) {
     metrics_.count_http(response.status);
-    respond(std::move(response));
+    respond(packed(std::move(response), accepted));
   };
   HttpResponse response;
   try {
     const Route route = route_of(request.method(), request.target());
-    refuse_packed_body(request);
-    if (route.endpoint == Endpoint::kInfer) return infer(route, request, counted);
-    if (route.endpoint == Endpoint::kLoad || route.endpoint == Endpoint::kUnload) return change(route, request, counted);
-    response = answer(route, request);
+    const ContentCoding coding = content_coding(request.header("Content-Encoding").value_or(""));
+    if (coding == ContentCoding::kIdentity) return serve(route, request, counted);
+    return serve(route, UnpackedRequest(request, coding, options_.limits.request_bytes), counted);
   } catch (...) {
     response = failure(std::current_exception());
   }
   counted(std::move(response));
+}
+
+void V2Service::serve(const Route& route, const HttpRequest& request, const HttpRespond& respond) {
+  switch (route.endpoint) {
+    case Endpoint::kInfer: return infer(route, request, respond);
+    case Endpoint::kLoad:
+    case Endpoint::kUnload: return change(route, request, respond);
+    default: return respond(answer(route, request));
+  }
 }
 
 HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) const {
@@ -186,11 +215,15 @@ void V2Service::change(const Route& route, const HttpRequest& request, const Htt
   check(repository_.control() == ModelControl::kExplicit, ErrorCode::kUnavailable,
         "explicit model load / unload is not allowed: start the server with --model-control explicit");
   const bool loads = route.endpoint == Endpoint::kLoad;
-  loads ? check_load_parameters(request.body()) : check_unload_parameters(request.body());
-  const auto run = [this, loads, model = route.model, respond] {
+  LoadOverrides overrides;
+  if (loads)
+    overrides = parse_load_request(request.body());
+  else
+    check_unload_parameters(request.body());
+  const auto run = [this, loads, model = route.model, overrides = std::move(overrides), respond] {
     HttpResponse response{200, "application/json", "", {}};
     try {
-      loads ? repository_.load(model) : repository_.unload(model);
+      loads ? repository_.load(model, overrides) : repository_.unload(model);
     } catch (...) {
       response = failure(std::current_exception());
     }
@@ -219,8 +252,10 @@ void V2Service::infer(const Route& route, const HttpRequest& request, const Http
       [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
   call->arrived = arrived;
   try {
-    InferRequest parsed = parse_infer_request(request.body(), request.header("Inference-Header-Content-Length"), options_.limits);
     const Signature& signature = served->model().signature();
+    const auto json_bytes = request.header("Inference-Header-Content-Length");
+    InferRequest parsed = json_bytes == "0" ? parse_raw_request(request.body(), route.model, signature)
+                                            : parse_infer_request(request.body(), json_bytes, options_.limits);
     answer->id = std::move(parsed.id);
     call->inputs = match_inputs(parsed, route.model, signature);
     answer->outputs = match_outputs(parsed, route.model, signature);
@@ -233,6 +268,9 @@ void V2Service::infer(const Route& route, const HttpRequest& request, const Http
     served->refuse(std::current_exception(), arrived);
     return respond(failure(std::current_exception()));
   }
+  request.when_gone([call = std::weak_ptr(call)] {
+    if (const auto waiting = call.lock()) waiting->cancel();
+  });
   served->infer(call);
 }
 

@@ -35,6 +35,7 @@ class V2Service {
   void drain() { draining_ = true; }
 
  private:
+  void serve(const Route& route, const HttpRequest& request, const HttpRespond& respond);
   HttpResponse answer(const Route& route, const HttpRequest& request) const;
   HttpResponse index_page() const;
   HttpResponse server_ready() const;

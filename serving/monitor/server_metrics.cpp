@@ -86,7 +86,7 @@ class ServerMetrics::Families::Model : public ModelMetrics {
         duration_(all.duration.Add(labels, latency_buckets())),
         queue_(all.queue.Add(labels, latency_buckets())),
         in_flight_(all.in_flight.Add(labels)) {
-    constexpr std::array kReasons{"invalid", "rejected", "timeout", "internal"};
+    constexpr std::array kReasons{"invalid", "rejected", "timeout", "internal", "cancelled"};
     const auto with = [&](const char* key, const std::string& value) {
       Labels extended = labels;
       extended.emplace(key, value);
@@ -117,7 +117,7 @@ class ServerMetrics::Families::Model : public ModelMetrics {
   prometheus::Counter &requests_, &rows_;
   prometheus::Histogram &duration_, &queue_;
   prometheus::Gauge& in_flight_;
-  std::array<prometheus::Counter*, 4> failures_{};
+  std::array<prometheus::Counter*, 5> failures_{};
   std::map<std::string, prometheus::Counter*, std::less<>> unknown_;
 };
 

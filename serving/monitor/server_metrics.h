@@ -2,7 +2,7 @@
 // can make up; counters are safe from any thread.
 //
 //   tandem_inference_requests_total{model,version}              answered right
-//   tandem_inference_failures_total{model,version,reason}       reason: invalid | rejected | timeout | internal
+//   tandem_inference_failures_total{model,version,reason}       reason: invalid | rejected | timeout | internal | cancelled
 //   tandem_inference_rows_total{model,version}                  rows (batch elements) of the requests answered right
 //   tandem_inference_request_duration_seconds{model,version}    histogram: from the whole request read to the answer handed over
 //   tandem_inference_queue_duration_seconds{model,version}      histogram: waiting for a lane
@@ -24,7 +24,7 @@
 
 namespace tandem {
 
-enum class FailureReason : uint8_t { kInvalid, kRejected, kTimeout, kInternal };
+enum class FailureReason : uint8_t { kInvalid, kRejected, kTimeout, kInternal, kCancelled };
 
 // The series of one model version. Lives as long as the ServerMetrics that made it.
 class ModelMetrics {

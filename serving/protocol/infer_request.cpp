@@ -191,7 +191,6 @@ InferRequest parse_infer_request(std::string_view body, std::optional<std::strin
   if (error != std::errc() || stop != end || length > body.size())
     reject("Inference-Header-Content-Length must be between 0 and the length of the body: " + quoted_name(*json_bytes) + ", " +
            std::to_string(body.size()));
-  if (length == 0) reject("Inference-Header-Content-Length 0 (a raw binary request) is not supported: send the JSON part");
   return RequestReader(body.substr(0, length), body.substr(length), limits).read();
 }
 

@@ -37,6 +37,12 @@ void write_elements(JsonWriter& json, ConstTensorView view) {
   for (const T& element : view.as<T>()) json.value(element);
 }
 
+// As the f32 of the same value.
+template <class T>
+void write_halves(JsonWriter& json, ConstTensorView view) {
+  for (const T& element : view.as<T>()) json.value(to_float(element));
+}
+
 void write_data(JsonWriter& json, const AnswerTensor& output) {
   const auto reject = [&](std::string_view what) {
     fail(ErrorCode::kInvalidArgument,
@@ -48,8 +54,8 @@ void write_data(JsonWriter& json, const AnswerTensor& output) {
     case DType::kI16: write_elements<int16_t>(json, output.view); break;
     case DType::kU32: write_elements<uint32_t>(json, output.view); break;
     case DType::kU64: write_elements<uint64_t>(json, output.view); break;
-    case DType::kF16:
-    case DType::kBF16: reject("has 16-bit floats, which have no JSON form"); break;
+    case DType::kF16: write_halves<F16>(json, output.view); break;
+    case DType::kBF16: write_halves<BF16>(json, output.view); break;
     case DType::kString:
       for (std::string_view text : output.view.as<std::string_view>())
         if (!is_utf8(text)) reject("holds bytes that are not UTF-8");

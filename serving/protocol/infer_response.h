@@ -23,7 +23,7 @@ struct InferResponse {
   std::optional<size_t> json_bytes;  // set if there are binary tensors: Inference-Header-Content-Length
 };
 
-// Data of JSON outputs is flat. Throws InvalidArgument for a text that is no UTF-8 in a JSON output, for 16-bit floats in JSON,
+// Data of JSON outputs is flat. Throws InvalidArgument for a text that is no UTF-8 in a JSON output,
 // and for a classification of something else than numbers.
 InferResponse write_infer_response(std::string_view model, int64_t version, const std::optional<std::string>& id,
                                    std::span<const AnswerTensor> outputs);

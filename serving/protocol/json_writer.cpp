@@ -31,10 +31,8 @@ template <class T>
 void append_float(std::string& out, T number) {
   if (std::isfinite(number))
     append_number(out, number);
-  else if (std::isnan(number))
-    out += "NaN";
   else
-    out += number > 0 ? "Infinity" : "-Infinity";
+    out += "null";
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Appends JSON to a string: no tree, no allocation but the string's own. Commas are put by looking at what stands last.
 //
 // Floats are written with the fewest digits that read back to the same bits (std::to_chars). NaN and the infinities, for which
-// JSON has no form, are written NaN, Infinity and -Infinity, as Triton and Python's json do.
+// JSON has no form, are null, as JavaScript writes them: a strict parser still reads the rest.
 #pragma once
 
 #include <concepts>

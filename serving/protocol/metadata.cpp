@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include "model_config.pb.h"
+#include "serving/protocol/base64.h"
 #include "serving/protocol/datatype.h"
 #include "serving/protocol/json_writer.h"
 #include "serving/protocol/message_json.h"
@@ -125,10 +126,24 @@ bool parse_ready_filter(std::string_view body) {
   return value;
 }
 
-void check_load_parameters(std::string_view body) {
-  for_each_parameter(body, [](std::string_view key, const simdjson::dom::element&) {
-    require(false, "load takes no parameter of this name from this server", key);
+LoadOverrides parse_load_request(std::string_view body) {
+  constexpr std::string_view kFile = "file:";
+  LoadOverrides overrides;
+  for_each_parameter(body, [&](std::string_view key, const simdjson::dom::element& value) {
+    std::string_view text;
+    require(value.get(text) == simdjson::SUCCESS, "a parameter of load must be a string", key);
+    if (key == "config") {
+      overrides.config = parse_model_config_json(text);
+    } else if (key.starts_with(kFile)) {
+      auto content = decode_base64(text);
+      require(content.has_value(), "the content of a file must be base64", key);
+      require(overrides.files.emplace(key.substr(kFile.size()), std::move(*content)).second, "a file is given twice", key);
+    } else {
+      require(false, "load takes no parameter of this name: it must be config or file:<version>/<path>", key);
+    }
   });
+  require(overrides.files.empty() || overrides.config, "files of a model come with its 'config'");
+  return overrides;
 }
 
 void check_unload_parameters(std::string_view body) {

@@ -28,9 +28,11 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
 // The body of POST /v2/repository/index: empty, or {"ready": bool}. Throws InvalidArgument.
 bool parse_ready_filter(std::string_view body);
 
-// The body of POST /v2/repository/models/{model}/load and unload: empty, or {"parameters": {...}} with parameters that are known
-// here. Throws InvalidArgument.
-void check_load_parameters(std::string_view body);
+// The body of POST /v2/repository/models/{model}/load: empty, or {"parameters": {"config": "<ModelConfig as JSON>",
+// "file:<version>/<path>":
+// "<base64>"}}. Files come with a config. Throws InvalidArgument.
+LoadOverrides parse_load_request(std::string_view body);
+// That of .../unload: empty, or {"parameters": {"unload_dependents": bool}}. Throws InvalidArgument.
 void check_unload_parameters(std::string_view body);
 
 std::string error_json(std::string_view message);

@@ -25,10 +25,15 @@ class ElementReader {
     T value{};
     if constexpr (std::is_same_v<T, std::string_view> || std::is_same_v<T, bool>) {
       if (element.get(value) != simdjson::SUCCESS) reject(index, std::is_same_v<T, bool> ? "true or false" : "a string");
+    } else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
+      const auto number = static_cast<float>(get_number(element, index));
+      if constexpr (std::is_same_v<T, F16>)
+        value = to_f16(number);
+      else
+        value = to_bf16(number);
+      if (!std::isfinite(to_float(value))) reject(index, "a number in range");
     } else if constexpr (std::is_floating_point_v<T>) {
-      double number;
-      if (element.get(number) != simdjson::SUCCESS) reject(index, "a number");
-      value = static_cast<T>(number);
+      value = static_cast<T>(get_number(element, index));
       if (!std::isfinite(value)) reject(index, "a number in range");
     } else {
       value = integer<T>(element, index);
@@ -37,6 +42,11 @@ class ElementReader {
   }
 
  private:
+  double get_number(const dom::element& element, int64_t index) const {
+    double number;
+    if (element.get(number) != simdjson::SUCCESS) reject(index, "a number");
+    return number;
+  }
   template <class T>
   T integer(const dom::element& element, int64_t index) const {
     if (uint64_t number; element.get(number) == simdjson::SUCCESS) {
@@ -111,16 +121,14 @@ void read_elements(const dom::array& data, const Shape& shape, std::string_view 
 }
 
 template <class F>
-decltype(auto) visit_json_type(DType dtype, std::string_view input, F&& f) {
+decltype(auto) visit_json_type(DType dtype, F&& f) {
   switch (dtype) {
     case DType::kU16: return f.template operator()<uint16_t>();
     case DType::kI16: return f.template operator()<int16_t>();
     case DType::kU32: return f.template operator()<uint32_t>();
     case DType::kU64: return f.template operator()<uint64_t>();
-    case DType::kF16:
-    case DType::kBF16:
-      fail(ErrorCode::kInvalidArgument, "input " + quoted_name(input) + ": datatype " + std::string(wire_name(dtype)) +
-                                            " has no JSON form; send it as binary data");
+    case DType::kF16: return f.template operator()<F16>();
+    case DType::kBF16: return f.template operator()<BF16>();
     default: return visit_number_or_bool(dtype, static_cast<F&&>(f));
   }
 }
@@ -156,7 +164,7 @@ Tensor tensor_of_json(const dom::array& data, DType dtype, const Shape& shape, s
     read_elements<std::string_view>(data, shape, input, dtype, texts);
     return Tensor::strings(shape, texts);
   }
-  return visit_json_type(dtype, input, [&]<class T>() {
+  return visit_json_type(dtype, [&]<class T>() {
     Tensor tensor(dtype, shape);
     read_elements<T>(data, shape, input, dtype, tensor.as<T>());
     return tensor;

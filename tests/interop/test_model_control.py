@@ -65,6 +65,24 @@ def test_a_reload_takes_the_new_version_and_a_bad_one_changes_nothing(explicit):
     assert_serves(client, 2)
 
 
+def test_a_model_may_come_with_the_request(explicit, tmp_path_factory):
+    client = explicit.client()
+    path = tmp_path_factory.mktemp("sent") / "model.onnx"
+    save_mlp(path, 7)
+    client.load_model("sent", config='{"max_batch_size": 4, "dynamic_batching": {"preferred_batch_size": [4]}}',
+                      files={"file:3/model.onnx": path.read_bytes()})
+    assert_serves(client, 7, model="sent", version="3")
+    config = client.get_model_config("sent")
+    assert config["max_batch_size"] == 4 and config["dynamic_batching"]["preferred_batch_size"] == [4]
+    with pytest.raises(InferenceServerException, match="must be named file:<version>/<path>"):
+        client.load_model("sent", config="{}", files={"file:1/../../escape": b"x"})
+    with pytest.raises(InferenceServerException):
+        client.load_model("m", config="{")
+    assert_serves(client, 7, model="sent")
+    client.load_model("m", config='{"version_policy": {"specific": {"versions": [1]}}}')
+    assert_serves(client, 1)
+
+
 def test_no_answer_is_lost_or_wrong_while_models_are_swapped(explicit):
     failures, answered, done = [], [0], threading.Event()
 

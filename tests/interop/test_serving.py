@@ -146,6 +146,26 @@ def test_mlp(server, binary_in, binary_out, batch):
     np.testing.assert_allclose(result.as_numpy("y"), mlp(x, 10), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("request_coding", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("response_coding", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_compression(server, request_coding, response_coding, binary):
+    x = np.random.default_rng(1).normal(size=(65, 4)).astype(np.float32)
+    result = server.client().infer("mlp", [tensor("x", x, "FP32", binary)], outputs=[triton.InferRequestedOutput("y", binary_data=binary)],
+                                   request_compression_algorithm=request_coding, response_compression_algorithm=response_coding)
+    np.testing.assert_allclose(result.as_numpy("y"), mlp(x, 10), rtol=1e-4, atol=1e-5)
+
+
+def test_raw_binary_request(server):
+    x = np.random.default_rng(1).normal(size=(1, 4)).astype(np.float32)
+    request = urllib.request.Request(server.url + "/v2/models/mlp/infer", data=x.tobytes(), headers={"Inference-Header-Content-Length": "0"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        body, length = answer.read(), int(answer.headers["Inference-Header-Content-Length"])
+    assert json.loads(body[:length])["outputs"][0]["parameters"] == {"binary_data_size": 12}
+    np.testing.assert_allclose(np.frombuffer(body[length:], np.float32), mlp(x, 10)[0], rtol=1e-4, atol=1e-5)
+    assert server.post("/v2/models/add/infer", b"1234", {"Inference-Header-Content-Length": "0"})[0] == 400
+
+
 def test_versions(server):
     x = np.ones((2, 4), np.float32)
     for version in (1, 2, 10):

@@ -35,15 +35,18 @@ class RepositoryTest : public testing::Test {
   // Content "good" loads; anything else is a fault that names a path, as real ones do.
   ModelRepository open(const std::string& policy = "all", ModelControl control = ModelControl::kNone,
                        std::set<std::string, std::less<>> start = {}) {
-    const auto load = [this](const std::string& name, int64_t version, FileDescriptor file, const fs::path& folder) {
-      std::string content(static_cast<size_t>(size_of_file(file, "model.onnx")), ' ');
-      read_exactly(file, std::as_writable_bytes(std::span(content)), 0, "model.onnx");
-      require(content == "good", "cannot read " + (folder / "model.onnx").string());
+    const auto load = [this](ModelRepository::Source source) {
+      std::string content(static_cast<size_t>(size_of_file(source.file, "model.onnx")), ' ');
+      read_exactly(source.file, std::as_writable_bytes(std::span(content)), 0, "model.onnx");
+      require(content == "good", "cannot read " + (source.folder / "model.onnx").string());
+      folder_ = source.folder;
       Graph graph;
       graph.opsets = {{"", kOnnxOpset}};
       graph.outputs = graph.add_node(newest_op("Identity"), {graph.add_input("x", DType::kF32, {"n"})}, 1);
       ++loads_;
-      return std::make_shared<Model>(name, version, std::move(graph), ModelOptions{});
+      ModelOptions options;
+      options.config = source.config;
+      return std::make_shared<Model>(source.name, source.version, std::move(graph), options);
     };
     return ModelRepository(root_,
                            {.versions = parse_version_policy(policy), .control = control, .load_at_start = std::move(start)},
@@ -62,6 +65,7 @@ class RepositoryTest : public testing::Test {
 
   fs::path root_;
   int loads_ = 0;
+  fs::path folder_;  // of the last
   TestClock clock_;
   HeldWorkers workers_;
   ServerMetrics metrics_{"1"};
@@ -201,6 +205,35 @@ TEST_F(RepositoryTest, AFailedLoadLeavesWhatWasServed) {
   repository.load("m");
   EXPECT_EQ(repository.find("m")->model().version(), 2);
   EXPECT_EQ(repository.listings()[0].reason, "");
+}
+
+TEST_F(RepositoryTest, TheConfigurationChoosesVersionsAndFile) {
+  for (const char* version : {"1", "2", "3"}) write(std::string("m/") + version + "/weights.onnx");
+  write("m/config.pbtxt", "version_policy { specific { versions: [ 1, 3 ] } } default_model_filename: 'weights.onnx'");
+  ModelRepository repository = open("latest");
+  EXPECT_THAT(repository.ready_versions("m"), ElementsAre(1, 3));
+  write("n/1/model.onnx");
+  write("n/config.pbtxt", "no_such_field: 1");
+  EXPECT_THAT(fault(open(), "n", {}, ErrorCode::kUnavailable), HasSubstr("config.pbtxt, line 1"));
+}
+
+TEST_F(RepositoryTest, FilesMayComeWithTheRequest) {
+  ModelRepository repository = open("all", ModelControl::kExplicit);
+  LoadOverrides overrides{ServingConfig{}, {{"2/model.onnx", "good"}, {"2/deep/er/data", "x"}}};
+  repository.load("sent", overrides);
+  EXPECT_EQ(repository.find("sent")->model().version(), 2);
+  EXPECT_FALSE(fs::exists(folder_)) << "kept no longer than it takes to load";
+  for (const char* path :
+       {"model.onnx", "1", "1/", "/1/model.onnx", "1/../../x", "01/model.onnx", "1//x", "1/.hidden", "1/a\\b", "x/model.onnx"}) {
+    LoadOverrides bad{ServingConfig{}, {{"1/model.onnx", "good"}, {path, "x"}}};
+    EXPECT_THROW(repository.load("bad", bad), Error) << path;
+  }
+  LoadOverrides within{ServingConfig{}, {{"1/model.onnx", "good"}, {"1/model.onnx/x", "x"}}};
+  EXPECT_THROW(repository.load("bad", within), Error);
+  EXPECT_NE(fault(repository, "bad", {}, ErrorCode::kNotFound), "found");
+  overrides.files["3/model.onnx"] = "broken";
+  EXPECT_THROW(repository.load("sent", overrides), Error);
+  EXPECT_EQ(repository.find("sent")->model().version(), 2);
 }
 
 TEST_F(RepositoryTest, PollingFollowsTheFolderOnceItHasSettled) {

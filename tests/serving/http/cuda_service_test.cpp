@@ -42,14 +42,14 @@ class CudaService : public ::testing::Test {
     std::ofstream(root_ / "m/1/model.onnx") << "x";
     repository_.emplace(
         root_, RepositoryOptions{},
-        [strict](const std::string& name, int64_t version, FileDescriptor, const fs::path&) {
+        [strict](ModelRepository::Source source) {
           Graph graph;
           const ValueId x = graph.add_input("x", DType::kF32, {"n", 2});
           graph.outputs = {testing::add(graph, "Softmax", {x}, {{"axis", int64_t{1}}})};
           ModelOptions options;
           options.device = open_serving_device("cuda", strict);
           options.batch_sizes = BatchSizes{{1, 4}, "config", true};
-          return std::make_shared<Model>(name, version, std::move(graph), options);
+          return std::make_shared<Model>(source.name, source.version, std::move(graph), options);
         },
         ServingContext{dispatcher_, metrics_, clock_});
     service_.emplace(*repository_, metrics_, control_, clock_, V2Options{.version = "1", .limits = {}});

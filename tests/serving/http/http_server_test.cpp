@@ -252,6 +252,45 @@ TEST_F(HttpServerTest, AClientMayLeaveBeforeItsAnswer) {
   EXPECT_TRUE(server->stop(5s));
 }
 
+TEST_F(HttpServerTest, AHandlerIsToldWhenItsClientHasGone) {
+  std::mutex mutex;
+  std::vector<HttpRespond> waiting;
+  std::atomic<int> gone{0};
+  start([&](const HttpRequest& request, const HttpRespond& respond) {
+    if (request.method() == "GET") return echo(request, respond);
+    request.when_gone([&] { ++gone; });
+    const std::lock_guard lock(mutex);
+    waiting.push_back(respond);
+  });
+  const auto wait_for = [](auto&& happened) {
+    for (int i = 0; i < 5'000 && !happened(); ++i) std::this_thread::sleep_for(1ms);
+    return happened();
+  };
+  const auto count = [&] {
+    const std::lock_guard lock(mutex);
+    return waiting.size();
+  };
+  RawClient leaves = client(), stays = client();
+  leaves.send(post("Content-Length: 0\r\n"));
+  stays.send(post("Content-Length: 0\r\n") + kGet);  // the next request is no farewell
+  ASSERT_TRUE(wait_for([&] { return count() == 2; }));
+  leaves.close();
+  EXPECT_TRUE(wait_for([&] { return gone == 1; }));
+  for (const HttpRespond& respond : waiting) respond({200, "text/plain", "late", {}});
+  EXPECT_THAT(stays.response(), EndsWith("late"));
+  EXPECT_THAT(stays.response(), EndsWith("GET /a "));
+  for (int i = 0; i < 3; ++i) {  // again on the same connection
+    stays.send(post("Content-Length: 0\r\n"));
+    ASSERT_TRUE(wait_for([&] { return count() == static_cast<size_t>(3 + i); }));
+    waiting.back()({200, "text/plain", "again", {}});
+    EXPECT_THAT(stays.response(), EndsWith("again"));
+  }
+  stays.send(post("Content-Length: 0\r\n"));
+  ASSERT_TRUE(wait_for([&] { return count() == 6; }));
+  stays.close();
+  EXPECT_TRUE(wait_for([&] { return gone == 2; }));
+}
+
 TEST_F(HttpServerTest, StopFinishesWhatWasBegunAndTakesNoMore) {
   SlowHandler slow(300ms);
   start(slow.handler());

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/graph/op_def.h"
+#include "serving/http/content_coding.h"
 #include "tests/serving/held_lanes.h"
 
 namespace tandem {
@@ -27,9 +28,13 @@ struct TestRequest final : HttpRequest {
   std::string_view target() const override { return target_; }
   std::string_view body() const override { return body_; }
   std::optional<std::string_view> header(std::string_view name) const override {
-    return name == "Content-Encoding" && !encoding.empty() ? std::optional<std::string_view>(encoding) : std::nullopt;
+    if (name == "Content-Encoding" && !encoding.empty()) return encoding;
+    if (name == "Accept-Encoding" && !accepted.empty()) return accepted;
+    return std::nullopt;
   }
-  std::string method_, target_, body_, encoding;
+  void when_gone(std::function<void()> call) const override { gone = std::move(call); }
+  std::string method_, target_, body_, encoding, accepted;
+  mutable std::function<void()> gone;
 };
 
 class V2ServiceTest : public testing::Test {
@@ -38,14 +43,16 @@ class V2ServiceTest : public testing::Test {
     fs::create_directories(root / "m/1");
     std::ofstream(root / "m/1/model.onnx") << "x";
     repository.emplace(
-        root, RepositoryOptions{.versions = {}, .control = ModelControl::kExplicit, .load_at_start = {"*"}, .queue_length = 2},
-        [](const std::string& name, int64_t version, FileDescriptor, const fs::path&) {
+        root,
+        RepositoryOptions{
+            .versions = {}, .control = ModelControl::kExplicit, .load_at_start = {"*"}, .limits = {.queue_length = 2}},
+        [](ModelRepository::Source source) {
           Graph graph;
           graph.opsets = {{"", kOnnxOpset}};
           const ValueId x = graph.add_input("x", DType::kF32, {"n"});
           graph.outputs = graph.add_node(newest_op("Add"), {x, x}, 1);
           graph.value(graph.outputs[0]).name = std::string("y");
-          return std::make_shared<Model>(name, version, std::move(graph), ModelOptions{});
+          return std::make_shared<Model>(source.name, source.version, std::move(graph), ModelOptions{});
         },
         ServingContext{dispatcher, metrics, clock});
     service.emplace(*repository, metrics, control, clock, V2Options{.version = "1", .limits = limits});
@@ -133,15 +140,37 @@ TEST_F(V2ServiceTest, StatusesOfFaults) {
   EXPECT_EQ(status("POST", "/v2/models/m/infer", R"({"inputs":[{"name":"x","shape":[1025],"datatype":"FP32","data":[]}]})"), 400);
 }
 
-TEST_F(V2ServiceTest, APackedBodyIsRefusedBeforeItIsRead) {
-  for (const char* encoding : {"gzip", "deflate", "br", "identity"}) {
-    TestRequest request("POST", "/v2/models/m/infer", "packed bytes");
+TEST_F(V2ServiceTest, CompressedBothWays) {
+  const std::string plain = R"({"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}]})";
+  for (const ContentCoding coding : {ContentCoding::kGzip, ContentCoding::kDeflate}) {
+    TestRequest request("POST", "/v2/models/m/infer", pack(plain, coding));
+    request.encoding = request.accepted = name(coding);
+    answers.clear();
+    service->handle(request, [this](HttpResponse response) { answers.push_back(std::move(response)); });
+    workers.run_all();
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].headers.at(0), std::pair(std::string("Content-Encoding"), request.encoding));
+    EXPECT_EQ(json::parse(unpack(answers[0].body, coding, 1 << 20))["outputs"][0]["data"], json({2, 4}));
+  }
+  for (const auto& [encoding, expected] : {std::pair("gzip", 400), {"br", 415}, {"gzip, gzip", 415}, {"identity", 400}}) {
+    TestRequest request("POST", "/v2/models/m/infer", "not packed");
     request.encoding = encoding;
     answers.clear();
     service->handle(request, [this](HttpResponse response) { answers.push_back(std::move(response)); });
     ASSERT_EQ(answers.size(), 1u);
-    EXPECT_EQ(answers[0].status, request.encoding == "identity" ? 400 : 415) << encoding << ": " << answers[0].body;
+    EXPECT_EQ(answers[0].status, expected) << encoding << ": " << answers[0].body;
   }
+}
+
+TEST_F(V2ServiceTest, WhoHasGoneIsNotComputedFor) {
+  TestRequest request("POST", "/v2/models/m/infer", R"({"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}]})");
+  service->handle(request, [this](HttpResponse response) { answers.push_back(std::move(response)); });
+  ASSERT_TRUE(request.gone);
+  request.gone();
+  workers.run_all();
+  EXPECT_THAT(metrics.text(), HasSubstr(R"(tandem_inference_requests_total{model="m",version="1"} 0)"));
+  EXPECT_THAT(metrics.text(), HasSubstr(R"(tandem_inference_failures_total{model="m",reason="cancelled",version="1"} 1)"));
+  EXPECT_THAT(metrics.text(), HasSubstr(R"(tandem_inference_in_flight{model="m",version="1"} 0)"));
 }
 
 TEST_F(V2ServiceTest, ClientsLoadAndUnload) {
@@ -183,7 +212,8 @@ TEST_F(V2ServiceTest, StatisticsAddUp) {
   EXPECT_EQ(model["inference_stats"]["success"]["count"], 2);
   EXPECT_EQ(model["inference_stats"]["queue"], json::parse(R"({"count":2,"ns":4000000})"));
   EXPECT_EQ(model["inference_stats"]["fail"]["count"], 1);
-  for (const char* key : {"compute_input", "compute_infer", "compute_output"}) EXPECT_EQ(model["inference_stats"][key]["count"], 2) << key;
+  for (const char* key : {"compute_input", "compute_infer", "compute_output"})
+    EXPECT_EQ(model["inference_stats"][key]["count"], 2) << key;
   EXPECT_EQ(status("GET", "/v2/models/stats"), 200);
   EXPECT_EQ(status("GET", "/v2/models/none/stats"), 404);
 }

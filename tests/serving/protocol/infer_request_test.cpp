@@ -1,6 +1,9 @@
 // Requests right and wrong: cases A7 to A10 of the list of attacks, each with what the client is told.
 #include "serving/protocol/infer_request.h"
 
+#include "kernels/base/half.h"
+#include "serving/protocol/raw_request.h"
+
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -94,7 +97,43 @@ TEST(InferRequest, RangeOfIntegersIsChecked) {
   EXPECT_THAT(fault(one_input("FP32", "[1]", R"(["1"])")), HasSubstr("is not a number"));
   EXPECT_THAT(fault(one_input("BOOL", "[1]", "[1]")), HasSubstr("true or false"));
   EXPECT_THAT(fault(one_input("BYTES", "[1]", "[1]")), HasSubstr("is not a string"));
-  EXPECT_THAT(fault(one_input("FP16", "[1]", "[1]")), HasSubstr("send it as binary data"));
+  EXPECT_THAT(fault(one_input("FP16", "[1]", "[65520]")), HasSubstr("a number in range"));
+  EXPECT_THAT(fault(one_input("BF16", "[1]", "[1e39]")), HasSubstr("a number in range"));
+}
+
+TEST(InferRequest, HalvesAsNumbers) {
+  const InferRequest half = parse(one_input("FP16", "[3]", "[1.5,-0.25,65504]")),
+                     brain = parse(one_input("BF16", "[2]", "[1.5,1e38]"));
+  std::vector<float> halves, brains;
+  for (F16 value : half.inputs[0].tensor.as<F16>()) halves.push_back(to_float(value));
+  for (BF16 value : brain.inputs[0].tensor.as<BF16>()) brains.push_back(to_float(value));
+  EXPECT_THAT(halves, ElementsAre(1.5f, -0.25f, 65504.0f));
+  EXPECT_EQ(brains[0], 1.5f);
+  EXPECT_NEAR(brains[1] / 1e38f, 1, 1.0 / 256);
+}
+
+TEST(InferRequest, ARawBodyIsTheOnlyInput) {
+  const Signature rows{{{"x", DType::kF32, {"n", 2}}}, {}, true, "n"}, open{{{"x", DType::kI16, {3, "k"}}}, {}, false, ""},
+      text{{{"s", DType::kString, {"n"}}}, {}, true, "n"}, two{{{"a", DType::kF32, {1}}, {"b", DType::kF32, {1}}}, {}, false, ""},
+      wide{{{"x", DType::kF32, {"a", "b"}}}, {}, false, ""};
+  const InferRequest one = parse_raw_request(std::string(8, '\0'), "m", rows);
+  EXPECT_EQ(one.inputs[0].tensor.shape(), Shape({1, 2}));
+  EXPECT_TRUE(one.binary_output);
+  EXPECT_EQ(parse_raw_request(std::string(24, '\0'), "m", open).inputs[0].tensor.shape(), Shape({3, 4}));
+  EXPECT_THAT(parse_raw_request("hello", "m", text).inputs[0].tensor.as<std::string_view>(), ElementsAre("hello"));
+  const auto refusal = [](std::string_view body, const Signature& signature) {
+    try {
+      parse_raw_request(body, "m", signature);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(refusal(std::string(16, '\0'), rows), HasSubstr("needs 8 bytes"));
+  EXPECT_THAT(refusal(std::string(25, '\0'), open), HasSubstr("unexpected size"));
+  EXPECT_THAT(refusal("", two), HasSubstr("more inputs than one"));
+  EXPECT_THAT(refusal("", wide), HasSubstr("more than one dimension"));
 }
 
 TEST(InferRequest, JsonThatIsNone) {

@@ -50,9 +50,9 @@ TEST(InferResponse, AnEmptyBinaryTensorNeedsNoHeader) {
   EXPECT_FALSE(write({{"a", a.view(), true}}).json_bytes.has_value());
 }
 
-TEST(InferResponse, NotANumberIsWrittenAsPeersDo) {
+TEST(InferResponse, WhatJsonHasNoFormForIsNull) {
   const Tensor y = Tensor::of<float>({3}, {std::nanf(""), INFINITY, -INFINITY});
-  EXPECT_THAT(write({{"y", y.view()}}).body, testing::HasSubstr("[NaN,Infinity,-Infinity]"));
+  EXPECT_THAT(write({{"y", y.view()}}).body, testing::HasSubstr("[null,null,null]"));
 }
 
 TEST(InferResponse, BytesThatAreNoTextMustBeAskedForAsBinary) {

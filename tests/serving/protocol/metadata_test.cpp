@@ -1,5 +1,7 @@
 #include "serving/protocol/metadata.h"
 
+#include "serving/protocol/base64.h"
+
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -70,6 +72,27 @@ TEST(Metadata, ReadyFilterIsOptionalAndABool) {
   EXPECT_TRUE(parse_ready_filter(R"({"ready":true})"));
   for (const char* body : {"[]", "{", R"({"ready":1})", R"({"ready":null})"})
     EXPECT_THROW(parse_ready_filter(body), Error) << body;
+}
+
+TEST(Metadata, LoadRequests) {
+  EXPECT_FALSE(parse_load_request("").config);
+  const LoadOverrides overrides =
+      parse_load_request(R"({"parameters":{"config":"{\"max_batch_size\":4}","file:1/model.onnx":"aGk="}})");
+  EXPECT_EQ(overrides.config->max_batch_size, 4);
+  EXPECT_EQ(overrides.files, (UploadedFiles{{"1/model.onnx", "hi"}}));
+  for (const char* body : {"[]", R"({"parameters":1})", R"({"parameters":{"other":"x"}})", R"({"parameters":{"config":1}})",
+                           R"({"parameters":{"config":"{"}})", R"({"parameters":{"file:1/model.onnx":"aGk="}})",
+                           R"({"parameters":{"config":"{}","file:1/m":"aGk"}})"})
+    EXPECT_THROW(parse_load_request(body), Error) << body;
+}
+
+TEST(Base64, AsTheRfcHasIt) {
+  for (const auto& [text, bytes] :
+       {std::pair("", ""), {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"Zm9vYmFy", "foobar"}})
+    EXPECT_EQ(decode_base64(text), bytes);
+  EXPECT_EQ(decode_base64("//79"), std::string("\xFF\xFE\xFD"));
+  for (const char* text : {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "Z===", "====", "Zm 9", "Zm9v\n", "_-79"})
+    EXPECT_FALSE(decode_base64(text)) << text;
 }
 
 TEST(Metadata, WireNamesGoBothWays) {
