@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/channels_last/clamp.h"
+#include "kernels/cpu/channels_last/activation.h"
 #include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/gemm/activation.h"
 #include "kernels/cpu/gemm/blocking.h"
@@ -14,7 +14,8 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kLineFloats = 8 * 1024;  // of the image lines under the kernel, of one chunk
+constexpr int64_t kLineFloats = 9 * 1024;  // of the image lines under the kernel, of one strip and chunk
+constexpr int64_t kLeastColumns = 12;
 
 // Kernel lines inside the image: where each begins in the image and in the weights.
 struct KernelLines {
@@ -22,10 +23,19 @@ struct KernelLines {
   int64_t count = 0;
 };
 
-int64_t chunk_channels(const ConvGeometry& g, const ChannelsLastTier& tier) {
-  const int64_t fit = kLineFloats / (g.window.kernel[0] * g.window.kernel[1] * g.window.input[2]);
-  return std::min(g.channels, std::max(tier.nr, fit / tier.nr * tier.nr));
-}
+// A plane is worked through in strips of columns and chunks of channels.
+struct Strips {
+  int64_t columns, channels;  // of output, of both
+
+  Strips(const ConvGeometry& g, const ChannelsLastTier& tier) {
+    const Window& w = g.window;
+    const int64_t lines = w.kernel[0] * w.kernel[1], stride = w.stride[2], reach = (w.kernel[2] - 1) * w.dilation[2];
+    const int64_t least = std::min(w.output[2], kLeastColumns), fit = kLineFloats / (lines * (least * stride + reach));
+    channels = fit >= g.channels ? g.channels : std::min(g.channels, std::max(8 * tier.lanes, fit / (8 * tier.lanes) * 8 * tier.lanes));
+    const int64_t most = std::clamp((kLineFloats / (lines * channels) - reach) / stride, least, w.output[2]);
+    columns = ceil_div(w.output[2], ceil_div(w.output[2], most));
+  }
+};
 
 int64_t line_bytes(const ConvGeometry& g) {
   return round_up(2 * g.window.kernel[0] * g.window.kernel[1] * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
@@ -40,14 +50,15 @@ class Line {
     line_.ldc = channels_;
   }
 
-  void run(const float* image, const float* weights, int64_t depth, int64_t height) {
-    const int64_t stride = w_.stride[2], pad = w_.pad_begin[2], out = w_.output[2];
+  // Output columns [first, last).
+  void run(const float* image, const float* weights, int64_t depth, int64_t height, int64_t first, int64_t last) {
+    const int64_t stride = w_.stride[2], pad = w_.pad_begin[2];
     const int64_t reach = w_.input[2] - 1 + pad - (w_.kernel[2] - 1) * w_.dilation[2];
-    const int64_t begin = std::clamp<int64_t>(pad > 0 ? ceil_div(pad, stride) : 0, 0, out);
-    const int64_t end = std::clamp<int64_t>(reach < 0 ? 0 : reach / stride + 1, begin, out);
-    for (int64_t i = 0; i < begin; ++i) run_border(image, weights, depth, height, i);
+    const int64_t begin = std::clamp<int64_t>(pad > 0 ? ceil_div(pad, stride) : 0, first, last);
+    const int64_t end = std::clamp<int64_t>(reach < 0 ? 0 : reach / stride + 1, begin, last);
+    for (int64_t i = first; i < begin; ++i) run_border(image, weights, depth, height, i);
     if (begin < end) run_taps(image, weights, depth, height, begin, end - begin, 0, w_.kernel[2]);
-    for (int64_t i = end; i < out; ++i) run_border(image, weights, depth, height, i);
+    for (int64_t i = end; i < last; ++i) run_border(image, weights, depth, height, i);
   }
 
  private:
@@ -100,22 +111,24 @@ size_t depthwise_workspace(const ConvGeometry& g, int threads) { return static_c
 void convolve_depthwise(const KernelContext& context, const ConvGeometry& g, const ChannelsLastTier& tier, const ChannelsLastOperands& o) {
   workspace_of<std::byte>(context.workspace, context.threads * line_bytes(g), "channels-last depthwise conv");
   const Window::Sizes& out = g.window.output;
-  const int64_t chunk = chunk_channels(g, tier), chunks = ceil_div(g.channels, chunk), lines = out[0] * out[1];
-  const Clamp clamp = clamp_of(o.activation);
+  const Strips strip(g, tier);
+  const int64_t chunks = ceil_div(g.channels, strip.channels), strips = ceil_div(out[2], strip.columns), lines = out[0] * out[1];
 #pragma omp parallel for num_threads(context.threads) schedule(static) if (worth_a_team(ConvShape(g), o.batch))
-  for (int64_t unit = 0; unit < o.batch * chunks * lines; ++unit) {
-    const int64_t at = unit % lines, c = unit / lines % chunks * chunk, image = unit / lines / chunks;
+  for (int64_t unit = 0; unit < o.batch * chunks * strips * lines; ++unit) {
+    const int64_t at = unit % lines, first = unit / lines % strips * strip.columns, last = std::min(out[2], first + strip.columns);
+    const int64_t c = unit / (lines * strips) % chunks * strip.channels, image = unit / (lines * strips * chunks);
     const int64_t to = (image * lines + at) * out[2] * g.channels + c;
     DepthwiseLine line;
-    line.channels = std::min(chunk, g.channels - c);
+    line.channels = std::min(strip.channels, g.channels - c);
     line.c = o.y + to;
     line.residual = o.residual ? o.residual + to : nullptr;
     line.bias = o.bias ? o.bias + c : nullptr;
-    line.low = clamp.low, line.high = clamp.high;
+    line.finish = finish_of(o.activation);
     const auto pointers = reinterpret_cast<const float**>(context.workspace.data() + omp_get_thread_num() * line_bytes(g));
     Line(g, tier, line, {pointers, pointers + g.window.kernel[0] * g.window.kernel[1]})
-        .run(o.x + image * g.window.input_size() * g.channels + c, o.w + c, at / out[1], at % out[1]);
-    if (!clamp.whole) activate(o.activation, line.c, g.channels, out[2], line.channels);
+        .run(o.x + image * g.window.input_size() * g.channels + c, o.w + c, at / out[1], at % out[1], first, last);
+    if (!in_channels_last_tile(o.activation))
+      activate(o.activation, line.c + first * g.channels, g.channels, last - first, line.channels);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/cpu/channels_last/finish.h"
 #include "kernels/cpu/channels_last/tier.h"
 
 namespace tandem::cpu {
@@ -24,7 +25,7 @@ struct DepthwiseTile {
   template <int P, int W, bool kWhole>
   static void run(const DepthwiseLine& s, int64_t pixel, int64_t at, int64_t n) {
     V sum[P][W];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int j = 0; j < W; ++j) {
       const V bias = s.bias ? read<kWhole>(s.bias + at + j * kLanes, n) : V::set(0);
 #pragma GCC unroll 8
@@ -35,7 +36,7 @@ struct DepthwiseTile {
       const float *x = s.x[line] + pixel * step + at, *w = s.w[line] + at;
 #pragma GCC unroll 1
       for (int64_t tap = 0; tap < s.taps; ++tap, x += s.x_tap, w += s.w_tap) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int j = 0; j < W; ++j) {
           const V weight = read<kWhole>(w + j * kLanes, n);
 #pragma GCC unroll 8
@@ -43,15 +44,14 @@ struct DepthwiseTile {
         }
       }
     }
-    const V low = V::set(s.low), high = V::set(s.high);
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int j = 0; j < W; ++j) {
         const int64_t to = (pixel + p) * s.ldc + at + j * kLanes;
         V v = sum[p][j];
         if (s.residual) v = v + read<kWhole>(s.residual + to, n);
-        v = clamp(low, v, high);
+        v = apply(s.finish, v);
         if constexpr (kWhole) v.store(s.c + to);
         else v.store(s.c + to, V::part(n));
       }
@@ -59,16 +59,23 @@ struct DepthwiseTile {
 
   using Run = void (*)(const DepthwiseLine&, int64_t, int64_t, int64_t);
   struct Runs {
-    Run wide, whole, part;
+    int64_t vectors;  // of `wide`
+    Run wide, pair, one, part;
   };
+  static constexpr int64_t kPixels = V::kRows / 2;
+  // Few pixels (the ends of a line) take many vectors instead, to keep enough independent sums in flight.
+  static constexpr int vectors_of(int pixels) { return V::kRows * V::kVectors / pixels < 8 ? V::kRows * V::kVectors / pixels : 8; }
+  template <int P>
+  static constexpr Runs runs_of() {
+    return {vectors_of(P), run<P, vectors_of(P), true>, run<P, 2, true>, run<P, 1, true>, run<P, 1, false>};
+  }
   template <int... I>
   static constexpr auto runs(std::integer_sequence<int, I...>) {
     struct Table {
       Runs by_pixels[sizeof...(I)];
     };
-    return Table{{{run<I + 1, V::kVectors, true>, run<I + 1, 1, true>, run<I + 1, 1, false>}...}};
+    return Table{{runs_of<I + 1>()...}};
   }
-  static constexpr int64_t kPixels = V::kRows / 2;
   static constexpr auto kRuns = runs(std::make_integer_sequence<int, kPixels>());
 
   static void run_line(const DepthwiseLine& s) {
@@ -77,8 +84,9 @@ struct DepthwiseTile {
       const int64_t next = s.pixels * (tile + 1) / tiles;
       const Runs& f = kRuns.by_pixels[next - pixel - 1];
       int64_t at = 0;
-      for (; at + V::kVectors * kLanes <= s.channels; at += V::kVectors * kLanes) f.wide(s, pixel, at, kLanes);
-      for (; at + kLanes <= s.channels; at += kLanes) f.whole(s, pixel, at, kLanes);
+      for (; at + f.vectors * kLanes <= s.channels; at += f.vectors * kLanes) f.wide(s, pixel, at, kLanes);
+      for (; at + 2 * kLanes <= s.channels; at += 2 * kLanes) f.pair(s, pixel, at, kLanes);
+      for (; at + kLanes <= s.channels; at += kLanes) f.one(s, pixel, at, kLanes);
       if (at < s.channels) f.part(s, pixel, at, s.channels - at);
       pixel = next;
     }

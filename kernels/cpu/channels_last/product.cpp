@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "kernels/cpu/channels_last/clamp.h"
+#include "kernels/cpu/channels_last/activation.h"
 #include "kernels/cpu/channels_last/rows.h"
 #include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/gemm/activation.h"
@@ -15,7 +15,6 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kSteps = 256;                   // of a block of the reduction
 constexpr int64_t kImageFloats = 96 * 1024;       // of the images under a block of pixels
 constexpr int64_t kPointers = 16 * 1024;          // of a block of pixels
 constexpr int64_t kCopiedFloats = 64 * 1024;      // of a block of pixels, at most
@@ -60,14 +59,14 @@ struct Steps {
 // Calls f(steps, is_last) for the parts of the reduction, in order.
 template <class F>
 void for_each_part(const RunShape& s, F&& f) {
-  if (s.length >= kSteps) {
-    const int64_t parts = ceil_div(s.length, kSteps), each = round_up(ceil_div(s.length, parts), 16);
+  if (s.length >= kProductSteps) {
+    const int64_t parts = ceil_div(s.length, kProductSteps), each = round_up(ceil_div(s.length, parts), 16);
     for (int64_t run = 0; run < s.count; ++run)
       for (int64_t at = 0; at < s.length; at += each)
         f(Steps{run, 1, at, std::min(each, s.length - at)}, run + 1 == s.count && at + each >= s.length);
     return;
   }
-  const int64_t each = even_step(s.count, kSteps / s.length);
+  const int64_t each = even_step(s.count, kProductSteps / s.length);
   for (int64_t run = 0; run < s.count; run += each)
     f(Steps{run, std::min(each, s.count - run), 0, s.length}, run + each >= s.count);
 }
@@ -81,8 +80,7 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
   block.rows = rows;
   block.a_run = rows;
   block.ldc = p.g.filters;
-  const Clamp clamp = clamp_of(o.activation);
-  block.low = clamp.low, block.high = clamp.high;
+  block.finish = finish_of(o.activation);
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
     const int64_t group = panel / p.panels, filter = panel % p.panels * p.tier.nr;
     block.cols = std::min(p.tier.nr, p.filters - filter);
@@ -99,13 +97,12 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
       block.offset = group * p.runs.length + steps.offset;
       block.runs = steps.runs, block.length = steps.length;
       block.last = last;
-      block.ahead = block.b + steps.runs * steps.length * width;
       p.tier.multiply(block);
-      block.b = block.ahead;
+      block.b += steps.runs * steps.length * width;
       block.first = false;
     });
   }
-  if (clamp.whole) return;
+  if (in_channels_last_tile(o.activation)) return;
   const int64_t begin = first_panel / p.panels * p.filters + first_panel % p.panels * p.tier.nr;
   const int64_t end = std::min((last_panel - 1) / p.panels * p.filters + p.filters,
                                (last_panel - 1) / p.panels * p.filters + ((last_panel - 1) % p.panels + 1) * p.tier.nr);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/cpu/channels_last/finish.h"
 #include "kernels/cpu/channels_last/tier.h"
 
 namespace tandem::cpu {
@@ -16,6 +17,7 @@ template <class V>
 struct ProductTile {
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows;
   static constexpr int kVectors = V::kVectors;
+  static constexpr int64_t kAhead = kProductSteps * kVectors * kLanes;  // the block of B that comes next, into the second-level cache
 
   template <bool kWhole>
   static V read(const float* p, int64_t n) {
@@ -39,11 +41,11 @@ struct ProductTile {
 
   template <bool kWhole, int R, int W>
   static void finish(const ProductBlock& s, const V (&sum)[R][W], int j, int64_t row, int64_t n) {
-    const V low = V::set(s.low), high = V::set(s.high);
+    const TileFinish f = s.last ? s.finish : TileFinish();
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       float* c = s.c + (row + r) * s.ldc + j * kLanes;
-      const V v = s.last ? clamp(low, sum[r][j], high) : sum[r][j];
+      const V v = apply(f, sum[r][j]);
       if constexpr (kWhole) v.store(c);
       else v.store(c, V::part(n));
     }
@@ -52,6 +54,10 @@ struct ProductTile {
   template <int R, int W>
   static void run(const ProductBlock& s, int64_t row) {
     V sum[R][W];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int j = 0; j < W; ++j) __builtin_prefetch(s.c + (row + r) * s.ldc + j * kLanes, 1);
 #pragma GCC unroll 4
     for (int j = 0; j < W; ++j) {
       if (const int64_t n = s.cols - j * kLanes; n >= kLanes) start<true>(s, sum, j, row, n);
@@ -67,7 +73,10 @@ struct ProductTile {
       for (int64_t k = 0; k < s.length; ++k, b += W * kLanes) {
         V right[W];
 #pragma GCC unroll 4
-        for (int j = 0; j < W; ++j) right[j] = V::load(b + j * kLanes);
+        for (int j = 0; j < W; ++j) {
+          right[j] = V::load(b + j * kLanes);
+          __builtin_prefetch(b + j * kLanes + kAhead, 0, 2);
+        }
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
           const V left = V::set(a[r][k]);

@@ -8,7 +8,17 @@
 
 namespace tandem::cpu {
 
-// c[rows, cols] = bound(start + sum over runs and k of A * B), where a row of A is, for each run, `length` floats anywhere in memory.
+inline constexpr int64_t kProductSteps = 256;  // of a block of the reduction: its weights stay in the first-level cache
+
+// What is done with a sum before it is stored. NaN stays.
+struct TileFinish {
+  enum Kind { kNothing, kBounds, kSwish };
+  Kind kind = kNothing;
+  float low = 0, high = 0;               // min(high, max(low, s))
+  float alpha = 1;                       // s * sigmoid(alpha * s)
+};
+
+// c[rows, cols] = finish(start + sum over runs and k of A * B), where a row of A is, for each run, `length` floats anywhere in memory.
 // Every element is summed in the order of (run, k), one multiply-add at a time, whatever the tiling.
 struct ProductBlock {
   int64_t rows = 0, cols = 0;            // cols <= nr
@@ -16,16 +26,15 @@ struct ProductBlock {
   int64_t a_run = 0, offset = 0;
   int64_t runs = 0, length = 0;
   const float* b = nullptr;              // step (g, k) at b[(g * length + k) * width]; width: cols rounded up to vectors
-  const float* ahead = nullptr;          // where the next block of B begins
   float* c = nullptr;
   int64_t ldc = 0;
   bool first = true, last = true;        // of the blocks that are summed: the first starts from bias + residual, the others from c
   const float* bias = nullptr;           // [cols]; null: 0
   const float* residual = nullptr;       // laid out as c; null: none
-  float low = 0, high = 0;               // of the last: bound(s) = min(high, max(low, s)); NaN stays
+  TileFinish finish;                     // of the last
 };
 
-// One line of output pixels, in vectors of channels: c[pixel] = bound(bias + sum over taps of x[pixel, tap] * w[tap] + residual).
+// One line of output pixels, in vectors of channels: c[pixel] = finish(bias + sum over taps of x[pixel, tap] * w[tap] + residual).
 struct DepthwiseLine {
   int64_t pixels = 0, channels = 0;
   const float* const* x = nullptr;       // kernel line i of the first pixel
@@ -36,7 +45,7 @@ struct DepthwiseLine {
   int64_t ldc = 0;
   const float* bias = nullptr;           // [channels]; null: 0
   const float* residual = nullptr;       // laid out as c; null: none
-  float low = 0, high = 0;
+  TileFinish finish;
 };
 
 struct ChannelsLastTier {

@@ -57,6 +57,17 @@ struct Avx512Vector {
   friend Avx512Vector clamp(Avx512Vector low, Avx512Vector a, Avx512Vector high) {  // NaN stays
     return {_mm512_min_ps(high.v, _mm512_max_ps(low.v, a.v))};
   }
+  friend Avx512Vector where_positive(Avx512Vector gate, Avx512Vector a, Avx512Vector b) {
+    return {_mm512_mask_mov_ps(b.v, _mm512_cmp_ps_mask(gate.v, _mm512_setzero_ps(), _CMP_GT_OQ), a.v)};
+  }
+  friend Avx512Vector negative_magnitude(Avx512Vector a) { return {_mm512_or_ps(a.v, _mm512_set1_ps(-0.0f))}; }
+  friend Avx512Vector round(Avx512Vector a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+  friend Avx512Vector times_power_of_two(Avx512Vector a, Avx512Vector n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+  // Of 1 to 2^126, within 1 ULP: 14 bits and a step of Newton's.
+  friend Avx512Vector reciprocal(Avx512Vector a) {
+    const __m512 r = _mm512_rcp14_ps(a.v);
+    return {_mm512_fmadd_ps(_mm512_fnmadd_ps(a.v, r, _mm512_set1_ps(1.0f)), r, r)};
+  }
 };
 
 }  // namespace
