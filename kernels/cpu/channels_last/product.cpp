@@ -18,6 +18,7 @@ namespace {
 constexpr int64_t kImageFloats = 96 * 1024;       // of the images under a block of pixels
 constexpr int64_t kPointers = 16 * 1024;          // of a block of pixels
 constexpr int64_t kCopiedFloats = 64 * 1024;      // of a block of pixels, at most
+constexpr int64_t kNearFloats = 192 * 1024;        // of weights that stay in the second-level cache beside images
 constexpr int64_t kMostPixels = 1020;
 
 // One convolution as a product.
@@ -80,6 +81,7 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
   block.rows = rows;
   block.a_run = rows;
   block.ldc = p.g.filters;
+  block.far = p.g.filters * p.steps > kNearFloats;
   block.finish = finish_of(o.activation);
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
     const int64_t group = panel / p.panels, filter = panel % p.panels * p.tier.nr;

@@ -19,63 +19,64 @@ struct ProductTile {
   static constexpr int kVectors = V::kVectors;
   static constexpr int64_t kAhead = kProductSteps * kVectors * kLanes;  // the block of B that comes next, into the second-level cache
 
-  template <bool kWhole>
-  static V read(const float* p, int64_t n) {
-    if constexpr (kWhole) return V::load(p);
-    else return V::load(p, V::part(n));
+  // The sums of a tile: they begin as bias + from, and end in c.
+  struct Sums {
+    const float *bias, *from;  // null: 0
+    float* c;
+    int64_t ld_from, ldc;
+  };
+
+  // Out of the way of the loop, and rolled up: what only some tiles need.
+  [[gnu::noinline]] static void apply_swish(float* c, int64_t ldc, int64_t rows, int64_t vectors, float alpha) {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = 0; j < vectors; ++j) {
+        float* at = c + r * ldc + j * kLanes;
+        swish(V::load(at), V::set(alpha)).store(at);
+      }
   }
 
-  // The residual first: it may be c, which the first of several blocks overwrites.
-  template <bool kWhole, int R, int W>
-  static void start(const ProductBlock& s, V (&sum)[R][W], int j, int64_t row, int64_t n) {
-    const V bias = s.bias ? read<kWhole>(s.bias + j * kLanes, n) : V::set(0);
-    const float* from = s.first ? s.residual : s.c;
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      sum[r][j] = bias;
-      if (!from) continue;
-      const V before = read<kWhole>(from + (row + r) * s.ldc + j * kLanes, n);
-      sum[r][j] = s.first ? bias + before : before;
-    }
+  // A tile that ends outside c works on a copy of it.
+  [[gnu::noinline]] static void copy_columns(const float* from, int64_t ld_from, float* to, int64_t ldc, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; ++r, from += ld_from, to += ldc)
+      for (int64_t j = 0; j < cols; j += kLanes) {
+        const typename V::Part part = V::part(cols - j < kLanes ? cols - j : kLanes);
+        V::load(from + j, part).store(to + j, part);
+      }
   }
 
-  template <bool kWhole, int R, int W>
-  static void finish(const ProductBlock& s, const V (&sum)[R][W], int j, int64_t row, int64_t n) {
-    const TileFinish f = s.last ? s.finish : TileFinish();
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      float* c = s.c + (row + r) * s.ldc + j * kLanes;
-      const V v = apply(f, sum[r][j]);
-      if constexpr (kWhole) v.store(c);
-      else v.store(c, V::part(n));
-    }
-  }
-
-  template <int R, int W>
-  static void run(const ProductBlock& s, int64_t row) {
-    V sum[R][W];
-#pragma GCC unroll 16
+  template <int R, int W, bool kFar>
+  [[gnu::always_inline]] static void sum_up(const ProductBlock& s, int64_t row, const Sums& at) {
+#pragma GCC unroll 1
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int j = 0; j < W; ++j) __builtin_prefetch(s.c + (row + r) * s.ldc + j * kLanes, 1);
+      for (int j = 0; j < W; ++j) __builtin_prefetch(at.c + r * at.ldc + j * kLanes, 1);
+    V sum[R][W];
 #pragma GCC unroll 4
     for (int j = 0; j < W; ++j) {
-      if (const int64_t n = s.cols - j * kLanes; n >= kLanes) start<true>(s, sum, j, row, n);
-      else start<false>(s, sum, j, row, n);
+      const V bias = at.bias ? V::load(at.bias + j * kLanes) : V::set(0);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sum[r][j] = bias;
+    }
+    if (at.from) {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int j = 0; j < W; ++j) sum[r][j] = sum[r][j] + V::load(at.from + r * at.ld_from + j * kLanes);
     }
     const float* b = s.b;
     const float* const* pointers = s.a + row;
+    const int64_t end = s.offset + s.length;
     for (int64_t g = 0; g < s.runs; ++g, pointers += s.a_run) {
       const float* a[R];
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) a[r] = pointers[r] + s.offset;
+      for (int r = 0; r < R; ++r) a[r] = pointers[r];
 #pragma GCC unroll 1
-      for (int64_t k = 0; k < s.length; ++k, b += W * kLanes) {
+      for (int64_t k = s.offset; k < end; ++k, b += W * kLanes) {
         V right[W];
 #pragma GCC unroll 4
         for (int j = 0; j < W; ++j) {
           right[j] = V::load(b + j * kLanes);
-          __builtin_prefetch(b + j * kLanes + kAhead, 0, 2);
+          if constexpr (kFar) __builtin_prefetch(b + j * kLanes + kAhead, 0, 2);
         }
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
@@ -85,27 +86,51 @@ struct ProductTile {
         }
       }
     }
+    if (s.last && s.finish.kind == TileFinish::kBounds) {
+      const V low = V::set(s.finish.low), high = V::set(s.finish.high);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int j = 0; j < W; ++j) {
-      if (const int64_t n = s.cols - j * kLanes; n >= kLanes) finish<true>(s, sum, j, row, n);
-      else finish<false>(s, sum, j, row, n);
+        for (int j = 0; j < W; ++j) sum[r][j] = clamp(low, sum[r][j], high);
     }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int j = 0; j < W; ++j) sum[r][j].store(at.c + r * at.ldc + j * kLanes);
+  }
+
+  template <int R, int W, bool kFar>
+  static void run(const ProductBlock& s, int64_t row) {
+    float* c = s.c + row * s.ldc;
+    const float* from = !s.first ? c : s.residual ? s.residual + row * s.ldc : nullptr;
+    Sums at{s.first ? s.bias : nullptr, from, c, s.ldc, s.ldc};
+    const bool whole = s.cols == W * kLanes;
+    alignas(64) float edge[2][R][W * kLanes];
+    if (!whole) {
+      if (from) copy_columns(from, s.ldc, edge[0][0], W * kLanes, R, s.cols), at.from = edge[0][0];
+      if (at.bias) copy_columns(at.bias, 0, edge[1][0], 0, 1, s.cols), at.bias = edge[1][0];
+      at.c = edge[0][0], at.ldc = at.ld_from = W * kLanes;
+    }
+    sum_up<R, W, kFar>(s, row, at);
+    if (s.last && s.finish.kind == TileFinish::kSwish) apply_swish(at.c, at.ldc, R, W, s.finish.alpha);
+    if (!whole) copy_columns(edge[0][0], W * kLanes, c, s.ldc, R, s.cols);
   }
 
   using Run = void (*)(const ProductBlock&, int64_t);
-  template <int W, int... I>
+  template <int W, bool kFar, int... I>
   static constexpr auto runs(std::integer_sequence<int, I...>) {
     struct Table {
       Run by_rows[sizeof...(I)];
     };
-    return Table{{run<I + 1, W>...}};
+    return Table{{run<I + 1, W, kFar>...}};
   }
-  static constexpr auto kWide = runs<kVectors>(std::make_integer_sequence<int, kRows>());
-  static constexpr auto kNarrow = runs<1>(std::make_integer_sequence<int, kRows>());
+  static constexpr auto kWide = runs<kVectors, false>(std::make_integer_sequence<int, kRows>());
+  static constexpr auto kWideFar = runs<kVectors, true>(std::make_integer_sequence<int, kRows>());
+  static constexpr auto kNarrow = runs<1, false>(std::make_integer_sequence<int, kRows>());
 
   // Tiles of nearly equal height: a low one keeps too few sums in flight.
   static void multiply(const ProductBlock& s) {
-    const Run* by_rows = s.cols > kLanes ? kWide.by_rows : kNarrow.by_rows;
+    const Run* by_rows = s.cols <= kLanes ? kNarrow.by_rows : s.far ? kWideFar.by_rows : kWide.by_rows;
     const int64_t tiles = (s.rows + kRows - 1) / kRows;
     for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
       const int64_t end = s.rows * (tile + 1) / tiles;

@@ -32,20 +32,23 @@ void point_at_tap(const Window& w, int64_t channels, const Segment& s, const flo
 // A run that is a line of the kernel: partly outside, it is copied. Returns where the next copy goes.
 float* point_at_line(const Window& w, int64_t channels, const Segment& s, const float* line, float* copy, const RowScratch& scratch,
                      const float** out) {
-  const int64_t taps = w.kernel[2];
-  for (int64_t i = s.begin; i < s.end; ++i) {
-    const int64_t column = i * w.stride[2] - w.pad_begin[2];
-    const int64_t begin = std::clamp<int64_t>(-column, 0, taps), end = std::clamp<int64_t>(w.input[2] - column, begin, taps);
-    if (end - begin == taps) out[i - s.begin] = line + column * channels;
-    else if (end == begin) out[i - s.begin] = scratch.zeros;
-    else {
-      std::fill_n(copy, begin * channels, 0.0f);
-      std::copy_n(line + (column + begin) * channels, (end - begin) * channels, copy + begin * channels);
-      std::fill_n(copy + end * channels, (taps - end) * channels, 0.0f);
-      out[i - s.begin] = copy;
-      copy += taps * channels;
-    }
-  }
+  const int64_t taps = w.kernel[2], stride = w.stride[2], pad = w.pad_begin[2], reach = w.input[2] - taps + pad;
+  const int64_t inside = std::clamp(pad > 0 ? ceil_div(pad, stride) : 0, s.begin, s.end);
+  const int64_t behind = std::clamp(reach < 0 ? 0 : reach / stride + 1, inside, s.end);
+  const auto copy_part = [&](int64_t i) {
+    const int64_t column = i * stride - pad, begin = std::clamp<int64_t>(-column, 0, taps);
+    const int64_t end = std::clamp<int64_t>(w.input[2] - column, begin, taps);
+    out[i - s.begin] = end == begin ? scratch.zeros : copy;
+    if (end == begin) return;
+    std::fill_n(copy, begin * channels, 0.0f);
+    std::copy_n(line + (column + begin) * channels, (end - begin) * channels, copy + begin * channels);
+    std::fill_n(copy + end * channels, (taps - end) * channels, 0.0f);
+    copy += taps * channels;
+  };
+  for (int64_t i = s.begin; i < inside; ++i) copy_part(i);
+  const float* at = line + (inside * stride - pad) * channels;
+  for (int64_t i = inside; i < behind; ++i, at += stride * channels) out[i - s.begin] = at;
+  for (int64_t i = behind; i < s.end; ++i) copy_part(i);
   return copy;
 }
 

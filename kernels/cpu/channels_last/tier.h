@@ -26,6 +26,7 @@ struct ProductBlock {
   int64_t a_run = 0, offset = 0;
   int64_t runs = 0, length = 0;
   const float* b = nullptr;              // step (g, k) at b[(g * length + k) * width]; width: cols rounded up to vectors
+  bool far = false;                      // B comes from beyond the second-level cache
   float* c = nullptr;
   int64_t ldc = 0;
   bool first = true, last = true;        // of the blocks that are summed: the first starts from bias + residual, the others from c
