@@ -1,8 +1,10 @@
 // Products of 8-bit integers, exact in i32 (wrapping beyond): C [m, n] = (A - a's zero points) (B - b's zero points).
 //
-// Operands are packed as bytes: rows of A as i8, panels of B's columns as u8 (a type that is the other one has its highest bit
-// flipped, which moves its zero point by 128), so that one instruction multiplies and adds four pairs where there is VNNI. Zero
-// points are taken off afterwards, by the sums of rows and columns. Sums have no order: integers add up to the same in any.
+// B is packed as i8, in panels of columns; rows of A are read as u8 where they lie, if they lie side by side, else copied (a type that
+// is the other one has its highest bit flipped, which moves its zero point by 128), so that one instruction multiplies and adds four
+// pairs where there is VNNI, and 16,384 where there is AMX. Zero points are taken off by the sums of rows and columns. Sums have no
+// order: integers add up to the same in any. The convolutions of images in planes have the filters as rows, packed as i8, and patches
+// as panels of u8.
 #pragma once
 
 #include <cstddef>
@@ -29,12 +31,11 @@ struct IntegerMatrix {
   int64_t zeros = 1;
 };
 
-// A packed operand: bytes of its lines (rows of A, columns of B), and of each line its zero point and its sum. Panels' sums are
-// less k times the zero point. A view of memory that another owns.
+// A packed operand: bytes of its lines (rows of A, columns of B), and of each line its zero point and its sum, which is less k times
+// the zero point where the line is a column. A view of memory that another owns.
 struct PackedIntegers {
   std::byte* data = nullptr;
   int32_t *sums = nullptr, *zeros = nullptr;
-  bool in_panels = false;
 };
 
 // Where the sums go: one of the two.
@@ -43,14 +44,18 @@ struct IntegerResult {
   std::byte* quantized = nullptr;  // by `scales`: one a row or one a column of C, or one for all
   const OutputScales* scales = nullptr;
   bool scales_of_rows = false;
-  int64_t stride = 0;       // elements between the rows of C
-  bool transposed = false;  // C lies transposed: `stride` elements between its columns, and its rows side by side
+  int64_t stride = 0;  // elements between the rows of C
 };
 
 }  // namespace tandem
 
 namespace tandem::cpu {
 
+size_t packed_columns_bytes(int64_t lines, int64_t k);
+PackedIntegers columns_in(std::byte* memory, int64_t lines, int64_t k);
+void pack_columns(const KernelContext&, const IntegerGemmShape&, const IntegerMatrix& b, const PackedIntegers& packed);
+
+// For convolutions of planes; rows lie side by side (column_stride 1).
 size_t packed_rows_bytes(int64_t lines, int64_t k);
 size_t packed_panels_bytes(int64_t lines, int64_t k);
 // The memory, aligned to 64, laid out for an operand.
@@ -87,7 +92,7 @@ class PackedWeight {
 
 // What integer_gemm wants in KernelContext::workspace; less if B is packed.
 size_t integer_gemm_workspace_bytes(const IntegerGemmShape&, bool b_is_packed);
-// By the whole team. `packed_b` may be given in place of b (which is not looked at then).
+// By the whole team. `packed_b`, columns, may be given in place of b (which is not looked at then). Scales are of columns.
 void integer_gemm(const KernelContext&, const IntegerGemmShape&, const IntegerMatrix& a, const IntegerMatrix& b,
                   const IntegerResult& result, const PackedIntegers* packed_b = nullptr);
 

@@ -3,7 +3,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "kernels/api/integer_gemm.h"
 #include "kernels/api/integer_products.h"
@@ -14,7 +13,6 @@ namespace {
 
 constexpr int64_t kPatchBytes = 256 * 1024;  // of patches held at once
 constexpr int64_t kAlignment = 64;
-constexpr int64_t kFewPixels = 64;
 
 int64_t block_pixels(const ConvShape& s) {
   const int64_t wanted = std::clamp<int64_t>(kPatchBytes / std::max<int64_t>(1, s.patch) / 32 * 32, 32, 1024);
@@ -58,15 +56,6 @@ void copy_patches(const ConvShape& s, const std::byte* x, int64_t pixel, int64_t
     });
     i += run;
   }
-}
-
-// Whether there are too few pixels to fill registers with: then filters lie in panels, and pixels are the rows.
-bool wants_filter_panels(const ConvShape& s) { return s.groups == 1 && s.output < kFewPixels && s.filters >= kFewPixels / 2; }
-
-// Bytes of patches and of them packed as rows.
-int64_t patch_bytes(const ConvShape& s) { return s.pointwise ? 0 : round_up(s.patch * s.output, kAlignment); }
-size_t filter_panel_bytes(const ConvShape& s) {
-  return static_cast<size_t>(patch_bytes(s)) + integer_gemm_workspace_bytes({s.output, s.filters, s.patch}, true);
 }
 
 // One of a scale, as kernels want it for the filters of a group.
@@ -117,8 +106,7 @@ struct Convolution {
 size_t integer_conv_workspace_bytes(const ConvGeometry& geometry, int threads) {
   const ConvShape s(geometry);
   const int64_t lines = is_line_convolution(s) ? round_up(line_convolution_scratch(s), kAlignment) : 0;
-  const auto own = static_cast<size_t>(threads * std::max(Scratch(s).bytes(), lines));
-  return wants_filter_panels(s) ? std::max(own, filter_panel_bytes(s)) : own;
+  return static_cast<size_t>(threads * std::max(Scratch(s).bytes(), lines));
 }
 
 size_t integer_conv_filter_bytes(const ConvGeometry& geometry) {
@@ -133,33 +121,6 @@ IntegerMatrix filter_matrix(const ConvGeometry& geometry, ConstTensorView w, Con
           "w has one zero point, or one a filter; the shape given", w_zero ? to_string(w_zero.shape) : "");
   const int64_t patch = ConvShape(geometry).patch;
   return {w.data, w.dtype == DType::kI8, patch, 1, w_zero ? w_zero.data : nullptr, w_zero ? w_zero.elements() : 1};
-}
-
-// The same matrix with the filters as columns.
-IntegerMatrix filter_columns(const ConvGeometry& geometry, ConstTensorView w, ConstTensorView w_zero) {
-  IntegerMatrix matrix = filter_matrix(geometry, w, w_zero);
-  std::swap(matrix.row_stride, matrix.column_stride);
-  return matrix;
-}
-
-// Image by image: pixels times filters, each result to where its filter's plane is.
-void few_pixel_convolution(const KernelContext& context, const ConvShape& s, int64_t batch, ConstTensorView x,
-                           ConstTensorView x_zero, const PackedIntegers& filters, TensorView y, const OutputScales* scales) {
-  KernelContext rest = context;
-  rest.workspace = context.workspace.subspan(static_cast<size_t>(patch_bytes(s)));
-  for (int64_t image = 0; image < batch; ++image) {
-    const std::byte* plane = x.data + image * s.channels * s.input;
-    if (!s.pointwise) copy_patches(s, plane, 0, s.output, x_zero ? x_zero.data[0] : std::byte{0}, context.workspace.data());
-    const IntegerMatrix pixels = {
-        s.pointwise ? plane : context.workspace.data(), x.dtype == DType::kI8, 1, s.output, x_zero ? x_zero.data : nullptr, 1};
-    IntegerResult result = {.scales = scales, .stride = s.output, .transposed = true};
-    const int64_t at = image * s.filters * s.output;
-    if (scales)
-      result.quantized = y.data + at;
-    else
-      result.sums = y.as<int32_t>().data() + at;
-    integer_gemm(rest, {s.output, s.filters, s.patch}, pixels, {}, result, &filters);
-  }
 }
 
 void line_convolution(const KernelContext& context, const ConvShape& s, int64_t batch, ConstTensorView x, std::byte zero,
@@ -178,8 +139,6 @@ void line_convolution(const KernelContext& context, const ConvShape& s, int64_t 
 }  // namespace
 
 PackedWeight pack_integer_filters(const ConvGeometry& geometry, ConstTensorView w, ConstTensorView w_zero) {
-  const ConvShape s(geometry);
-  if (wants_filter_panels(s)) return PackedWeight::columns(filter_columns(geometry, w, w_zero), s.filters, s.patch);
   return PackedWeight::rows(filter_matrix(geometry, w, w_zero), geometry.filters, ConvShape(geometry).patch);
 }
 
@@ -191,7 +150,6 @@ void integer_conv(const KernelContext& context, const ConvGeometry& geometry, Co
   if (y.elements() == 0) return;
   ensure(context.workspace.size() >= integer_conv_workspace_bytes(geometry, context.threads),
          "the workspace of an integer convolution is too small", context.workspace.size());
-  if (filters.in_panels) return few_pixel_convolution(context, s, batch, x, x_zero, filters, y, scales);
   if (is_line_convolution(s) && all_zero(filters, geometry.filters))
     return line_convolution(context, s, batch, x, x_zero ? x_zero.data[0] : std::byte{0}, filters, y, scales);
   const int64_t pixels = block_pixels(s), blocks = ceil_div(s.output, pixels), scratch = Scratch(s).bytes();

@@ -131,26 +131,14 @@ class PatchConvolution {
       block.a = scratch, block.a_stride = depth_.bytes;
     }
     if (p_.filters.has_zeros) {
-      auto* terms = reinterpret_cast<int32_t*>(scratch + most_rows(s, p_.tier) * depth_.bytes);
-      sum_rows(block, terms);
-      block.row_terms = terms, block.column_zeros = p_.filters.zeros + column;
+      auto* sums = reinterpret_cast<int32_t*>(scratch + most_rows(s, p_.tier) * depth_.bytes);
+      for (int64_t r = 0; r < block.rows; ++r) sums[r] = p_.tier.block.sum_row(block.a + r * block.a_stride, s.patch, block.a_signed);
+      block.row_sums = sums, block.column_zeros = p_.filters.zeros + column;
     }
     p_.tier.block.multiply(block);
   }
 
  private:
-  void sum_rows(const IntegerBlock& block, int32_t* sums) const {
-    for (int64_t r = 0; r < block.rows; ++r) {
-      const std::byte* row = block.a + r * block.a_stride;
-      int32_t sum = 0;
-      if (block.a_signed)
-        for (int64_t k = 0; k < p_.s.patch; ++k) sum += static_cast<int8_t>(row[k]);
-      else
-        for (int64_t k = 0; k < p_.s.patch; ++k) sum += static_cast<int32_t>(row[k]);
-      sums[r] = sum;
-    }
-  }
-
   const ChannelsLastProblem& p_;
   BlockDepth depth_;
   bool in_place_;

@@ -12,7 +12,7 @@ namespace {
 struct PlainFinish {
   static constexpr bool kOwnFinish = false;
 };
-constexpr IntegerBlockKernel kKernel = make_amx_kernel<PlainTiles, PlainFinish>();
+constexpr IntegerBlockKernel kKernel = make_amx_kernel<PlainTiles, PlainFinish>({});
 
 TEST(IntegerAmxTile, EqualsTheDefinition) {
   std::mt19937 random(3);

@@ -29,6 +29,7 @@ struct HardwareTiles {
 }  // namespace
 
 constinit const IntegerTier kAmxIntegers = make_integer_tier<VnniLanes>(
-    make_amx_kernel<HardwareTiles, VnniLanes>(), {&IntegerDepthwiseLine<VnniLanes>::wide, &VnniDepthwise::line});
+    make_amx_kernel<HardwareTiles, VnniLanes>(make_block_kernel<VnniLanes>()),
+                                 {&IntegerDepthwiseLine<VnniLanes>::wide, &VnniDepthwise::line});
 
 }  // namespace tandem::cpu

@@ -137,10 +137,12 @@ struct IntegerAmxBlock {
   }
 };
 
+// What has no tile form is that of `vectors`.
 template <class Tiles, class V>
-constexpr IntegerBlockKernel make_amx_kernel() {
+constexpr IntegerBlockKernel make_amx_kernel(IntegerBlockKernel vectors) {
   using Block = IntegerAmxBlock<Tiles, V>;
-  return {Block::kRows, Block::kMostStep, true, &Block::multiply};
+  vectors.rows = Block::kRows, vectors.step = Block::kMostStep, vectors.signed_rows = true, vectors.multiply = &Block::multiply;
+  return vectors;
 }
 
 }  // namespace tandem::cpu

@@ -1,8 +1,8 @@
 // A block of a product of bytes whose rows are read where they lie: rows of A times panels of 16 columns of B, finished at once.
 //
-//   result[r][c] = seeds[c] + sum over k of a[r][k] * b[k][c] - row_terms[r] * column_zeros[c]      exact in i32 (wrapping)
+//   result[r][c] = seeds[c] + sum over k of a[r][k] * b[k][c] - row_sums[r] * column_zeros[c] - row_zeros[r] * column_sums[c]
 //
-// as i32 sums, or quantized (kernels/api/requantize.h). What zero points of A add is in the seeds.
+// exact in i32 (wrapping), as i32 or quantized (kernels/api/requantize.h). What one zero point of all of A adds is in the seeds.
 #pragma once
 
 #include <cstddef>
@@ -30,17 +30,23 @@ struct IntegerBlock {
   int64_t step = 4;                   // bytes of k that a tile of AMX takes; `depth` is a multiple
   const std::byte* panels = nullptr;  // [panel][depth / 4][16][4], i8
   int64_t columns = 0;
-  const int32_t* seeds = nullptr;                              // readable up to a whole panel, as column_zeros
-  const int32_t *row_terms = nullptr, *column_zeros = nullptr; // null: the columns' zero points are 0
+  const int32_t* seeds = nullptr;                               // readable up to a whole panel, as all of columns
+  const int32_t *row_sums = nullptr, *column_zeros = nullptr;   // null: the columns' zero points are 0
+  const int32_t *row_zeros = nullptr, *column_sums = nullptr;   // null: rows have none of their own
   BlockResult result;
 };
 
 // How an instruction set multiplies blocks.
 struct IntegerBlockKernel {
-  int64_t rows;       // of a tile: blocks are best a multiple
-  int64_t step;       // the most bytes of k at once: 4, or a tile of AMX
-  bool signed_rows;   // takes A as i8 too
-  void (*multiply)(const IntegerBlock&);
+  int64_t rows = 0;          // of a tile: blocks are best a multiple
+  int64_t step = 0;          // the most bytes of k at once: 4, or a tile of AMX
+  bool signed_rows = false;  // takes A as i8 too
+  void (*multiply)(const IntegerBlock&) = nullptr;
+  // to[panel][column][i] = lines[i][panel * 16 + column] ^ flip, for n columns and i < 4; panels `panel_bytes` apart.
+  void (*interleave)(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to, int64_t panel_bytes) = nullptr;
+  // The sums of a panel's sixteen columns over `depth` bytes each.
+  void (*sum_columns)(const std::byte* panel, int64_t depth, int32_t* sums) = nullptr;
+  int32_t (*sum_row)(const std::byte* row, int64_t n, bool is_signed) = nullptr;
 };
 
 // How many bytes a line of k takes in this tier, whose steps have `most` bytes, and in what steps they go by.
@@ -52,6 +58,7 @@ constexpr BlockDepth copied_depth(int64_t k, int64_t most) { return {(k + most -
 // Of rows that lie somewhere: k itself in somewhat more and smaller steps, where they come out even; else they must be copied.
 constexpr BlockDepth block_depth(int64_t k, int64_t most) {
   constexpr int64_t kQuad = 4;
+  if (k == 0) return {0, most};
   const int64_t fewest = (k + most - 1) / most;
   if (most == kQuad && k % kQuad == 0) return {k, kQuad};
   for (int64_t n = fewest; most > kQuad && 2 * n <= 3 * fewest + 1; ++n)

@@ -67,11 +67,47 @@ struct IntegerBlockTile {
       multiply_panels<V::kPanels>(b, column);
     for (; column < b.columns; column += kPanelColumns) multiply_panels<1>(b, column);
   }
+
+  static void interleave(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to, int64_t panel_bytes) {
+    const std::byte *a = lines[0], *b = lines[1], *c = lines[2], *d = lines[3];
+    for (int64_t first = 0; first < n; first += kPanelColumns, to += panel_bytes) {
+      const int64_t count = n - first < kPanelColumns ? n - first : kPanelColumns;
+      for (int64_t j = 0; j < count; ++j) {
+        to[4 * j] = a[first + j] ^ flip;
+        to[4 * j + 1] = b[first + j] ^ flip;
+        to[4 * j + 2] = c[first + j] ^ flip;
+        to[4 * j + 3] = d[first + j] ^ flip;
+      }
+    }
+  }
+
+  // Times ones.
+  static void sum_columns(const std::byte* panel, int64_t depth, int32_t* sums) {
+    constexpr std::array<std::byte, 4> kOnes = {std::byte{1}, std::byte{1}, std::byte{1}, std::byte{1}};
+    constexpr std::array<int32_t, V::kLanes> kZeros{};
+    const typename V::Quad ones = V::quad_of(kOnes.data());
+    for (int part = 0; part < kParts; ++part) {
+      typename V::Sum sum = V::load_sums(kZeros.data());
+      for (int64_t k = 0; k < depth; k += 4)
+        sum = V::add(sum, ones, V::load_weights(panel + k * kPanelColumns + part * 4 * V::kLanes));
+      V::store(sums + part * V::kLanes, sum);
+    }
+  }
+
+  static int32_t sum_row(const std::byte* row, int64_t n, bool is_signed) {
+    int32_t sum = 0;
+    if (is_signed)
+      for (int64_t k = 0; k < n; ++k) sum += static_cast<int8_t>(row[k]);
+    else
+      for (int64_t k = 0; k < n; ++k) sum += static_cast<int32_t>(row[k]);
+    return sum;
+  }
 };
 
 template <class V>
 constexpr IntegerBlockKernel make_block_kernel() {
-  return {V::kRows, 4, false, &IntegerBlockTile<V>::multiply};
+  using Tile = IntegerBlockTile<V>;
+  return {V::kRows, 4, false, &Tile::multiply, &Tile::interleave, &Tile::sum_columns, &Tile::sum_row};
 }
 
 }  // namespace tandem::cpu

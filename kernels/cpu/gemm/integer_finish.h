@@ -118,12 +118,13 @@ struct IntegerFinish {
     }
   }
 
-  static void take_zeros_off(const IntegerBlock& b, int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column) {
+  // sums[r][c] -= rows[r] * columns[c], of one panel
+  static void subtract_products(const int32_t* of_rows, const int32_t* of_columns, int32_t* sums, int64_t stride, int64_t rows) {
     for (int64_t r = 0; r < rows; ++r) {
-      const auto term = static_cast<uint32_t>(b.row_terms[row + r]);
+      const auto factor = static_cast<uint32_t>(of_rows[r]);
       for (int64_t j = 0; j < kColumns; ++j) {
         int32_t& sum = sums[r * stride + j];
-        sum = static_cast<int32_t>(static_cast<uint32_t>(sum) - term * static_cast<uint32_t>(b.column_zeros[column + j]));
+        sum = static_cast<int32_t>(static_cast<uint32_t>(sum) - factor * static_cast<uint32_t>(of_columns[j]));
       }
     }
   }
@@ -131,8 +132,10 @@ struct IntegerFinish {
   // Rows of one or two panels of a block.
   static void finish(const IntegerBlock& b, int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column,
                      int64_t panels) {
-    for (int64_t p = 0; p < panels && b.row_terms; ++p)
-      take_zeros_off(b, sums + p * kColumns, stride, row, rows, column + p * kColumns);
+    for (int64_t p = 0; p < panels * kColumns; p += kColumns) {
+      if (b.row_sums) subtract_products(b.row_sums + row, b.column_zeros + column + p, sums + p, stride, rows);
+      if (b.row_zeros) subtract_products(b.row_zeros + row, b.column_sums + column + p, sums + p, stride, rows);
+    }
     const int64_t left = b.columns - column, n = left < panels * kColumns ? left : panels * kColumns;
     panels == 1 ? finish_panels<1>(b.result, sums, stride, row, rows, column, n)
                 : finish_panels<2>(b.result, sums, stride, row, rows, column, n);

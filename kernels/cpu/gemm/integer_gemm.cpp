@@ -1,3 +1,4 @@
+// Rows of i8 times panels of u8, a tile at a time: what convolutions of planes use. And the lines in which results of it are finished.
 #include "kernels/api/integer_gemm.h"
 
 #include <algorithm>
@@ -11,9 +12,7 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kAlignment = 64, kMostTile = 12 * 32, kStridedBlock = 256;
-constexpr int64_t kRowsOfTask = 48;
-constexpr int64_t kTeamWork = 64 * 1024;  // products below which one thread does it all
+constexpr int64_t kAlignment = 64, kMostTile = 12 * 32;
 constexpr std::byte kFlip{0x80};
 
 const IntegerTier& tier() { return integer_tier(chosen_isa()); }
@@ -31,37 +30,18 @@ int32_t zero_of(const IntegerMatrix& x, int64_t line, bool packed_signed) {
 int64_t numbers_bytes(int64_t lines) { return round_up(lines * 4, kAlignment); }
 PackedIntegers layout(std::byte* memory, int64_t data_bytes, int64_t lines) {
   std::byte* numbers = memory + round_up(data_bytes, kAlignment);
-  return {memory, reinterpret_cast<int32_t*>(numbers), reinterpret_cast<int32_t*>(numbers + numbers_bytes(lines)), false};
+  return {memory, reinterpret_cast<int32_t*>(numbers), reinterpret_cast<int32_t*>(numbers + numbers_bytes(lines))};
 }
 size_t layout_bytes(int64_t data_bytes, int64_t lines) {
   return static_cast<size_t>(round_up(data_bytes, kAlignment) + 2 * numbers_bytes(lines));
 }
 
-// Rows [first, last) of an A whose rows lie across: a block of k at a time, so that what is read stays in the first cache.
-void pack_strided_rows(const IntegerMatrix& a, int64_t first, int64_t last, int64_t k, const PackedIntegers& packed) {
-  const std::byte flip = a.is_signed ? std::byte{0} : kFlip;
-  const int64_t stride = 4 * quads_of(k);
-  std::fill(packed.sums + first, packed.sums + last, 0);
-  for (int64_t block = 0; block < k; block += kStridedBlock)
-    for (int64_t row = first; row < last; ++row) {
-      const std::byte* from = a.data + row * a.row_stride;
-      std::byte* to = packed.data + row * stride;
-      int32_t sum = 0;
-      for (int64_t p = block; p < std::min(block + kStridedBlock, k); ++p) {
-        to[p] = from[p * a.column_stride] ^ flip;
-        sum += static_cast<int8_t>(to[p]);
-      }
-      packed.sums[row] += sum;
-    }
-}
-
 void pack_some_rows(const IntegerMatrix& a, int64_t first, int64_t last, int64_t k, const PackedIntegers& packed) {
   const std::byte flip = a.is_signed ? std::byte{0} : kFlip;
   const int64_t stride = 4 * quads_of(k);
-  if (a.column_stride != 1) pack_strided_rows(a, first, last, k, packed);
   for (int64_t row = first; row < last; ++row) {
     std::byte* to = packed.data + row * stride;
-    if (a.column_stride == 1) packed.sums[row] = tier().copy_row(a.data + row * a.row_stride, k, flip, to);
+    packed.sums[row] = tier().copy_row(a.data + row * a.row_stride, k, flip, to);
     std::fill(to + k, to + stride, std::byte{0});
     packed.zeros[row] = zero_of(a, row, true);
   }
@@ -150,29 +130,18 @@ void quantize_line(const int32_t* sums, int64_t n, int64_t row, int64_t column, 
 }  // namespace
 
 void finish_line(int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result) {
-  if (!result.transposed) {
-    const int64_t at = row * result.stride + column;
-    return result.sums ? static_cast<void>(std::copy_n(sums, n, result.sums + at))
-                       : quantize_line(sums, n, row, column, result, result.quantized + at);
-  }
-  const int64_t at = column * result.stride + row;
-  std::array<std::byte, kMostTile> line;
-  if (!result.sums) quantize_line(sums, n, row, column, result, line.data());
-  for (int64_t j = 0; j < n; ++j) {
-    if (result.sums)
-      result.sums[at + j * result.stride] = sums[j];
-    else
-      result.quantized[at + j * result.stride] = line[static_cast<size_t>(j)];
-  }
+  const int64_t at = row * result.stride + column;
+  if (result.sums)
+    std::copy_n(sums, n, result.sums + at);
+  else
+    quantize_line(sums, n, row, column, result, result.quantized + at);
 }
 
 size_t packed_rows_bytes(int64_t lines, int64_t k) { return layout_bytes(lines * 4 * quads_of(k), lines); }
 size_t packed_panels_bytes(int64_t lines, int64_t k) { return layout_bytes(panels_of(lines) * panel_bytes(k), lines); }
 PackedIntegers rows_in(std::byte* memory, int64_t lines, int64_t k) { return layout(memory, lines * 4 * quads_of(k), lines); }
 PackedIntegers panels_in(std::byte* memory, int64_t lines, int64_t k) {
-  PackedIntegers panels = layout(memory, panels_of(lines) * panel_bytes(k), lines);
-  panels.in_panels = true;
-  return panels;
+  return layout(memory, panels_of(lines) * panel_bytes(k), lines);
 }
 
 void pack_rows(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& a, const PackedIntegers& packed) {
@@ -204,44 +173,6 @@ PackedWeight PackedWeight::rows(const IntegerMatrix& matrix, int64_t lines, int6
   PackedWeight packed(packed_rows_bytes(lines, k), lines, k, rows_in);
   pack_rows({}, {lines, 0, k}, matrix, packed.view_);
   return packed;
-}
-PackedWeight PackedWeight::columns(const IntegerMatrix& matrix, int64_t lines, int64_t k) {
-  PackedWeight packed(packed_panels_bytes(lines, k), lines, k, panels_in);
-  pack_panels({}, {0, lines, k}, matrix, packed.view_);
-  return packed;
-}
-
-size_t integer_gemm_workspace_bytes(const IntegerGemmShape& s, bool b_is_packed) {
-  return packed_rows_bytes(s.m, s.k) + (b_is_packed ? 0 : packed_panels_bytes(s.n, s.k));
-}
-
-void integer_gemm(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& a, const IntegerMatrix& b,
-                  const IntegerResult& result, const PackedIntegers* packed_b) {
-  if (s.m == 0 || s.n == 0) return;
-  ensure(context.workspace.size() >= integer_gemm_workspace_bytes(s, packed_b != nullptr),
-         "the workspace of an integer product is too small", context.workspace.size());
-  KernelContext team = context;
-  if (s.m * s.n * s.k < kTeamWork) team.threads = 1;
-  const PackedIntegers rows = rows_in(context.workspace.data(), s.m, s.k);
-  pack_rows(team, s, a, rows);
-  PackedIntegers panels;
-  if (packed_b) {
-    panels = *packed_b;
-  } else {
-    panels = panels_in(context.workspace.data() + packed_rows_bytes(s.m, s.k), s.n, s.k);
-    pack_panels(team, s, b, panels);
-  }
-  // Few rows: the panels are shared out one by one, else as many together as keep a task's part of B in the second cache.
-  const int64_t panel_count = panels_of(s.n),
-                group = s.m >= kRowsOfTask ? std::max<int64_t>(1, 256 * 1024 / std::max<int64_t>(1, panel_bytes(s.k))) : 4;
-  const int64_t row_tasks = ceil_div(s.m, kRowsOfTask), panel_tasks = ceil_div(panel_count, group);
-  parallel_chunks(team, row_tasks * panel_tasks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t task = first; task < last; ++task) {
-      const int64_t row = task % row_tasks * kRowsOfTask, panel = task / row_tasks * group;
-      multiply_panels(s, rows, panels, row, std::min(row + kRowsOfTask, s.m), panel, std::min(panel + group, panel_count),
-                      result);
-    }
-  });
 }
 
 }  // namespace tandem::cpu
