@@ -4,7 +4,7 @@
 // exact.
 #include <immintrin.h>
 
-#include "kernels/cpu/gemm/integer_avx512-inl.h"
+#include "kernels/cpu/gemm/integer_avx512_combine-inl.h"
 #include "kernels/cpu/gemm/integer_block_tile.h"
 #include "kernels/cpu/gemm/integer_depthwise_line.h"
 #include "kernels/cpu/gemm/integer_tile.h"
@@ -49,6 +49,7 @@ struct Lanes : Finish512 {
 
 }  // namespace
 
-constinit const IntegerTier kAvx512Integers = make_integer_tier<Lanes>(make_block_kernel<Lanes>(), {&IntegerDepthwiseLine<Lanes>::wide, nullptr});
+constinit const IntegerTier kAvx512Integers = make_integer_tier<Lanes>(
+    make_block_kernel<Lanes>(), {&IntegerDepthwiseLine<Lanes>::wide, nullptr}, &combine512);
 
 }  // namespace tandem::cpu

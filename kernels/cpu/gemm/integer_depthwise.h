@@ -9,8 +9,7 @@ inline constexpr int64_t kDepthwiseChannels = 64;  // that go together
 inline constexpr int64_t kQuadLines = 4;           // lines of the kernel that one product of bytes takes
 
 struct DepthwiseLine {
-  // The image's lines under the kernel: pixel p of line l lies at lines[l] + p * strides[l]. Outside the image: 64 bytes of the zero
-  // point for every channel and stride 0.
+  // The image's lines under the kernel: pixel p of line l lies at lines[l] + p * strides[l]; stride 0 says that it is outside.
   const std::byte* const* lines = nullptr;
   const int64_t* strides = nullptr;
   int64_t line_count = 0;

@@ -150,10 +150,11 @@ struct IntegerTile {
 };
 
 template <class V>
-constexpr IntegerTier make_integer_tier(IntegerBlockKernel block, IntegerDepthwiseKernel depthwise) {
+constexpr IntegerTier make_integer_tier(IntegerBlockKernel block, IntegerDepthwiseKernel depthwise,
+                                        decltype(IntegerTier::combine) combine = &IntegerTile<V>::combine) {
   using Tile = IntegerTile<V>;
   return {V::kRows,          Tile::kColumns,    &Tile::multiply, &Tile::filter_line, &Tile::correct,
-          &Tile::requantize, &Tile::interleave, &Tile::combine,  &Tile::copy_row,
+          &Tile::requantize, &Tile::interleave, combine,         &Tile::copy_row,
           block,             depthwise};
 }
 

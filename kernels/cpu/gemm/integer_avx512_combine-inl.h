@@ -1,0 +1,108 @@
+// Sums and products of quantized lines by AVX-512. Included by the tiers' files only, in an unnamed namespace.
+//
+// The definition (kernels/api/quantized_elementwise.h) divides, and rounds five times. Here each result is a multiple or a sum of
+// multiples of the bytes, without a division; where that lies so near to a tie that the two might round apart, the definition is computed.
+#pragma once
+
+#include "kernels/cpu/gemm/integer_avx512-inl.h"
+#include "kernels/cpu/gemm/integer_tier.h"
+
+namespace tandem::cpu {
+namespace {
+
+template <bool kSum>
+class Combination512 {
+ public:
+  Combination512(const LineOperand& a, const LineOperand& b, const LineResult& y)
+      : a_(a), b_(b), y_(y), scales_{nullptr, nullptr, nullptr, static_cast<int32_t>(y.lowest - y.zero),
+                                     static_cast<int32_t>(y.highest - y.zero), static_cast<int32_t>(y.zero)} {
+    const double unit = static_cast<double>(y.scale), one = static_cast<double>(a.scale), two = static_cast<double>(b.scale);
+    double largest = 1024;  // of what need not be saturated, or of a term
+    if (kSum) {
+      const double first = one / unit, second = two / unit, rest = -(first * a.zero + second * b.zero);
+      a_factor_ = _mm512_set1_ps(static_cast<float>(first)), b_factor_ = _mm512_set1_ps(static_cast<float>(second));
+      addend_ = _mm512_set1_ps(static_cast<float>(rest));
+      largest = 255 * (std::fabs(first) + std::fabs(second)) + std::fabs(rest);
+    } else {
+      a_factor_ = _mm512_set1_ps(static_cast<float>(one * two / unit));
+      b_factor_ = _mm512_set1_ps(static_cast<float>(b.zero)), addend_ = _mm512_set1_ps(static_cast<float>(a.zero));
+    }
+    // A dozen roundings of both ways together, each of 2^-24 of the largest; where f32 might overflow or underflow, always the definition.
+    const bool sound = is_moderate(one) && is_moderate(two) && is_moderate(unit);
+    limit_ = _mm512_set1_ps(sound ? 0.5f - static_cast<float>(largest * 0x1p-20) : -1.0f);
+  }
+
+  // out[j] for j in [0, n); b is one number for all where its step is 0.
+  void run(int64_t n, std::byte* out) const {
+    int64_t j = 0;
+    for (; j + 64 <= n; j += 64) _mm512_storeu_si512(out + j, bytes_at(j));
+    for (; j < n; j += 16) {
+      const __mmask16 there = n - j >= 16 ? 0xFFFF : static_cast<__mmask16>((1u << (n - j)) - 1);
+      const __m512 value = quick(number<true>(a_, j, there), number<true>(b_, j, there));
+      __m512i whole = _mm512_cvt_roundps_epi32(value, Finish512::kNearest);
+      if (is_near(Finish512::rest_of(value, whole))) whole = exact(j, there);
+      const Finish512::Narrowing<false> narrowing(scales_);
+      const __m512i four[4] = {whole, whole, whole, whole};
+      _mm_mask_storeu_epi8(out + j, there, _mm512_castsi512_si128(narrowing.bytes(four)));
+    }
+  }
+
+ private:
+  static bool is_moderate(double scale) { return std::fabs(scale) > 1e-15 && std::fabs(scale) < 1e15; }
+
+  // Sixteen bytes as u8, as floats.
+  template <bool kMasked>
+  static __m512 number(const LineOperand& x, int64_t j, __mmask16 there) {
+    const __m128i flip = _mm_set1_epi8(static_cast<char>(x.flip));
+    const auto* from = reinterpret_cast<const __m128i*>(x.data + j);
+    const __m128i bytes = x.step == 0 ? _mm_set1_epi8(static_cast<char>(*x.data))
+                          : kMasked   ? _mm_maskz_loadu_epi8(there, from)
+                                      : _mm_loadu_si128(from);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_xor_si128(bytes, flip)));
+  }
+  __m512 quick(__m512 a, __m512 b) const {
+    if constexpr (kSum) return _mm512_fmadd_ps(a, a_factor_, _mm512_fmadd_ps(b, b_factor_, addend_));
+    return _mm512_mul_ps(_mm512_mul_ps(_mm512_sub_ps(a, addend_), _mm512_sub_ps(b, b_factor_)), a_factor_);
+  }
+  bool is_near(__m512 rest) const { return _mm512_cmp_ps_mask(_mm512_abs_ps(rest), limit_, _CMP_NLE_UQ) != 0; }
+
+  static __m512 dequantized(const LineOperand& x, __m512 number) {
+    return _mm512_mul_ps(_mm512_sub_ps(number, _mm512_set1_ps(static_cast<float>(x.zero))), _mm512_set1_ps(x.scale));
+  }
+  __m512i exact(int64_t j, __mmask16 there) const {
+    const __m512 a = dequantized(a_, number<true>(a_, j, there)), b = dequantized(b_, number<true>(b_, j, there));
+    const __m512 quotient = _mm512_div_ps(kSum ? _mm512_add_ps(a, b) : _mm512_mul_ps(a, b), _mm512_set1_ps(y_.scale));
+    const __m512 raised = _mm512_max_ps(quotient, _mm512_set1_ps(y_.lowest - y_.zero));  // NaN becomes the lowest
+    return _mm512_cvt_roundps_epi32(_mm512_min_ps(raised, _mm512_set1_ps(y_.highest - y_.zero)), Finish512::kNearest);
+  }
+
+  __m512i bytes_at(int64_t j) const {
+    __m512i whole[4];
+    __m512 rest[4], farthest = _mm512_setzero_ps();
+    for (int v = 0; v < 4; ++v) {
+      const __m512 value = quick(number<false>(a_, j + 16 * v, 0), number<false>(b_, j + 16 * v, 0));
+      whole[v] = _mm512_cvt_roundps_epi32(value, Finish512::kNearest);
+      rest[v] = Finish512::rest_of(value, whole[v]);
+      farthest = _mm512_range_ps(farthest, rest[v], Finish512::kGreaterMagnitude);
+    }
+    if (is_near(farthest))
+      for (int v = 0; v < 4; ++v)
+        if (is_near(rest[v])) whole[v] = exact(j + 16 * v, 0xFFFF);
+    return Finish512::Narrowing<false>(scales_).bytes(whole);
+  }
+
+  const LineOperand &a_, &b_;
+  const LineResult& y_;
+  PanelScales scales_;
+  __m512 a_factor_, b_factor_, addend_, limit_;
+};
+
+void combine512(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult& y, std::byte* out) {
+  if (y.op == BinaryOp::kAdd)
+    Combination512<true>(a, b, y).run(n, out);
+  else
+    Combination512<false>(a, b, y).run(n, out);
+}
+
+}  // namespace
+}  // namespace tandem::cpu

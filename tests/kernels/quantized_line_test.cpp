@@ -1,0 +1,57 @@
+// Sums and products of quantized lines, in every tier that the machine has, against the arithmetic of kernels/api/quantize.h: all pairs of
+// bytes, under scales that make ties likely.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <vector>
+
+#include "kernels/api/isa.h"
+#include "kernels/api/quantize.h"
+#include "kernels/cpu/gemm/integer_tier.h"
+
+namespace tandem::cpu {
+namespace {
+
+struct Scales {
+  float a, b, y;
+};
+constexpr Scales kScales[] = {{0.021f, 0.017f, 0.03f}, {0.5f, 0.25f, 0.5f}, {0.1f, 0.3f, 0.2f},   {1.0f, 1.0f, 2.0f},
+                              {1e-30f, 1e-30f, 1e-32f}, {1e30f, 1e30f, 1e-9f}, {0.01f, 0.02f, 7.0f}, {3.0f, 0.1f, 0.0125f}};
+
+float number_of(std::byte bits, const LineOperand& x) {
+  return dequantized(static_cast<float>(static_cast<uint8_t>(bits ^ x.flip)), static_cast<float>(x.zero), x.scale);
+}
+
+void expect_definition(const IntegerTier& tier, const LineOperand& a, const LineOperand& b, int64_t n, const LineResult& y) {
+  std::vector<std::byte> out(static_cast<size_t>(n) + 1, std::byte{77});
+  tier.combine(a, b, n, y, out.data());
+  for (int64_t j = 0; j < n; ++j) {
+    const float one = number_of(a.data[j * a.step], a), two = number_of(b.data[j * b.step], b);
+    const float value = y.op == BinaryOp::kAdd ? one + two : one * two;
+    const auto expected = static_cast<std::byte>(quantized(value / y.scale, y.zero, {y.lowest, y.highest}));
+    ASSERT_EQ(out[static_cast<size_t>(j)], expected) << one << ' ' << two << ' ' << y.scale;
+  }
+  EXPECT_EQ(out.back(), std::byte{77});
+}
+
+TEST(QuantizedLine, EqualsTheDefinitionForAllPairsOfBytes) {
+  std::vector<std::byte> bytes(256 + 19);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i);
+  for (const Isa isa : available_isas())
+    for (const BinaryOp op : {BinaryOp::kAdd, BinaryOp::kMul})
+      for (const Scales& s : kScales)
+        for (const bool is_signed : {false, true}) {
+          const std::byte flip = is_signed ? std::byte{0x80} : std::byte{0};
+          const IntegerRange range = is_signed ? IntegerRange{-128, 127} : IntegerRange{0, 255};
+          const LineResult y = {op, s.y, is_signed ? -5.0f : 7.0f, range.lowest, range.highest};
+          const LineOperand a = {bytes.data(), 1, flip, s.a, 120};
+          for (size_t i = 0; i < 256; ++i) {
+            expect_definition(integer_tier(isa), a, {&bytes[i], 0, flip, s.b, 3}, 256, y);
+            if (i < 19) expect_definition(integer_tier(isa), a, {&bytes[i], 1, flip, s.b, 131}, static_cast<int64_t>(237 + i), y);
+          }
+          expect_definition(integer_tier(isa), {&bytes[9], 0, flip, s.a, 12}, a, 100, y);
+        }
+}
+
+}  // namespace
+}  // namespace tandem::cpu
