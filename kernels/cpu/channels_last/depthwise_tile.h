@@ -31,16 +31,21 @@ struct DepthwiseTile {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) sum[p][j] = bias;
     }
-    const int64_t step = s.x_pixel;
     for (int64_t line = 0; line < s.lines; ++line) {
-      const float *x = s.x[line] + pixel * step + at, *w = s.w[line] + at;
+      const float *x[P], *w = s.w[line] + at;
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) {
+        x[p] = s.x[line] + (pixel + p) * s.x_pixel + at;
+        asm("" : "+r"(x[p]));  // a pointer each, with displacements: GCC would keep an offset for each of the P * W operands, and spill them
+      }
+      const int64_t end = s.taps * s.x_tap;
 #pragma GCC unroll 1
-      for (int64_t tap = 0; tap < s.taps; ++tap, x += s.x_tap, w += s.w_tap) {
+      for (int64_t tap = 0; tap < end; tap += s.x_tap, w += s.w_tap) {
 #pragma GCC unroll 8
         for (int j = 0; j < W; ++j) {
           const V weight = read<kWhole>(w + j * kLanes, n);
 #pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) sum[p][j] = fma(weight, read<kWhole>(x + p * step + j * kLanes, n), sum[p][j]);
+          for (int p = 0; p < P; ++p) sum[p][j] = fma(weight, read<kWhole>(x[p] + tap + j * kLanes, n), sum[p][j]);
         }
       }
     }

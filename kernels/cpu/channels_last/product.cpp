@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kImageFloats = 96 * 1024;       // of the images under a block of pixels
 constexpr int64_t kPointers = 16 * 1024;          // of a block of pixels
 constexpr int64_t kCopiedFloats = 64 * 1024;      // of a block of pixels, at most
-constexpr int64_t kNearFloats = 192 * 1024;        // of weights that stay in the second-level cache beside images
+constexpr int64_t kNearFloats = 192 * 1024;        // of weights, or of images, that stay in the second-level cache
 constexpr int64_t kMostPixels = 1020;
 
 // One convolution as a product.
@@ -81,7 +81,7 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
   block.rows = rows;
   block.a_run = rows;
   block.ldc = p.g.filters;
-  block.far = p.g.filters * p.steps > kNearFloats;
+  const bool weights_far = p.g.filters * p.steps > kNearFloats, pixels_far = o.batch * p.g.window.input_size() * p.g.channels > kNearFloats;
   block.finish = finish_of(o.activation);
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
     const int64_t group = panel / p.panels, filter = panel % p.panels * p.tier.nr;
@@ -94,6 +94,7 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
     block.bias = o.bias ? o.bias + to : nullptr;
     block.residual = o.residual ? o.residual + first * p.g.filters + to : nullptr;
     block.first = true;
+    block.ahead = weights_far ? Ahead::kWeights : pixels_far && panel == first_panel ? Ahead::kPixels : Ahead::kNothing;
     for_each_part(p.runs, [&](const Steps& steps, bool last) {
       block.a = scratch.pointers + steps.run * rows;
       block.offset = group * p.runs.length + steps.offset;

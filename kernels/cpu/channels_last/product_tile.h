@@ -17,7 +17,8 @@ template <class V>
 struct ProductTile {
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows;
   static constexpr int kVectors = V::kVectors;
-  static constexpr int64_t kAhead = kProductSteps * kVectors * kLanes;  // the block of B that comes next, into the second-level cache
+  static constexpr int kLine = 16;  // floats of a cache line
+  static constexpr int64_t kNextBlock = kProductSteps * kVectors * kLanes;  // the block of B that comes next, into the second-level cache
 
   // The sums of a tile: they begin as bias + from, and end in c.
   struct Sums {
@@ -44,7 +45,24 @@ struct ProductTile {
       }
   }
 
-  template <int R, int W, bool kFar>
+  template <int R, int W, Ahead kAhead>
+  [[gnu::always_inline]] static void add_step(V (&sum)[R][W], const float* const (&a)[R], int64_t k, const float* b) {
+    V right[W];
+#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) {
+      right[j] = V::load(b + j * kLanes);
+      if constexpr (kAhead == Ahead::kWeights) __builtin_prefetch(b + j * kLanes + kNextBlock, 0, 2);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const V left = V::set(a[r][k]);
+#pragma GCC unroll 4
+      for (int j = 0; j < W; ++j) sum[r][j] = fma(left, right[j], sum[r][j]);
+    }
+  }
+
+  // The rows of A cross into their next cache lines all at once; where those are far, each is fetched at a step of its own before.
+  template <int R, int W, Ahead kAhead>
   [[gnu::always_inline]] static void sum_up(const ProductBlock& s, int64_t row, const Sums& at) {
 #pragma GCC unroll 1
     for (int r = 0; r < R; ++r)
@@ -70,21 +88,18 @@ struct ProductTile {
       const float* a[R];
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) a[r] = pointers[r];
+      int64_t k = s.offset;
+      if constexpr (kAhead == Ahead::kPixels) {
 #pragma GCC unroll 1
-      for (int64_t k = s.offset; k < end; ++k, b += W * kLanes) {
-        V right[W];
-#pragma GCC unroll 4
-        for (int j = 0; j < W; ++j) {
-          right[j] = V::load(b + j * kLanes);
-          if constexpr (kFar) __builtin_prefetch(b + j * kLanes + kAhead, 0, 2);
-        }
+        for (; k + kLine <= end; k += kLine, b += kLine * W * kLanes)
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          const V left = V::set(a[r][k]);
-#pragma GCC unroll 4
-          for (int j = 0; j < W; ++j) sum[r][j] = fma(left, right[j], sum[r][j]);
-        }
+          for (int i = 0; i < kLine; ++i) {
+            if (i < R) __builtin_prefetch(a[i] + k + kLine);
+            add_step<R, W, kAhead>(sum, a, k + i, b + i * W * kLanes);
+          }
       }
+#pragma GCC unroll 1
+      for (; k < end; ++k, b += W * kLanes) add_step<R, W, kAhead>(sum, a, k, b);
     }
     if (s.last && s.finish.kind == TileFinish::kBounds) {
       const V low = V::set(s.finish.low), high = V::set(s.finish.high);
@@ -99,7 +114,7 @@ struct ProductTile {
       for (int j = 0; j < W; ++j) sum[r][j].store(at.c + r * at.ldc + j * kLanes);
   }
 
-  template <int R, int W, bool kFar>
+  template <int R, int W, Ahead kAhead>
   static void run(const ProductBlock& s, int64_t row) {
     float* c = s.c + row * s.ldc;
     const float* from = !s.first ? c : s.residual ? s.residual + row * s.ldc : nullptr;
@@ -111,26 +126,31 @@ struct ProductTile {
       if (at.bias) copy_columns(at.bias, 0, edge[1][0], 0, 1, s.cols), at.bias = edge[1][0];
       at.c = edge[0][0], at.ldc = at.ld_from = W * kLanes;
     }
-    sum_up<R, W, kFar>(s, row, at);
+    sum_up<R, W, kAhead>(s, row, at);
     if (s.last && s.finish.kind == TileFinish::kSwish) apply_swish(at.c, at.ldc, R, W, s.finish.alpha);
     if (!whole) copy_columns(edge[0][0], W * kLanes, c, s.ldc, R, s.cols);
   }
 
   using Run = void (*)(const ProductBlock&, int64_t);
-  template <int W, bool kFar, int... I>
+  template <int W, Ahead kAhead, int... I>
   static constexpr auto runs(std::integer_sequence<int, I...>) {
     struct Table {
       Run by_rows[sizeof...(I)];
     };
-    return Table{{run<I + 1, W, kFar>...}};
+    return Table{{run<I + 1, W, kAhead>...}};
   }
-  static constexpr auto kWide = runs<kVectors, false>(std::make_integer_sequence<int, kRows>());
-  static constexpr auto kWideFar = runs<kVectors, true>(std::make_integer_sequence<int, kRows>());
-  static constexpr auto kNarrow = runs<1, false>(std::make_integer_sequence<int, kRows>());
+  using Heights = std::make_integer_sequence<int, kRows>;
+  static constexpr auto kWide = runs<kVectors, Ahead::kNothing>(Heights()), kWidePixels = runs<kVectors, Ahead::kPixels>(Heights());
+  static constexpr auto kWideWeights = runs<kVectors, Ahead::kWeights>(Heights()), kNarrow = runs<1, Ahead::kNothing>(Heights());
+
+  static const Run* runs_for(const ProductBlock& s) {
+    if (s.cols <= kLanes) return kNarrow.by_rows;
+    return s.ahead == Ahead::kWeights ? kWideWeights.by_rows : s.ahead == Ahead::kPixels ? kWidePixels.by_rows : kWide.by_rows;
+  }
 
   // Tiles of nearly equal height: a low one keeps too few sums in flight.
   static void multiply(const ProductBlock& s) {
-    const Run* by_rows = s.cols <= kLanes ? kNarrow.by_rows : s.far ? kWideFar.by_rows : kWide.by_rows;
+    const Run* by_rows = runs_for(s);
     const int64_t tiles = (s.rows + kRows - 1) / kRows;
     for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
       const int64_t end = s.rows * (tile + 1) / tiles;

@@ -10,6 +10,9 @@ namespace tandem::cpu {
 
 inline constexpr int64_t kProductSteps = 256;  // of a block of the reduction: its weights stay in the first-level cache
 
+// What a tile fetches before it needs it.
+enum class Ahead : uint8_t { kNothing, kPixels, kWeights };
+
 // What is done with a sum before it is stored. NaN stays.
 struct TileFinish {
   enum Kind { kNothing, kBounds, kSwish };
@@ -26,7 +29,7 @@ struct ProductBlock {
   int64_t a_run = 0, offset = 0;
   int64_t runs = 0, length = 0;
   const float* b = nullptr;              // step (g, k) at b[(g * length + k) * width]; width: cols rounded up to vectors
-  bool far = false;                      // B comes from beyond the second-level cache
+  Ahead ahead = Ahead::kNothing;         // whether A, or B, comes from beyond the second-level cache
   float* c = nullptr;
   int64_t ldc = 0;
   bool first = true, last = true;        // of the blocks that are summed: the first starts from bias + residual, the others from c
