@@ -65,14 +65,14 @@ struct DepthwiseTile {
   using Run = void (*)(const DepthwiseLine&, int64_t, int64_t, int64_t);
   struct Runs {
     int64_t vectors;  // of `wide`
-    Run wide, pair, one, part;
+    Run wide, four, pair, one, part;
   };
   static constexpr int64_t kPixels = V::kRows / 2;
   // Few pixels (the ends of a line) take many vectors instead, to keep enough independent sums in flight.
   static constexpr int vectors_of(int pixels) { return V::kRows * V::kVectors / pixels < 8 ? V::kRows * V::kVectors / pixels : 8; }
   template <int P>
   static constexpr Runs runs_of() {
-    return {vectors_of(P), run<P, vectors_of(P), true>, run<P, 2, true>, run<P, 1, true>, run<P, 1, false>};
+    return {vectors_of(P), run<P, vectors_of(P), true>, run<P, vectors_of(P) < 4 ? 2 : 4, true>, run<P, 2, true>, run<P, 1, true>, run<P, 1, false>};
   }
   template <int... I>
   static constexpr auto runs(std::integer_sequence<int, I...>) {
@@ -90,6 +90,7 @@ struct DepthwiseTile {
       const Runs& f = kRuns.by_pixels[next - pixel - 1];
       int64_t at = 0;
       for (; at + f.vectors * kLanes <= s.channels; at += f.vectors * kLanes) f.wide(s, pixel, at, kLanes);
+      if (f.vectors > 4 && at + 4 * kLanes <= s.channels) f.four(s, pixel, at, kLanes), at += 4 * kLanes;
       for (; at + 2 * kLanes <= s.channels; at += 2 * kLanes) f.pair(s, pixel, at, kLanes);
       for (; at + kLanes <= s.channels; at += kLanes) f.one(s, pixel, at, kLanes);
       if (at < s.channels) f.part(s, pixel, at, s.channels - at);
