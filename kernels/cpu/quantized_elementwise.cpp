@@ -16,10 +16,9 @@ LineOperand line_operand(const QuantizedOperand& o, int64_t step) {
 }  // namespace
 
 void look_up(const KernelContext& context, ConstTensorView x, ConstTensorView table, TensorView y) {
-  const std::byte* numbers = table.data;
-  parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) y.data[i] = numbers[static_cast<size_t>(x.data[i])];
-  });
+  const IntegerTier& tier = integer_tier(chosen_isa());
+  parallel_chunks(context, x.elements(), kGrain,
+                  [&](int64_t begin, int64_t end) { tier.look_up(x.data + begin, table.data, end - begin, y.data + begin); });
 }
 
 void quantized_binary(const KernelContext& context, BinaryOp op, const QuantizedOperand& a, const QuantizedOperand& b,

@@ -1,5 +1,5 @@
 // Sums and products of quantized lines, in every tier that the machine has, against the arithmetic of kernels/api/quantize.h: all pairs of
-// bytes, under scales that make ties likely.
+// bytes, under scales that make ties likely; and tables.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -51,6 +51,23 @@ TEST(QuantizedLine, EqualsTheDefinitionForAllPairsOfBytes) {
           }
           expect_definition(integer_tier(isa), {&bytes[9], 0, flip, s.a, 12}, a, 100, y);
         }
+}
+
+TEST(QuantizedLine, LooksUpEveryByte) {
+  std::vector<std::byte> x(256 + 77), table(256);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::byte>(i * 7);
+  for (size_t i = 0; i < 256; ++i) table[i] = static_cast<std::byte>(i * i + 3 * i / 2);
+  for (const Isa isa : available_isas()) {
+    std::vector<std::byte> y(x.size() + 1, std::byte{77}), in_place = x;
+    const auto n = static_cast<int64_t>(x.size());
+    integer_tier(isa).look_up(x.data(), table.data(), n, y.data());
+    integer_tier(isa).look_up(in_place.data(), table.data(), n, in_place.data());
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(y[i], table[static_cast<size_t>(x[i])]) << i;
+      ASSERT_EQ(in_place[i], y[i]) << i;
+    }
+    EXPECT_EQ(y.back(), std::byte{77});
+  }
 }
 
 }  // namespace

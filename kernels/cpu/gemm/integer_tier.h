@@ -59,6 +59,8 @@ struct IntegerTier {
   void (*interleave)(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to);
   // out = quantized(op(a, b)), in the arithmetic of kernels/api/quantize.h.
   void (*combine)(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult&, std::byte* out);
+  // y[i] = table[x[i]], of 256; y may be x.
+  void (*look_up)(const std::byte* x, const std::byte* table, int64_t n, std::byte* y);
   // to[i] = from[i] ^ flip; returns the sum of those as i8.
   int32_t (*copy_row)(const std::byte* from, int64_t n, std::byte flip, std::byte* to);
   IntegerBlockKernel block;

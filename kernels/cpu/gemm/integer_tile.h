@@ -120,8 +120,9 @@ struct IntegerTile {
   static float number_of(std::byte byte, const LineOperand& x) {
     return dequantized(static_cast<float>(static_cast<uint8_t>(byte ^ x.flip)), static_cast<float>(x.zero), x.scale);
   }
+  // Operands by value: what is written as bytes might else be one of their numbers, and the compiler makes no vectors.
   template <class Op>
-  static void combine_lines(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult& y, std::byte* out, Op op) {
+  static void combine_lines(LineOperand a, LineOperand b, int64_t n, LineResult y, std::byte* out, Op op) {
     const IntegerRange range = {y.lowest, y.highest};
     const auto store = [&](float value) { return static_cast<std::byte>(quantized(value / y.scale, y.zero, range)); };
     if (b.step == 0) {
@@ -139,6 +140,20 @@ struct IntegerTile {
       combine_lines(a, b, n, y, out, [](float one, float two) { return one * two; });
   }
 
+  // A word at a time, by a copy of the table, which stores to y cannot change.
+  static void look_up(const std::byte* x, const std::byte* table, int64_t n, std::byte* y) {
+    std::array<uint8_t, 256> numbers;
+    std::memcpy(numbers.data(), table, numbers.size());
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+      uint64_t word, found = 0;
+      std::memcpy(&word, x + i, 8);
+      for (int shift = 0; shift < 64; shift += 8) found |= uint64_t{numbers[word >> shift & 255]} << shift;
+      std::memcpy(y + i, &found, 8);
+    }
+    for (; i < n; ++i) y[i] = static_cast<std::byte>(numbers[static_cast<size_t>(x[i])]);
+  }
+
   static int32_t copy_row(const std::byte* from, int64_t n, std::byte flip, std::byte* to) {
     int32_t sum = 0;
     for (int64_t i = 0; i < n; ++i) {
@@ -151,11 +166,12 @@ struct IntegerTile {
 
 template <class V>
 constexpr IntegerTier make_integer_tier(IntegerBlockKernel block, IntegerDepthwiseKernel depthwise,
-                                        decltype(IntegerTier::combine) combine = &IntegerTile<V>::combine) {
+                                        decltype(IntegerTier::combine) combine = &IntegerTile<V>::combine,
+                                        decltype(IntegerTier::look_up) look_up = &IntegerTile<V>::look_up) {
   using Tile = IntegerTile<V>;
   return {V::kRows,          Tile::kColumns,    &Tile::multiply, &Tile::filter_line, &Tile::correct,
-          &Tile::requantize, &Tile::interleave, combine,         &Tile::copy_row,
-          block,             depthwise};
+          &Tile::requantize, &Tile::interleave, combine,         look_up,
+          &Tile::copy_row,   block,           depthwise};
 }
 
 }  // namespace tandem::cpu
