@@ -21,9 +21,10 @@ struct IntegerBlockTile {
     constexpr int kVectors = P * kParts;
     const int64_t panel_bytes = b.depth * kPanelColumns, stride = b.a_stride;
     typename V::Sum sum[R][kVectors];
-    for (int v = 0; v < kVectors; ++v) sum[0][v] = V::load_sums(seeds + v * V::kLanes);
-    for (int r = 1; r < R; ++r)
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = sum[0][v];
+    // Unrolled all of them: an index that is not known when it is compiled would keep the sums in memory.
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = V::load_sums(seeds + v * V::kLanes);
     for (int64_t k = 0; k < b.depth; k += 4) {
       typename V::Weights w[kVectors];
       for (int v = 0; v < kVectors; ++v)
@@ -34,6 +35,7 @@ struct IntegerBlockTile {
         for (int v = 0; v < kVectors; ++v) sum[r][v] = V::add(sum[r][v], quad, w[v]);
       }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < kVectors; ++v) V::store(sums + r * P * kPanelColumns + v * V::kLanes, sum[r][v]);
   }

@@ -67,9 +67,9 @@ struct VnniDepthwiseBlock {
   void sum_pixels(const std::byte* x, const std::byte* w, int32_t* sums) const {
     const int64_t column = quads * kQuadBytes, next = d.stride * column;
     __m512i sum[N][kVectors];
-    for (int v = 0; v < kVectors; ++v) sum[0][v] = _mm512_loadu_si512(d.seeds + channel + 16 * v);
-    for (int p = 1; p < N; ++p)
-      for (int v = 0; v < kVectors; ++v) sum[p][v] = sum[0][v];
+#pragma GCC unroll 16
+    for (int p = 0; p < N; ++p)
+      for (int v = 0; v < kVectors; ++v) sum[p][v] = _mm512_loadu_si512(d.seeds + channel + 16 * v);
     for (int64_t k = 0; k < d.kernel_width; ++k, x += d.dilation * column) {
       const std::byte* from = x;
       for (int64_t q = 0; q < quads; ++q, from += kQuadBytes, w += kWeightBytes) {
@@ -81,6 +81,7 @@ struct VnniDepthwiseBlock {
             sum[p][v] = VnniLanes::add(sum[p][v], _mm512_loadu_si512(from + p * next + 64 * v), weights[v]);
       }
     }
+#pragma GCC unroll 16
     for (int p = 0; p < N; ++p)
       for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(sums + p * kChannels + 16 * v, sum[p][v]);
   }
