@@ -74,6 +74,7 @@ nlohmann::json json_of(const BenchReport& report) {
   nlohmann::json json = json_of(report.timing);
   json["peak_bytes"] = report.plan_bytes;
   json["process_bytes"] = report.process_bytes;
+  json["bytes_moved"] = report.bytes_moved;
   json["gflop"] = report.work.sum() * 1e-9;
   json["int8_share"] = report.work.sum() > 0 ? report.work.int8 / report.work.sum() : 0;
   json["gflops"] = report.work.sum() / report.timing.median_ms * 1e-6;

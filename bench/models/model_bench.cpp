@@ -1,15 +1,14 @@
 // Times whole models: a training step, and inference. Made for bench/peers/compare.py, which runs peers beside it in turns.
 //
-//   model_bench CASE THREADS SECONDS [--device cuda:0] [--profile]
+//   model_bench CASE THREADS SECONDS [--device cuda:0] [--profile] [--on-request]
 // CASE: train-mlp (784-256-128-10, batch 128, Adam), train-cnn (MNIST CNN, batch 64, SGD with momentum), infer-1 and infer-64
-// (MLP 30-256-256-2). Validates first (the loss falls; probabilities sum to 1), then prints one JSON object: the median, p99 and
-// the share of the floor, floating-point operations over the machine's measured FMA rate being left to the caller.
+// (MLP 30-256-256-2). Validates first (the loss falls; probabilities sum to 1), then prints one JSON object: the median, p99, the least and the
+// time of processors. --on-request: measures when it is asked to, by the protocol of bench/peers/contestant.py; SECONDS says nothing then.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,13 +17,12 @@
 #include "models/zoo/model_config.h"
 #include "runtime/device/device.h"
 #include "runtime/exec/profiler.h"
+#include "runtime/exec/timing.h"
 #include "runtime/passes/pass_manager.h"
 #include "runtime/train/trainer.h"
 
 namespace tandem {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct Case {
   ModelConfig model;
@@ -75,26 +73,25 @@ Feed random_feed(const Case& c) {
   return {{"x", x}, {"target", target}};
 }
 
-void time_and_print(const std::string& name, double seconds, const std::function<void()>& run) {
-  for (int i = 0; i < 10; ++i) run();
-  std::vector<double> times;
-  for (const auto start = Clock::now();
-       std::chrono::duration<double>(Clock::now() - start).count() < seconds || times.size() < 10;) {
-    const auto before = Clock::now();
-    run();
-    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - before).count());
-  }
-  std::ranges::sort(times);
-  fmt::print("{{\"case\": \"{}\", \"median_ms\": {:.6f}, \"p99_ms\": {:.6f}, \"runs\": {}}}\n", name, times[times.size() / 2],
-             times[times.size() * 99 / 100], times.size());
-}
-
 struct Options {
   int threads = 1;
   double seconds = 2;
   std::shared_ptr<Device> device;  // null: the CPU
   Profiler* profiler = nullptr;
+  bool on_request = false;
 };
+
+std::string json_of(const std::string& name, const Timing& timing) {
+  return fmt::format("{{\"case\": \"{}\", \"median_ms\": {:.6f}, \"p99_ms\": {:.6f}, \"min_ms\": {:.6f}, \"processor_ms\": {:.6f}, \"runs\": {}}}",
+                     name, timing.median_ms, timing.p99_ms, timing.min_ms, timing.processor_ms, timing.runs);
+}
+
+void time_and_print(const std::string& name, const Options& options, const std::function<void()>& run) {
+  for (int i = 0; i < 10; ++i) run();
+  if (!options.on_request) return fmt::print("{}\n", json_of(name, time_runs(options.seconds, run)));
+  std::cout << "{\"ready\": true}" << std::endl;
+  for (std::string line; std::getline(std::cin, line);) std::cout << json_of(name, time_runs(std::stod(line), run)) << std::endl;
+}
 
 void train(const std::string& name, const Case& c, const Options& options) {
   StepConfig config;
@@ -106,7 +103,7 @@ void train(const std::string& name, const Case& c, const Options& options) {
   const double first = step();
   for (int i = 0; i < 20; ++i) step();
   ensure(step() < first, "the loss did not fall", first);
-  time_and_print(name, options.seconds, [&] { step(); });
+  time_and_print(name, options, [&] { step(); });
 }
 
 void infer(const std::string& name, const Case& c, const Options& options) {
@@ -119,7 +116,7 @@ void infer(const std::string& name, const Case& c, const Options& options) {
   const ConstTensorView inputs[] = {feed.at("x").view()};
   const auto p = executor.run(inputs)[0].as<float>();
   ensure(std::abs(p[0] + p[1] - 1) < 1e-5f, "probabilities do not sum to 1");
-  time_and_print(name, options.seconds, [&] { executor.run(inputs); });
+  time_and_print(name, options, [&] { executor.run(inputs); });
 }
 
 }  // namespace
@@ -128,7 +125,7 @@ void infer(const std::string& name, const Case& c, const Options& options) {
 int main(int argc, char** argv) {
   using namespace tandem;
   if (argc < 4) {
-    fmt::print(stderr, "usage: model_bench train-mlp|train-cnn|infer-1|infer-64 THREADS SECONDS [--device cuda:0] [--profile]\n");
+    fmt::print(stderr, "usage: model_bench train-mlp|train-cnn|infer-1|infer-64 THREADS SECONDS [--device cuda:0] [--profile] [--on-request]\n");
     return 2;
   }
   try {
@@ -140,6 +137,7 @@ int main(int argc, char** argv) {
     for (int i = 4; i < argc; ++i) {
       const std::string argument = argv[i];
       if (argument == "--profile") options.profiler = &profiler;
+      if (argument == "--on-request") options.on_request = true;
       if (argument == "--device" && i + 1 < argc) options.device = open_device(argv[++i]);
     }
     (name.starts_with("train") ? train : infer)(name, find_case(name), options);

@@ -8,22 +8,22 @@ measured, as an empty model, and printed). Prints a table, and with --json one o
 import argparse
 import json
 import os
+import pathlib
 import platform
 import statistics
-import subprocess
 import sys
 
+from contestant import Contestant, measure_in_turns
+
 PEER = r"""
-import json, sys, time
-case, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+import sys
+case, threads = sys.argv[1], int(sys.argv[2])
+sys.path.insert(0, sys.argv[3])
+import peer_process
 
 def measure(run):
     for _ in range(10): run()
-    times, start = [], time.perf_counter()
-    while time.perf_counter() - start < seconds or len(times) < 10:
-        before = time.perf_counter(); run(); times.append(time.perf_counter() - before)
-    times.sort()
-    print(json.dumps({"median_ms": times[len(times) // 2] * 1e3, "p99_ms": times[len(times) * 99 // 100] * 1e3}))
+    peer_process.answer(run)
 
 if case.startswith("train"):
     import torch
@@ -72,11 +72,20 @@ else:
 CASES = [("train-cnn", "torch", None), ("train-mlp", "torch", None), ("infer-1", "onnxruntime", 1), ("infer-64", "onnxruntime", 1)]
 
 
-def run(command):
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode != 0:
-        sys.exit(f"{' '.join(command[:4])} failed:\n{result.stderr[-2000:]}")
-    return json.loads(result.stdout.splitlines()[0])["median_ms"]
+def peer_of(case, threads):
+    return Contestant("peer", [sys.executable, "-c", PEER, case, threads, pathlib.Path(__file__).resolve().parent], threads)
+
+
+def medians(contestants, rounds, seconds):
+    """Of each contestant, in ms; they are closed."""
+    try:
+        for contestant in contestants:
+            contestant.wait_until_ready()
+        measure_in_turns(contestants, rounds, seconds)
+        return [statistics.median(answer["median_ms"] for answer in contestant.rounds) for contestant in contestants]
+    finally:
+        for contestant in contestants:
+            contestant.close()
 
 
 def main():
@@ -92,15 +101,13 @@ def main():
     for case, peer, fixed in CASES:
         if args.case and case not in args.case:
             continue
-        threads = str(fixed or args.threads)
-        ours, theirs = [], []
-        for _ in range(args.rounds):
-            ours.append(run([args.bench, case, threads, str(args.seconds)]))
-            theirs.append(run([sys.executable, "-c", PEER, case, threads, str(args.seconds)]))
-        row = {"case": case, "threads": int(threads), "peer": peer, "tandem_ms": statistics.median(ours), "peer_ms": statistics.median(theirs)}
+        threads = fixed or args.threads
+        contestants = [Contestant("Tandem", [args.bench, case, threads, 0, "--on-request"], threads), peer_of(case, threads)]
+        ours, theirs = medians(contestants, args.rounds, args.seconds)
+        row = {"case": case, "threads": threads, "peer": peer, "tandem_ms": ours, "peer_ms": theirs}
         row["ratio"] = row["peer_ms"] / row["tandem_ms"]
         if case == "infer-1":
-            row["python_call_ms"] = run([sys.executable, "-c", PEER, "infer-empty", "1", "1"])
+            row["python_call_ms"] = medians([peer_of("infer-empty", 1)], 1, 0.5)[0]
         rows.append(row)
     if args.json:
         print(json.dumps({"machine": platform.processor() or platform.machine(), "rows": rows}))

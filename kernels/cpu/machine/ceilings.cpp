@@ -1,11 +1,12 @@
 #include "kernels/cpu/machine/ceilings.h"
 
 #include <omp.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <functional>
+#include <limits>
 
 #include "kernels/api/isa.h"
 #include "kernels/base/block.h"
@@ -14,24 +15,26 @@
 namespace tandem::cpu {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+// Of the calling thread: it stands still while other programs have the processor.
+double processor_seconds() {
+  timespec time;
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// The shortest time of `options.rounds` runs of body(thread) on all threads at once.
+// The shortest of `options.rounds` runs of body(thread) on all threads at once; the slowest thread of a run counts.
 double best_seconds(const MeasureOptions& options, const std::function<void(int)>& body) {
-  double best = 0;
+  double best = std::numeric_limits<double>::infinity();
   for (int round = 0; round <= options.rounds; ++round) {
-    Clock::time_point start;
-#pragma omp parallel num_threads(options.threads)
+    double slowest = 0;
+#pragma omp parallel num_threads(options.threads) reduction(max : slowest)
     {
 #pragma omp barrier
-#pragma omp master
-      start = Clock::now();
+      const double start = processor_seconds();
       body(omp_get_thread_num());
+      slowest = processor_seconds() - start;
     }
-    const double seconds = seconds_since(start);
-    if (round > 0 && (best == 0 || seconds < best)) best = seconds;  // the first one starts threads
+    if (round > 0) best = std::min(best, slowest);  // the first one starts threads
   }
   return best;
 }
@@ -62,8 +65,12 @@ std::vector<const ArithmeticProbe*> arithmetic_probes() {
 
 double operations_per_second(const ArithmeticProbe& probe, const MeasureOptions& options) {
   int64_t steps = 1000;
-  for (auto start = Clock::now(); probe.run(steps), seconds_since(start) < options.round_seconds; start = Clock::now()) steps *= 2;
   std::atomic<float> kept = 0;
+  for (double seconds = 0; seconds < options.round_seconds; steps *= 2) {
+    const double start = processor_seconds();
+    kept = probe.run(steps);
+    seconds = processor_seconds() - start;
+  }
   const double seconds = best_seconds(options, [&](int) { kept = probe.run(steps); });
   return probe.operations * static_cast<double>(steps) * options.threads / seconds;
 }

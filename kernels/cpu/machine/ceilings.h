@@ -1,5 +1,5 @@
-// What this machine can do at best: the denominator of every benchmark. Each figure is the best of many short rounds, so that neighbours who
-// come and go do not count; a second call may differ by a few percent, since clocks drift.
+// What this machine can do at best: the denominator of every benchmark. Each figure is the best of many short rounds by the
+// threads' own clocks, so that other programs hardly count; a second call may differ by a few percent, since the processor's clock drifts.
 #pragma once
 
 #include <cstdint>
