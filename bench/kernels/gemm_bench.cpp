@@ -1,9 +1,9 @@
 // GEMM and the convolutions of the MNIST CNN: validated, then timed, as GFLOP/s and as a share of this machine's multiply-add ceiling.
 //
-//   gemm_bench [threads] [seconds a case]
+//   gemm_bench [threads] [seconds a case] [word in the case's name]
 //
-// The ceiling is measured by the same tier's register tile on operands that stay in the first-level cache, on all threads at once, next
-// to each case: a shared machine's clock drifts, ratios of neighbours in time do not.
+// The ceilings (kernels/cpu/machine) are measured next to each case: a shared machine's clock drifts, ratios of neighbours in time do not.
+// Products of few rows go through as many matrices as caches do not hold, and are set beside the bandwidth of reading.
 #include <omp.h>
 #include <time.h>
 
@@ -19,7 +19,7 @@
 #include "kernels/api/conv.h"
 #include "kernels/api/gemm.h"
 #include "kernels/api/pool.h"
-#include "kernels/cpu/gemm/tier.h"
+#include "kernels/cpu/machine/ceilings.h"
 
 namespace tandem::cpu {
 namespace {
@@ -27,6 +27,8 @@ namespace {
 struct Options {
   int threads = 1;
   double seconds = 0.3;
+  std::string word;
+  bool wants(const std::string& name) const { return name.find(word) != std::string::npos; }
 };
 
 // One thread is timed by its own clock, which stands still while neighbours have the core; a team by the wall's.
@@ -50,29 +52,7 @@ std::vector<float> noise(int64_t n, uint32_t seed) {
   return values;
 }
 
-// Multiply-adds per second times two, of one register tile over k = 256 on every thread.
-double ceiling(const Options& options) {
-  const GemmTier<float>& tier = gemm_tier<float>(chosen_isa());
-  constexpr int64_t kSteps = 256, kRepeats = 2000;
-  const std::vector<float> a = noise(tier.mr * kSteps, 1), b = noise(tier.nr * kSteps, 2);
-  double best = 0;
-  for (int trial = 0; trial < 5; ++trial) {
-    const double time = seconds_of(options, [&] {
-#pragma omp parallel num_threads(options.threads)
-      {
-        std::vector<float> c(static_cast<size_t>(tier.mr * tier.nr));
-        GemmBlock<float> block;
-        block.rows = tier.mr, block.cols = tier.nr, block.k = kSteps;
-        block.a = a.data(), block.a_k = tier.mr;
-        block.b = b.data(), block.b_k = tier.nr;
-        block.c = c.data(), block.ldc = tier.nr;
-        for (int64_t i = 0; i < kRepeats; ++i) tier.multiply(block);
-      }
-    });
-    best = std::max(best, 2.0 * static_cast<double>(tier.mr * tier.nr * kSteps * kRepeats * options.threads) / time);
-  }
-  return best;
-}
+double ceiling(const Options& options) { return operations_per_second(Arithmetic::kF32, {.threads = options.threads}); }
 
 // Median seconds of one run.
 double median_time(const Options& options, const std::function<void()>& run) {
@@ -110,6 +90,9 @@ void check_close(const std::string& what, double value, double expected, double 
 }
 
 void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool packed, bool transpose_b) {
+  std::string what = "gemm " + std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k);
+  what += packed ? ", packed B" : transpose_b ? ", B transposed" : "";
+  if (!options.wants(what)) return;
   const GemmShape shape{m, n, k, false, transpose_b};
   const std::vector<float> a = noise(m * k, 1), b = noise(k * n, 2);
   std::vector<float> c(static_cast<size_t>(m * n));
@@ -124,8 +107,6 @@ void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool pa
   args.b = b.data(), args.ldb = transpose_b ? k : n;
   if (packed) args.packed_b = &weights;
   args.c = c.data(), args.ldc = n;
-  std::string what = "gemm " + std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k);
-  what += packed ? ", packed B" : transpose_b ? ", B transposed" : "";
   gemm(context, shape, args);
   for (int64_t i : {int64_t{0}, m / 2, m - 1})
     for (int64_t j : {int64_t{0}, n / 2, n - 1}) {
@@ -137,6 +118,33 @@ void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool pa
   report(options, what, 2.0 * double(m) * double(n) * double(k), [&] { gemm(context, shape, args); });
 }
 
+// Weights that come from memory, as in a decoder.
+void bench_gemv(const Options& options, const MemoryProbe& memory, int64_t m, int64_t size) {
+  const std::string what = "gemv " + std::to_string(m) + " x " + std::to_string(size) + " x " + std::to_string(size);
+  if (!options.wants(what)) return;
+  constexpr int64_t kBytes = 192 << 20;
+  const std::vector<float> a = noise(m * size, 1), b = noise(size * size, 2);
+  std::vector<float> c(static_cast<size_t>(m * size));
+  const ConstTensorView view{reinterpret_cast<const std::byte*>(b.data()), DType::kF32, Shape{size, size}};
+  std::vector<PackedMatrix> weights;
+  for (int64_t bytes = 0; bytes < kBytes; bytes += 4 * size * size) weights.push_back(pack_matrix(view));
+  const GemmShape shape{m, size, size, false, false};
+  std::vector<std::byte> workspace(gemm_workspace_bytes<float>(shape, options.threads));
+  KernelContext context;
+  context.threads = options.threads;
+  context.workspace = workspace;
+  GemmArgs<float> args;
+  args.a = a.data(), args.lda = size, args.c = c.data(), args.ldc = size;
+  const auto run = [&] {
+    for (const PackedMatrix& matrix : weights) args.packed_b = &matrix, gemm(context, shape, args);
+  };
+  const double bytes = double(weights.size()) * double(weights[0].bytes()), time = median_time(options, run);
+  const double read = memory.bytes_per_second(Traffic::kRead, {.threads = options.threads});
+  std::printf("%-44s %10.2f us %8.1f GB/s     %5.1f%% of %.1f\n", what.c_str(), time / double(weights.size()) * 1e6, bytes / time * 1e-9,
+              100 * bytes / time / read, read * 1e-9);
+  std::fflush(stdout);
+}
+
 struct ConvCase {
   std::string name;
   Shape x, w;
@@ -145,6 +153,7 @@ struct ConvCase {
 };
 
 void bench_conv(const Options& options, const ConvCase& c) {
+  if (!options.wants(c.name)) return;
   const ConvGeometry g = make_conv_geometry(c.x, c.w, c.groups, {.kernel = {}, .strides = c.strides, .pads = c.pads});
   const int64_t batch = c.x[0];
   const Shape ys = g.output_shape(batch);
@@ -176,6 +185,7 @@ void bench_conv(const Options& options, const ConvCase& c) {
 }
 
 void bench_pool(const Options& options) {
+  if (!options.wants("max pool")) return;
   const Shape xs{64, 64, 24, 24}, ys{64, 64, 12, 12};
   const std::vector<int64_t> two = {2, 2};
   const Window w = make_window(xs, {.kernel = two, .strides = two});
@@ -196,9 +206,17 @@ int main(int argc, char** argv) {
   Options options;
   if (argc > 1) options.threads = std::max(1, std::atoi(argv[1]));
   if (argc > 2) options.seconds = std::atof(argv[2]);
+  if (argc > 3) options.word = argv[3];
   std::printf("tier %s, %d threads\n", std::string(name(chosen_isa())).c_str(), options.threads);
-  for (int64_t size : {64, 128, 256, 512, 1024, 2048}) bench_gemm(options, size, size, size, false, false);
-  bench_gemm(options, 1024, 1024, 1024, true, false);
+  for (int64_t size : {64, 128, 256, 512, 1024, 2048, 4096}) {
+    bench_gemm(options, size, size, size, false, false);
+    bench_gemm(options, size, size, size, true, false);
+  }
+  if (options.word.empty() || options.word.starts_with("gemv")) {
+    const MemoryProbe memory;
+    for (int64_t size : {768, 2048, 4096})
+      for (int64_t m : {1, 2, 4, 8, 16}) bench_gemv(options, memory, m, size);
+  }
   for (int64_t m : {1, 4, 16, 64}) {
     bench_gemm(options, m, 256, 30, true, false);
     bench_gemm(options, m, 256, 256, true, false);

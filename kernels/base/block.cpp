@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -20,11 +21,25 @@ constexpr bool kFromSystem = true;
 
 [[noreturn]] void fail_allocation(size_t bytes) { fail(ErrorCode::kOutOfMemory, "no memory for a block; bytes asked for", {ErrorValue(bytes)}); }
 
-std::shared_ptr<std::byte[]> map_block(size_t bytes) {
-  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+constexpr size_t kPage = 4096, kHugePage = size_t{2} << 20;
+
+// The system begins a mapping at any page; here it begins with a huge one, or a matrix of 3 MB would lie in small pages, which are read a quarter
+// slower.
+std::byte* map_aligned(size_t bytes) {
+  const size_t rounded = (bytes + kPage - 1) / kPage * kPage, mapped = rounded + kHugePage;
+  void* memory = mapped < bytes ? MAP_FAILED : ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) fail_allocation(bytes);
+  auto* const begin = static_cast<std::byte*>(memory);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(memory) % kHugePage) % kHugePage;
+  if (before > 0) ::munmap(begin, before);
+  if (before < kHugePage) ::munmap(begin + before + rounded, kHugePage - before);
+  return begin + before;
+}
+
+std::shared_ptr<std::byte[]> map_block(size_t bytes) {
+  std::byte* const memory = map_aligned(bytes);
   ::madvise(memory, bytes, MADV_HUGEPAGE);  // advice: where there are none, small pages do
-  return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { ::munmap(p, bytes); }};
+  return {memory, [bytes](std::byte* p) { ::munmap(p, bytes); }};
 }
 
 bool is_mapped(size_t bytes) { return kFromSystem && bytes >= kWholePages; }

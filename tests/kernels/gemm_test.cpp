@@ -187,6 +187,26 @@ TEST_P(GemmTiers, BitsDependNeitherOnTeamNorPackingNorNeighbours) {
   }
 }
 
+// Weights that no cache of a core holds are read in several places at once: the sums have the same bits as in the large product.
+TEST_P(GemmTiers, FewRowsOnLargeWeights) {
+  const GemmShape s{70, 517, 650};
+  const Operands<float> o(s);
+  std::vector<float> dense;  // pack_matrix takes a dense matrix
+  for (int64_t i = 0; i < s.k; ++i) dense.insert(dense.end(), o.b.begin() + i * o.args.ldb, o.b.begin() + i * o.args.ldb + s.n);
+  const PackedMatrix packed = pack_matrix({reinterpret_cast<const std::byte*>(dense.data()), DType::kF32, {s.k, s.n}}, false, GetParam());
+  ASSERT_GT(packed.bytes(), size_t{1} << 20);
+  GemmArgs<float> args = o.args;
+  args.activation = Activation(UnaryOp::kRelu);
+  const std::vector<float> whole = run(s, args, 1, GetParam());
+  args.b = nullptr;
+  args.packed_b = &packed;
+  for (int64_t rows = 1; rows <= 26; ++rows)
+    for (int threads : {1, 2}) {
+      const std::vector<float> head = run({rows, s.n, s.k}, args, threads, GetParam());
+      EXPECT_EQ(head, std::vector<float>(whole.begin(), whole.begin() + rows * s.n)) << rows << " rows, " << threads << " threads";
+    }
+}
+
 TEST_P(GemmTiers, NanAndInfinityComeThrough) {
   const GemmShape s{2, 20, 4};
   Operands<float> o(s);

@@ -14,6 +14,7 @@ namespace tandem::cpu {
 inline constexpr size_t kAlignment = 64;
 inline constexpr int64_t kMaxRows = 192;   // of A packed at once: kMaxRows * kMaxSteps floats stay in the second-level cache
 inline constexpr int64_t kMaxCols = 1024;  // of B packed at once
+inline constexpr int64_t kFarBytes = int64_t{1} << 20;  // of packed weights, above which they are not expected in a core's own cache
 
 // Equal steps of at most `most`, the last one shorter. At least 1, so that k = 0 has a loop of none.
 inline int64_t even_step(int64_t k, int64_t most) { return std::max<int64_t>(1, ceil_div(k, std::max<int64_t>(1, ceil_div(k, most)))); }

@@ -33,9 +33,11 @@ class RectangleProduct {
 
   void run() {
     const int64_t steps = std::max<int64_t>(1, ceil_div(shape_.k, step_));
-    for (int64_t col = 0; col < part_.cols; col += kMaxCols)
+    // Few rows read packed weights once, and best from end to end.
+    const int64_t most = args_.packed_b && part_.rows <= 2 * tier_.mr ? round_up(part_.cols, tier_.nr) : kMaxCols;
+    for (int64_t col = 0; col < part_.cols; col += most)
       for (int64_t s = 0; s < steps; ++s) {
-        const int64_t cols = std::min(kMaxCols, part_.cols - col), k0 = s * step_, k = std::min(step_, shape_.k - k0);
+        const int64_t cols = std::min(most, part_.cols - col), k0 = s * step_, k = std::min(step_, shape_.k - k0);
         set_step(k0, k);
         add_to_sums(col);
         if (args_.packed_b) prepacked(part_.col + col, cols);
@@ -54,6 +56,7 @@ class RectangleProduct {
     block_.accumulate = k0 > 0;
     block_.ld_addend = args_.ld_addend;
     block_.beta = args_.beta;
+    block_.b_is_far = args_.packed_b && args_.packed_b->bytes() > static_cast<size_t>(kFarBytes);
     last_ = k0 + k == shape_.k;
     block_.relu = last_ && args_.activation.is(UnaryOp::kRelu);
   }
@@ -109,14 +112,15 @@ class RectangleProduct {
     for (int64_t i = 0; i < part_.rows; i += most) {
       const int64_t row = part_.row + i, rows = std::min(most, part_.rows - i);
       const T* a = args_.a + row * i_stride + k0_ * k_stride;
-      block_.rows = rows;
+      const int64_t tile = ceil_div(rows, ceil_div(rows, tier_.mr));  // equal ones: 16 rows are 8 and 8, not 12 and 4
+      block_.rows = rows, block_.tile_rows = tile;
       if (pack_a_) {
-        tier_.pack({a, i_stride, k_stride, rows, block_.k}, tier_.mr, scratch_a_);
+        tier_.pack({a, i_stride, k_stride, rows, block_.k}, tile, scratch_a_);
         block_.a = scratch_a_;
-        block_.a_tile = tier_.mr * block_.k, block_.a_row = 1, block_.a_k = tier_.mr;
+        block_.a_tile = tile * block_.k, block_.a_row = 1, block_.a_k = tile;
       } else {
         block_.a = a;
-        block_.a_tile = tier_.mr * i_stride, block_.a_row = i_stride, block_.a_k = k_stride;
+        block_.a_tile = tile * i_stride, block_.a_row = i_stride, block_.a_k = k_stride;
       }
       multiply(row, col);
     }

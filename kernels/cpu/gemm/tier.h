@@ -16,10 +16,12 @@ namespace tandem::cpu {
 template <class T>
 struct GemmBlock {
   int64_t rows = 0, cols = 0, k = 0;
-  const T* a = nullptr;               // tile t, row r, step k at a[t * a_tile + r * a_row + k * a_k]; tiles have mr rows
+  const T* a = nullptr;               // tile t, row r, step k at a[t * a_tile + r * a_row + k * a_k]
   int64_t a_tile = 0, a_row = 1, a_k = 0;
+  int64_t tile_rows = 0;              // of each tile of A but the last; at most mr; 0: mr
   const T* b = nullptr;               // panel p, step k at b[p * b_panel + k * b_k], nr readable elements each
   int64_t b_panel = 0, b_k = 0;
+  bool b_is_far = false;              // it comes from memory: a cache does not hold the matrix that it is part of
   int64_t groups = 1;                 // batch-reduce: the products of `groups` pairs, apart by a_group and b_group, are summed
   int64_t a_group = 0, b_group = 0;
   T* c = nullptr;

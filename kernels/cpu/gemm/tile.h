@@ -2,7 +2,8 @@
 // nothing instantiated here is shared between files compiled with different flags.
 //
 // R rows by W vectors of C stay in registers while k runs: per step, W vector loads of B and R broadcasts of A feed R * W multiply-adds.
-// Few rows (a small batch) take several panels of B at once instead, to keep enough independent sums in flight.
+// Few rows (a small batch) take several panels of B at once instead, to keep enough independent sums in flight, and to read memory in several
+// places: one place at a time leaves a third of its bandwidth.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,11 @@
 
 namespace tandem::cpu {
 
+// The same for few rows on weights that come from memory: streaming_tile.h.
+inline constexpr int64_t kStreams = 4, kStreamedTiles = 2;  // panels read at once; tiles of rows at most
+template <class V>
+void multiply_streaming(const GemmBlock<typename V::Scalar>& s, int64_t tile_rows);
+
 // V has: Scalar; kLanes; kRows (mr); kVectors (vectors of a panel, nr = kVectors * kLanes); wide_panels(rows);
 // Part and part(n), the n leading lanes; load(p), load(p, part) with zeros behind, store(p), store(p, part), set, +, *, fma(a, b, c) = a * b + c, relu,
 // where_positive(gate, a), transpose(V (&)[kLanes]).
@@ -19,7 +25,7 @@ template <class V>
 struct Tile {
   using T = typename V::Scalar;
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows, kWidth = V::kVectors * V::kLanes;
-  static constexpr int64_t kAhead = 8;  // steps
+  static constexpr int64_t kAhead = 8;  // steps that B is asked for before it is read
 
   template <bool kWhole>
   static V read(const T* p, int64_t n) {
@@ -55,33 +61,9 @@ struct Tile {
     for (int r = 0; r < R; ++r) sum[r][j].store(s.c + (row + r) * s.ldc + col);
   }
 
-  // R rows by P panels, W vectors of each; kUnitRows: the rows of A are adjacent (packed).
-  template <int R, int P, int W, bool kUnitRows>
-  static void run(const GemmBlock<T>& s, const T* a, const T* b, int64_t row, int64_t col) {
-    V sum[R][P * W];
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-      for (int j = 0; j < P * W; ++j) sum[r][j] = V::set(0);
-    const int64_t a_row = kUnitRows ? 1 : s.a_row, a_k = s.a_k, b_k = s.b_k, b_panel = s.b_panel;
-    for (int64_t g = 0; g < s.groups; ++g) {
-      const T *ap = a + g * s.a_group, *bp = b + g * s.b_group;
-      for (int64_t k = 0; k < s.k; ++k, ap += a_k, bp += b_k) {
-        V right[P * W];
-#pragma GCC unroll 16
-        for (int j = 0; j < P * W; ++j) {
-          const T* at = bp + j / W * b_panel + j % W * kLanes;
-          right[j] = V::load(at);
-          __builtin_prefetch(at + kAhead * b_k);  // B comes from the second-level cache; without this, a tenth of the time is waiting
-        }
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          const V left = V::set(ap[r * a_row]);
-#pragma GCC unroll 16
-          for (int j = 0; j < P * W; ++j) sum[r][j] = fma(left, right[j], sum[r][j]);
-        }
-      }
-    }
+  // Inlined, or the sums would be in memory.
+  template <int R, int P, int W>
+  [[gnu::always_inline]] static inline void finish(const GemmBlock<T>& s, const V (&sum)[R][P * W], int64_t row, int64_t col) {
     const bool plain = s.alpha == 1 && !s.accumulate && !s.addend && !s.column_bias && !s.row_bias && !s.relu && !s.gate;
 #pragma GCC unroll 16
     for (int j = 0; j < P * W; ++j) {
@@ -92,7 +74,51 @@ struct Tile {
     }
   }
 
-  using Run = void (*)(const GemmBlock<T>&, const T*, const T*, int64_t, int64_t);
+  // A tile's share of the next panel, which it asks for while it runs, `step` elements a step: when the panel's turn comes it is in the
+  // second-level cache.
+  struct NextPanel {
+    const T* at;
+    int64_t step;
+  };
+
+  // R rows by P panels, W vectors of each; kUnitRows: the rows of A are adjacent (packed).
+  template <int R, int P, int W, bool kUnitRows>
+  static void run(const GemmBlock<T>& s, const T* a, const T* b, int64_t row, int64_t col, const NextPanel& next_panel) {
+    // C is far away, too, and wanted all at once in the end.
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+      for (int j = 0; j < P * W; ++j) __builtin_prefetch(s.c + (row + r) * s.ldc + col + j * kLanes, 1);
+    V sum[R][P * W];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+      for (int j = 0; j < P * W; ++j) sum[r][j] = V::set(0);
+    const int64_t a_row = kUnitRows ? 1 : s.a_row, a_k = s.a_k, b_k = s.b_k, b_panel = s.b_panel;
+    const T* next = next_panel.at;
+    for (int64_t g = 0; g < s.groups; ++g) {
+      const T *ap = a + g * s.a_group, *bp = b + g * s.b_group;
+      for (int64_t k = 0; k < s.k; ++k, ap += a_k, bp += b_k, next += next_panel.step) {
+        V right[P * W];
+        __builtin_prefetch(next, 0, 2);
+#pragma GCC unroll 16
+        for (int j = 0; j < P * W; ++j) {
+          const T* at = bp + j / W * b_panel + j % W * kLanes;
+          right[j] = V::load(at);
+          __builtin_prefetch(at + kAhead * b_k);
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          const V left = V::set(ap[r * a_row]);
+#pragma GCC unroll 16
+          for (int j = 0; j < P * W; ++j) sum[r][j] = fma(left, right[j], sum[r][j]);
+        }
+      }
+    }
+    finish<R, P, W>(s, sum, row, col);
+  }
+
+  using Run = void (*)(const GemmBlock<T>&, const T*, const T*, int64_t, int64_t, const NextPanel&);
   struct Runs {
     Run wide[kRows], pair[kRows], whole[kRows], narrow[kRows];  // by rows - 1; narrow: at most kLanes columns are left
   };
@@ -109,15 +135,21 @@ struct Tile {
   // Panel by panel: a panel of B stays in the first-level cache while the tiles of A pass.
   static void multiply(const GemmBlock<T>& s) {
     const Runs& table = s.a_row == 1 ? kUnit : kStrided;
-    const int64_t wide = s.rows <= kRows ? V::wide_panels(static_cast<int>(s.rows)) : 1;
+    const int64_t tile = s.tile_rows > 0 ? s.tile_rows : kRows, tiles = (s.rows + tile - 1) / tile;
+    const int64_t wide = tiles == 1 ? V::wide_panels(static_cast<int>(s.rows)) : 1;
+    if (s.b_is_far && s.groups == 1 && wide < 3 && tiles <= kStreamedTiles) return multiply_streaming<V>(s, tile);
+    const bool adjacent = tiles > 1 && s.b_k == kWidth && s.groups == 1;  // the panels of B in memory
+    NextPanel next{.at = s.b, .step = adjacent ? kWidth / tiles : 0};
     for (int64_t col = 0; col < s.cols;) {
       const int64_t left = s.cols - col, panels = left >= wide * kWidth ? wide : wide > 1 && left >= 2 * kWidth ? 2 : 1;
       const Run* by_rows = panels == 1 ? table.whole : panels == wide ? table.wide : table.pair;
       if (left <= kLanes) by_rows = table.narrow;
       const T *a = s.a, *b = s.b + col / kWidth * s.b_panel;
-      for (int64_t row = 0; row < s.rows; row += kRows, a += s.a_tile) {
-        const int64_t rows = s.rows - row < kRows ? s.rows - row : kRows;
-        by_rows[rows - 1](s, a, b, row, col);
+      next.at = adjacent ? b + s.b_panel : b;
+      for (int64_t row = 0; row < s.rows; row += tile, a += s.a_tile) {
+        const int64_t rows = s.rows - row < tile ? s.rows - row : tile;
+        by_rows[rows - 1](s, a, b, row, col, next);
+        next.at += next.step * s.k;
       }
       col += panels * kWidth;
     }
