@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
@@ -43,10 +44,23 @@ double seconds_of(int threads, const std::function<void()>& body) {
   return now(threads) - start;
 }
 
-std::vector<float> noise(int64_t n, uint32_t seed) {
+// 64-byte aligned, as the tensors of a plan are: a vector that crosses cache lines costs two loads.
+template <class T>
+struct CacheLines {
+  using value_type = T;
+  CacheLines() = default;
+  template <class U>
+  CacheLines(const CacheLines<U>&) {}
+  T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(64))); }
+  void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t(64)); }
+  bool operator==(const CacheLines&) const = default;
+};
+using Values = std::vector<float, CacheLines<float>>;
+
+Values noise(int64_t n, uint32_t seed) {
   std::mt19937 random(seed);
   std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(static_cast<size_t>(n));
+  Values values(static_cast<size_t>(n));
   for (float& v : values) v = uniform(random);
   return values;
 }
@@ -55,13 +69,13 @@ std::vector<float> noise(int64_t n, uint32_t seed) {
 double ceiling(int threads) {
   const GemmTier<float>& tier = gemm_tier<float>(chosen_isa());
   constexpr int64_t kSteps = 256, kRepeats = 500;
-  const std::vector<float> a = noise(tier.mr * kSteps, 1), b = noise(tier.nr * kSteps, 2);
+  const Values a = noise(tier.mr * kSteps, 1), b = noise(tier.nr * kSteps, 2);
   double least = 1e9;
   for (int trial = 0; trial < 8; ++trial)
     least = std::min(least, seconds_of(threads, [&] {
 #pragma omp parallel num_threads(threads)
       {
-        std::vector<float> c(static_cast<size_t>(tier.mr * tier.nr));
+        Values c(static_cast<size_t>(tier.mr * tier.nr));
         GemmBlock<float> block;
         block.rows = tier.mr, block.cols = tier.nr, block.k = kSteps;
         block.a = a.data(), block.a_k = tier.mr;
@@ -83,12 +97,12 @@ double least_time(const Options& options, const std::function<void()>& run) {
   return least;
 }
 
-ConstTensorView view(const std::vector<float>& values, const Shape& shape) {
+ConstTensorView view(const Values& values, const Shape& shape) {
   return {reinterpret_cast<const std::byte*>(values.data()), DType::kF32, shape};
 }
 
 // One value of a 2-D convolution, in double.
-double value_at(const ConvGeometry& g, const std::vector<float>& x, const std::vector<float>& w, int64_t pixel, int64_t filter) {
+double value_at(const ConvGeometry& g, const Values& x, const Values& w, int64_t pixel, int64_t filter) {
   const Window& win = g.window;
   const int64_t cg = g.channels / g.groups, group = filter / (g.filters / g.groups);
   double sum = 0;
@@ -103,8 +117,8 @@ double value_at(const ConvGeometry& g, const std::vector<float>& x, const std::v
   return sum;
 }
 
-void validate(const ConvLayer& layer, const ConvGeometry& g, const std::vector<float>& x, const std::vector<float>& w,
-              const std::vector<float>& bias, const std::vector<float>& y) {
+void validate(const ConvLayer& layer, const ConvGeometry& g, const Values& x, const Values& w,
+              const Values& bias, const Values& y) {
   const int64_t pixels = g.window.output_size();
   for (int64_t pixel : {int64_t{0}, pixels / 3, pixels / 2, pixels - 1})
     for (int64_t filter : {int64_t{0}, g.filters / 2, g.filters - 1}) {
@@ -122,10 +136,10 @@ void bench(const Options& options, const ConvLayer& layer) {
   const Shape xs{1, layer.channels, layer.size, layer.size}, ws{layer.filters, layer.channels / layer.groups, layer.kernel, layer.kernel};
   const ConvGeometry g = make_conv_geometry(xs, ws, layer.groups, {.kernel = {}, .strides = strides, .pads = pads});
   const Shape input = channels_last_input_shape(g, 1), output = channels_last_output_shape(g, 1);
-  const std::vector<float> x = noise(xs.elements(), 1), w = noise(ws.elements(), 2), bias = noise(g.filters, 3);
-  std::vector<float> y(static_cast<size_t>(output.elements()));
+  const Values x = noise(xs.elements(), 1), w = noise(ws.elements(), 2), bias = noise(g.filters, 3);
+  Values y(static_cast<size_t>(output.elements()));
   const ChannelsLastFilters filters = pack_filters_channels_last(g, view(w, ws));
-  std::vector<std::byte> workspace(conv_channels_last_workspace(g, options.threads));
+  std::vector<std::byte, CacheLines<std::byte>> workspace(conv_channels_last_workspace(g, options.threads));
   KernelContext context;
   context.threads = options.threads;
   context.workspace = workspace;

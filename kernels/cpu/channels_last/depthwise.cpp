@@ -14,7 +14,7 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kLineFloats = 9 * 1024;  // of the image lines under the kernel, of one strip and chunk
+constexpr int64_t kStripFloats = 10 * 1024;  // of the image lines under the kernel and its weights, of one strip and chunk
 constexpr int64_t kLeastColumns = 12;
 
 // Kernel lines inside the image: where each begins in the image and in the weights.
@@ -30,9 +30,10 @@ struct Strips {
   Strips(const ConvGeometry& g, const ChannelsLastTier& tier) {
     const Window& w = g.window;
     const int64_t lines = w.kernel[0] * w.kernel[1], stride = w.stride[2], reach = (w.kernel[2] - 1) * w.dilation[2];
-    const int64_t least = std::min(w.output[2], kLeastColumns), fit = kLineFloats / (lines * (least * stride + reach));
-    channels = fit >= g.channels ? g.channels : std::min(g.channels, std::max(8 * tier.lanes, fit / (8 * tier.lanes) * 8 * tier.lanes));
-    const int64_t most = std::clamp((kLineFloats / (lines * channels) - reach) / stride, least, w.output[2]);
+    const int64_t least = std::min(w.output[2], kLeastColumns), unit = 4 * tier.lanes;
+    const int64_t fit = kStripFloats / (lines * (least * stride + reach) + w.kernel_size());
+    channels = fit >= g.channels ? g.channels : std::min(g.channels, std::max(unit, fit / unit * unit));
+    const int64_t most = std::clamp(((kStripFloats / channels - w.kernel_size()) / lines - reach) / stride, least, w.output[2]);
     columns = ceil_div(w.output[2], ceil_div(w.output[2], most));
   }
 };
