@@ -170,7 +170,8 @@ int serve_command(int argc, char** argv) {
       "bytes of one request at most")("queue-length",
                                       po::value(&http.limits.queue_length)->default_value(http.limits.queue_length),
                                       "requests waiting for one model at most")(
-      "connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
+      "allow-client-shm", po::bool_switch(&server_options.allow_client_shm),
+      "clients on this machine may hand over tensors in shared memory that they register")("connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
       "exit-timeout", po::value(&exit_timeout)->default_value(exit_timeout), "seconds that a stop may take")(
       "limits", "print what a request may be at most, and leave");
   add_device_flags(options, flags);

@@ -64,7 +64,10 @@ struct InferenceServer::Parts {
                    onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits),
                    {dispatcher, metrics, clock, static_cast<int>(lanes.size())}),
         service(repository, metrics, control, clock,
-                {.version = options.version, .lanes = static_cast<int>(lanes.size()), .limits = options.http.limits}) {
+                {.version = options.version,
+                 .lanes = static_cast<int>(lanes.size()),
+                 .limits = options.http.limits,
+                 .shared_memory = options.allow_client_shm ? &shared_memory : nullptr}) {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
     http.emplace(options.http,
                  [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
@@ -92,6 +95,7 @@ struct InferenceServer::Parts {
   Dispatcher dispatcher;
   Alarm alarm;
   Lane control;
+  SharedMemory shared_memory;
   ModelRepository repository;
   V2Service service;
   std::optional<Alarm> poller;

@@ -21,6 +21,7 @@ struct InferenceServerOptions {
   int lanes = 0;                                    // 0: as many as the processors allow
   int threads = 1;                                  // of each lane
   int64_t max_batch = 1024;
+  bool allow_client_shm = false;               // clients on this machine may register shared memory
   std::optional<BatchSizes> batch_sizes = {};  // of models that declare none
   std::string version;                         // of the program
   std::string device = "cpu";                  // as open_device takes it

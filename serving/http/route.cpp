@@ -84,6 +84,22 @@ std::optional<Match> match_control(const std::vector<std::string_view>& path) {
   return Match{{path[4] == "load" ? Endpoint::kLoad : Endpoint::kUnload, decode_model(path[3]), 0}, "POST"};
 }
 
+std::optional<Match> match_region(const std::vector<std::string_view>& path) {
+  const bool names_one = path.size() == 5 && path[2] == "region";
+  if (!names_one && path.size() != 3) return std::nullopt;
+  Match match{{Endpoint::kRegionStatus, "", 0, names_one ? decode(path[3]) : "", path[1] == "cudasharedmemory"}, "POST"};
+  const std::string_view action = path.back();
+  if (action == "status")
+    match.method = "GET";
+  else if (action == "register" && names_one)
+    match.route.endpoint = Endpoint::kRegisterRegion;
+  else if (action == "unregister")
+    match.route.endpoint = Endpoint::kUnregisterRegion;
+  else
+    return std::nullopt;
+  return match;
+}
+
 std::optional<Match> match_path(std::string_view path) {
   if (path == "/") return Match{{Endpoint::kIndexPage, "", 0}, "GET"};
   if (path == "/metrics") return Match{{Endpoint::kMetrics, "", 0}, "GET"};
@@ -92,6 +108,8 @@ std::optional<Match> match_path(std::string_view path) {
   if (path == "/v2/health/ready") return Match{{Endpoint::kServerReady, "", 0}, "GET"};
   if (path == "/v2/repository/index") return Match{{Endpoint::kRepositoryIndex, "", 0}, "POST"};
   if (path == "/v2/models/stats") return Match{{Endpoint::kStatistics, "", 0}, "GET"};
+  if (path.starts_with("/v2/systemsharedmemory/") || path.starts_with("/v2/cudasharedmemory/"))
+    return match_region(segments_of(path));
   if (path.starts_with("/v2/repository/models/")) return match_control(segments_of(path));
   if (!path.starts_with("/v2/models/")) return std::nullopt;
   return match_model(segments_of(path));

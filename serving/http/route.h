@@ -8,25 +8,30 @@
 namespace tandem {
 
 enum class Endpoint : uint8_t {
-  kIndexPage,        // GET  /
-  kMetrics,          // GET  /metrics
-  kServerMetadata,   // GET  /v2
-  kLive,             // GET  /v2/health/live
-  kServerReady,      // GET  /v2/health/ready
-  kModelMetadata,    // GET  /v2/models/{model}[/versions/{version}]
-  kModelReady,       // GET  ... /ready
-  kModelConfig,      // GET  ... /config
-  kInfer,            // POST ... /infer
-  kStatistics,       // GET  /v2/models/stats, /v2/models/{model}[/versions/{version}]/stats
-  kRepositoryIndex,  // POST /v2/repository/index
-  kLoad,             // POST /v2/repository/models/{model}/load
-  kUnload,           // POST /v2/repository/models/{model}/unload
+  kIndexPage,         // GET  /
+  kMetrics,           // GET  /metrics
+  kServerMetadata,    // GET  /v2
+  kLive,              // GET  /v2/health/live
+  kServerReady,       // GET  /v2/health/ready
+  kModelMetadata,     // GET  /v2/models/{model}[/versions/{version}]
+  kModelReady,        // GET  ... /ready
+  kModelConfig,       // GET  ... /config
+  kInfer,             // POST ... /infer
+  kStatistics,        // GET  /v2/models/stats, /v2/models/{model}[/versions/{version}]/stats
+  kRepositoryIndex,   // POST /v2/repository/index
+  kLoad,              // POST /v2/repository/models/{model}/load
+  kUnload,            // POST /v2/repository/models/{model}/unload
+  kRegionStatus,      // GET  /v2/{system,cuda}sharedmemory[/region/{region}]/status
+  kRegisterRegion,    // POST /v2/{system,cuda}sharedmemory/region/{region}/register
+  kUnregisterRegion,  // POST /v2/{system,cuda}sharedmemory[/region/{region}]/unregister
 };
 
 struct Route {
   Endpoint endpoint;
-  std::string model;    // where the path names one: valid (valid_model_name)
-  int64_t version = 0;  // 0: not named
+  std::string model;        // where the path names one: valid (valid_model_name)
+  int64_t version = 0;      // 0: not named
+  std::string region = {};  // of shared memory; "": all
+  bool of_device = false;   // of CUDA's shared memory rather than the system's
 };
 
 // The query is ignored; HEAD goes where GET goes. Throws HttpFault 404 for a path that is none, 405 for a wrong method, 400 for a

@@ -79,6 +79,7 @@ std::optional<int64_t> version_of(const Route& route) {
 // What is kept of a request until its answer is written.
 struct Answer {
   const Model& model;  // the call keeps it alive
+  const SharedMemory* memory;
   std::optional<std::string> id;
   std::vector<OutputChoice> outputs;
 };
@@ -87,9 +88,9 @@ HttpResponse write(const Answer& request, std::span<const ConstTensorView> outpu
   const Signature& signature = request.model.signature();
   std::vector<AnswerTensor> answers;
   for (const OutputChoice& choice : request.outputs)
-    answers.push_back(
-        {signature.outputs[choice.index].name, outputs[choice.index], choice.binary, choice.classes, signature.batched});
-  InferResponse answer = write_infer_response(request.model.name(), request.model.version(), request.id, answers);
+    answers.push_back({signature.outputs[choice.index].name, outputs[choice.index], choice.binary, choice.classes,
+                       signature.batched, choice.region});
+  InferResponse answer = write_infer_response(request.model.name(), request.model.version(), request.id, answers, request.memory);
   HttpResponse response{200, "application/json", std::move(answer.body), {}};
   if (answer.json_bytes) {
     response.content_type = "application/octet-stream";
@@ -151,7 +152,8 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
     case Endpoint::kIndexPage: return index_page();
     case Endpoint::kMetrics: return metrics_text();
     case Endpoint::kServerMetadata:
-      return {200, "application/json", server_metadata_json(options_.server_name, options_.version)};
+      return {200, "application/json",
+              server_metadata_json(options_.server_name, options_.version, options_.shared_memory != nullptr)};
     case Endpoint::kLive: return {};
     case Endpoint::kServerReady: return server_ready();
     case Endpoint::kModelReady:
@@ -164,6 +166,9 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
     case Endpoint::kStatistics: return statistics(route);
     case Endpoint::kRepositoryIndex:
       return {200, "application/json", repository_index_json(repository_.listings(), parse_ready_filter(request.body()))};
+    case Endpoint::kRegionStatus:
+    case Endpoint::kRegisterRegion:
+    case Endpoint::kUnregisterRegion: return shared_memory(route, request);
     case Endpoint::kInfer:
     case Endpoint::kLoad:
     case Endpoint::kUnload: break;
@@ -210,6 +215,25 @@ HttpResponse V2Service::statistics(const Route& route) const {
   return {200, "application/json", statistics_json(listings)};
 }
 
+HttpResponse V2Service::shared_memory(const Route& route, const HttpRequest& request) const {
+  SharedMemory* const memory = options_.shared_memory;
+  if (!memory) throw HttpFault{501, "shared memory of clients is not allowed: start the server with --allow-client-shm"};
+  const bool changes = route.endpoint != Endpoint::kRegionStatus;
+  if (route.of_device) {  // there is none: unregistering all of it works, as clients expect
+    if (route.endpoint == Endpoint::kRegisterRegion) throw HttpFault{501, "CUDA shared memory is not supported by this server"};
+    if (!route.region.empty()) fail(ErrorCode::kNotFound, "Unable to find shared memory region: " + quoted_name(route.region));
+    return {200, "application/json", changes ? "" : "[]", {}};
+  }
+  if (!changes) return {200, "application/json", region_status_json(memory->status(route.region)), {}};
+  if (route.endpoint == Endpoint::kRegisterRegion)
+    memory->add(parse_region(route.region, request.body()));
+  else if (route.region.empty())
+    memory->remove_all();
+  else
+    memory->remove(route.region);
+  return {};
+}
+
 // The network goes on while a model is loaded.
 void V2Service::change(const Route& route, const HttpRequest& request, const HttpRespond& respond) {
   check(repository_.control() == ModelControl::kExplicit, ErrorCode::kUnavailable,
@@ -246,7 +270,7 @@ HttpResponse V2Service::index_page() const {
 void V2Service::infer(const Route& route, const HttpRequest& request, const HttpRespond& respond) const {
   const Clock::TimePoint arrived = clock_.now();
   const std::shared_ptr<ServedModel> served = repository_.find(route.model, version_of(route));
-  const auto answer = std::make_shared<Answer>(Answer{served->model(), {}, {}});
+  const auto answer = std::make_shared<Answer>(Answer{served->model(), options_.shared_memory, {}, {}});
   const auto call = std::make_shared<InferenceCall>(
       [answer, respond](std::span<const ConstTensorView> outputs, const RunRecord&) { respond(write(*answer, outputs)); },
       [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
@@ -254,8 +278,9 @@ void V2Service::infer(const Route& route, const HttpRequest& request, const Http
   try {
     const Signature& signature = served->model().signature();
     const auto json_bytes = request.header("Inference-Header-Content-Length");
-    InferRequest parsed = json_bytes == "0" ? parse_raw_request(request.body(), route.model, signature)
-                                            : parse_infer_request(request.body(), json_bytes, options_.limits);
+    InferRequest parsed = json_bytes == "0"
+                              ? parse_raw_request(request.body(), route.model, signature)
+                              : parse_infer_request(request.body(), json_bytes, options_.limits, options_.shared_memory);
     answer->id = std::move(parsed.id);
     call->inputs = match_inputs(parsed, route.model, signature);
     answer->outputs = match_outputs(parsed, route.model, signature);

@@ -12,6 +12,7 @@
 #include "runtime/device/lane.h"
 #include "runtime/graph/limits.h"
 #include "serving/engine/repository.h"
+#include "serving/engine/shared_memory.h"
 #include "serving/http/http_message.h"
 #include "serving/http/route.h"
 #include "serving/monitor/server_metrics.h"
@@ -23,6 +24,7 @@ struct V2Options {
   std::string version;
   int lanes = 1;
   Limits limits;
+  SharedMemory* shared_memory = nullptr;  // null: clients may use none
 };
 
 class V2Service {
@@ -42,6 +44,7 @@ class V2Service {
   HttpResponse metrics_text() const;
   HttpResponse model_metadata(const Route& route) const;
   HttpResponse statistics(const Route& route) const;
+  HttpResponse shared_memory(const Route& route, const HttpRequest& request) const;
   void change(const Route& route, const HttpRequest& request, const HttpRespond& respond);
   void infer(const Route& route, const HttpRequest& request, const HttpRespond& respond) const;
 

@@ -71,8 +71,8 @@ Shape shape_of(const dom::element& element, const std::string& where) {
 
 class RequestReader {
  public:
-  RequestReader(std::string_view json, std::string_view binary, const Limits& limits)
-      : json_bytes_(json.size()), binary_(binary), limits_(limits) {
+  RequestReader(std::string_view json, std::string_view binary, const Limits& limits, const SharedMemory* memory)
+      : json_bytes_(json.size()), binary_(binary), limits_(limits), memory_(memory) {
     if (parser_.allocate(json.size(), static_cast<size_t>(limits.json_depth)) != SUCCESS) reject("request is too large to parse");
     const auto error = parser_.parse(json.data(), json.size()).get(root_);
     if (error == simdjson::DEPTH_ERROR) reject("JSON is nested deeper than " + std::to_string(limits.json_depth) + " levels");
@@ -126,20 +126,53 @@ class RequestReader {
     const DType dtype = dtype_of_wire_name(type);
     if (dtype == DType::kUndefined) reject(where + ": unknown datatype " + quoted_name(type));
     const Shape dims = shape_of(*shape, where);
-    const std::optional<int64_t> blob =
-        parameters ? binary_size(object_of(*parameters, where + ": 'parameters'"), where) : std::nullopt;
-    if (blob.has_value() == data.has_value())
-      reject(where + ": Input must set only one of the following fields: 'data', 'binary_data_size' in 'parameters'");
-    input.tensor = blob ? tensor_of_binary(take(*blob, where), dtype, dims, input.name)
-                        : tensor_of_json(array_of(*data, where + ": 'data'"), dtype, dims, input.name, json_bytes_);
+    const Place place = parameters ? place_of(object_of(*parameters, where + ": 'parameters'"), where) : Place{};
+    if (place.binary_bytes.has_value() + place.region.has_value() + data.has_value() != 1)
+      reject(where +
+             ": Input must set only one of the following fields: 'data', 'binary_data_size' in 'parameters', "
+             "'shared_memory_region' in 'parameters'");
+    if (place.region)
+      input.tensor = tensor_of_binary(read_region(*place.region, where), dtype, dims, input.name);
+    else if (place.binary_bytes)
+      input.tensor = tensor_of_binary(take(*place.binary_bytes, where), dtype, dims, input.name);
+    else
+      input.tensor = tensor_of_json(array_of(*data, where + ": 'data'"), dtype, dims, input.name, json_bytes_);
     request.inputs.push_back(std::move(input));
   }
 
-  std::optional<int64_t> binary_size(const dom::object& parameters, const std::string& where) const {
-    const auto [size, region] = members<2>(parameters, {"binary_data_size", "shared_memory_region"}, where);
-    if (region) reject(where + ": shared memory is not supported by this server");
-    if (!size) return std::nullopt;
-    return count_of(*size, where + ": 'binary_data_size'");
+  // Where the bytes of an input are, if they are not in the JSON.
+  struct Place {
+    std::optional<int64_t> binary_bytes = {};
+    std::optional<RegionRange> region = {};
+  };
+
+  Place place_of(const dom::object& parameters, const std::string& where) const {
+    const auto [size] = members<1>(parameters, {"binary_data_size"}, where);
+    Place place;
+    if (size) place.binary_bytes = count_of(*size, where + ": 'binary_data_size'");
+    place.region = region_of(parameters, where);
+    return place;
+  }
+
+  std::optional<RegionRange> region_of(const dom::object& parameters, const std::string& where) const {
+    const auto [region, offset, bytes] =
+        members<3>(parameters, {"shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"}, where);
+    if (!region) return std::nullopt;
+    if (!memory_) reject(where + ": shared memory is not allowed by this server (its --allow-client-shm)");
+    if (!bytes) reject(where + ": 'shared_memory_region' wants a 'shared_memory_byte_size'");
+    return RegionRange{std::string(get<std::string_view>(*region, where + ": 'shared_memory_region'", "a string")),
+                       offset ? count_of(*offset, where + ": 'shared_memory_offset'") : 0,
+                       count_of(*bytes, where + ": 'shared_memory_byte_size'")};
+  }
+
+  // Bytes that stand until the next call.
+  std::string_view read_region(const RegionRange& range, const std::string& where) {
+    if (range.bytes > limits_.request_bytes)
+      reject(where + ": 'shared_memory_byte_size' is larger than the limit of " + std::to_string(limits_.request_bytes) +
+             " bytes (the server's --max-body)");
+    region_bytes_.resize(static_cast<size_t>(range.bytes));
+    memory_->read(range, std::as_writable_bytes(std::span(region_bytes_)));
+    return region_bytes_;
   }
 
   std::string_view take(int64_t bytes, const std::string& where) {
@@ -155,14 +188,16 @@ class RequestReader {
     if (static_cast<int64_t>(request.outputs.size()) == limits_.request_tensors)
       reject("the request has more than " + std::to_string(limits_.request_tensors) + " outputs");
     const auto [name, parameters] = members<2>(object, {"name", "parameters"}, "an output");
-    InferOutput output{name_of(name, "an output"), std::nullopt, 0};
+    InferOutput output{name_of(name, "an output"), std::nullopt, 0, {}};
     const std::string where = "output " + quoted_name(output.name);
     for (const InferOutput& other : request.outputs)
       if (other.name == output.name) reject(where + " already exists in request");
     if (parameters) {
-      const auto [binary, classes, region] = members<3>(object_of(*parameters, where + ": 'parameters'"),
-                                                        {"binary_data", "classification", "shared_memory_region"}, where);
-      if (region) reject(where + ": shared memory is not supported by this server");
+      const dom::object given = object_of(*parameters, where + ": 'parameters'");
+      const auto [binary, classes] = members<2>(given, {"binary_data", "classification"}, where);
+      output.region = region_of(given, where);
+      // binary_data says nothing beside a region; tritonclient sends both.
+      if (output.region && classes) reject(where + ": shared memory does not go with 'classification'");
       if (binary) output.binary = get<bool>(*binary, where + ": 'binary_data'", "true or false");
       if (classes) output.classes = count_of(*classes, where + ": 'classification'");
     }
@@ -174,6 +209,8 @@ class RequestReader {
   size_t json_bytes_;
   std::string_view binary_;
   const Limits& limits_;
+  const SharedMemory* memory_;
+  std::string region_bytes_;
 };
 
 }  // namespace
@@ -183,15 +220,16 @@ std::string quoted_name(std::string_view name) {
   return "'" + std::string(name.substr(0, kLongest)) + (name.size() > kLongest ? "...'" : "'");
 }
 
-InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits) {
-  if (!json_bytes) return RequestReader(body, {}, limits).read();
+InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits,
+                                 const SharedMemory* memory) {
+  if (!json_bytes) return RequestReader(body, {}, limits, memory).read();
   size_t length = 0;
   const char* end = json_bytes->data() + json_bytes->size();
   const auto [stop, error] = std::from_chars(json_bytes->data(), end, length);
   if (error != std::errc() || stop != end || length > body.size())
     reject("Inference-Header-Content-Length must be between 0 and the length of the body: " + quoted_name(*json_bytes) + ", " +
            std::to_string(body.size()));
-  return RequestReader(body.substr(0, length), body.substr(length), limits).read();
+  return RequestReader(body.substr(0, length), body.substr(length), limits, memory).read();
 }
 
 }  // namespace tandem

@@ -14,6 +14,7 @@
 
 #include "runtime/graph/limits.h"
 #include "runtime/graph/tensor.h"
+#include "serving/engine/shared_memory.h"
 
 namespace tandem {
 
@@ -24,8 +25,9 @@ struct InferInput {
 
 struct InferOutput {
   std::string name;
-  std::optional<bool> binary;  // parameters.binary_data
-  int64_t classes = 0;         // parameters.classification: the k best instead of the tensor; 0: the tensor
+  std::optional<bool> binary;              // parameters.binary_data
+  int64_t classes = 0;                     // parameters.classification: the k best instead of the tensor; 0: the tensor
+  std::optional<RegionRange> region = {};  // parameters.shared_memory_*: where the bytes go instead
 };
 
 struct InferRequest {
@@ -38,8 +40,10 @@ struct InferRequest {
 };
 
 // `json_bytes`: the value of Inference-Header-Content-Length; absent, the whole body is JSON. Integers out of their type's range,
-// wrong counts, unknown types and the rest throw InvalidArgument naming the field.
-InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits);
+// wrong counts, unknown types and the rest throw InvalidArgument naming the field. `memory`: where inputs in shared memory are
+// read from; null: they are refused.
+InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits,
+                                 const SharedMemory* memory = nullptr);
 
 // A name that came from a client, for a message: in quotes, cut at 128 bytes.
 std::string quoted_name(std::string_view name);

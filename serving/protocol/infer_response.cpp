@@ -66,12 +66,20 @@ void write_data(JsonWriter& json, const AnswerTensor& output) {
   json.end_array();
 }
 
+void write_region(JsonWriter& json, const RegionRange& range, size_t bytes) {
+  json.key("parameters").begin_object().member("shared_memory_region", range.region);
+  if (range.offset > 0) json.member("shared_memory_offset", range.offset);
+  json.member("shared_memory_byte_size", bytes).end_object();
+}
+
 void write_output(JsonWriter& json, const AnswerTensor& output) {
   json.begin_object().member("name", output.name).member("datatype", wire_name(output.view.dtype));
   json.key("shape").begin_array();
   for (int64_t dim : output.view.shape.dims()) json.value(dim);
   json.end_array();
-  if (output.binary)
+  if (output.region)
+    write_region(json, *output.region, binary_bytes(output.view));
+  else if (output.binary)
     json.key("parameters").begin_object().member("binary_data_size", binary_bytes(output.view)).end_object();
   else
     write_data(json, output);
@@ -80,15 +88,31 @@ void write_output(JsonWriter& json, const AnswerTensor& output) {
 
 }  // namespace
 
+void write_to_region(const AnswerTensor& output, const SharedMemory& memory) {
+  const auto needed = static_cast<int64_t>(binary_bytes(output.view));
+  require(needed <= output.region->bytes, "shared memory size specified with the request for output " + quoted_name(output.name) +
+                                              " (" + std::to_string(output.region->bytes) + " bytes) should be at least " +
+                                              std::to_string(needed) + " bytes to hold the results");
+  if (output.view.dtype != DType::kString) return memory.write(*output.region, {output.view.data, static_cast<size_t>(needed)});
+  std::string bytes;
+  append_binary(bytes, output.view);
+  memory.write(*output.region, std::as_bytes(std::span(bytes)));
+}
+
 InferResponse write_infer_response(std::string_view model, int64_t version, const std::optional<std::string>& id,
-                                   std::span<const AnswerTensor> outputs) {
+                                   std::span<const AnswerTensor> outputs, const SharedMemory* memory) {
   std::vector<Tensor> classes;  // owns what classified outputs show
   std::vector<AnswerTensor> answers(outputs.begin(), outputs.end());
   size_t expected = 256, blobs = 0;
   for (AnswerTensor& answer : answers) {
     if (answer.classes > 0) answer.view = classes.emplace_back(classify(answer.view, answer.classes, answer.batched)).view();
+    if (answer.region) {
+      ensure(memory != nullptr, "an output for shared memory, and none");
+      write_to_region(answer, *memory);
+      answer.binary = false;
+    }
     if (answer.binary) blobs += binary_bytes(answer.view);
-    expected += 128 + (answer.binary ? 0 : static_cast<size_t>(answer.view.elements()) * 12);
+    expected += 128 + (answer.binary || answer.region ? 0 : static_cast<size_t>(answer.view.elements()) * 12);
   }
   InferResponse response;
   response.body.reserve(expected + blobs);

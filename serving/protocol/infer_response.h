@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "kernels/base/tensor_view.h"
+#include "serving/engine/shared_memory.h"
 
 namespace tandem {
 
@@ -14,8 +15,9 @@ struct AnswerTensor {
   std::string_view name;
   ConstTensorView view;
   bool binary = false;
-  int64_t classes = 0;   // > 0: the k best as "value:index", datatype BYTES
-  bool batched = false;  // for classes: whether the first dimension counts rows
+  int64_t classes = 0;                     // > 0: the k best as "value:index", datatype BYTES
+  bool batched = false;                    // for classes: whether the first dimension counts rows
+  std::optional<RegionRange> region = {};  // its bytes go there, and nothing of them into the body
 };
 
 struct InferResponse {
@@ -26,6 +28,10 @@ struct InferResponse {
 // Data of JSON outputs is flat. Throws InvalidArgument for a text that is no UTF-8 in a JSON output,
 // and for a classification of something else than numbers.
 InferResponse write_infer_response(std::string_view model, int64_t version, const std::optional<std::string>& id,
-                                   std::span<const AnswerTensor> outputs);
+                                   std::span<const AnswerTensor> outputs, const SharedMemory* memory = nullptr);
+
+// The bytes of a tensor as the binary extension has them, to where the client wants them. Throws InvalidArgument if they do not
+// fit, and what SharedMemory::write throws.
+void write_to_region(const AnswerTensor& output, const SharedMemory& memory);
 
 }  // namespace tandem

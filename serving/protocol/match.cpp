@@ -107,11 +107,11 @@ std::vector<OutputChoice> match_outputs(const InferRequest& request, std::string
     if (spec == signature.outputs.end())
       fail(ErrorCode::kInvalidArgument,
            "unexpected inference output " + quoted_name(output.name) + " for model " + quoted_name(model));
-    choices.push_back(
-        {static_cast<size_t>(spec - signature.outputs.begin()), output.binary.value_or(request.binary_output), output.classes});
+    choices.push_back({static_cast<size_t>(spec - signature.outputs.begin()), output.binary.value_or(request.binary_output),
+                       output.classes, output.region});
   }
   if (choices.empty())
-    for (size_t i = 0; i < signature.outputs.size(); ++i) choices.push_back({i, request.binary_output, 0});
+    for (size_t i = 0; i < signature.outputs.size(); ++i) choices.push_back({i, request.binary_output, 0, {}});
   return choices;
 }
 

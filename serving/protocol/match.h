@@ -17,6 +17,7 @@ struct OutputChoice {
   size_t index = 0;  // into signature.outputs
   bool binary = false;
   int64_t classes = 0;
+  std::optional<RegionRange> region = {};  // where its bytes go
 };
 
 // What to answer, in the order asked for: all outputs unless the request names some.

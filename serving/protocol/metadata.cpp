@@ -59,13 +59,14 @@ void for_each_parameter(std::string_view body, Visit&& visit) {
 
 }  // namespace
 
-std::string server_metadata_json(std::string_view name, std::string_view version) {
+std::string server_metadata_json(std::string_view name, std::string_view version, bool shared_memory) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).member("version", version).key("extensions").begin_array();
   for (std::string_view extension :
        {"classification", "model_repository", "model_configuration", "binary_tensor_data", "parameters", "statistics"})
     json.value(extension);
+  if (shared_memory) json.value("system_shared_memory");
   json.end_array().end_object();
   return text;
 }
@@ -152,6 +153,36 @@ void check_unload_parameters(std::string_view body) {
     require(key == "unload_dependents", "unload takes no parameter of this name", key);
     require(value.get(flag) == simdjson::SUCCESS, "'unload_dependents' must be true or false");
   });
+}
+
+std::string region_status_json(std::span<const RegionStatus> regions) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_array();
+  for (const RegionStatus& region : regions)
+    json.begin_object()
+        .member("name", region.name)
+        .member("key", region.key)
+        .member("offset", region.offset)
+        .member("byte_size", region.bytes)
+        .end_object();
+  json.end_array();
+  return text;
+}
+
+RegionStatus parse_region(std::string_view name, std::string_view body) {
+  simdjson::dom::parser parser;
+  const simdjson::dom::object object = parse_object(parser, body, R"({"key": "/name", "byte_size": 64})");
+  RegionStatus region{std::string(name), "", 0, 0};
+  std::string_view key;
+  require(object["key"].get(key) == simdjson::SUCCESS, "a shared memory region has a 'key', which is a string");
+  region.key = key;
+  const auto offset = object["offset"].get(region.offset);
+  require(offset == simdjson::SUCCESS || offset == simdjson::NO_SUCH_FIELD,
+          "'offset' of a shared memory region must be a whole number");
+  require(object["byte_size"].get(region.bytes) == simdjson::SUCCESS,
+          "a shared memory region has a 'byte_size', which is a whole number");
+  return region;
 }
 
 std::string error_json(std::string_view message) {

@@ -8,10 +8,12 @@
 
 #include "serving/core/signature.h"
 #include "serving/engine/repository.h"
+#include "serving/engine/shared_memory.h"
 
 namespace tandem {
 
-std::string server_metadata_json(std::string_view name, std::string_view version);
+// `shared_memory`: whether clients may use it, and so whether the extension is named.
+std::string server_metadata_json(std::string_view name, std::string_view version, bool shared_memory = false);
 
 // `versions`: those that are ready, or the one asked for. Unknown dimensions are -1. A model for which a GPU was asked says in
 // `parameters` where it runs ("device") and, if that is the CPU, why ("fallback"); on a GPU how many graphs are captured
@@ -34,6 +36,11 @@ bool parse_ready_filter(std::string_view body);
 LoadOverrides parse_load_request(std::string_view body);
 // That of .../unload: empty, or {"parameters": {"unload_dependents": bool}}. Throws InvalidArgument.
 void check_unload_parameters(std::string_view body);
+
+// [{"name", "key", "offset", "byte_size"}]
+std::string region_status_json(std::span<const RegionStatus> regions);
+// The body that registers a region of this name: {"key", "offset"?, "byte_size"}. Throws InvalidArgument.
+RegionStatus parse_region(std::string_view name, std::string_view body);
 
 std::string error_json(std::string_view message);
 

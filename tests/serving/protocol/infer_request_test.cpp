@@ -259,7 +259,7 @@ TEST(InferRequest, DataAndBinaryExcludeEachOther) {
   EXPECT_THAT(fault(R"({"inputs":[{"name":"x","shape":[1],"datatype":"INT8","data":[1],"parameters":{"binary_data_size":1}}]})"),
               HasSubstr("Input must set only one of the following fields"));
   EXPECT_THAT(fault(R"({"inputs":[{"name":"x","shape":[1],"datatype":"INT8","parameters":{"shared_memory_region":"r"}}]})"),
-              HasSubstr("shared memory is not supported"));
+              HasSubstr("shared memory is not allowed"));
 }
 
 TEST(InferRequest, LongNamesAreCutInMessages) {
