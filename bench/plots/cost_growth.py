@@ -101,7 +101,8 @@ def parse():
 def main():
     options = parse()
     options.out.mkdir(parents=True, exist_ok=True)
-    figures = json.loads(options.kept.read_text()) if options.kept else {}
+    kept = options.kept or options.out / "growth.json"
+    figures = json.loads(kept.read_text()) if options.kept or kept.exists() else {}
     for title, (unit, sizes, network, inputs_at, items) in PLOTS.items():
         if (options.only and title != options.only) or (options.kept and title not in figures):
             continue
