@@ -9,6 +9,7 @@
 #include "kernels/api/convert.h"
 #include "kernels/base/dtype_families.h"
 #include "kernels/cpu/element_converter.h"
+#include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tandem::cpu {
@@ -149,11 +150,28 @@ void visit_quantized(DType t, F&& f) {
   }
 }
 
+bool is_byte(DType type) { return type == DType::kU8 || type == DType::kI8; }
+// Bytes and f32, one scale: the vectors of the tier do it.
+bool is_plain(const QuantizationGrid& grid, ConstTensorView bytes, ConstTensorView floats, ConstTensorView scale) {
+  const bool one_scale = grid.outer_stride == 0 && grid.block_stride == 0 && grid.inner_stride == 0;
+  return one_scale && is_byte(bytes.dtype) && floats.dtype == DType::kF32 && scale.dtype == DType::kF32;
+}
+int32_t zero_of(ConstTensorView zero) {
+  return !zero ? 0 : zero.dtype == DType::kI8 ? static_cast<int8_t>(*zero.data) : static_cast<int32_t>(*zero.data);
+}
+
 }  // namespace
 
 void quantize_linear(const KernelContext& context, const QuantizationGrid& grid, ConstTensorView x, ConstTensorView scale,
                      ConstTensorView zero, TensorView y, QuantizeOptions options) {
   if (x.elements() == 0) return;
+  if (options.precision == DType::kF32 && is_plain(grid, y, x, scale)) {
+    const float* from = x.as<float>().data();
+    const float unit = scale.as<float>()[0], shift = static_cast<float>(zero_of(zero));
+    return parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
+      integer_tier(chosen_isa()).quantize(from + begin, end - begin, unit, shift, quantized_range(y.dtype), y.data + begin);
+    });
+  }
   const Runs runs(grid);
   visit_quantized(y.dtype, [&]<class Q>() {
     Q* out = y.as<Q>().data();
@@ -175,6 +193,18 @@ void quantize_linear(const KernelContext& context, const QuantizationGrid& grid,
 void dequantize_linear(const KernelContext& context, const QuantizationGrid& grid, ConstTensorView x, ConstTensorView scale,
                        ConstTensorView zero, TensorView y) {
   if (x.elements() == 0) return;
+  if (is_plain(grid, x, y, scale)) {
+    // i8 as u8, whose zero point is 128 more: the differences are the same.
+    const bool is_signed = x.dtype == DType::kI8;
+    const LineOperand line = {x.data, 1, is_signed ? std::byte{0x80} : std::byte{0}, scale.as<float>()[0],
+                              zero_of(zero) + (is_signed ? 128 : 0)};
+    float* out = y.as<float>().data();
+    return parallel_chunks(context, x.elements(), kGrain, [&](int64_t begin, int64_t end) {
+      LineOperand part = line;
+      part.data += begin;
+      integer_tier(chosen_isa()).dequantize(part, end - begin, out + begin);
+    });
+  }
   const Runs runs(grid);
   const ElementConverter finish(DType::kF32, y.dtype);
   const auto size = static_cast<int64_t>(size_of(y.dtype));

@@ -1,8 +1,8 @@
 // Sums and products of quantized lines, in every tier that the machine has, against the arithmetic of kernels/api/quantize.h: all pairs of
-// bytes, under scales that make ties likely; and tables.
+// bytes, under scales that make ties likely; numbers quantized and back; tables.
 #include <gtest/gtest.h>
 
-#include <array>
+#include <limits>
 #include <vector>
 
 #include "kernels/api/isa.h"
@@ -51,6 +51,26 @@ TEST(QuantizedLine, EqualsTheDefinitionForAllPairsOfBytes) {
           }
           expect_definition(integer_tier(isa), {&bytes[9], 0, flip, s.a, 12}, a, 100, y);
         }
+}
+
+TEST(QuantizedLine, QuantizesAndDequantizes) {
+  std::vector<std::byte> bytes(256 + 13);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 5);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> floats = {0.5f, 1.5f, -2.5f, 1e30f, -1e30f, kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN(), -0.0f};
+  for (int i = -300; i < 300; ++i) floats.push_back(static_cast<float>(i) * 0.125f);
+  for (const Isa isa : available_isas())
+    for (const float scale : {0.25f, 0.1f, 1e-20f}) {
+      const LineOperand x = {bytes.data(), 1, std::byte{0x80}, scale, 100};
+      std::vector<float> numbers(bytes.size());
+      integer_tier(isa).dequantize(x, static_cast<int64_t>(bytes.size()), numbers.data());
+      for (size_t i = 0; i < bytes.size(); ++i) ASSERT_EQ(numbers[i], number_of(bytes[i], x));
+      const IntegerRange range = {-128, 127};
+      std::vector<std::byte> y(floats.size());
+      integer_tier(isa).quantize(floats.data(), static_cast<int64_t>(floats.size()), scale, -3, range, y.data());
+      for (size_t i = 0; i < floats.size(); ++i)
+        ASSERT_EQ(y[i], static_cast<std::byte>(quantized(floats[i] / scale, -3, range))) << floats[i];
+    }
 }
 
 TEST(QuantizedLine, LooksUpEveryByte) {

@@ -6,6 +6,7 @@
 
 #include "kernels/api/elementwise.h"
 #include "kernels/api/isa.h"
+#include "kernels/api/quantize.h"
 #include "kernels/cpu/gemm/integer_block.h"
 #include "kernels/cpu/gemm/integer_depthwise.h"
 
@@ -59,6 +60,9 @@ struct IntegerTier {
   void (*interleave)(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to);
   // out = quantized(op(a, b)), in the arithmetic of kernels/api/quantize.h.
   void (*combine)(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult&, std::byte* out);
+  // Of kernels/api/quantize.h, with one scale; `step` of x is not looked at.
+  void (*dequantize)(const LineOperand& x, int64_t n, float* y);
+  void (*quantize)(const float* x, int64_t n, float scale, float zero, IntegerRange range, std::byte* y);
   // y[i] = table[x[i]], of 256; y may be x.
   void (*look_up)(const std::byte* x, const std::byte* table, int64_t n, std::byte* y);
   // to[i] = from[i] ^ flip; returns the sum of those as i8.

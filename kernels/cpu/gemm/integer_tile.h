@@ -140,6 +140,14 @@ struct IntegerTile {
       combine_lines(a, b, n, y, out, [](float one, float two) { return one * two; });
   }
 
+  static void dequantize(const LineOperand& x, int64_t n, float* y) {
+    const LineOperand own = x;
+    for (int64_t i = 0; i < n; ++i) y[i] = number_of(own.data[i], own);
+  }
+  static void quantize(const float* x, int64_t n, float scale, float zero, IntegerRange range, std::byte* y) {
+    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<std::byte>(quantized(x[i] / scale, zero, range));
+  }
+
   // A word at a time, by a copy of the table, which stores to y cannot change.
   static void look_up(const std::byte* x, const std::byte* table, int64_t n, std::byte* y) {
     std::array<uint8_t, 256> numbers;
@@ -170,8 +178,8 @@ constexpr IntegerTier make_integer_tier(IntegerBlockKernel block, IntegerDepthwi
                                         decltype(IntegerTier::look_up) look_up = &IntegerTile<V>::look_up) {
   using Tile = IntegerTile<V>;
   return {V::kRows,          Tile::kColumns,    &Tile::multiply, &Tile::filter_line, &Tile::correct,
-          &Tile::requantize, &Tile::interleave, combine,         look_up,
-          &Tile::copy_row,   block,           depthwise};
+          &Tile::requantize, &Tile::interleave, combine,         &Tile::dequantize,
+          &Tile::quantize,   look_up,         &Tile::copy_row, block,              depthwise};
 }
 
 }  // namespace tandem::cpu
