@@ -22,7 +22,14 @@ float number_of(std::byte bits, const LineOperand& x) {
   return dequantized(static_cast<float>(static_cast<uint8_t>(bits ^ x.flip)), static_cast<float>(x.zero), x.scale);
 }
 
-void expect_definition(const IntegerTier& tier, const LineOperand& a, const LineOperand& b, int64_t n, const LineResult& y) {
+struct Result {
+  BinaryOp op;
+  float scale, zero;
+  IntegerRange range;
+};
+
+void expect_definition(const IntegerTier& tier, const LineOperand& a, const LineOperand& b, int64_t n, const Result& to) {
+  const LineResult y = line_result(to.op, a, b, to.scale, to.zero, to.range);
   std::vector<std::byte> out(static_cast<size_t>(n) + 1, std::byte{77});
   tier.combine(a, b, n, y, out.data());
   for (int64_t j = 0; j < n; ++j) {
@@ -43,7 +50,7 @@ TEST(QuantizedLine, EqualsTheDefinitionForAllPairsOfBytes) {
         for (const bool is_signed : {false, true}) {
           const std::byte flip = is_signed ? std::byte{0x80} : std::byte{0};
           const IntegerRange range = is_signed ? IntegerRange{-128, 127} : IntegerRange{0, 255};
-          const LineResult y = {op, s.y, is_signed ? -5.0f : 7.0f, range.lowest, range.highest};
+          const Result y = {op, s.y, is_signed ? -5.0f : 7.0f, range};
           const LineOperand a = {bytes.data(), 1, flip, s.a, 120};
           for (size_t i = 0; i < 256; ++i) {
             expect_definition(integer_tier(isa), a, {&bytes[i], 0, flip, s.b, 3}, 256, y);

@@ -1,7 +1,7 @@
 // Sums and products of quantized lines by AVX-512. Included by the tiers' files only, in an unnamed namespace.
 //
-// The definition (kernels/api/quantized_elementwise.h) divides, and rounds five times. Here each result is a multiple or a sum of
-// multiples of the bytes, without a division; where that lies so near to a tie that the two might round apart, the definition is computed.
+// The definition (kernels/api/quantized_elementwise.h) divides, and rounds five times. Here results come by QuickCombination; where that
+// lies so near to a tie that the two might round apart, the definition is computed.
 #pragma once
 
 #include "kernels/cpu/gemm/integer_avx512-inl.h"
@@ -15,22 +15,9 @@ class Combination512 {
  public:
   Combination512(const LineOperand& a, const LineOperand& b, const LineResult& y)
       : a_(a), b_(b), y_(y), scales_{nullptr, nullptr, nullptr, static_cast<int32_t>(y.lowest - y.zero),
-                                     static_cast<int32_t>(y.highest - y.zero), static_cast<int32_t>(y.zero)} {
-    const double unit = static_cast<double>(y.scale), one = static_cast<double>(a.scale), two = static_cast<double>(b.scale);
-    double largest = 1024;  // of what need not be saturated, or of a term
-    if (kSum) {
-      const double first = one / unit, second = two / unit, rest = -(first * a.zero + second * b.zero);
-      a_factor_ = _mm512_set1_ps(static_cast<float>(first)), b_factor_ = _mm512_set1_ps(static_cast<float>(second));
-      addend_ = _mm512_set1_ps(static_cast<float>(rest));
-      largest = 255 * (std::fabs(first) + std::fabs(second)) + std::fabs(rest);
-    } else {
-      a_factor_ = _mm512_set1_ps(static_cast<float>(one * two / unit));
-      b_factor_ = _mm512_set1_ps(static_cast<float>(b.zero)), addend_ = _mm512_set1_ps(static_cast<float>(a.zero));
-    }
-    // A dozen roundings of both ways together, each of 2^-24 of the largest; where f32 might overflow or underflow, always the definition.
-    const bool sound = is_moderate(one) && is_moderate(two) && is_moderate(unit);
-    limit_ = _mm512_set1_ps(sound ? 0.5f - static_cast<float>(largest * 0x1p-20) : -1.0f);
-  }
+                                     static_cast<int32_t>(y.highest - y.zero), static_cast<int32_t>(y.zero)},
+        a_factor_(_mm512_set1_ps(y.quick.a_factor)), b_factor_(_mm512_set1_ps(y.quick.b_factor)), addend_(_mm512_set1_ps(y.quick.addend)),
+        limit_(_mm512_set1_ps(y.quick.limit)) {}
 
   // out[j] for j in [0, n); b is one number for all where its step is 0.
   void run(int64_t n, std::byte* out) const {
@@ -48,8 +35,6 @@ class Combination512 {
   }
 
  private:
-  static bool is_moderate(double scale) { return std::fabs(scale) > 1e-15 && std::fabs(scale) < 1e15; }
-
   // Sixteen bytes as u8, as floats.
   template <bool kMasked>
   static __m512 number(const LineOperand& x, int64_t j, __mmask16 there) {

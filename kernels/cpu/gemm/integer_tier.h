@@ -34,10 +34,18 @@ struct LineOperand {
   float scale;
   int32_t zero;
 };
+// Their sum or product divided by the scale, without a division: a * a_factor + b * b_factor + addend, or (a - addend) * (b - b_factor) *
+// a_factor. Right where the result is no farther than `limit` from a whole number; negative: nowhere.
+struct QuickCombination {
+  float a_factor, b_factor, addend, limit;
+};
 struct LineResult {
   BinaryOp op;  // kAdd or kMul
   float scale, zero, lowest, highest;
+  QuickCombination quick;
 };
+// Bytes of y's range as op, a and b give them.
+LineResult line_result(BinaryOp op, const LineOperand& a, const LineOperand& b, float scale, float zero, IntegerRange range);
 
 // Lines of an image, and the taps of one filter on them: [lines][quads][4], i8, in `weights`.
 struct LineWindows {
