@@ -6,9 +6,10 @@
 
 namespace tandem::cpu {
 
-template <class V>
+// kWidest: vectors of a panel of products.
+template <class V, int kWidest>
 constexpr ChannelsLastTier make_channels_last_tier() {
-  return {V::kRows, V::kVectors * V::kLanes, V::kLanes, ProductTile<V>::multiply, DepthwiseTile<V>::run_line};
+  return {V::kRows, kWidest * V::kLanes, V::kVectors * V::kLanes, V::kLanes, ProductTile<V, kWidest>::multiply, DepthwiseTile<V>::run_line};
 }
 
 }  // namespace tandem::cpu

@@ -26,11 +26,13 @@ struct Product {
   const ConvGeometry& g;
   const ChannelsLastTier& tier;
   RunShape runs;
-  int64_t filters, panels, steps;  // of a group; steps: of the whole reduction
+  int64_t filters, steps;  // of a group; of the whole reduction
+  bool far;                // weights do not stay in the second-level cache: lower panels of more rows read them less often
+  int64_t nr, panels;      // filters of a panel, panels of a group
 
   Product(const ConvGeometry& geometry, const ChannelsLastTier& t)
-      : g(geometry), tier(t), runs(run_shape(geometry)), filters(g.filters / g.groups), panels(ceil_div(filters, t.nr)),
-        steps(runs.count * runs.length) {}
+      : g(geometry), tier(t), runs(run_shape(geometry)), filters(g.filters / g.groups), steps(runs.count * runs.length),
+        far(g.filters * steps > kNearFloats), nr(far ? t.far_nr : t.nr), panels(ceil_div(filters, nr)) {}
 
   // Weights of a group: whole panels and one as wide as the filters that are left.
   int64_t group_elements() const { return round_up(filters, tier.lanes) * steps; }
@@ -59,15 +61,16 @@ struct Steps {
 
 // Calls f(steps, is_last) for the parts of the reduction, in order.
 template <class F>
-void for_each_part(const RunShape& s, F&& f) {
-  if (s.length >= kProductSteps) {
-    const int64_t parts = ceil_div(s.length, kProductSteps), each = round_up(ceil_div(s.length, parts), 16);
+void for_each_part(const RunShape& s, int64_t nr, F&& f) {
+  const int64_t most = kWeightFloats / nr;
+  if (s.length >= most) {
+    const int64_t parts = ceil_div(s.length, most), each = round_up(ceil_div(s.length, parts), 16);
     for (int64_t run = 0; run < s.count; ++run)
       for (int64_t at = 0; at < s.length; at += each)
         f(Steps{run, 1, at, std::min(each, s.length - at)}, run + 1 == s.count && at + each >= s.length);
     return;
   }
-  const int64_t each = even_step(s.count, kProductSteps / s.length);
+  const int64_t each = even_step(s.count, most / s.length);
   for (int64_t run = 0; run < s.count; run += each)
     f(Steps{run, std::min(each, s.count - run), 0, s.length}, run + each >= s.count);
 }
@@ -81,11 +84,11 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
   block.rows = rows;
   block.a_run = rows;
   block.ldc = p.g.filters;
-  const bool weights_far = p.g.filters * p.steps > kNearFloats, pixels_far = o.batch * p.g.window.input_size() * p.g.channels > kNearFloats;
+  const bool pixels_far = o.batch * p.g.window.input_size() * p.g.channels > kNearFloats;
   block.finish = finish_of(o.activation);
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-    const int64_t group = panel / p.panels, filter = panel % p.panels * p.tier.nr;
-    block.cols = std::min(p.tier.nr, p.filters - filter);
+    const int64_t group = panel / p.panels, filter = panel % p.panels * p.nr;
+    block.cols = std::min(p.nr, p.filters - filter);
     const int64_t width = round_up(block.cols, p.tier.lanes);
     const int64_t to = group * p.filters + filter;
     block.a = scratch.pointers;
@@ -94,8 +97,8 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
     block.bias = o.bias ? o.bias + to : nullptr;
     block.residual = o.residual ? o.residual + first * p.g.filters + to : nullptr;
     block.first = true;
-    block.ahead = weights_far ? Ahead::kWeights : pixels_far && panel == first_panel ? Ahead::kPixels : Ahead::kNothing;
-    for_each_part(p.runs, [&](const Steps& steps, bool last) {
+    block.ahead = p.far ? Ahead::kWeights : pixels_far && panel == first_panel ? Ahead::kPixels : Ahead::kNothing;
+    for_each_part(p.runs, p.nr, [&](const Steps& steps, bool last) {
       block.a = scratch.pointers + steps.run * rows;
       block.offset = group * p.runs.length + steps.offset;
       block.runs = steps.runs, block.length = steps.length;
@@ -106,9 +109,9 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
     });
   }
   if (in_channels_last_tile(o.activation)) return;
-  const int64_t begin = first_panel / p.panels * p.filters + first_panel % p.panels * p.tier.nr;
+  const int64_t begin = first_panel / p.panels * p.filters + first_panel % p.panels * p.nr;
   const int64_t end = std::min((last_panel - 1) / p.panels * p.filters + p.filters,
-                               (last_panel - 1) / p.panels * p.filters + ((last_panel - 1) % p.panels + 1) * p.tier.nr);
+                               (last_panel - 1) / p.panels * p.filters + ((last_panel - 1) % p.panels + 1) * p.nr);
   activate(o.activation, o.y + first * p.g.filters + begin, p.g.filters, rows, end - begin);
 }
 
@@ -151,8 +154,8 @@ void pack_product_filters(const ConvGeometry& g, const ChannelsLastTier& tier, c
   const Product p(g, tier);
   const int64_t taps = g.window.kernel_size(), channels = g.channels / g.groups;
   for (int64_t group = 0; group < g.groups; ++group)
-    for (int64_t first = 0; first < p.filters; first += tier.nr) {
-      const int64_t count = std::min(tier.nr, p.filters - first), width = round_up(count, tier.lanes);
+    for (int64_t first = 0; first < p.filters; first += p.nr) {
+      const int64_t count = std::min(p.nr, p.filters - first), width = round_up(count, tier.lanes);
       const float* from = w + (group * p.filters + first) * p.steps;
       float* to = panels + group * p.group_elements() + first * p.steps;
       for (int64_t tap = 0; tap < taps; ++tap)

@@ -13,12 +13,14 @@
 
 namespace tandem::cpu {
 
-template <class V>
+// kWidest: vectors of a panel.
+template <class V, int kWidest>
 struct ProductTile {
-  static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows;
-  static constexpr int kVectors = V::kVectors;
+  static constexpr int64_t kLanes = V::kLanes;
+  static constexpr int kMostRows = V::kRows;
+  // As many sums as registers hold; more rows than kMostRows would have no registers for their pointers.
+  static constexpr int rows_of(int vectors) { return V::kRows * V::kVectors / vectors < kMostRows ? V::kRows * V::kVectors / vectors : kMostRows; }
   static constexpr int kLine = 16;  // floats of a cache line
-  static constexpr int64_t kNextBlock = kProductSteps * kVectors * kLanes;  // the block of B that comes next, into the second-level cache
 
   // The sums of a tile: they begin as bias + from, and end in c.
   struct Sums {
@@ -51,7 +53,7 @@ struct ProductTile {
 #pragma GCC unroll 4
     for (int j = 0; j < W; ++j) {
       right[j] = V::load(b + j * kLanes);
-      if constexpr (kAhead == Ahead::kWeights) __builtin_prefetch(b + j * kLanes + kNextBlock, 0, 2);
+      if constexpr (kAhead == Ahead::kWeights) __builtin_prefetch(b + j * kLanes + kWeightFloats, 0, 2);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -132,29 +134,36 @@ struct ProductTile {
   }
 
   using Run = void (*)(const ProductBlock&, int64_t);
+  struct Runs {
+    int64_t rows;  // at most
+    Run by_rows[kMostRows];
+  };
   template <int W, Ahead kAhead, int... I>
-  static constexpr auto runs(std::integer_sequence<int, I...>) {
+  static constexpr Runs runs(std::integer_sequence<int, I...>) {
+    return {sizeof...(I), {run<I + 1, W, kAhead>...}};
+  }
+  template <Ahead kAhead, int... I>
+  static constexpr auto panels(std::integer_sequence<int, I...>) {
     struct Table {
-      Run by_rows[sizeof...(I)];
+      Runs by_vectors[sizeof...(I)];
     };
-    return Table{{run<I + 1, W, kAhead>...}};
+    return Table{{runs<I + 1, kAhead>(std::make_integer_sequence<int, rows_of(I + 1)>())...}};
   }
-  using Heights = std::make_integer_sequence<int, kRows>;
-  static constexpr auto kWide = runs<kVectors, Ahead::kNothing>(Heights()), kWidePixels = runs<kVectors, Ahead::kPixels>(Heights());
-  static constexpr auto kWideWeights = runs<kVectors, Ahead::kWeights>(Heights()), kNarrow = runs<1, Ahead::kNothing>(Heights());
-
-  static const Run* runs_for(const ProductBlock& s) {
-    if (s.cols <= kLanes) return kNarrow.by_rows;
-    return s.ahead == Ahead::kWeights ? kWideWeights.by_rows : s.ahead == Ahead::kPixels ? kWidePixels.by_rows : kWide.by_rows;
-  }
+  using Widths = std::make_integer_sequence<int, kWidest>;
+  static constexpr auto kNear = panels<Ahead::kNothing>(Widths());
+  static constexpr Runs kPixels = runs<kWidest, Ahead::kPixels>(std::make_integer_sequence<int, rows_of(kWidest)>());
+  static constexpr Runs kWeights = runs<V::kVectors, Ahead::kWeights>(std::make_integer_sequence<int, rows_of(V::kVectors)>());
 
   // Tiles of nearly equal height: a low one keeps too few sums in flight.
   static void multiply(const ProductBlock& s) {
-    const Run* by_rows = runs_for(s);
-    const int64_t tiles = (s.rows + kRows - 1) / kRows;
+    const int64_t vectors = (s.cols + kLanes - 1) / kLanes;
+    const Runs& table = s.ahead == Ahead::kPixels && vectors == kWidest         ? kPixels
+                        : s.ahead == Ahead::kWeights && vectors == V::kVectors ? kWeights
+                                                                               : kNear.by_vectors[vectors - 1];
+    const int64_t tiles = (s.rows + table.rows - 1) / table.rows;
     for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
       const int64_t end = s.rows * (tile + 1) / tiles;
-      by_rows[end - row - 1](s, row);
+      table.by_rows[end - row - 1](s, row);
       row = end;
     }
   }

@@ -8,7 +8,7 @@
 
 namespace tandem::cpu {
 
-inline constexpr int64_t kProductSteps = 256;  // of a block of the reduction: its weights stay in the first-level cache
+inline constexpr int64_t kWeightFloats = 8 * 1024;  // of a panel and a block of the reduction: they stay in the first-level cache
 
 // What a tile fetches before it needs it.
 enum class Ahead : uint8_t { kNothing, kPixels, kWeights };
@@ -53,7 +53,7 @@ struct DepthwiseLine {
 };
 
 struct ChannelsLastTier {
-  int64_t mr, nr, lanes;                 // rows and columns of a tile, columns of a vector
+  int64_t mr, nr, far_nr, lanes;         // the most rows and columns of a tile, columns if B is far, columns of a vector
   void (*multiply)(const ProductBlock&);
   void (*depthwise)(const DepthwiseLine&);
 };

@@ -5,6 +5,6 @@
 
 namespace tandem::cpu {
 
-constinit const ChannelsLastTier kAvx2ChannelsLast = make_channels_last_tier<Avx2Vector>();
+constinit const ChannelsLastTier kAvx2ChannelsLast = make_channels_last_tier<Avx2Vector, 2>();
 
 }  // namespace tandem::cpu

@@ -5,6 +5,6 @@
 
 namespace tandem::cpu {
 
-constinit const ChannelsLastTier kPortableChannelsLast = make_channels_last_tier<PortableVector<float>>();
+constinit const ChannelsLastTier kPortableChannelsLast = make_channels_last_tier<PortableVector<float>, 2>();
 
 }  // namespace tandem::cpu
