@@ -32,7 +32,7 @@ struct Product {
 
   Product(const ConvGeometry& geometry, const ChannelsLastTier& t)
       : g(geometry), tier(t), runs(run_shape(geometry)), filters(g.filters / g.groups), steps(runs.count * runs.length),
-        far(g.filters * steps > kNearFloats), nr(far ? t.far_nr : t.nr), panels(ceil_div(filters, nr)) {}
+        far(g.filters * steps > kNearFloats), nr(std::min(far ? t.far_nr : t.nr, round_up(filters, t.lanes))), panels(ceil_div(filters, nr)) {}
 
   // Weights of a group: whole panels and one as wide as the filters that are left.
   int64_t group_elements() const { return round_up(filters, tier.lanes) * steps; }
