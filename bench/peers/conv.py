@@ -60,7 +60,7 @@ def peer_time(layer, threads, seconds):
         options.profile_file_prefix = os.path.join(folder, "conv")
         session = onnxruntime.InferenceSession(model_of(layer), options, providers=["CPUExecutionProvider"])
         x = np.random.default_rng(2).random(layer.x, np.float32)
-        for _ in range(max(8, min(300, int(seconds * 1e6 / layer.us)))):
+        for _ in range(max(8, min(300, int(seconds * 1e6 / max(1, layer.us))))):
             session.run(None, {"x": x})
         events = json.loads(pathlib.Path(session.end_profiling()).read_text())
     runs = collections.defaultdict(list)
