@@ -82,15 +82,24 @@ struct Answer {
   const SharedMemory* memory;
   std::optional<std::string> id;
   std::vector<OutputChoice> outputs;
+  Clock::TimePoint arrived;
+  bool explain = false;
+
+  std::optional<Explanation> explanation(const RunRecord& run) const {
+    if (!explain) return std::nullopt;
+    const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(run.begun - arrived);
+    return Explanation{waited.count(), run.batch_rows, run.first_row, run.lane};
+  }
 };
 
-HttpResponse write(const Answer& request, std::span<const ConstTensorView> outputs) {
+HttpResponse write(const Answer& request, std::span<const ConstTensorView> outputs, const RunRecord& run) {
   const Signature& signature = request.model.signature();
   std::vector<AnswerTensor> answers;
   for (const OutputChoice& choice : request.outputs)
     answers.push_back({signature.outputs[choice.index].name, outputs[choice.index], choice.binary, choice.classes,
                        signature.batched, choice.region});
-  InferResponse answer = write_infer_response(request.model.name(), request.model.version(), request.id, answers, request.memory);
+  InferResponse answer = write_infer_response(request.model.name(), request.model.version(), request.id, answers, request.memory,
+                                              request.explanation(run));
   HttpResponse response{200, "application/json", std::move(answer.body), {}};
   if (answer.json_bytes) {
     response.content_type = "application/octet-stream";
@@ -270,10 +279,11 @@ HttpResponse V2Service::index_page() const {
 void V2Service::infer(const Route& route, const HttpRequest& request, const HttpRespond& respond) const {
   const Clock::TimePoint arrived = clock_.now();
   const std::shared_ptr<ServedModel> served = repository_.find(route.model, version_of(route));
-  const auto answer = std::make_shared<Answer>(Answer{served->model(), options_.shared_memory, {}, {}});
-  const auto call = std::make_shared<InferenceCall>(
-      [answer, respond](std::span<const ConstTensorView> outputs, const RunRecord&) { respond(write(*answer, outputs)); },
-      [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
+  const auto answer = std::make_shared<Answer>(Answer{served->model(), options_.shared_memory, {}, {}, arrived});
+  const auto call =
+      std::make_shared<InferenceCall>([answer, respond](std::span<const ConstTensorView> outputs,
+                                                        const RunRecord& run) { respond(write(*answer, outputs, run)); },
+                                      [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
   call->arrived = arrived;
   try {
     const Signature& signature = served->model().signature();
@@ -282,6 +292,7 @@ void V2Service::infer(const Route& route, const HttpRequest& request, const Http
                               ? parse_raw_request(request.body(), route.model, signature)
                               : parse_infer_request(request.body(), json_bytes, options_.limits, options_.shared_memory);
     answer->id = std::move(parsed.id);
+    answer->explain = parsed.explain;
     call->inputs = match_inputs(parsed, route.model, signature);
     answer->outputs = match_outputs(parsed, route.model, signature);
     call->priority = parsed.priority;

@@ -103,8 +103,10 @@ class RequestReader {
         reject(where + ": keys beginning with 'triton_' are reserved: " + quoted_name(parameter.key));
       if (parameter.key.starts_with("sequence_")) reject(where + ": sequences are not supported: " + quoted_name(parameter.key));
     }
-    const auto [binary, timeout, priority] = members<3>(parameters, {"binary_data_output", "timeout", "priority"}, where);
+    const auto [binary, timeout, priority, explain] =
+        members<4>(parameters, {"binary_data_output", "timeout", "priority", "explain"}, where);
     if (binary) request.binary_output = get<bool>(*binary, where + ": 'binary_data_output'", "true or false");
+    if (explain) request.explain = get<bool>(*explain, where + ": 'explain'", "true or false");
     if (priority) request.priority = count_of(*priority, where + ": 'priority'");
     // Zero means none, as with peers.
     if (timeout)

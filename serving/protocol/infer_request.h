@@ -37,6 +37,7 @@ struct InferRequest {
   bool binary_output = false;        // parameters.binary_data_output: for outputs that do not say themselves
   std::optional<std::chrono::microseconds> timeout;
   int64_t priority = 0;  // 1 is the most urgent; 0: the model's default
+  bool explain = false;  // parameters.explain: tell how it was run
 };
 
 // `json_bytes`: the value of Inference-Header-Content-Length; absent, the whole body is JSON. Integers out of their type's range,

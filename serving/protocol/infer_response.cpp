@@ -100,7 +100,8 @@ void write_to_region(const AnswerTensor& output, const SharedMemory& memory) {
 }
 
 InferResponse write_infer_response(std::string_view model, int64_t version, const std::optional<std::string>& id,
-                                   std::span<const AnswerTensor> outputs, const SharedMemory* memory) {
+                                   std::span<const AnswerTensor> outputs, const SharedMemory* memory,
+                                   const std::optional<Explanation>& explanation) {
   std::vector<Tensor> classes;  // owns what classified outputs show
   std::vector<AnswerTensor> answers(outputs.begin(), outputs.end());
   size_t expected = 256, blobs = 0;
@@ -119,7 +120,12 @@ InferResponse write_infer_response(std::string_view model, int64_t version, cons
   JsonWriter json(response.body);
   json.begin_object();
   if (id) json.member("id", *id);
-  json.member("model_name", model).member("model_version", std::to_string(version)).key("outputs").begin_array();
+  json.member("model_name", model).member("model_version", std::to_string(version));
+  if (explanation) {
+    json.key("parameters").begin_object().member("queue_us", explanation->queue_us).member("batch_size", explanation->batch_size);
+    json.member("position", explanation->position).member("lane", explanation->lane).end_object();
+  }
+  json.key("outputs").begin_array();
   for (const AnswerTensor& answer : answers) write_output(json, answer);
   json.end_array().end_object();
   if (blobs > 0) response.json_bytes = response.body.size();

@@ -20,6 +20,14 @@ struct AnswerTensor {
   std::optional<RegionRange> region = {};  // its bytes go there, and nothing of them into the body
 };
 
+// How a request was run, for the parameters of its answer.
+struct Explanation {
+  int64_t queue_us = 0;    // from the whole request read to the begin of its batch
+  int64_t batch_size = 0;  // rows of the batch
+  int64_t position = 0;    // of the request's first row in it
+  int64_t lane = 0;
+};
+
 struct InferResponse {
   std::string body;                  // JSON, then the binary tensors
   std::optional<size_t> json_bytes;  // set if there are binary tensors: Inference-Header-Content-Length
@@ -28,7 +36,8 @@ struct InferResponse {
 // Data of JSON outputs is flat. Throws InvalidArgument for a text that is no UTF-8 in a JSON output,
 // and for a classification of something else than numbers.
 InferResponse write_infer_response(std::string_view model, int64_t version, const std::optional<std::string>& id,
-                                   std::span<const AnswerTensor> outputs, const SharedMemory* memory = nullptr);
+                                   std::span<const AnswerTensor> outputs, const SharedMemory* memory = nullptr,
+                                   const std::optional<Explanation>& explanation = {});
 
 // The bytes of a tensor as the binary extension has them, to where the client wants them. Throws InvalidArgument if they do not
 // fit, and what SharedMemory::write throws.

@@ -99,6 +99,17 @@ TEST_F(V2ServiceTest, ARequestWaitsForALane) {
   EXPECT_THAT(metrics.text(), HasSubstr(R"(tandem_inference_rows_total{model="m",version="1"} 2)"));
 }
 
+TEST_F(V2ServiceTest, AnAnswerTellsHowItWasMadeIfAsked) {
+  for (int i = 0; i < 2; ++i) infer(R"({"explain":true})");
+  clock.time += 3ms;
+  workers.run_all();
+  infer();
+  workers.run_all();
+  ASSERT_EQ(answers.size(), 3u);
+  EXPECT_EQ(json::parse(answers[0].body)["parameters"], json::parse(R"({"queue_us":3000,"batch_size":2,"position":0,"lane":0})"));
+  EXPECT_FALSE(json::parse(answers[2].body).contains("parameters"));
+}
+
 TEST_F(V2ServiceTest, AFullQueueAnswersAtOnce) {
   for (int i = 0; i < 3; ++i) infer();
   ASSERT_EQ(answers.size(), 1u);
