@@ -20,9 +20,9 @@ namespace tandem::cli {
 namespace {
 
 const Usage kUsageText = {
-    "tandem serve --repository DIR [--http-port 8000]",
-    "Serves every model found at DIR/<model>/<version>/model.onnx over HTTP (Open Inference Protocol v2: the clients of Triton "
-    "and KServe\n"
+    "tandem serve --repository DIR [--http-port 8000] [--grpc-port 8001]",
+    "Serves every model found at DIR/<model>/<version>/model.onnx over HTTP and gRPC (Open Inference Protocol v2: the clients of "
+    "Triton and KServe\n"
     "work unchanged). A version that fails to load does not stop the others; `curl -XPOST HOST/v2/repository/index` tells why.\n"
     "SIGTERM or Ctrl-C finishes what was begun, at most --exit-timeout seconds long; a second one ends at once.\n"
     "Exit codes: 0 stopped after finishing everything, 2 wrong options or repository, 4 the port cannot be used, or requests "
@@ -110,10 +110,11 @@ void print_ready(const InferenceServer& server, const std::string& host, bool js
   if (json)
     fmt::print("{}\n",
                nlohmann::ordered_json{
-                   {"event", "ready"}, {"url", url}, {"port", server.port()}, {"lanes", server.lanes()}, {"models", models}}
+                   {"event", "ready"}, {"url", url}, {"port", server.port()}, {"grpc_port", server.grpc_port().value_or(-1)}, {"lanes", server.lanes()}, {"models", models}}
                    .dump());
   else
-    fmt::print("ready: {} (models: {})\n", url, names.empty() ? "none" : names);
+    fmt::print("ready: {}{} (models: {})\n", url, server.grpc_port() ? fmt::format(", gRPC on port {}", *server.grpc_port()) : "",
+               names.empty() ? "none" : names);
   std::fflush(stdout);
 }
 
@@ -153,6 +154,7 @@ int serve_command(int argc, char** argv) {
   po::options_description options("options");
   options.add_options()("repository,r", po::value(&repository), "folder of models (also as a plain word)")(
       "http-port", po::value(&http.port)->default_value(8000), "port; 0 takes a free one and prints it")(
+      "grpc-port", po::value<int>(), "port of gRPC, 8001 unless given; 0 takes a free one (so it does with --http-port 0), =-1 none")(
       "host", po::value(&http.host)->default_value("127.0.0.1"), "address to listen on; 0.0.0.0 for all")(
       "lanes", po::value(&server_options.lanes)->default_value(0),
       "requests computed at once; 0: as many as processors / threads")(
@@ -184,6 +186,9 @@ int serve_command(int argc, char** argv) {
   }
   require(!repository.empty(), "no repository given; usage: " + kUsageText.line);
   require(http.port >= 0 && http.port <= 65'535, "http-port must be between 0 and 65535", http.port);
+  const int grpc_port = values.contains("grpc-port") ? values["grpc-port"].as<int>() : http.port == 0 ? 0 : 8001;
+  require(grpc_port >= -1 && grpc_port <= 65'535, "grpc-port must be between 0 and 65535, or -1 for none", grpc_port);
+  if (grpc_port >= 0) server_options.grpc_port = grpc_port;
   require(exit_timeout >= 0, "exit-timeout must not be negative", exit_timeout);
   server_options.repository = repository;
   server_options.models.versions = parse_version_policy(versions);

@@ -1,6 +1,7 @@
 #include "serving/http/inference_server.h"
 
 #include <algorithm>
+#include <future>
 #include <limits>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "serving/batching/alarm.h"
 #include "serving/batching/dispatcher.h"
 #include "serving/batching/lane_workers.h"
+#include "serving/grpc/grpc_server.h"
 #include "serving/http/v2_service.h"
 
 namespace tandem {
@@ -49,6 +51,10 @@ RepositoryOptions repository_options(const InferenceServerOptions& options) {
   return models;
 }
 
+GrpcServerOptions grpc_options(const InferenceServerOptions& options) {
+  return {.host = options.http.host, .port = *options.grpc_port, .version = options.version, .limits = options.http.limits};
+}
+
 }  // namespace
 
 // In the order in which they need each other; the destructor ends what runs before anything goes.
@@ -71,12 +77,14 @@ struct InferenceServer::Parts {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
     http.emplace(options.http,
                  [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
+    if (options.grpc_port) grpc.emplace(grpc_options(options), GrpcBackend{repository, metrics, control, clock});
   }
   ~Parts() {
     poller.reset();
     control.stop(Lane::Stop::kDrop);
     lanes.stop(Lane::Stop::kDrop);  // first: what they finish may still be sent
     dispatcher.stop();
+    grpc.reset();
     http.reset();
   }
 
@@ -100,17 +108,24 @@ struct InferenceServer::Parts {
   V2Service service;
   std::optional<Alarm> poller;
   std::optional<HttpServer> http;
+  std::optional<GrpcServer> grpc;
 };
 
 InferenceServer::InferenceServer(const InferenceServerOptions& options) : parts_(std::make_unique<Parts>(options)) {}
 InferenceServer::~InferenceServer() = default;
 int InferenceServer::port() const { return parts_->http->port(); }
+std::optional<int> InferenceServer::grpc_port() const {
+  return parts_->grpc ? std::optional(parts_->grpc->port()) : std::nullopt;
+}
 int InferenceServer::lanes() const { return static_cast<int>(parts_->lanes.size()); }
 const ModelRepository& InferenceServer::repository() const { return parts_->repository; }
 
 bool InferenceServer::stop(std::chrono::milliseconds timeout) {
   parts_->service.drain();
-  return parts_->http->stop(timeout);
+  if (!parts_->grpc) return parts_->http->stop(timeout);
+  auto grpc = std::async(std::launch::async, [&] { return parts_->grpc->stop(timeout); });
+  const bool http = parts_->http->stop(timeout);
+  return grpc.get() && http;
 }
 
 }  // namespace tandem

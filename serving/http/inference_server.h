@@ -17,7 +17,8 @@ struct InferenceServerOptions {
   std::filesystem::path repository;
   RepositoryOptions models;
   std::chrono::milliseconds poll_interval{15'000};  // with ModelControl::kPoll
-  HttpServerOptions http;                           // its limits hold for everything
+  HttpServerOptions http;                           // its host and its limits hold for everything
+  std::optional<int> grpc_port = {};                // 0: any free one; nothing: no gRPC
   int lanes = 0;                                    // 0: as many as the processors allow
   int threads = 1;                                  // of each lane
   int64_t max_batch = 1024;
@@ -37,6 +38,7 @@ class InferenceServer {
   ~InferenceServer();
 
   int port() const;
+  std::optional<int> grpc_port() const;
   int lanes() const;
   const ModelRepository& repository() const;
   // Not ready any more, no new connections, answers what was begun. False if `timeout` did not suffice. To be called once.

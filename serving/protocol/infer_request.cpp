@@ -2,6 +2,7 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -219,7 +220,9 @@ class RequestReader {
 
 std::string quoted_name(std::string_view name) {
   constexpr size_t kLongest = 128;
-  return "'" + std::string(name.substr(0, kLongest)) + (name.size() > kLongest ? "...'" : "'");
+  size_t length = std::min(name.size(), kLongest);
+  while (length > 0 && length < name.size() && (static_cast<unsigned char>(name[length]) & 0xC0) == 0x80) --length;  // no half character
+  return "'" + std::string(name.substr(0, length)) + (length < name.size() ? "...'" : "'");
 }
 
 InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits,

@@ -12,26 +12,6 @@
 namespace tandem {
 namespace {
 
-size_t binary_bytes(ConstTensorView view) {
-  if (view.dtype != DType::kString) return view.bytes();
-  size_t bytes = 0;
-  for (std::string_view text : view.as<std::string_view>()) bytes += sizeof(uint32_t) + text.size();
-  return bytes;
-}
-
-void append_binary(std::string& out, ConstTensorView view) {
-  if (view.dtype != DType::kString) {
-    out.append(reinterpret_cast<const char*>(view.data), view.bytes());
-    return;
-  }
-  for (std::string_view text : view.as<std::string_view>()) {
-    const auto length = static_cast<uint32_t>(text.size());
-    char bytes[sizeof length];
-    std::memcpy(bytes, &length, sizeof length);
-    out.append(bytes, sizeof bytes).append(text);
-  }
-}
-
 template <class T>
 void write_elements(JsonWriter& json, ConstTensorView view) {
   for (const T& element : view.as<T>()) json.value(element);
@@ -87,6 +67,26 @@ void write_output(JsonWriter& json, const AnswerTensor& output) {
 }
 
 }  // namespace
+
+size_t binary_bytes(ConstTensorView view) {
+  if (view.dtype != DType::kString) return view.bytes();
+  size_t bytes = 0;
+  for (std::string_view text : view.as<std::string_view>()) bytes += sizeof(uint32_t) + text.size();
+  return bytes;
+}
+
+void append_binary(std::string& out, ConstTensorView view) {
+  if (view.dtype != DType::kString) {
+    out.append(reinterpret_cast<const char*>(view.data), view.bytes());
+    return;
+  }
+  for (std::string_view text : view.as<std::string_view>()) {
+    const auto length = static_cast<uint32_t>(text.size());
+    char bytes[sizeof length];
+    std::memcpy(bytes, &length, sizeof length);
+    out.append(bytes, sizeof bytes).append(text);
+  }
+}
 
 void write_to_region(const AnswerTensor& output, const SharedMemory& memory) {
   const auto needed = static_cast<int64_t>(binary_bytes(output.view));

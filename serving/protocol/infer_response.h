@@ -11,6 +11,10 @@
 
 namespace tandem {
 
+// The binary form of a tensor: little-endian, row-major; strings as a 32-bit length and the bytes each.
+size_t binary_bytes(ConstTensorView view);
+void append_binary(std::string& out, ConstTensorView view);
+
 struct AnswerTensor {
   std::string_view name;
   ConstTensorView view;

@@ -59,14 +59,18 @@ void for_each_parameter(std::string_view body, Visit&& visit) {
 
 }  // namespace
 
+std::vector<std::string_view> server_extensions(bool shared_memory) {
+  std::vector<std::string_view> extensions = {"classification", "model_repository", "model_configuration",
+                                              "binary_tensor_data", "parameters", "statistics"};
+  if (shared_memory) extensions.push_back("system_shared_memory");
+  return extensions;
+}
+
 std::string server_metadata_json(std::string_view name, std::string_view version, bool shared_memory) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).member("version", version).key("extensions").begin_array();
-  for (std::string_view extension :
-       {"classification", "model_repository", "model_configuration", "binary_tensor_data", "parameters", "statistics"})
-    json.value(extension);
-  if (shared_memory) json.value("system_shared_memory");
+  for (std::string_view extension : server_extensions(shared_memory)) json.value(extension);
   json.end_array().end_object();
   return text;
 }
@@ -97,19 +101,29 @@ std::string model_config_json(const ServingConfig& config) {
   return message_json(message);
 }
 
+std::vector<IndexEntry> index_entries(std::span<const ModelListing> listings, bool ready_only) {
+  std::vector<IndexEntry> entries;
+  for (const ModelListing& listing : listings) {
+    const bool ready = listing.answers();
+    if (ready_only && !ready) continue;
+    IndexEntry& entry = entries.emplace_back(IndexEntry{listing.name, "", "", reason_of(listing)});
+    if (listing.version > 0) entry.version = std::to_string(listing.version);
+    // A model that was never to be loaded has a name and nothing else.
+    const bool looked_at = listing.version > 0 || !listing.reason.empty() || listing.state != ModelState::kUnavailable;
+    if (looked_at) entry.state = listing.served && !ready ? "UNAVAILABLE" : name(listing.state);
+  }
+  return entries;
+}
+
 std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only) {
   std::string text;
   JsonWriter json(text);
   json.begin_array();
-  for (const ModelListing& listing : listings) {
-    const bool ready = listing.answers();
-    if (ready_only && !ready) continue;
-    json.begin_object().member("name", listing.name);
-    const bool looked_at = listing.version > 0 || !listing.reason.empty() || listing.state != ModelState::kUnavailable;
-    if (listing.version > 0) json.member("version", std::to_string(listing.version));
-    // A model that was never to be loaded has a name and nothing else.
-    if (looked_at) json.member("state", listing.served && !ready ? "UNAVAILABLE" : name(listing.state));
-    if (const std::string reason = reason_of(listing); !reason.empty()) json.member("reason", reason);
+  for (const IndexEntry& entry : index_entries(listings, ready_only)) {
+    json.begin_object().member("name", entry.name);
+    if (!entry.version.empty()) json.member("version", entry.version);
+    if (!entry.state.empty()) json.member("state", entry.state);
+    if (!entry.reason.empty()) json.member("reason", entry.reason);
     json.end_object();
   }
   json.end_array();

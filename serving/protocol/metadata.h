@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "serving/core/signature.h"
 #include "serving/engine/repository.h"
@@ -12,7 +13,8 @@
 
 namespace tandem {
 
-// `shared_memory`: whether clients may use it, and so whether the extension is named.
+// What is announced, because it works. `shared_memory`: whether clients may use it.
+std::vector<std::string_view> server_extensions(bool shared_memory = false);
 std::string server_metadata_json(std::string_view name, std::string_view version, bool shared_memory = false);
 
 // `versions`: those that are ready, or the one asked for. Unknown dimensions are -1. A model for which a GPU was asked says in
@@ -24,6 +26,11 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
 // A model's configuration as Triton prints its ModelConfig.
 std::string model_config_json(const ServingConfig& config);
 
+struct IndexEntry {
+  std::string name, version, state, reason;  // what does not apply is empty
+};
+// A version that fell back to the CPU, or whose capture failed, is READY with a reason.
+std::vector<IndexEntry> index_entries(std::span<const ModelListing> listings, bool ready_only);
 // [{"name", "version", "state", "reason"}]; a version that fell back to the CPU, or whose capture failed, is READY with a reason.
 std::string repository_index_json(std::span<const ModelListing> listings, bool ready_only);
 

@@ -1,54 +1,55 @@
 #include "serving/protocol/statistics.h"
 
-#include "serving/protocol/json_writer.h"
+#include "inference_service.pb.h"
+#include "serving/protocol/message_json.h"
 
 namespace tandem {
 namespace {
 
-void write_sum(JsonWriter& json, std::string_view key, const DurationSum& sum) {
-  json.key(key).begin_object().member("count", sum.count).member("ns", static_cast<uint64_t>(sum.time.count())).end_object();
+void write_sum(const DurationSum& sum, inference::StatisticDuration& message) {
+  message.set_count(sum.count);
+  message.set_ns(static_cast<uint64_t>(sum.time.count()));
 }
 
-void write_batches(JsonWriter& json, const ModelStatistics& statistics) {
-  json.key("batch_stats").begin_array();
-  for (const auto& [rows, batch] : statistics.batches) {
-    json.begin_object().member("batch_size", rows);
-    write_sum(json, "compute_input", batch.input);
-    write_sum(json, "compute_infer", batch.infer);
-    write_sum(json, "compute_output", batch.output);
-    json.end_object();
-  }
-  json.end_array();
-}
-
-void write_model(JsonWriter& json, const ModelListing& listing) {
+void write_model(const ModelListing& listing, inference::ModelStatistics& message) {
   const ModelStatistics statistics = listing.served->statistics();
-  json.begin_object().member("name", listing.name).member("version", std::to_string(listing.version));
-  json.member("last_inference", statistics.last_inference_ms).member("inference_count", statistics.inferences);
-  json.member("execution_count", statistics.executions).key("inference_stats").begin_object();
-  write_sum(json, "success", statistics.success);
-  write_sum(json, "fail", statistics.fail);
-  write_sum(json, "queue", statistics.queue);
-  write_sum(json, "compute_input", statistics.input);
-  write_sum(json, "compute_infer", statistics.infer);
-  write_sum(json, "compute_output", statistics.output);
-  for (std::string_view key : {"cache_hit", "cache_miss"}) write_sum(json, key, {});
-  json.end_object().key("response_stats").begin_object().end_object();
-  write_batches(json, statistics);
-  json.key("memory_usage").begin_array().begin_object().member("type", "CPU").member("id", 0);
-  json.member("byte_size", listing.model()->peak_bytes()).end_object().end_array().end_object();
+  message.set_name(listing.name);
+  message.set_version(std::to_string(listing.version));
+  message.set_last_inference(statistics.last_inference_ms);
+  message.set_inference_count(statistics.inferences);
+  message.set_execution_count(statistics.executions);
+  inference::InferStatistics& sums = *message.mutable_inference_stats();
+  write_sum(statistics.success, *sums.mutable_success());
+  write_sum(statistics.fail, *sums.mutable_fail());
+  write_sum(statistics.queue, *sums.mutable_queue());
+  write_sum(statistics.input, *sums.mutable_compute_input());
+  write_sum(statistics.infer, *sums.mutable_compute_infer());
+  write_sum(statistics.output, *sums.mutable_compute_output());
+  write_sum({}, *sums.mutable_cache_hit());
+  write_sum({}, *sums.mutable_cache_miss());
+  for (const auto& [rows, batch] : statistics.batches) {
+    inference::InferBatchStatistics& to = *message.add_batch_stats();
+    to.set_batch_size(static_cast<uint64_t>(rows));
+    write_sum(batch.input, *to.mutable_compute_input());
+    write_sum(batch.infer, *to.mutable_compute_infer());
+    write_sum(batch.output, *to.mutable_compute_output());
+  }
+  inference::MemoryUsage& memory = *message.add_memory_usage();
+  memory.set_type("CPU");
+  memory.set_byte_size(static_cast<uint64_t>(listing.model()->peak_bytes()));
 }
 
 }  // namespace
 
-std::string statistics_json(std::span<const ModelListing> listings) {
-  std::string text;
-  JsonWriter json(text);
-  json.begin_object().key("model_stats").begin_array();
+void write_statistics(std::span<const ModelListing> listings, inference::ModelStatisticsResponse& message) {
   for (const ModelListing& listing : listings)
-    if (listing.served) write_model(json, listing);
-  json.end_array().end_object();
-  return text;
+    if (listing.served) write_model(listing, *message.add_model_stats());
+}
+
+std::string statistics_json(std::span<const ModelListing> listings) {
+  inference::ModelStatisticsResponse message;
+  write_statistics(listings, message);
+  return message_json(message);
 }
 
 }  // namespace tandem

@@ -1,0 +1,95 @@
+#include "inference_service.pb.h"
+#include "serving/grpc/call_bytes-inl.h"
+#include "serving/grpc/inference-inl.h"
+#include "serving/grpc/model_version.h"
+#include "serving/protocol/infer_message.h"
+#include "serving/protocol/match.h"
+
+namespace tandem::grpc_detail {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::system_clock;
+
+constexpr microseconds kLongestTimeout = std::chrono::hours(24 * 365);  // beyond, nanoseconds would overflow
+
+// What the answer needs of the request. The message is kept by the tensors that lie in it, and here for its names.
+struct Asked {
+  std::shared_ptr<inference::ModelInferRequest> message;
+  AnswerForm form;
+  Done done;
+  std::shared_ptr<ServedModel> served{};
+  std::vector<OutputChoice> outputs{};
+
+  void fail(const std::exception_ptr& thrown) const {
+    const grpc::Status status = status_of(thrown);
+    const bool has_answer = form == AnswerForm::kStream;
+    const InferMessageHead head{.model = message->model_name(),
+                                .version = served ? served->model().version() : 0,
+                                .id = message->id(),
+                                .final_response = true};
+    done({status, has_answer ? bytes_of(write_stream_error(status.error_message(), head)) : grpc::ByteBuffer()});
+  }
+
+  void answer(std::span<const ConstTensorView> results) const {
+    const Model& model = served->model();
+    const Signature& signature = model.signature();
+    std::vector<AnswerTensor> answers;
+    for (const OutputChoice& choice : outputs)
+      answers.push_back({signature.outputs[choice.index].name, results[choice.index], true, choice.classes, signature.batched, {}});
+    const bool stream = form == AnswerForm::kStream;
+    const InferMessageHead head{
+        .model = model.name(), .version = model.version(), .id = message->id(), .final_response = stream};
+    done({grpc::Status::OK, bytes_of(stream ? write_stream_message(head, answers) : write_infer_message(head, answers))});
+  }
+};
+
+// In time of the queues' clock.
+std::optional<Clock::TimePoint> deadline_of(system_clock::time_point deadline, Clock::TimePoint now) {
+  const auto left = deadline - system_clock::now();
+  if (left >= kLongestTimeout) return std::nullopt;
+  return now + std::chrono::duration_cast<Clock::TimePoint::duration>(left);
+}
+
+void read_request(const InferenceContext& context, Asked& asked, InferenceCall& call) {
+  const InferRequest parsed = read_infer_message(asked.message, context.limits);
+  const Signature& signature = asked.served->model().signature();
+  call.inputs = match_inputs(parsed, asked.message->model_name(), signature);
+  asked.outputs = match_outputs(parsed, asked.message->model_name(), signature);
+  call.priority = parsed.priority;
+  if (!parsed.timeout) return;
+  call.timeout = std::min(*parsed.timeout, kLongestTimeout);
+  const Clock::TimePoint latest = call.arrived + call.timeout;
+  call.deadline = std::min(call.deadline.value_or(latest), latest);
+}
+
+}  // namespace
+
+std::shared_ptr<InferenceCall> begin_inference(const InferenceContext& context, const grpc::ByteBuffer& request,
+                                               system_clock::time_point deadline, AnswerForm form, Done done) {
+  const Clock::TimePoint arrived = context.backend.clock.now();
+  const auto asked = std::make_shared<Asked>(Asked{std::make_shared<inference::ModelInferRequest>(), form, std::move(done)});
+  try {
+    read_message(request, context.limits, *asked->message);
+    asked->served = context.backend.repository.find(asked->message->model_name(), parse_model_version(asked->message->model_version()));
+  } catch (...) {
+    asked->fail(std::current_exception());
+    return nullptr;
+  }
+  const auto call = std::make_shared<InferenceCall>(
+      [asked](std::span<const ConstTensorView> outputs, const RunRecord&) { asked->answer(outputs); },
+      [asked](const std::exception_ptr& thrown) { asked->fail(thrown); });
+  call->arrived = arrived;
+  call->deadline = deadline_of(deadline, arrived);
+  try {
+    read_request(context, *asked, *call);
+  } catch (...) {
+    asked->served->refuse(std::current_exception(), arrived);
+    asked->fail(std::current_exception());
+    return nullptr;
+  }
+  asked->served->infer(call);
+  return call;
+}
+
+}  // namespace tandem::grpc_detail

@@ -1,0 +1,214 @@
+#include "serving/grpc/inference_service-inl.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "kernels/base/error.h"
+#include "serving/core/model_config.h"
+#include "serving/grpc/call_bytes-inl.h"
+#include "serving/grpc/model_version.h"
+#include "serving/grpc/stream_infer-inl.h"
+#include "serving/protocol/metadata_message.h"
+#include "serving/protocol/statistics.h"
+
+namespace tandem::grpc_detail {
+namespace {
+
+using namespace inference;
+
+// One unary inference. gRPC keeps it until it has finished and cancellations have been told.
+class UnaryInfer final : public grpc::ServerUnaryReactor {
+ public:
+  UnaryInfer(const grpc::CallbackServerContext& context, const InferenceContext& inference, const grpc::ByteBuffer& request,
+             grpc::ByteBuffer& response) {
+    auto call = begin_inference(inference, request, context.deadline(), AnswerForm::kUnary, [this, &response](Outcome outcome) {
+      if (outcome.status.ok()) response.Swap(&outcome.answer);
+      Finish(outcome.status);
+    });
+    call_ = std::move(call);
+  }
+  void OnCancel() override {
+    if (call_) call_->cancel();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  std::shared_ptr<InferenceCall> call_;
+};
+
+// The files are moved out of the request.
+LoadOverrides overrides_of(RepositoryModelLoadRequest& asked) {
+  constexpr std::string_view kFile = "file:";
+  LoadOverrides overrides;
+  for (auto& [key, value] : *asked.mutable_parameters()) {
+    if (key == "config") {
+      require(value.has_string_param(), "a parameter of load must be a string_param", key);
+      overrides.config = parse_model_config_json(value.string_param());
+    } else if (key.starts_with(kFile)) {
+      require(value.has_bytes_param(), "the content of a file must be a bytes_param", key);
+      overrides.files[key.substr(kFile.size())] = std::move(*value.mutable_bytes_param());
+    } else {
+      require(false, "load takes no parameter of this name: it must be config or file:<version>/<path>", key);
+    }
+  }
+  require(overrides.files.empty() || overrides.config, "files of a model come with its 'config'");
+  return overrides;
+}
+
+void check_parameters(const RepositoryModelUnloadRequest& asked) {
+  for (const auto& [key, value] : asked.parameters()) {
+    require(key == "unload_dependents", "unload takes no parameter of this name", key);
+    require(value.has_bool_param(), "'unload_dependents' must be a bool_param");
+  }
+}
+
+}  // namespace
+
+// Reads, answers and finishes at once.
+template <class Request, class Response, class Answer>
+InferenceService::Reactor* InferenceService::answer(Context* context, const Bytes* request, Bytes* response, Answer&& answer) const {
+  Reactor* reactor = context->DefaultReactor();
+  try {
+    Request asked;
+    read_message(*request, options_.limits, asked);
+    Response message;
+    answer(asked, message);
+    *response = bytes_of(message.SerializeAsString());
+    reactor->Finish(grpc::Status::OK);
+  } catch (...) {
+    reactor->Finish(status_of(std::current_exception()));
+  }
+  return reactor;
+}
+
+// Reads now; what `prepare` makes of the request is done on the control lane, and the call finished there.
+template <class Request, class Response, class Prepare>
+InferenceService::Reactor* InferenceService::change(Context* context, const Bytes* request, Bytes* response, Prepare&& prepare) {
+  Reactor* reactor = context->DefaultReactor();
+  const auto finish = [reactor](const std::exception_ptr& thrown) { reactor->Finish(status_of(thrown)); };
+  try {
+    check(backend_.repository.control() == ModelControl::kExplicit, ErrorCode::kUnavailable,
+          "explicit model load / unload is not allowed: start the server with --model-control explicit");
+    Request asked;
+    read_message(*request, options_.limits, asked);
+    require(asked.repository_name().empty(), "there is one repository only; leave repository_name out");
+    const auto run = [change = prepare(asked), reactor, response, finish] {
+      try {
+        change();
+        *response = bytes_of(Response().SerializeAsString());
+      } catch (...) {
+        return finish(std::current_exception());
+      }
+      reactor->Finish(grpc::Status::OK);
+    };
+    backend_.control.submit(Task(run, [finish](const Error& error) { finish(std::make_exception_ptr(error)); }));
+  } catch (...) {
+    finish(std::current_exception());
+  }
+  return reactor;
+}
+
+bool InferenceService::ready() const {
+  const std::vector<ModelListing> listings = backend_.repository.listings();
+  return !draining_ &&
+         std::ranges::all_of(listings, [](const ModelListing& listing) { return listing.answers() || !listing.is_wanted(); });
+}
+
+bool InferenceService::model_ready(const std::string& name, const std::string& version) const try {
+  return backend_.repository.find(name, parse_model_version(version))->model().usable();
+} catch (const Error& error) {
+  if (error.code() == ErrorCode::kUnavailable) return false;
+  throw;
+}
+
+std::vector<ModelListing> InferenceService::listings_of(const std::string& name, const std::string& version) const {
+  const std::optional<int64_t> number = parse_model_version(version);
+  if (!name.empty()) backend_.repository.find(name, number);  // it must be there
+  std::vector<ModelListing> listings = backend_.repository.listings();
+  std::erase_if(listings, [&](const ModelListing& listing) {
+    return (!name.empty() && listing.name != name) || (number && listing.version != *number);
+  });
+  return listings;
+}
+
+InferenceService::Reactor* InferenceService::ServerLive(Context* context, const Bytes* request, Bytes* response) {
+  return answer<ServerLiveRequest, ServerLiveResponse>(context, request, response,
+                                                       [](const auto&, ServerLiveResponse& to) { to.set_live(true); });
+}
+
+InferenceService::Reactor* InferenceService::ServerReady(Context* context, const Bytes* request, Bytes* response) {
+  return answer<ServerReadyRequest, ServerReadyResponse>(context, request, response,
+                                                         [this](const auto&, ServerReadyResponse& to) { to.set_ready(ready()); });
+}
+
+InferenceService::Reactor* InferenceService::ModelReady(Context* context, const Bytes* request, Bytes* response) {
+  return answer<ModelReadyRequest, ModelReadyResponse>(
+      context, request, response,
+      [this](const ModelReadyRequest& asked, ModelReadyResponse& to) { to.set_ready(model_ready(asked.name(), asked.version())); });
+}
+
+InferenceService::Reactor* InferenceService::ServerMetadata(Context* context, const Bytes* request, Bytes* response) {
+  return answer<ServerMetadataRequest, ServerMetadataResponse>(
+      context, request, response, [this](const auto&, ServerMetadataResponse& to) {
+        write_server_metadata(options_.server_name, options_.version, to);
+      });
+}
+
+InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, const Bytes* request, Bytes* response) {
+  return answer<ModelMetadataRequest, ModelMetadataResponse>(
+      context, request, response, [this](const ModelMetadataRequest& asked, ModelMetadataResponse& to) {
+        const std::optional<int64_t> version = parse_model_version(asked.version());
+        const std::shared_ptr<ServedModel> served = backend_.repository.find(asked.name(), version);
+        const Model& model = served->model();
+        const std::vector<int64_t> versions =
+            version ? std::vector<int64_t>{*version} : backend_.repository.ready_versions(asked.name());
+        write_model_metadata(model.name(), versions, model.signature(), model.device(), to);
+      });
+}
+
+InferenceService::Reactor* InferenceService::ModelConfig(Context* context, const Bytes* request, Bytes* response) {
+  return answer<ModelConfigRequest, ModelConfigResponse>(
+      context, request, response, [this](const ModelConfigRequest& asked, ModelConfigResponse& to) {
+        const auto served = backend_.repository.find(asked.name(), parse_model_version(asked.version()));
+        write_message(served->model().config(), *to.mutable_config());
+      });
+}
+
+InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, const Bytes* request, Bytes* response) {
+  return answer<ModelStatisticsRequest, ModelStatisticsResponse>(
+      context, request, response, [this](const ModelStatisticsRequest& asked, ModelStatisticsResponse& to) {
+        write_statistics(listings_of(asked.name(), asked.version()), to);
+      });
+}
+
+InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, const Bytes* request, Bytes* response) {
+  return answer<RepositoryIndexRequest, RepositoryIndexResponse>(
+      context, request, response, [this](const RepositoryIndexRequest& asked, RepositoryIndexResponse& to) {
+        write_repository_index(backend_.repository.listings(), asked.ready(), to);
+      });
+}
+
+InferenceService::Reactor* InferenceService::RepositoryModelLoad(Context* context, const Bytes* request, Bytes* response) {
+  return change<RepositoryModelLoadRequest, RepositoryModelLoadResponse>(
+      context, request, response, [this](RepositoryModelLoadRequest& asked) {
+        return [this, name = asked.model_name(), overrides = overrides_of(asked)] { backend_.repository.load(name, overrides); };
+      });
+}
+
+InferenceService::Reactor* InferenceService::RepositoryModelUnload(Context* context, const Bytes* request, Bytes* response) {
+  return change<RepositoryModelUnloadRequest, RepositoryModelUnloadResponse>(
+      context, request, response, [this](const RepositoryModelUnloadRequest& asked) {
+        check_parameters(asked);
+        return [this, name = asked.model_name()] { backend_.repository.unload(name); };
+      });
+}
+
+InferenceService::Reactor* InferenceService::ModelInfer(Context* context, const Bytes* request, Bytes* response) {
+  return new UnaryInfer(*context, {backend_, options_.limits}, *request, *response);
+}
+
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ModelStreamInfer(Context* context) {
+  return new StreamInfer(*context, {backend_, options_.limits}, streams_);
+}
+
+}  // namespace tandem::grpc_detail
