@@ -7,7 +7,6 @@
 namespace tandem {
 namespace {
 
-constexpr bool kBytesPay = false;  // the kernel for 8 bits is plain loops yet
 constexpr std::string_view kSuffix = ".channels_last";
 
 bool is_op(const Node& node, std::string_view name, std::string_view domain) { return node.def->name == name && node.def->domain == domain; }
@@ -71,7 +70,7 @@ bool has_channels_last_form(const Graph& graph, const Node& node) {
   };
   const TensorType &x = graph.value(node.inputs[0]).type, &y = graph.value(node.outputs[0]).type;
   if (is_constant(0) || !x.dims || !y.dims || x.dims->size() < 3 || x.dims->size() > 5 || y.dims->size() != x.dims->size()) return false;
-  if (is_quantized_conv(node)) return kBytesPay && is_constant(3) && is_constant(5);
+  if (is_quantized_conv(node)) return is_constant(3) && is_constant(5);
   return x.dtype == DType::kF32 && is_constant(1);
 }
 
