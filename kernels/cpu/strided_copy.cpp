@@ -1,7 +1,9 @@
 #include "kernels/cpu/strided_copy.h"
 
+#include <array>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "kernels/cpu/parallel.h"
 
@@ -45,6 +47,59 @@ void copy_rows(const KernelContext& context, const StridedBox& box, const T* sou
   });
 }
 
+// 16 bytes of elements, which every x86-64 and ARMv8 machine holds in a register.
+template <size_t size>
+struct Vector;
+template <>
+struct Vector<1> { using Type [[gnu::vector_size(16)]] = uint8_t; };
+template <>
+struct Vector<2> { using Type [[gnu::vector_size(16)]] = uint16_t; };
+template <>
+struct Vector<4> { using Type [[gnu::vector_size(16)]] = uint32_t; };
+template <>
+struct Vector<8> { using Type [[gnu::vector_size(16)]] = uint64_t; };
+
+// The rows and columns of a square that is transposed in registers; 0: none is.
+template <class T>
+constexpr int64_t kSquare = sizeof(T) < 16 ? 16 / static_cast<int64_t>(sizeof(T)) : 0;
+
+// a[from], b[from], a[from + 1], b[from + 1], ...
+template <size_t from, class V, size_t... lane>
+V interleave(V a, V b, std::index_sequence<lane...>) {
+  return __builtin_shufflevector(a, b, (lane % 2 * sizeof...(lane) + from + lane / 2)...);
+}
+
+// Each round interleaves row i with row i + half.
+template <class T>
+void transpose_square(const T* source, int64_t source_stride, T* target, int64_t target_stride) {
+  using V = typename Vector<sizeof(T)>::Type;
+  constexpr size_t n = static_cast<size_t>(kSquare<T>);
+  constexpr auto lanes = std::make_index_sequence<n>();
+  std::array<V, n> from, to;
+  for (size_t i = 0; i < n; ++i) std::memcpy(&from[i], source + static_cast<int64_t>(i) * source_stride, sizeof(V));
+  for (size_t round = 1; round < n; round *= 2) {
+    for (size_t i = 0; i < n / 2; ++i) {
+      to[2 * i] = interleave<0>(from[i], from[i + n / 2], lanes);
+      to[2 * i + 1] = interleave<n / 2>(from[i], from[i + n / 2], lanes);
+    }
+    from = to;
+  }
+  for (size_t i = 0; i < n; ++i) std::memcpy(target + static_cast<int64_t>(i) * target_stride, &from[i], sizeof(V));
+}
+
+// t[r][c] = s[c][r] of a tile, for strides from one row of either to the next.
+template <class T>
+void transpose_tile(const T* s, int64_t s_stride, T* t, int64_t t_stride, int64_t rows, int64_t columns) {
+  int64_t whole_rows = 0, whole_columns = 0;
+  if constexpr (kSquare<T> > 0) {
+    whole_rows = rows / kSquare<T> * kSquare<T>, whole_columns = columns / kSquare<T> * kSquare<T>;
+    for (int64_t c = 0; c < whole_columns; c += kSquare<T>)
+      for (int64_t r = 0; r < whole_rows; r += kSquare<T>) transpose_square(s + c * s_stride + r, s_stride, t + r * t_stride + c, t_stride);
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c) t[r * t_stride + c] = s[c * s_stride + r];
+}
+
 // A transpose: the source is dense along one axis and the target along another. Square tiles keep both sides in cache.
 template <class T>
 void copy_blocks(const KernelContext& context, const StridedBox& box, int dense_axis, const T* source, T* target) {
@@ -58,6 +113,10 @@ void copy_blocks(const KernelContext& context, const StridedBox& box, int dense_
       const T* s = source + at.source + row * rows.source + column * columns.source;
       T* t = target + at.target + row * rows.target + column * columns.target;
       const int64_t m = std::min(kBlock, rows.size - row), n = std::min(kBlock, columns.size - column);
+      if (columns.target == 1) {
+        transpose_tile(s, columns.source, t, rows.target, m, n);
+        continue;
+      }
       T tile[kBlock][kBlock];  // read along the source's dense axis, written along the target's
       for (int64_t c = 0; c < n; ++c)
         for (int64_t r = 0; r < m; ++r) tile[r][c] = s[r + c * columns.source];

@@ -83,7 +83,7 @@ std::vector<std::string> convolutions_that_do_not_pay(const Graph& graph) {
   Regions regions(graph);
   std::vector<std::string> names;
   for (const Node& node : graph.nodes)
-    if (is_channels_last_conv(node) && regions.gain(node.outputs[0]) < 0) names.push_back(name_before(graph, node));
+    if (is_channels_last_form(graph, node) && regions.gain(node.outputs[0]) < 0) names.push_back(name_before(graph, node));
   return names;
 }
 

@@ -1,8 +1,12 @@
 #include "runtime/passes/channels_last_rewrite.h"
 
 #include <map>
+#include <numeric>
+#include <optional>
 
 #include "runtime/ops/all_ops.h"
+#include "runtime/ops/channels_last.h"
+#include "runtime/passes/reshape_target.h"
 
 namespace tandem {
 namespace {
@@ -18,18 +22,21 @@ std::vector<int64_t> as_list(const Permutation& order) { return {order.begin(), 
 // Nodes are written anew. A tensor that convolutions read gets one Transpose for all of them.
 class Rewriting {
  public:
-  explicit Rewriting(Graph& graph) : graph_(graph) {}
+  explicit Rewriting(Graph& graph) : graph_(graph), producers_(graph.producers()) {}
 
   int run(const std::set<std::string>& left_alone) {
-    std::vector<Node> nodes = std::move(graph_.nodes);
+    const std::vector<Node> nodes = std::move(graph_.nodes);
     graph_.nodes.clear();
     int changes = 0;
-    for (Node& node : nodes) {
-      if (has_channels_last_form(graph_, node) && !left_alone.contains(result_name(graph_, node))) {
+    for (const Node& node : nodes) {
+      const bool may_change = !left_alone.contains(result_name(graph_, node));
+      if (may_change && has_channels_last_form(graph_, node)) {
         write_conv(node);
         ++changes;
+      } else if (const auto shuffle = may_change ? shuffle_of(nodes, node) : std::nullopt) {
+        write_shuffle(node, *shuffle);
       } else {
-        graph_.nodes.push_back(std::move(node));
+        graph_.nodes.push_back(node);
       }
     }
     return changes;
@@ -50,14 +57,64 @@ class Rewriting {
     std::vector<ValueId> inputs = node.inputs;
     inputs[0] = channels_last(inputs[0]);
     if (!quantized && inputs.size() > 3 && inputs[3] != kNoValue) inputs[3] = channels_last(inputs[3]);
+    write(node, newest_op(quantized ? "ChannelsLastQuantizedConv" : "ChannelsLastConv", "tandem"), std::move(inputs), node.attributes);
+  }
+
+  // The op whose result, transposed, is that of `node`.
+  void write(const Node& node, const OpDef& def, std::vector<ValueId> inputs, Attributes attributes) {
     const ValueId y = node.outputs[0], made = graph_.add_result(graph_.value(y).name + std::string(kSuffix));
-    const OpDef& def = newest_op(quantized ? "ChannelsLastQuantizedConv" : "ChannelsLastConv", "tandem");
-    graph_.nodes.push_back({&def, node.name, std::move(inputs), {made}, node.attributes});
+    graph_.nodes.push_back({&def, node.name, std::move(inputs), {made}, std::move(attributes)});
     infer_types(graph_, graph_.nodes.back());
     graph_.nodes.push_back({&newest_op("Transpose"), node.name, {made}, {y}, {{"perm", as_list(order_to_channels_first(rank(y)))}}});
   }
 
+  // Channels as a matrix, transposed (ShuffleNet): Reshape [n, a, b, ...], Transpose [n, b, a, ...], Reshape back.
+  struct Shuffle {
+    ValueId x;
+    Dim a, b;
+  };
+  std::optional<Shuffle> shuffle_of(const std::vector<Node>& nodes, const Node& last) const {
+    const auto maker = [&](const Node& node, std::string_view op) -> const Node* {
+      const int at = node.inputs.empty() || node.inputs[0] == kNoValue ? -1 : producers_[static_cast<size_t>(node.inputs[0])];
+      return at >= 0 && is_op(nodes[static_cast<size_t>(at)], op, "") ? &nodes[static_cast<size_t>(at)] : nullptr;
+    };
+    const Node* middle = is_op(last, "Reshape", "") ? maker(last, "Transpose") : nullptr;
+    const Node* first = middle ? maker(*middle, "Reshape") : nullptr;
+    if (!first) return std::nullopt;
+    const auto &x = graph_.value(first->inputs[0]).type.dims, &cut = graph_.value(middle->inputs[0]).type.dims,
+               &y = graph_.value(last.outputs[0]).type.dims;
+    if (!x || !cut || !y || x->size() < 3 || x->size() > 5 || cut->size() != x->size() + 1 || *x != *y || !(*x)[1].known()) return std::nullopt;
+    Permutation swap(cut->size());
+    std::iota(swap.begin(), swap.end(), 0);
+    std::swap(swap[1], swap[2]);
+    Dims wanted = {x->front(), (*cut)[1], (*cut)[2]};
+    wanted.insert(wanted.end(), x->begin() + 2, x->end());
+    const bool is_matrix = (*cut)[1].known() && (*cut)[2].known() && (*cut)[1].size * (*cut)[2].size == (*x)[1].size;
+    if (!is_matrix || *cut != wanted || permutation_of(*middle, cut->size()) != swap) return std::nullopt;
+    return Shuffle{first->inputs[0], (*cut)[1], (*cut)[2]};
+  }
+
+  void write_shuffle(const Node& node, const Shuffle& shuffle) {
+    const Dims pixels = tandem::channels_last(*graph_.value(shuffle.x).type.dims);
+    Dims cut(pixels.begin(), pixels.end() - 1);
+    cut.insert(cut.end(), {shuffle.a, shuffle.b});
+    Permutation swap(cut.size());
+    std::iota(swap.begin(), swap.end(), 0);
+    std::swap(swap[swap.size() - 1], swap[swap.size() - 2]);
+    const auto there = reshape_target(pixels, cut), back = reshape_target(permuted(cut, swap), pixels);
+    if (!there || !back || there->keeps_zeros || back->keeps_zeros) return graph_.nodes.push_back(node);
+    const ValueId x = channels_last(shuffle.x);
+    const ValueId matrix = graph_.add_node(newest_op("Reshape"), {x, list(there->shape)}, 1)[0];
+    const ValueId swapped = graph_.add_node(newest_op("Transpose"), {matrix}, 1, {{"perm", as_list(swap)}})[0];
+    write(node, newest_op("Reshape"), {swapped, list(back->shape)}, {});
+  }
+
+  ValueId list(const std::vector<int64_t>& values) {
+    return graph_.add_constant("shape", Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+  }
+
   Graph& graph_;
+  std::vector<int> producers_;         // by ValueId, among the nodes as they were
   std::map<ValueId, ValueId> last_;  // of a value, what its Transpose makes
 };
 
@@ -75,6 +132,8 @@ bool has_channels_last_form(const Graph& graph, const Node& node) {
 }
 
 const std::string& result_name(const Graph& graph, const Node& node) { return graph.value(node.outputs[0]).name; }
+
+bool is_channels_last_form(const Graph& graph, const Node& node) { return result_name(graph, node).ends_with(kSuffix); }
 
 bool is_channels_last_conv(const Node& node) {
   return is_op(node, "ChannelsLastConv", "tandem") || is_op(node, "ChannelsLastQuantizedConv", "tandem");

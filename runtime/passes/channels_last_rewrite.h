@@ -14,9 +14,10 @@ bool has_channels_last_form(const Graph& graph, const Node& node);
 // By this name a convolution is told from others; its channels-last form has a result of the name that channels_last_name gives.
 const std::string& result_name(const Graph& graph, const Node& node);
 
-// Whether the op is one that write_channels_last makes, and the name of the convolution whose form it is.
+// Whether the node, a convolution or another one, is such a form, and the name of that whose form it is.
+bool is_channels_last_form(const Graph& graph, const Node& node);
 bool is_channels_last_conv(const Node& node);
-std::string name_before(const Graph& graph, const Node& channels_last_conv);
+std::string name_before(const Graph& graph, const Node& form);
 
 // Rewrites all convolutions but those named, and the shuffles of channels if there is any. Returns the number of convolutions.
 int write_channels_last(Graph& graph, const std::set<std::string>& left_alone);

@@ -41,6 +41,7 @@ struct Pass {
 extern const Pass attention_fusion_pass;
 extern const Pass batch_norm_folding_pass;
 extern const Pass branch_inlining_pass;
+extern const Pass byte_table_fusion_pass;
 extern const Pass common_subexpression_pass;
 extern const Pass constant_folding_pass;
 extern const Pass dead_code_pass;

@@ -59,6 +59,7 @@ std::span<const Pass* const> default_passes() {
       &qdq_movement_pass,
       &qdq_product_fusion_pass,
       &qdq_elementwise_fusion_pass,
+      &byte_table_fusion_pass,
       &dequantization_folding_pass,
       &attention_fusion_pass,
       &normalization_fusion_pass,

@@ -90,6 +90,20 @@ TEST(LayoutAssignment, PiecesOfChannelsAndOtherSizesStayInTheLayout) {
   EXPECT_EQ(count(graph, "Transpose"), 1);
 }
 
+TEST(LayoutAssignment, AShuffleOfChannelsIsASmallTransposeInEachPixel) {
+  Graph graph;
+  ValueId v = conv(graph, image(graph), 6);
+  v = add(graph, "Reshape", {v, ints(graph, {-1, 2, 3, 12, 10})});
+  v = add(graph, "Transpose", {v}, {{"perm", List{0, 2, 1, 3, 4}}});
+  v = add(graph, "Reshape", {v, ints(graph, {-1, 6, 12, 10})});
+  const auto parts = graph.add_node(newest_op("Split"), {v, ints(graph, {3, 3})}, 2, {{"axis", int64_t{1}}});
+  v = add(graph, "Concat", {parts[0], conv(graph, parts[1], 3)}, {{"axis", int64_t{1}}});
+  graph.outputs = {add(graph, "GlobalAveragePool", {v})};
+  EXPECT_EQ(assign(graph), 2);
+  EXPECT_EQ(count(graph, "Transpose"), 2);
+  EXPECT_EQ(count(graph, "Reshape"), 3);  // the last one of the result
+}
+
 TEST(LayoutAssignment, PatchesOfAnImageBecomeRows) {
   Graph graph;
   const ValueId x = image(graph, {"batch", 3, 8, 8});

@@ -262,6 +262,27 @@ TEST(QdqElementwise, WhatMustStay) {
   expect_left_alone(graph, qdq_elementwise_fusion_pass);
 }
 
+TEST(ByteTables, AGateThatWasQuantizedIsOneTable) {
+  for (const char* op : {"Add", "Mul"}) {
+    Graph graph;
+    const ValueId q = quantize(graph, image(graph), 0.013f, 101), x = dequantize(graph, q, 0.013f, 101), same = dequantize(graph, q, 0.013f, 101);
+    const ValueId gate = through(graph, add(graph, "Sigmoid", {x}), 0.0039f, 0);
+    graph.outputs = {quantize(graph, add(graph, "Tanh", {through(graph, add(graph, op, {same, gate}), 0.0071f, 37)}), 0.01f, 120)};
+    qdq_elementwise_fusion_pass.apply(graph);
+    EXPECT_EQ(count(graph, "ByteTable"), 2) << to_text(graph);
+    EXPECT_EQ(apply_and_compare(byte_table_fusion_pass, graph), 2);
+    EXPECT_EQ(graph.nodes.size(), 2u) << to_text(graph);
+  }
+}
+
+TEST(ByteTables, OfTwoTensorsStayApart) {
+  Graph graph;
+  const ValueId x = image(graph), a = through(graph, x, 0.013f, 101), b = through(graph, x, 0.017f, 90);
+  graph.outputs = {quantize(graph, add(graph, "Mul", {a, through(graph, add(graph, "Sigmoid", {b}), 0.0039f)}), 0.0071f, 37)};
+  qdq_elementwise_fusion_pass.apply(graph);
+  expect_left_alone(graph, byte_table_fusion_pass);
+}
+
 TEST(QdqFolding, WeightsStayIntegersUntilNobodyTakesThem) {
   Graph graph;
   graph.outputs = {add(graph, "Conv", {image(graph), weight(graph, {4, 3, 1, 1}, 0)})};
