@@ -131,7 +131,9 @@ bool has_channels_last_form(const Graph& graph, const Node& node) {
   return x.dtype == DType::kF32 && is_constant(1);
 }
 
-const std::string& result_name(const Graph& graph, const Node& node) { return graph.value(node.outputs[0]).name; }
+std::string result_name(const Graph& graph, const Node& node) {
+  return node.outputs.empty() || node.outputs[0] == kNoValue ? std::string() : graph.value(node.outputs[0]).name;
+}
 
 bool is_channels_last_form(const Graph& graph, const Node& node) { return result_name(graph, node).ends_with(kSuffix); }
 
@@ -140,7 +142,7 @@ bool is_channels_last_conv(const Node& node) {
 }
 
 std::string name_before(const Graph& graph, const Node& node) {
-  const std::string& name = result_name(graph, node);
+  const std::string name = result_name(graph, node);
   return name.substr(0, name.rfind(kSuffix));
 }
 

@@ -21,8 +21,8 @@ void note_transposes(const Graph& graph, PassNotes& notes) {
   const std::vector<int> producers = graph.producers();
   const auto consumers = graph.consumers();
   for (const Node& node : graph.nodes) {
-    const auto& dims = graph.value(node.outputs[0]).type.dims;
     if (!is_layout_change(graph, node)) continue;
+    const auto& dims = graph.value(node.outputs[0]).type.dims;
     const auto order = permutation_of(node, dims->size());
     const int maker = producers[static_cast<size_t>(node.inputs[0])];
     const auto& readers = consumers[static_cast<size_t>(node.outputs[0])];

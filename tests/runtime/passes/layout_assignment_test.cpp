@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "runtime/graph/contexts.h"
 #include "tests/runtime/passes/run_both_ways.h"
 #include "tests/runtime/passes/run_graph.h"
 #include "tests/support/graph_builder.h"
@@ -163,6 +164,17 @@ TEST(LayoutAssignment, OtherTypesUnknownWeightsAndStatesStay) {
   training.outputs = {conv(training, conv(training, image(training), 8), 8)};
   training.add_state("step", random_tensor({1}, 3));
   EXPECT_EQ(layout_assignment_pass.apply(training), 0);
+}
+
+TEST(LayoutAssignment, NodesWithoutTheirFirstResultAreLeftAlone) {
+  Graph graph;
+  const ValueId v = conv(graph, conv(graph, image(graph), 8), 8);
+  const ValueId rows = graph.add_input("rows", DType::kF32, {4, 2, 3});
+  Node gru = {&newest_op("GRU"), "", {rows, numbers(graph, {1, 15, 3}, 3), numbers(graph, {1, 15, 5}, 4)}, {kNoValue, graph.add_result("last")}, {{"hidden_size", int64_t{5}}}};
+  graph.nodes.push_back(gru);
+  infer_types(graph, graph.nodes.back());
+  graph.outputs = {v, gru.outputs[1]};
+  EXPECT_EQ(assign(graph), 2);
 }
 
 TEST(LayoutAssignment, TellsWhyATransposeStays) {
