@@ -16,8 +16,8 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kImageFloats = 96 * 1024;       // of the images under a block of pixels
-constexpr int64_t kPointers = 16 * 1024;          // of a block of pixels
-constexpr int64_t kCopiedFloats = 64 * 1024;      // of a block of pixels, at most
+constexpr int64_t kPointers = 8 * 1024;           // of a block of pixels
+constexpr int64_t kCopiedFloats = 16 * 1024;      // of a block of pixels, at most
 constexpr int64_t kNearFloats = 192 * 1024;        // of weights, or of images, that stay in the second-level cache
 constexpr int64_t kMostPixels = 1020;
 
