@@ -19,24 +19,12 @@
 #include <vector>
 
 #include "bench/kernels/conv_layers.h"
+#include "bench/kernels/kernel_options.h"
 #include "kernels/api/conv_channels_last.h"
 #include "kernels/cpu/gemm/tier.h"
 
 namespace tandem::cpu {
 namespace {
-
-struct Options {
-  int threads = 1;
-  double seconds = 0.2;
-  std::string only;
-};
-
-// One thread is timed by its own clock, which stands still while neighbours have the core; a team by the wall's.
-double now(int threads) {
-  timespec time;
-  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 double seconds_of(int threads, const std::function<void()>& body) {
   const double start = now(threads);
@@ -168,10 +156,7 @@ void bench(const Options& options, const ConvLayer& layer) {
 }  // namespace tandem::cpu
 
 int main(int argc, char** argv) {
-  tandem::cpu::Options options;
-  if (argc > 1) options.threads = std::atoi(argv[1]);
-  if (argc > 2) options.seconds = std::atof(argv[2]);
-  if (argc > 3) options.only = argv[3];
+  const tandem::cpu::Options options = tandem::cpu::parse_options(argc, argv, {.threads = 1, .seconds = 0.2, .only = ""});
   for (const tandem::cpu::ConvLayer& layer : tandem::cpu::kConvLayers)
     if (std::string(layer.name).find(options.only) != std::string::npos) tandem::cpu::bench(options, layer);
   return 0;

@@ -14,24 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "bench/kernels/kernel_options.h"
 #include "kernels/api/integer_conv_channels_last.h"
 #include "kernels/cpu/machine/ceilings.h"
 
 namespace tandem::cpu {
 namespace {
-
-struct Options {
-  int threads = 1;
-  double seconds = 0.1;
-  std::string only;
-};
-
-// One thread is timed by its own clock, which stands still while neighbours have the core; a team by the wall's.
-double now(int threads) {
-  timespec time;
-  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // The quickest run of many.
 double best_time(const Options& options, const std::function<void()>& run) {
@@ -130,11 +118,8 @@ void bench(const Options& options, const Case& c) {
 
 int main(int argc, char** argv) {
   using namespace tandem::cpu;
-  Options options;
+  const Options options = parse_options(argc, argv);
   if (chosen_isa() < Isa::kVnni) return std::puts("this bench wants VNNI or AMX"), 1;
-  if (argc > 1) options.threads = std::max(1, std::atoi(argv[1]));
-  if (argc > 2) options.seconds = std::atof(argv[2]);
-  if (argc > 3) options.only = argv[3];
   std::printf("tier %s, %d threads\n", std::string(name(chosen_isa())).c_str(), options.threads);
   const std::vector<Case> cases = {
       {"resnet stem 7x7 s2 3->64, 224", 224, 3, 64, 7, 2},

@@ -12,27 +12,10 @@
 #include "kernels/api/integer_gemm.h"
 #include "kernels/api/quantize.h"
 #include "kernels/api/requantize.h"
+#include "tests/kernels/random_bytes.h"
 
 namespace tandem {
 namespace {
-
-struct Bytes {
-  DType type;
-  Shape shape;
-  std::vector<std::byte> data;
-
-  static Bytes random(DType type, const Shape& shape, unsigned seed) {
-    std::mt19937 generator(seed);
-    Bytes bytes{type, shape, std::vector<std::byte>(static_cast<size_t>(shape.elements()))};
-    for (std::byte& b : bytes.data) b = static_cast<std::byte>(generator());
-    return bytes;
-  }
-  ConstTensorView view() const { return {data.data(), type, shape}; }
-  int operator[](int64_t i) const {
-    const auto bits = static_cast<uint8_t>(data[static_cast<size_t>(i)]);
-    return type == DType::kI8 ? static_cast<int8_t>(bits) : bits;
-  }
-};
 
 std::vector<int32_t> multiply(const Bytes& a, const Bytes* a_zero, const Bytes& b, const Bytes* b_zero, const Shape& y,
                               int threads) {
