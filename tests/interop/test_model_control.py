@@ -155,6 +155,26 @@ def test_statistics(explicit):
     assert abs(model["last_inference"] / 1000 - time.time()) < 60
 
 
+@pytest.mark.parametrize("config, sizes", [
+    # The delay is longer than any test: four requests leave because they are four.
+    ("max_batch_size: 16 dynamic_batching { preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 600000000 }", [4]),
+    ("max_batch_size: 16", [1]),  # a configuration without dynamic_batching: each request runs alone
+])
+def test_the_configuration_says_how_requests_are_batched(tmp_path, config, sizes):
+    save_mlp(tmp_path / "m/1/model.onnx", 1)
+    (tmp_path / "m/config.pbtxt").write_text(config)
+    server = Server(tmp_path)
+    threads = [threading.Thread(target=lambda: assert_serves(server.client(), 1, rows=1)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [model] = server.client().get_inference_statistics("m")["model_stats"]
+    assert model["inference_count"] == 4
+    assert [batch["batch_size"] for batch in model["batch_stats"]] == sizes
+    assert server.stop() == 0
+
+
 def resident(server):
     for line in pathlib.Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
