@@ -28,7 +28,7 @@ const Usage kUsageText = {
     "  tandem inspect model.onnx                      the summary\n"
     "  tandem inspect model.onnx --plan --batch 32    the schedule with every buffer, and the peak bytes\n"
     "  tandem inspect model.onnx --passes             what each pass changed, and how long it took\n"
-    "  tandem inspect model.onnx --explain            what each pass nearly did, and what was in the way\n"
+    "  tandem inspect model.onnx --explain            what each pass nearly did, and which nodes run as one region\n"
     "  tandem inspect model.onnx --text               the graph, a line a node\n"
     "  tandem inspect model.onnx --device cuda        which side each step runs on, what is copied, bytes on both; needs no GPU\n"
     "  tandem inspect model.onnx --dot model.dot      a drawing for Graphviz: dot -Tsvg model.dot -o model.svg\n",
@@ -153,6 +153,18 @@ std::map<std::string, int64_t, std::less<>> bounds_asked_for(const Graph& graph,
   return bounds;
 }
 
+// The elementwise nodes that run together, a region a line.
+std::string regions_to_text(const Graph& graph) {
+  std::string text;
+  for (const Node& node : graph.nodes) {
+    if (node.def->name != "Region" || node.def->domain != "tandem") continue;
+    const Graph& body = **std::get_if<Subgraph>(&node.attributes.at("body"));
+    text += fmt::format("region '{}': {} nodes, {} inputs: {}\n", node.name.empty() ? graph.value(node.outputs[0]).name : node.name,
+                        body.nodes.size(), node.inputs.size(), body.name);
+  }
+  return text;
+}
+
 }  // namespace
 
 int inspect_command(int argc, char** argv) {
@@ -163,7 +175,7 @@ int inspect_command(int argc, char** argv) {
   DeviceFlags flags;
   options.add_options()("file", po::value(&file), "the model (also as a plain word)")(
       "plan", "the schedule with each buffer's offset and lifetime")("passes", "the passes, what each changed and its time")(
-      "explain", "what each pass nearly did, and what was in the way")(
+      "explain", "what each pass nearly did and what was in the way, and the regions of elementwise nodes")(
       "text", "the graph after the passes, a line a node")("dot", po::value(&dot),
                                                            "write a Graphviz drawing to this file ('-': print it)")(
       "batch", po::value(&plan_options.default_bound)->default_value(1), "largest size of the symbolic dimensions")(
@@ -195,7 +207,7 @@ int inspect_command(int argc, char** argv) {
   else if (dot != "-") {
     print_summary(graph, *plan, summarize(*plan));
     if (values.contains("passes")) std::cout << "\n" << to_text(passes);
-    if (values.contains("explain")) std::cout << "\n" << near_misses_to_text(passes);
+    if (values.contains("explain")) std::cout << "\n" << near_misses_to_text(passes) << regions_to_text(plan->graph);
     if (values.contains("text")) std::cout << "\n" << to_text(graph);
     if (values.contains("plan") || plan->on_device()) std::cout << "\n" << to_text(*plan);
   }

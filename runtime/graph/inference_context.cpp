@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "runtime/graph/broadcast_dim.h"
 #include "runtime/graph/nearest_name.h"
 #include "runtime/graph/contexts.h"
 
@@ -106,8 +107,8 @@ std::optional<Dims> InferenceContext::broadcast_dims(const std::optional<Dims>& 
       out[i] = db;
     else if (da.known() && db.known())
       reject("shapes do not broadcast", to_string(*a), to_string(*b));
-    else if (da.known() || db.known())
-      out[i] = da.known() ? da : db;  // the unknown one is 1 or the same
+    else
+      out[i] = broadcast_dim(da, db);
   }
   return out;
 }

@@ -14,10 +14,24 @@ namespace {
 // Symbols are sizes, and the other atoms are not negative by what they are, or by how they were made.
 bool atom_never_negative(const std::string& atom) { return atom.find("floor(") != 0 || atom.find('-') == std::string::npos; }
 
-bool never_negative(const Sum& sum) {
+bool adds_only(const Sum& sum) {
   return !sum.overflows && std::ranges::all_of(sum.terms, [](const auto& term) {
     return term.second > 0 && std::ranges::all_of(term.first, atom_never_negative);
   });
+}
+
+// a - max(0, b) is not negative if neither a nor a - b is: the lesser of two sizes, as slice_end() writes it.
+bool never_negative(const Sum& sum) {
+  if (adds_only(sum)) return true;
+  const auto taken = std::ranges::find_if(sum.terms, [](const auto& term) { return term.second < 0; });
+  if (taken == sum.terms.end() || taken->second != -1 || taken->first.size() != 1) return false;
+  const std::string& atom = taken->first[0];
+  if (!atom.starts_with("max(0, ") || !atom.ends_with(")")) return false;
+  Sum rest = sum;
+  rest.terms.erase(taken->first);
+  Sum room = rest;
+  room.add_multiple(read_sum(Dim(atom.substr(7, atom.size() - 8))), -1);
+  return adds_only(rest) && adds_only(room);
 }
 
 // If `atom` is "floor((sum)/number)" or "floor(symbol/number)": sum and number.

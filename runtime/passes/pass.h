@@ -50,6 +50,7 @@ extern const Pass dequantization_folding_pass;
 extern const Pass epilogue_fusion_pass;
 extern const Pass gelu_fusion_pass;
 extern const Pass gradient_fusion_pass;
+extern const Pass group_normalization_fusion_pass;
 extern const Pass identity_removal_pass;
 extern const Pass layout_assignment_pass;
 extern const Pass normalization_fusion_pass;

@@ -52,6 +52,13 @@ class DimValue {
       expect(")");
       return std::max<int64_t>(0, inner);
     }
+    if (take("broadcast(")) {
+      const int64_t a = sum();
+      expect(", ");
+      const int64_t b = sum();
+      expect(")");
+      return a == 1 ? b : a;
+    }
     if (take("floor(")) {
       const bool wrapped = take("(");
       const int64_t inner = sum();
@@ -61,7 +68,7 @@ class DimValue {
       expect(")");
       return inner / by - (inner % by < 0);
     }
-    const size_t end = std::min(text_.find_first_of(" *)/", at_), text_.size());
+    const size_t end = std::min(text_.find_first_of(" *),/", at_), text_.size());
     const std::string name(text_.substr(at_, end - at_));
     at_ = end;
     return std::isdigit(static_cast<unsigned char>(name.at(0))) ? std::stoll(name) : size_of_(name);

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "kernels/base/error.h"
+#include "runtime/graph/broadcast_dim.h"
 #include "runtime/ops/symbolic.h"
 #include "tests/support/dim_value.h"
 
@@ -56,6 +57,10 @@ TEST(DimAlgebra, WhatMayBeNegativeIsClamped) {
   EXPECT_EQ(clamped(difference(Dim(int64_t{0}), kSeq)), Dim(int64_t{0}));
   EXPECT_TRUE(never_negative(kSeq));
   EXPECT_FALSE(never_negative(shifted(kSeq, -1)));
+  const Dim lesser = slice_end(Dim(int64_t{512}), kSeq);
+  EXPECT_EQ(clamped(lesser), lesser);
+  EXPECT_FALSE(never_negative(shifted(lesser, -1)));
+  EXPECT_FALSE(never_negative(difference(lesser, kPast)));
   EXPECT_FALSE(never_negative(floor_quotient(shifted(kSeq, -5), 2)));
 }
 
@@ -95,6 +100,28 @@ TEST(DimAlgebra, EndsOfSlices) {
   EXPECT_EQ(text(slice_end(kSeq, Dim(int64_t{-1}))), "[max(0, seq - 1)]");
   EXPECT_EQ(slice_end(kSeq, Dim(int64_t{0})), Dim(int64_t{0}));
   EXPECT_EQ(slice_end(shifted(kSeq, 3), Dim(int64_t{2})), Dim(int64_t{2}));
+}
+
+TEST(DimAlgebra, SizesThatBroadcast) {
+  EXPECT_EQ(text(broadcast_dim(kSeq, kPast)), "[broadcast(past, seq)]");
+  const Dim either = broadcast_dim(kSeq, kPast);
+  EXPECT_EQ(broadcast_dim(kPast, kSeq), either);
+  EXPECT_EQ(broadcast_dim(either, kSeq), either);
+  EXPECT_EQ(broadcast_dim(kPast, either), either);
+  EXPECT_NE(broadcast_dim(either, kWidth), either);
+  EXPECT_EQ(broadcast_dim(kSeq, Dim(int64_t{7})), Dim(int64_t{7}));
+  EXPECT_EQ(broadcast_dim(kSeq, kUnknown), kUnknown);
+  EXPECT_EQ(broadcast_dim(kSeq, Dim("?")), kUnknown);
+}
+
+// Positions cut from a table of 512 meet as many words: the words' number, or the run fails.
+TEST(DimAlgebra, ASliceOfATableBroadcastsToItsEnd) {
+  const Dim cut = slice_end(Dim(int64_t{512}), kSeq);
+  EXPECT_EQ(text(cut), "[-max(0, -seq + 512) + 512]");
+  EXPECT_EQ(broadcast_dim(cut, kSeq), kSeq);
+  EXPECT_EQ(broadcast_dim(kSeq, cut), kSeq);
+  EXPECT_NE(broadcast_dim(kPast, cut), kPast);
+  EXPECT_NE(broadcast_dim(slice_end(Dim(int64_t{1}), kSeq), kSeq), kSeq);  // a table of one row may broadcast
 }
 
 // Random expressions: their text has the value that the same steps give with numbers.
