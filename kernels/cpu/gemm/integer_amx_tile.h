@@ -5,71 +5,14 @@
 // Source: Intel Architecture Instruction Set Extensions Programming Reference, chapter 3.
 #pragma once
 
+#include "kernels/cpu/gemm/amx_tiles.h"
 #include "kernels/cpu/gemm/integer_finish.h"
 
 namespace tandem::cpu {
 
-// The memory image of a configuration: palette 1, and for eight tiles their bytes a row and rows.
-struct alignas(64) TileShapes {
-  uint8_t palette = 1, start_row = 0;
-  std::array<uint8_t, 14> reserved{};
-  std::array<uint16_t, 16> row_bytes{};
-  std::array<uint8_t, 16> rows{};
-};
-static_assert(sizeof(TileShapes) == 64);
-
-// Eight tiles in memory.
-class PlainTiles {
- public:
-  void configure(const TileShapes& shapes) { shapes_ = shapes; }
-  void release() {}
-  template <size_t t>
-  void load(const void* from, int64_t stride) {
-    for (size_t r = 0; r < shapes_.rows[t]; ++r)
-      std::memcpy(tiles_[t][r].data(), static_cast<const std::byte*>(from) + static_cast<int64_t>(r) * stride, shapes_.row_bytes[t]);
-  }
-  template <size_t t>
-  void store(void* to, int64_t stride) const {
-    for (size_t r = 0; r < shapes_.rows[t]; ++r)
-      std::memcpy(static_cast<std::byte*>(to) + static_cast<int64_t>(r) * stride, tiles_[t][r].data(), shapes_.row_bytes[t]);
-  }
-  // c += a * b: a's bytes signed or not, b's signed, in quads.
-  template <size_t c, size_t a, size_t b>
-  void add_products(bool a_signed) {
-    for (size_t r = 0; r < shapes_.rows[c]; ++r)
-      for (size_t j = 0; j < shapes_.row_bytes[c] / 4U; ++j)
-        for (size_t k = 0; k < shapes_.row_bytes[a]; ++k) {
-          const std::byte x = tiles_[a][r][k], w = tiles_[b][k / 4][4 * j + k % 4];
-          const int32_t left = a_signed ? static_cast<int8_t>(x) : static_cast<int32_t>(x);
-          uint32_t sum;
-          std::memcpy(&sum, tiles_[c][r].data() + 4 * j, sizeof sum);
-          sum += static_cast<uint32_t>(left * static_cast<int8_t>(w));
-          std::memcpy(tiles_[c][r].data() + 4 * j, &sum, sizeof sum);
-        }
-  }
-
- private:
-  TileShapes shapes_;
-  std::array<std::array<std::array<std::byte, 64>, 16>, 8> tiles_{};
-};
-
 template <class Tiles, class V>
 struct IntegerAmxBlock {
   static constexpr int64_t kTileRows = 16, kRows = 2 * kTileRows, kRowSums = 2 * kPanelColumns, kMostStep = 64;
-
-  // Tiles 0 to 3: sums, [upper, lower] x [left, right]; 4, 5: rows of A; 6, 7: panels.
-  static TileShapes shapes_for(const IntegerBlock& b, int64_t upper, int64_t lower) {
-    TileShapes shapes;
-    for (size_t t = 0; t < 6; ++t) {
-      shapes.rows[t] = static_cast<uint8_t>(t == 2 || t == 3 || t == 5 ? lower : upper);
-      shapes.row_bytes[t] = static_cast<uint16_t>(t < 4 ? kMostStep : b.step);
-    }
-    for (const size_t t : {size_t{6}, size_t{7}}) {
-      shapes.rows[t] = static_cast<uint8_t>(b.step / 4);
-      shapes.row_bytes[t] = static_cast<uint16_t>(kMostStep);
-    }
-    return shapes;
-  }
 
   template <bool kLower, bool kRight>
   static void multiply_tile(Tiles& tiles, const IntegerBlock& b, const std::byte* upper, const std::byte* lower,
@@ -78,17 +21,9 @@ struct IntegerAmxBlock {
     if constexpr (kRight) tiles.template load<1>(seeds + kPanelColumns, 0);
     if constexpr (kLower) tiles.template load<2>(seeds, 0);
     if constexpr (kLower && kRight) tiles.template load<3>(seeds + kPanelColumns, 0);
-    const std::byte* right = panels + b.depth * kPanelColumns;
-    for (int64_t k = 0; k < b.depth; k += b.step) {
-      tiles.template load<4>(upper + k, b.a_stride);
-      tiles.template load<6>(panels + k * kPanelColumns, kMostStep);
-      tiles.template add_products<0, 4, 6>(b.a_signed);
-      if constexpr (kRight) tiles.template load<7>(right + k * kPanelColumns, kMostStep);
-      if constexpr (kRight) tiles.template add_products<1, 4, 7>(b.a_signed);
-      if constexpr (kLower) tiles.template load<5>(lower + k, b.a_stride);
-      if constexpr (kLower) tiles.template add_products<2, 5, 6>(b.a_signed);
-      if constexpr (kLower && kRight) tiles.template add_products<3, 5, 7>(b.a_signed);
-    }
+    const TileOperands o = {upper, lower, b.a_stride, panels, panels + b.depth * kPanelColumns, b.depth, b.step};
+    b.a_signed ? add_tile_products<kLower, kRight, TileNumbers::kI8>(tiles, o)
+               : add_tile_products<kLower, kRight, TileNumbers::kU8>(tiles, o);
   }
 
   static void store_tile(Tiles& tiles, int64_t upper_rows, bool lower, bool right, int32_t* sums) {
@@ -103,7 +38,7 @@ struct IntegerAmxBlock {
   // `count` groups of `rows` rows each, from `first` on, by all columns. A tile's sums are finished while the next ones are made.
   static void multiply_groups(Tiles& tiles, const IntegerBlock& b, int64_t first, int64_t rows, int64_t count) {
     const int64_t upper = rows > kTileRows ? (rows + 1) / 2 : rows, lower = rows - upper;
-    tiles.configure(shapes_for(b, upper, lower > 0 ? lower : 1));
+    tiles.configure(product_tile_shapes<Tiles>(upper, lower > 0 ? lower : 1, b.step));
     alignas(64) std::array<int32_t, kRows * kRowSums> sums;
     int64_t pending_row = -1, pending_column = 0;
     const auto finish = [&] {

@@ -1,0 +1,125 @@
+// The tile operations of AMX in plain C++, and the step that products on tiles share: two by two tiles of sums, one tile of A and one of B each
+// for two products.
+//
+// A tile is 16 rows of 64 bytes; sums are 32 bits. HardwareTiles (amx_hardware_tiles-inl.h) has the same functions as PlainTiles, so that
+// kernels are templates on either and tests run them on machines without AMX.
+// Source: Intel Architecture Instruction Set Extensions Programming Reference, chapter 3.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/base/half.h"
+
+namespace tandem::cpu {
+
+// Of A: quads of bytes with or without a sign, or pairs of bf16. B's bytes have one.
+enum class TileNumbers : uint8_t { kU8, kI8, kBf16 };
+
+// The memory image of a configuration: palette 1, and for eight tiles their bytes a row and rows.
+struct alignas(64) TileShapes {
+  uint8_t palette = 1, start_row = 0;
+  std::array<uint8_t, 14> reserved{};
+  std::array<uint16_t, 16> row_bytes{};
+  std::array<uint8_t, 16> rows{};
+};
+static_assert(sizeof(TileShapes) == 64);
+
+// Eight tiles in memory.
+class PlainTiles {
+ public:
+  void configure(const TileShapes& shapes) { shapes_ = shapes; }
+  void release() {}
+  template <size_t t>
+  void load(const void* from, int64_t stride) {
+    for (size_t r = 0; r < shapes_.rows[t]; ++r)
+      std::memcpy(tiles_[t][r].data(), static_cast<const std::byte*>(from) + static_cast<int64_t>(r) * stride, shapes_.row_bytes[t]);
+  }
+  template <size_t t>
+  void store(void* to, int64_t stride) const {
+    for (size_t r = 0; r < shapes_.rows[t]; ++r)
+      std::memcpy(static_cast<std::byte*>(to) + static_cast<int64_t>(r) * stride, tiles_[t][r].data(), shapes_.row_bytes[t]);
+  }
+  // c += a * b, in quads of bytes or pairs of bf16.
+  template <size_t c, size_t a, size_t b, TileNumbers kNumbers>
+  void add_products() {
+    for (size_t r = 0; r < shapes_.rows[c]; ++r)
+      for (size_t j = 0; j < shapes_.row_bytes[c] / 4U; ++j) {
+        std::byte* sum = tiles_[c][r].data() + 4 * j;
+        if constexpr (kNumbers == TileNumbers::kBf16) add_pairs(tiles_[a][r], tiles_[b], j, shapes_.row_bytes[a] / 4U, sum);
+        else add_quads<kNumbers>(tiles_[a][r], tiles_[b], j, shapes_.row_bytes[a] / 4U, sum);
+      }
+  }
+
+ private:
+  using Row = std::array<std::byte, 64>;
+  using Tile = std::array<Row, 16>;
+  template <class T>
+  static T read(const std::byte* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+  }
+
+  template <TileNumbers kNumbers>
+  static void add_quads(const Row& a, const Tile& b, size_t column, size_t quads, std::byte* to) {
+    auto sum = read<uint32_t>(to);
+    for (size_t k = 0; k < 4 * quads; ++k) {
+      const int32_t left = kNumbers == TileNumbers::kI8 ? static_cast<int8_t>(a[k]) : static_cast<int32_t>(a[k]);
+      sum += static_cast<uint32_t>(left * static_cast<int8_t>(b[k / 4][4 * column + k % 4]));
+    }
+    std::memcpy(to, &sum, sizeof sum);
+  }
+  // The two numbers of a pair are summed apart, then together: the order of the hardware.
+  static void add_pairs(const Row& a, const Tile& b, size_t column, size_t pairs, std::byte* to) {
+    std::array<float, 2> sums{};
+    for (size_t k = 0; k < 2 * pairs; ++k)
+      sums[k % 2] = std::fma(to_float(read<BF16>(&a[2 * k])), to_float(read<BF16>(&b[k / 2][4 * column + 2 * (k % 2)])), sums[k % 2]);
+    const float sum = read<float>(to) + (sums[0] + sums[1]);
+    std::memcpy(to, &sum, sizeof sum);
+  }
+
+  TileShapes shapes_;
+  std::array<Tile, 8> tiles_{};
+};
+
+// Rows of A, all `stride` bytes apart, and two panels of B: [depth / 4][16][4 bytes], `depth` bytes of k in steps of `step`.
+struct TileOperands {
+  const std::byte *upper, *lower;
+  int64_t stride;
+  const std::byte *left, *right;
+  int64_t depth, step;
+};
+
+// Tiles 0 to 3: sums, [upper, lower] x [left, right]; 4, 5: rows of A; 6, 7: panels. (A template, so that files compiled with other flags
+// share no instance.)
+template <class Tiles>
+TileShapes product_tile_shapes(int64_t upper, int64_t lower, int64_t step) {
+  TileShapes shapes;
+  for (size_t t = 0; t < 8; ++t) shapes.row_bytes[t] = 64;
+  for (size_t t = 0; t < 6; ++t) shapes.rows[t] = static_cast<uint8_t>(t == 2 || t == 3 || t == 5 ? lower : upper);
+  shapes.row_bytes[4] = shapes.row_bytes[5] = static_cast<uint16_t>(step);
+  shapes.rows[6] = shapes.rows[7] = static_cast<uint8_t>(step / 4);
+  return shapes;
+}
+
+// Onto the sums that are in tiles 0 to 3.
+template <bool kLower, bool kRight, TileNumbers kNumbers, class Tiles>
+void add_tile_products(Tiles& tiles, const TileOperands& o) {
+  constexpr int64_t kLine = 16;  // bytes of a panel a byte of k
+  for (int64_t k = 0; k < o.depth; k += o.step) {
+    tiles.template load<4>(o.upper + k, o.stride);
+    tiles.template load<6>(o.left + k * kLine, 64);
+    tiles.template add_products<0, 4, 6, kNumbers>();
+    if constexpr (kRight) tiles.template load<7>(o.right + k * kLine, 64);
+    if constexpr (kRight) tiles.template add_products<1, 4, 7, kNumbers>();
+    if constexpr (kLower) tiles.template load<5>(o.lower + k, o.stride);
+    if constexpr (kLower) tiles.template add_products<2, 5, 6, kNumbers>();
+    if constexpr (kLower && kRight) tiles.template add_products<3, 5, 7, kNumbers>();
+  }
+}
+
+}  // namespace tandem::cpu
