@@ -1,7 +1,8 @@
 // What is a function of one tensor of bytes is one table:
 //
-//   QuantizedAdd | QuantizedMul of x, or a ByteTable of it, and x, or a ByteTable of it    =>   ByteTable(x)      x * sigmoid(x), as exported
-//   ByteTable of a ByteTable of x                                                          =>   ByteTable(x)
+//   QuantizedAdd | QuantizedMul of x, or a ByteTable of it, and x, or a ByteTable of it    =>   ByteTable(x)      x * sigmoid(x),
+//   as exported ByteTable of a ByteTable of x                                                          =>   ByteTable(x)
+//   ByteTable(x) that changes no byte                                                      =>   x
 //
 // The table is what these nodes make of all 256 values, so the bits stay. Scales and zero points are constants.
 #include "runtime/graph/rewrite.h"
@@ -23,11 +24,29 @@ class Fusion {
   int run() {
     int changes = 0;
     for (Node& node : graph_.nodes) changes += fuse(node);
+    changes += drop_identities();
     if (changes > 0) dead_code_pass.apply(graph_);
     return changes;
   }
 
  private:
+  int drop_identities() {
+    ValueReplacement replacement(graph_);
+    int changes = 0;
+    for (const Node& node : graph_.nodes)
+      if (is_table(node) && changes_nothing(node)) changes += replacement.replace(node.outputs[0], node.inputs[0]);
+    replacement.apply();
+    return changes;
+  }
+  bool changes_nothing(const Node& table) const {
+    if (!is_constant(table.inputs[1])) return false;
+    const Tensor& bytes = graph_.value(table.inputs[1]).data;
+    if (bytes.dtype() != graph_.value(table.inputs[0]).type.dtype) return false;
+    for (size_t i = 0; i < 256; ++i)
+      if (bytes.view().data[i] != static_cast<std::byte>(i)) return false;
+    return true;
+  }
+
   bool is_constant(ValueId id) const { return graph_.value(id).kind == ValueKind::kConstant; }
 
   // The table that makes a value; null if none does.

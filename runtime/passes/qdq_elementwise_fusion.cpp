@@ -18,11 +18,18 @@
 namespace tandem {
 namespace {
 
-constexpr std::string_view kFunctions[] = {
-    "Abs",     "Add",  "Ceil",        "Celu",      "Clip",     "Div",        "Elu",   "Erf",   "Exp",
-    "Floor",   "Gelu", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",  "Log",   "Max",   "Min",
-    "Mish",    "Mul",  "Neg",         "PRelu",     "Pow",      "Reciprocal", "Relu",  "Round", "Selu",
-    "Sigmoid", "Sign", "Softplus",    "Softsign",  "Sqrt",     "Sub",        "Swish", "Tanh",  "ThresholdedRelu"};
+constexpr std::string_view kFunctions[] = {"Abs",      "Add",      "And",         "Ceil",
+                                           "Celu",     "Clip",     "Div",         "Elu",
+                                           "Equal",    "Erf",      "Exp",         "Floor",
+                                           "Gelu",     "Greater",  "HardSigmoid", "HardSwish",
+                                           "Identity", "IsInf",    "IsNaN",       "LeakyRelu",
+                                           "Less",     "Log",      "Max",         "Min",
+                                           "Mish",     "Mul",      "Neg",         "Not",
+                                           "Or",       "PRelu",    "Pow",         "Reciprocal",
+                                           "Relu",     "Round",    "Selu",        "Sigmoid",
+                                           "Sign",     "Softplus", "Softsign",    "Sqrt",
+                                           "Sub",      "Swish",    "Tanh",        "ThresholdedRelu",
+                                           "Where"};
 constexpr size_t kMostNodes = 24;
 
 bool is_function(const Node& node) {
@@ -65,12 +72,13 @@ class Fusion {
 
   bool follow(ValueId id, Function& f, std::vector<size_t>& open) const {
     const Value& value = graph_.value(id);
-    if (value.kind == ValueKind::kConstant) return value.data.elements() == 1;
+    if (value.kind == ValueKind::kConstant) return is_one_number(id);
     const Node* node = pattern_.maker(id);
     if (!node) return false;
     if (const auto form = dequantized_form(graph_, *node); form && form->per_tensor()) {
-      if (f.x != kNoValue && f.x != form->integers) return false;
-      f.x = form->integers;
+      const bool is_constant = graph_.value(form->integers).kind == ValueKind::kConstant;
+      if (is_constant ? !is_one_number(form->integers) : f.x != kNoValue && f.x != form->integers) return false;
+      if (!is_constant) f.x = form->integers;
       f.leaves.push_back(id);
       return true;
     }
@@ -80,10 +88,19 @@ class Fusion {
     return true;
   }
 
+  bool is_one_number(ValueId id) const { return graph_.value(id).data.elements() == 1; }
+
+  // Numbers that have no more axes than x leave its shape as it is, which is known then even where its sizes are not.
+  bool keeps_shape(const Function& f, size_t anchor, const Cut& cut) const {
+    const auto fits = [&](ValueId leaf) { return pattern_.rank(pattern_.maker(leaf)->inputs[0]) <= pattern_.rank(f.x); };
+    return pattern_.keep_shape_of(f.x, anchor, cut) && std::ranges::all_of(f.leaves, fits);
+  }
+
   bool fuse_function(size_t anchor, const QuantizedForm& y) {
     const auto f = function_of(anchor);
-    if (!f || !pattern_.same_shape(f->x, y.integers)) return false;
+    if (!f) return false;
     const Cut cut = pattern_.cut(anchor, f->leaves);
+    if (!pattern_.same_shape(f->x, y.integers) && !keeps_shape(*f, anchor, cut)) return false;
     if (!cut) {
       notes_.near_miss(graph_, graph_.nodes[anchor], "is no table of 256 numbers: " + cut.obstacle);
       return false;

@@ -230,6 +230,43 @@ TEST(QdqElementwise, AFunctionOfManyNodes) {
   EXPECT_EQ(graph.nodes.size(), 2u) << to_text(graph);
 }
 
+// GELU as quantized step by step: numbers that are quantized too, sizes that nobody knows.
+TEST(QdqElementwise, NumbersThatAreQuantizedToo) {
+  Graph graph;
+  const ValueId q = quantize(graph, graph.add_input("x", DType::kF32, {Dim{}, Dim{}, 6}), 0.013f, 101);
+  const auto number = [&](uint8_t content, float scale) {
+    return dequantize(graph, graph.add_constant("n", Tensor::scalar<uint8_t>(content)), scale);
+  };
+  const auto x = [&] { return dequantize(graph, q, 0.013f, 101); };
+  const ValueId scaled = add(graph, "Div", {x(), graph.add_constant("root", Tensor::scalar<float>(1.41421356f))});
+  const ValueId error = through(graph, add(graph, "Erf", {scaled}), 0.0078f, 128);
+  const ValueId raised = through(graph, add(graph, "Add", {error, number(255, 1.0f / 255)}), 0.0078f, 0);
+  const ValueId product = through(graph, add(graph, "Mul", {x(), raised}), 0.02f, 12);
+  graph.outputs = {quantize(graph, add(graph, "Mul", {number(255, 0.5f / 255), product}), 0.01f, 12)};
+  EXPECT_EQ(apply_and_compare(qdq_elementwise_fusion_pass, graph), 4);
+  EXPECT_EQ(apply_and_compare(byte_table_fusion_pass, graph), 3);
+  EXPECT_EQ(graph.nodes.size(), 2u) << to_text(graph);
+}
+
+TEST(QdqElementwise, ANumberWithMoreAxesThanXStays) {
+  Graph graph;
+  const ValueId x = through(graph, graph.add_input("x", DType::kF32, {Dim{}, 6}), 0.013f, 101);
+  const ValueId one = dequantize(graph, graph.add_constant("n", Tensor::of<uint8_t>({1, 1, 1}, {7})), 0.1f);
+  graph.outputs = {quantize(graph, add(graph, "Sigmoid", {add(graph, "Add", {x, one})}), 0.0071f, 37)};
+  expect_left_alone(graph, qdq_elementwise_fusion_pass);
+}
+
+TEST(QdqElementwise, NaNsOfBytesAreNone) {
+  Graph graph;
+  const ValueId x = through(graph, image(graph), 0.013f, 101);
+  graph.outputs = {quantize(graph, add(graph, "Where", {add(graph, "IsNaN", {x}), constant(graph, "zero", {1}, {0}), x}), 0.013f, 101)};
+  EXPECT_EQ(apply_and_compare(qdq_elementwise_fusion_pass, graph), 1);
+  EXPECT_EQ(count(graph, "ByteTable"), 1) << to_text(graph);
+  graph.outputs.push_back(add(graph, "Identity", {graph.outputs[0]}));
+  EXPECT_EQ(apply_and_compare(byte_table_fusion_pass, graph), 1);
+  EXPECT_EQ(count(graph, "ByteTable"), 0) << to_text(graph);
+}
+
 TEST(QdqElementwise, OtherScalesAreATable) {
   Graph graph;
   graph.outputs = {quantize(graph, through(graph, image(graph), 0.013f, 101), 0.017f, 3)};
