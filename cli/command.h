@@ -36,6 +36,7 @@ int devices_command(int argc, char** argv);
 int eval_command(int argc, char** argv);
 int export_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
+int load_command(int argc, char** argv);
 int run_command(int argc, char** argv);
 int serve_command(int argc, char** argv);
 int train_command(int argc, char** argv);

@@ -22,6 +22,7 @@ constexpr Command kCommands[] = {
     {"eval", "measure a trained model on data", eval_command},
     {"export", "write a model as plain ONNX", export_command},
     {"inspect", "what is in a model: signature, ops, parameters, memory plan", inspect_command},
+    {"load", "put load on a server and measure how it bears it", load_command},
     {"run", "run a model on rows of data", run_command},
     {"serve", "serve models over the Open Inference Protocol v2", serve_command},
 };

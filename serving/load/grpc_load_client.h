@@ -1,0 +1,30 @@
+// The same call again and again over gRPC: a channel with a connection of its own each, one completion queue for all.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "serving/load/load_client.h"
+
+namespace tandem {
+
+class GrpcLoadClient final : public LoadClient {
+ public:
+  // `target`: "host:port"; `request`: the bytes of a ModelInferRequest. Throws Unavailable if nobody listens there.
+  GrpcLoadClient(const std::string& target, const std::string& request, int connections, const Clock& clock);
+  ~GrpcLoadClient() override;
+
+  int connections() const override;
+  void send(int connection) override;
+  void wait(Clock::TimePoint until, std::vector<LoadAnswer>& answers) override;
+  const std::string& first_problem() const override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// One call of GRPCInferenceService, waited for: the answer's bytes. Throws Unavailable with what the server said.
+std::string grpc_exchange(const std::string& target, const std::string& method, const std::string& request);
+
+}  // namespace tandem
