@@ -173,7 +173,11 @@ int serve_command(int argc, char** argv) {
                                       po::value(&http.limits.queue_length)->default_value(http.limits.queue_length),
                                       "requests waiting for one model at most")(
       "allow-client-shm", po::bool_switch(&server_options.allow_client_shm),
-      "clients on this machine may hand over tensors in shared memory that they register")("connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
+      "clients on this machine may hand over tensors in shared memory that they register")(
+      "allow-settings", po::bool_switch(&server_options.allow_settings),
+      "clients may change the settings of the log and of traces")("access-log", po::value(&server_options.access_log),
+                                                                  "file, or - for standard output: a line of JSON for each request")(
+      "trace-file", po::value(&server_options.trace_file), "file for the traces that clients turn on (with --allow-settings)")("connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
       "exit-timeout", po::value(&exit_timeout)->default_value(exit_timeout), "seconds that a stop may take")(
       "limits", "print what a request may be at most, and leave");
   add_device_flags(options, flags);

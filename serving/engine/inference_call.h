@@ -5,7 +5,9 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "runtime/graph/tensor.h"
@@ -39,6 +41,8 @@ class InferenceCall final : public QueuedRequest {
   std::vector<Tensor> inputs;          // in the order of the signature
   std::vector<ConstTensorView> views;  // of them; set by ServedModel
   Clock::TimePoint arrived{};
+  std::string id = {};                 // the client's, for traces
+  std::optional<uint64_t> trace = {};  // its number, if it is traced
 
  private:
   Answered answered_;

@@ -60,8 +60,14 @@ class ServedModel::Run {
  public:
   Run(ServedModel& served, int lane, Clock::TimePoint begun) : served_(served), lane_(lane), begun_(begun), mark_(begun) {}
 
-  void finish_input() { batch_.input = since_mark(); }
-  void finish_compute() { batch_.infer = since_mark(); }
+  void finish_input() {
+    batch_.input = since_mark();
+    input_end_ = mark_;
+  }
+  void finish_compute() {
+    batch_.infer = since_mark();
+    compute_end_ = mark_;
+  }
 
   // The rows of `call` begin at `first` of the outputs.
   void answer(const InferenceCall& call, std::span<const ConstTensorView> outputs, int64_t first, int64_t rows) {
@@ -76,6 +82,7 @@ class ServedModel::Run {
     batch_.queue += begun_ - call.queued;
     batch_.total += now - call.arrived;
     ++answered_;
+    if (call.trace) trace(call, now);
   }
 
   void finish(int64_t rows) {
@@ -87,6 +94,19 @@ class ServedModel::Run {
   }
 
  private:
+  void trace(const InferenceCall& call, Clock::TimePoint now) const {
+    const auto ns = [](Clock::TimePoint time) { return nanoseconds(time.time_since_epoch()).count(); };
+    const std::pair<std::string_view, int64_t> times[] = {{"REQUEST_START", ns(call.arrived)},
+                                                          {"QUEUE_START", ns(call.queued)},
+                                                          {"COMPUTE_START", ns(begun_)},
+                                                          {"COMPUTE_INPUT_END", ns(input_end_)},
+                                                          {"COMPUTE_OUTPUT_START", ns(compute_end_)},
+                                                          {"COMPUTE_END", ns(now)},
+                                                          {"REQUEST_END", ns(now)}};
+    const Model& model = served_.model();
+    served_.tracer_->write({*call.trace, model.name(), call.id, model.version(), times});
+  }
+
   nanoseconds since_mark() {
     const Clock::TimePoint now = served_.clock_.now();
     return now - std::exchange(mark_, now);
@@ -94,7 +114,7 @@ class ServedModel::Run {
 
   ServedModel& served_;
   int lane_;
-  Clock::TimePoint begun_, mark_;
+  Clock::TimePoint begun_, mark_, input_end_{}, compute_end_{};
   StatisticsRecorder::Batch batch_;
   uint64_t answered_ = 0;
 };
@@ -104,6 +124,7 @@ ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& ba
       batching_(batching),
       clock_(context.clock),
       metrics_(context.metrics.add_model(model_->name(), model_->version(), text_inputs_of(*model_))),
+      tracer_(context.tracer),
       buffers_(static_cast<size_t>(context.lanes)) {
   if (!model_->signature().batched) batching_.max_batch_size = 1;
   queue_ = context.dispatcher.add(
@@ -135,6 +156,7 @@ void ServedModel::count_failure(const std::exception_ptr& thrown, Clock::TimePoi
 void ServedModel::infer(const std::shared_ptr<InferenceCall>& call) {
   metrics_.begin();
   call->model = shared_from_this();
+  if (tracer_) call->trace = tracer_->sample(model_->name());
   try {
     enqueue(call);
   } catch (...) {

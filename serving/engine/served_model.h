@@ -13,6 +13,7 @@
 #include "serving/engine/batch_tensors.h"
 #include "serving/engine/inference_call.h"
 #include "serving/monitor/model_statistics.h"
+#include "serving/monitor/request_tracer.h"
 #include "serving/monitor/server_metrics.h"
 
 namespace tandem {
@@ -23,6 +24,7 @@ struct ServingContext {
   ServerMetrics& metrics;
   const Clock& clock;
   int lanes = 1;
+  RequestTracer* tracer = nullptr;
 };
 
 class ServedModel : public std::enable_shared_from_this<ServedModel> {
@@ -55,6 +57,7 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   BatchingOptions batching_;
   const Clock& clock_;
   ModelMetrics& metrics_;
+  RequestTracer* tracer_;
   StatisticsRecorder statistics_;
   std::vector<BatchBuffer> buffers_;  // by lane
   std::unique_ptr<Dispatcher::Queue> queue_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "runtime/graph/limits.h"
+#include "serving/gate/backend.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -26,5 +27,15 @@ void read_message(const grpc::ByteBuffer& bytes, const Limits& limits, google::p
 
 // The bytes without a copy.
 grpc::ByteBuffer bytes_of(std::string message);
+
+// Who called, and how much went over the wire.
+struct CallTraffic {
+  std::string peer;
+  int64_t bytes_in = 0, bytes_out = 0;
+};
+
+// Counts a call, or a request of a stream, that has ended, and writes its line of the access log.
+void record_call(const Backend& backend, const std::string& what, const grpc::Status& status, Clock::TimePoint begun,
+                 const CallTraffic& traffic);
 
 }  // namespace tandem::grpc_detail

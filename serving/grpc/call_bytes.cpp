@@ -86,6 +86,8 @@ std::string beginning(const std::vector<grpc::Slice>& slices) {
 grpc::Status status_of(const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);
+  } catch (const NotEnabled& refusal) {
+    return {grpc::UNIMPLEMENTED, refusal.what()};
   } catch (const Error& error) {
     const grpc::StatusCode code = code_of(error.code());
     return {code, code == grpc::INTERNAL ? "internal error" : error.what()};
@@ -113,6 +115,19 @@ void read_message(const grpc::ByteBuffer& bytes, const Limits& limits, google::p
     parsed = message.ParseFromZeroCopyStream(&reader);
   }
   require(parsed, "the bytes of the call are no message of this kind");
+}
+
+void record_call(const Backend& backend, const std::string& what, const grpc::Status& status, Clock::TimePoint begun,
+                 const CallTraffic& traffic) {
+  backend.metrics.count_grpc(status.error_code());
+  if (!backend.accesses.is_wanted()) return;
+  backend.accesses.record({.protocol = "grpc",
+                           .peer = traffic.peer,
+                           .what = what,
+                           .status = std::string(grpc_status_name(status.error_code())),
+                           .time = backend.clock.now() - begun,
+                           .bytes_in = traffic.bytes_in,
+                           .bytes_out = traffic.bytes_out});
 }
 
 grpc::ByteBuffer bytes_of(std::string message) {

@@ -46,7 +46,7 @@ void limit(grpc::ServerBuilder& builder, const Limits& limits) {
 
 class GrpcServer::Impl {
  public:
-  Impl(const GrpcServerOptions& options, const GrpcBackend& backend)
+  Impl(const GrpcServerOptions& options, const Backend& backend)
       : options_(options),
         acceptor_({options.host, options.port, options.limits.connections}),
         service_(options_, backend, streams_),
@@ -101,7 +101,7 @@ class GrpcServer::Impl {
   std::unique_ptr<grpc::Server> server_;
 };
 
-GrpcServer::GrpcServer(const GrpcServerOptions& options, const GrpcBackend& backend) : impl_(std::make_unique<Impl>(options, backend)) {}
+GrpcServer::GrpcServer(const GrpcServerOptions& options, const Backend& backend) : impl_(std::make_unique<Impl>(options, backend)) {}
 GrpcServer::~GrpcServer() = default;
 int GrpcServer::port() const { return impl_->port(); }
 bool GrpcServer::stop(std::chrono::milliseconds timeout) { return impl_->stop(timeout); }

@@ -9,34 +9,22 @@
 #include <memory>
 #include <string>
 
-#include "runtime/device/lane.h"
 #include "runtime/graph/limits.h"
-#include "serving/batching/clock.h"
-#include "serving/engine/repository.h"
-#include "serving/monitor/server_metrics.h"
+#include "serving/gate/backend.h"
 
 namespace tandem {
 
 struct GrpcServerOptions {
   std::string host = "127.0.0.1";
   int port = 8001;  // 0: any free one
-  std::string server_name = "tandem";
-  std::string version;  // of the program
+  ServerIdentity identity;
   Limits limits;
-};
-
-// What it serves from; outlives the server. Models are loaded and unloaded on the thread of `control`.
-struct GrpcBackend {
-  ModelRepository& repository;
-  ServerMetrics& metrics;
-  Lane& control;
-  const Clock& clock;
 };
 
 class GrpcServer {
  public:
-  // Listens, and answers from now on. Throws Unavailable naming address and cause if it cannot.
-  GrpcServer(const GrpcServerOptions& options, const GrpcBackend& backend);
+  // What `backend` names outlives the server. Listens, and answers from now on. Throws Unavailable naming address and cause if it cannot.
+  GrpcServer(const GrpcServerOptions& options, const Backend& backend);
   // Without a stop() before: cancels everything at once.
   ~GrpcServer();
 

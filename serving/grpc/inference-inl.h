@@ -27,8 +27,9 @@ using Done = std::function<void(Outcome outcome)>;
 
 // What a request is begun with.
 struct InferenceContext {
-  const GrpcBackend& backend;
+  const Backend& backend;
   const Limits& limits;
+  std::string peer;
 };
 
 // `deadline` of the client, if it has one. The call, to be cancelled by; null if the request ended at once.

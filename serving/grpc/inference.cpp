@@ -2,6 +2,7 @@
 #include "serving/grpc/call_bytes-inl.h"
 #include "serving/grpc/inference-inl.h"
 #include "serving/grpc/model_version.h"
+#include "serving/protocol/answer_message.h"
 #include "serving/protocol/infer_message.h"
 #include "serving/protocol/match.h"
 
@@ -18,8 +19,13 @@ struct Asked {
   std::shared_ptr<inference::ModelInferRequest> message;
   AnswerForm form;
   Done done;
+  const Backend& backend;
+  Clock::TimePoint arrived{};
+  std::string peer{};
   std::shared_ptr<ServedModel> served{};
+  int64_t bytes_in = 0;
   std::vector<OutputChoice> outputs{};
+  bool is_explained = false;
 
   void fail(const std::exception_ptr& thrown) const {
     const grpc::Status status = status_of(thrown);
@@ -28,19 +34,28 @@ struct Asked {
                                 .version = served ? served->model().version() : 0,
                                 .id = message->id(),
                                 .final_response = true};
+    count(status);
     done({status, has_answer ? bytes_of(write_stream_error(status.error_message(), head)) : grpc::ByteBuffer()});
   }
 
-  void answer(std::span<const ConstTensorView> results) const {
+  void answer(std::span<const ConstTensorView> results, const RunRecord& run) const {
     const Model& model = served->model();
     const Signature& signature = model.signature();
     std::vector<AnswerTensor> answers;
     for (const OutputChoice& choice : outputs)
-      answers.push_back({signature.outputs[choice.index].name, results[choice.index], true, choice.classes, signature.batched, {}});
+      answers.push_back({signature.outputs[choice.index].name, results[choice.index], true, choice.classes, signature.batched, choice.region});
     const bool stream = form == AnswerForm::kStream;
-    const InferMessageHead head{
-        .model = model.name(), .version = model.version(), .id = message->id(), .final_response = stream};
-    done({grpc::Status::OK, bytes_of(stream ? write_stream_message(head, answers) : write_infer_message(head, answers))});
+    InferMessageHead head{.model = model.name(), .version = model.version(), .id = message->id(), .final_response = stream};
+    if (is_explained) head.explanation = explain(run, arrived);
+    std::string bytes = stream ? write_stream_message(head, answers, backend.shared_memory)
+                               : write_infer_message(head, answers, backend.shared_memory);
+    count(grpc::Status::OK, static_cast<int64_t>(bytes.size()));
+    done({grpc::Status::OK, bytes_of(std::move(bytes))});
+  }
+
+  void count(const grpc::Status& status, int64_t bytes = 0) const {
+    const std::string_view call = form == AnswerForm::kStream ? "ModelStreamInfer " : "ModelInfer ";
+    record_call(backend, std::string(call) + message->model_name(), status, arrived, {peer, bytes_in, bytes});
   }
 };
 
@@ -52,10 +67,12 @@ std::optional<Clock::TimePoint> deadline_of(system_clock::time_point deadline, C
 }
 
 void read_request(const InferenceContext& context, Asked& asked, InferenceCall& call) {
-  const InferRequest parsed = read_infer_message(asked.message, context.limits);
+  const InferRequest parsed = read_infer_message(asked.message, context.limits, context.backend.shared_memory);
   const Signature& signature = asked.served->model().signature();
   call.inputs = match_inputs(parsed, asked.message->model_name(), signature);
   asked.outputs = match_outputs(parsed, asked.message->model_name(), signature);
+  asked.is_explained = parsed.explain;
+  call.id = asked.message->id();
   call.priority = parsed.priority;
   if (!parsed.timeout) return;
   call.timeout = std::min(*parsed.timeout, kLongestTimeout);
@@ -68,7 +85,9 @@ void read_request(const InferenceContext& context, Asked& asked, InferenceCall& 
 std::shared_ptr<InferenceCall> begin_inference(const InferenceContext& context, const grpc::ByteBuffer& request,
                                                system_clock::time_point deadline, AnswerForm form, Done done) {
   const Clock::TimePoint arrived = context.backend.clock.now();
-  const auto asked = std::make_shared<Asked>(Asked{std::make_shared<inference::ModelInferRequest>(), form, std::move(done)});
+  const auto asked = std::make_shared<Asked>(Asked{std::make_shared<inference::ModelInferRequest>(), form, std::move(done),
+                                                         context.backend, arrived, context.peer});
+  asked->bytes_in = static_cast<int64_t>(request.Length());
   try {
     read_message(request, context.limits, *asked->message);
     asked->served = context.backend.repository.find(asked->message->model_name(), parse_model_version(asked->message->model_version()));
@@ -77,7 +96,7 @@ std::shared_ptr<InferenceCall> begin_inference(const InferenceContext& context, 
     return nullptr;
   }
   const auto call = std::make_shared<InferenceCall>(
-      [asked](std::span<const ConstTensorView> outputs, const RunRecord&) { asked->answer(outputs); },
+      [asked](std::span<const ConstTensorView> outputs, const RunRecord& run) { asked->answer(outputs, run); },
       [asked](const std::exception_ptr& thrown) { asked->fail(thrown); });
   call->arrived = arrived;
   call->deadline = deadline_of(deadline, arrived);

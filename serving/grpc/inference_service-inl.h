@@ -8,22 +8,24 @@
 #include <string>
 
 #include "inference_service.grpc.pb.h"
+#include "serving/grpc/call_bytes-inl.h"
 #include "serving/grpc/grpc_server.h"
 #include "serving/grpc/inference-inl.h"
 #include "serving/grpc/open_streams-inl.h"
 
 namespace tandem::grpc_detail {
 
-// Answers UNIMPLEMENTED to what is not overridden.
 template <class Base>
-using WithoutCalls = inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryStatus<
-    inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryRegister<
-        inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryUnregister<
-            inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryStatus<
-                inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryRegister<
-                    inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryUnregister<
-                        inference::GRPCInferenceService::WithCallbackMethod_TraceSetting<
-                            inference::GRPCInferenceService::WithCallbackMethod_LogSettings<Base>>>>>>>>;
+using WithSharedMemory = inference::GRPCInferenceService::WithRawCallbackMethod_SystemSharedMemoryStatus<
+    inference::GRPCInferenceService::WithRawCallbackMethod_SystemSharedMemoryRegister<
+        inference::GRPCInferenceService::WithRawCallbackMethod_SystemSharedMemoryUnregister<
+            inference::GRPCInferenceService::WithRawCallbackMethod_CudaSharedMemoryStatus<
+                inference::GRPCInferenceService::WithRawCallbackMethod_CudaSharedMemoryRegister<
+                    inference::GRPCInferenceService::WithRawCallbackMethod_CudaSharedMemoryUnregister<Base>>>>>>;
+
+template <class Base>
+using WithSettings = inference::GRPCInferenceService::WithRawCallbackMethod_TraceSetting<
+    inference::GRPCInferenceService::WithRawCallbackMethod_LogSettings<Base>>;
 
 template <class Base>
 using WithDescriptions = inference::GRPCInferenceService::WithRawCallbackMethod_ServerLive<
@@ -41,14 +43,15 @@ using WithActions = inference::GRPCInferenceService::WithRawCallbackMethod_Model
         inference::GRPCInferenceService::WithRawCallbackMethod_RepositoryModelLoad<
             inference::GRPCInferenceService::WithRawCallbackMethod_RepositoryModelUnload<Base>>>>;
 
-class InferenceService final : public WithActions<WithDescriptions<WithoutCalls<inference::GRPCInferenceService::Service>>> {
+class InferenceService final
+    : public WithActions<WithDescriptions<WithSharedMemory<WithSettings<inference::GRPCInferenceService::Service>>>> {
  public:
   using Context = grpc::CallbackServerContext;
   using Bytes = grpc::ByteBuffer;
   using Reactor = grpc::ServerUnaryReactor;
 
   // All outlive the service.
-  InferenceService(const GrpcServerOptions& options, const GrpcBackend& backend, OpenStreams& streams)
+  InferenceService(const GrpcServerOptions& options, const Backend& backend, OpenStreams& streams)
       : options_(options), backend_(backend), streams_(streams) {}
 
   void drain() { draining_ = true; }
@@ -66,6 +69,14 @@ class InferenceService final : public WithActions<WithDescriptions<WithoutCalls<
   Reactor* RepositoryIndex(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* RepositoryModelLoad(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* RepositoryModelUnload(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* SystemSharedMemoryStatus(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* SystemSharedMemoryRegister(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* SystemSharedMemoryUnregister(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* CudaSharedMemoryStatus(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* CudaSharedMemoryRegister(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* CudaSharedMemoryUnregister(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* TraceSetting(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* LogSettings(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* ModelInfer(Context* context, const Bytes* request, Bytes* response) override;
   grpc::ServerBidiReactor<Bytes, Bytes>* ModelStreamInfer(Context* context) override;
 
@@ -74,12 +85,36 @@ class InferenceService final : public WithActions<WithDescriptions<WithoutCalls<
   Reactor* answer(Context* context, const Bytes* request, Bytes* response, Answer&& answer) const;
   template <class Request, class Response, class Prepare>
   Reactor* change(Context* context, const Bytes* request, Bytes* response, Prepare&& prepare);
+  Caller caller_of(const Context& context) const { return {"grpc", context.peer()}; }
+  void authorize_memory(const Context& context, const std::string& what) const;
   std::vector<ModelListing> listings_of(const std::string& name, const std::string& version) const;
 
   const GrpcServerOptions& options_;
-  GrpcBackend backend_;
+  const Backend backend_;
   OpenStreams& streams_;
   std::atomic<bool> draining_{false};
 };
+
+// Reads, answers and finishes at once.
+template <class Request, class Response, class Answer>
+InferenceService::Reactor* InferenceService::answer(Context* context, const Bytes* request, Bytes* response, Answer&& answer) const {
+  Reactor* reactor = context->DefaultReactor();
+  const Clock::TimePoint begun = backend_.clock.now();
+  CallTraffic traffic{context->peer(), static_cast<int64_t>(request->Length())};
+  grpc::Status status;
+  try {
+    Request asked;
+    read_message(*request, options_.limits, asked);
+    Response message;
+    answer(asked, message);
+    *response = bytes_of(message.SerializeAsString());
+    traffic.bytes_out = static_cast<int64_t>(response->Length());
+  } catch (...) {
+    status = status_of(std::current_exception());
+  }
+  record_call(backend_, Request::descriptor()->name(), status, begun, traffic);
+  reactor->Finish(status);
+  return reactor;
+}
 
 }  // namespace tandem::grpc_detail

@@ -5,9 +5,9 @@
 
 #include "kernels/base/error.h"
 #include "serving/core/model_config.h"
-#include "serving/grpc/call_bytes-inl.h"
 #include "serving/grpc/model_version.h"
 #include "serving/grpc/stream_infer-inl.h"
+#include "serving/protocol/infer_request.h"
 #include "serving/protocol/metadata_message.h"
 #include "serving/protocol/statistics.h"
 
@@ -64,46 +64,30 @@ void check_parameters(const RepositoryModelUnloadRequest& asked) {
 
 }  // namespace
 
-// Reads, answers and finishes at once.
-template <class Request, class Response, class Answer>
-InferenceService::Reactor* InferenceService::answer(Context* context, const Bytes* request, Bytes* response, Answer&& answer) const {
-  Reactor* reactor = context->DefaultReactor();
-  try {
-    Request asked;
-    read_message(*request, options_.limits, asked);
-    Response message;
-    answer(asked, message);
-    *response = bytes_of(message.SerializeAsString());
-    reactor->Finish(grpc::Status::OK);
-  } catch (...) {
-    reactor->Finish(status_of(std::current_exception()));
-  }
-  return reactor;
-}
-
 // Reads now; what `prepare` makes of the request is done on the control lane, and the call finished there.
 template <class Request, class Response, class Prepare>
 InferenceService::Reactor* InferenceService::change(Context* context, const Bytes* request, Bytes* response, Prepare&& prepare) {
   Reactor* reactor = context->DefaultReactor();
-  const auto finish = [reactor](const std::exception_ptr& thrown) { reactor->Finish(status_of(thrown)); };
+  const Caller caller = caller_of(*context);
+  const auto finish = [this, reactor, begun = backend_.clock.now(), name = Request::descriptor()->name(),
+                       traffic = CallTraffic{caller.peer, static_cast<int64_t>(request->Length())}](const grpc::Status& status) {
+    record_call(backend_, name, status, begun, traffic);
+    reactor->Finish(status);
+  };
   try {
-    check(backend_.repository.control() == ModelControl::kExplicit, ErrorCode::kUnavailable,
-          "explicit model load / unload is not allowed: start the server with --model-control explicit");
     Request asked;
     read_message(*request, options_.limits, asked);
+    const std::string what = Request::descriptor()->name() + " " + quoted_name(asked.model_name());
+    backend_.authorizer.authorize(Action::kChangeModels, caller, what);
     require(asked.repository_name().empty(), "there is one repository only; leave repository_name out");
-    const auto run = [change = prepare(asked), reactor, response, finish] {
-      try {
-        change();
-        *response = bytes_of(Response().SerializeAsString());
-      } catch (...) {
-        return finish(std::current_exception());
-      }
-      reactor->Finish(grpc::Status::OK);
+    const auto run = [change = prepare(asked), response, finish] {
+      change();
+      *response = bytes_of(Response().SerializeAsString());
+      finish(grpc::Status::OK);
     };
-    backend_.control.submit(Task(run, [finish](const Error& error) { finish(std::make_exception_ptr(error)); }));
+    change_models(backend_, caller, what, run, [finish](const std::exception_ptr& thrown) { finish(status_of(thrown)); });
   } catch (...) {
-    finish(std::current_exception());
+    finish(status_of(std::current_exception()));
   }
   return reactor;
 }
@@ -150,7 +134,7 @@ InferenceService::Reactor* InferenceService::ModelReady(Context* context, const 
 InferenceService::Reactor* InferenceService::ServerMetadata(Context* context, const Bytes* request, Bytes* response) {
   return answer<ServerMetadataRequest, ServerMetadataResponse>(
       context, request, response, [this](const auto&, ServerMetadataResponse& to) {
-        write_server_metadata(options_.server_name, options_.version, to);
+        write_server_metadata(options_.identity.name, options_.identity.version, extensions_of(backend_), to);
       });
 }
 
@@ -204,11 +188,11 @@ InferenceService::Reactor* InferenceService::RepositoryModelUnload(Context* cont
 }
 
 InferenceService::Reactor* InferenceService::ModelInfer(Context* context, const Bytes* request, Bytes* response) {
-  return new UnaryInfer(*context, {backend_, options_.limits}, *request, *response);
+  return new UnaryInfer(*context, {backend_, options_.limits, context->peer()}, *request, *response);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ModelStreamInfer(Context* context) {
-  return new StreamInfer(*context, {backend_, options_.limits}, streams_);
+  return new StreamInfer(*context, {backend_, options_.limits, context->peer()}, streams_);
 }
 
 }  // namespace tandem::grpc_detail

@@ -18,6 +18,8 @@ class HttpRequest {
   virtual std::string_view target() const = 0;  // as sent: path and query, percent-encoded
   virtual std::string_view body() const = 0;
   virtual std::optional<std::string_view> header(std::string_view name) const = 0;  // case does not matter
+  // Address and port of the client; "" if they are not known.
+  virtual std::string peer() const { return ""; }
   // `call` is made, at most once and on a network thread, if the client goes away before it is answered.
   virtual void when_gone(std::function<void()> call) const { (void)call; }
 };

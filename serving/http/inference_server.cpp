@@ -27,21 +27,21 @@ LaneSetOptions lane_options(const InferenceServerOptions& options) {
   return lanes;
 }
 
-ServingDevice open_device_of(const InferenceServerOptions& options) {
+ServingDevice open_device_of(const InferenceServerOptions& options, ServerLog& log) {
   ServingDevice device = open_serving_device(options.device, options.strict_device);
   device.fast_math = options.fast_math;
-  device.log = options.log;
+  device.log = [&log](const std::string& line) { log.write(Severity::kWarning, line); };
   return device;
 }
 
-ModelOptions model_options(const InferenceServerOptions& options, int lanes) {
+ModelOptions model_options(const InferenceServerOptions& options, int lanes, ServerLog& log) {
   ModelOptions model;
   model.lanes = lanes;
   model.threads = options.threads;
   model.max_batch = options.max_batch;
   if (options.batch_sizes) check_batch_sizes(*options.batch_sizes, options.max_batch);
   model.batch_sizes = options.batch_sizes;
-  model.device = open_device_of(options);
+  model.device = open_device_of(options, log);
   return model;
 }
 
@@ -52,7 +52,7 @@ RepositoryOptions repository_options(const InferenceServerOptions& options) {
 }
 
 GrpcServerOptions grpc_options(const InferenceServerOptions& options) {
-  return {.host = options.http.host, .port = *options.grpc_port, .version = options.version, .limits = options.http.limits};
+  return {.host = options.http.host, .port = *options.grpc_port, .identity = {.version = options.version}, .limits = options.http.limits};
 }
 
 }  // namespace
@@ -60,24 +60,27 @@ GrpcServerOptions grpc_options(const InferenceServerOptions& options) {
 // In the order in which they need each other; the destructor ends what runs before anything goes.
 struct InferenceServer::Parts {
   explicit Parts(const InferenceServerOptions& options)
-      : lanes(lane_options(options)),
+      : log(options.log),
+        accesses(options.access_log, log),
+        tracer(options.trace_file),
+        authorizer({.change_models = options.models.control == ModelControl::kExplicit,
+                    .share_memory = options.allow_client_shm,
+                    .change_settings = options.allow_settings},
+                   log),
+        lanes(lane_options(options)),
         workers(lanes),
         metrics(options.version),
         dispatcher(workers, clock, [this](std::optional<Clock::TimePoint> time) { alarm.set(time); }),
         alarm([this] { dispatcher.tick(); }),
         control({.name = "control"}),
         repository(options.repository, repository_options(options),
-                   onnx_loader(model_options(options, static_cast<int>(lanes.size())), options.http.limits),
-                   {dispatcher, metrics, clock, static_cast<int>(lanes.size())}),
-        service(repository, metrics, control, clock,
-                {.version = options.version,
-                 .lanes = static_cast<int>(lanes.size()),
-                 .limits = options.http.limits,
-                 .shared_memory = options.allow_client_shm ? &shared_memory : nullptr}) {
+                   onnx_loader(model_options(options, static_cast<int>(lanes.size()), log), options.http.limits),
+                   {dispatcher, metrics, clock, static_cast<int>(lanes.size()), &tracer}),
+        service(backend(options), {.version = options.version}, options.http.limits) {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
     http.emplace(options.http,
                  [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
-    if (options.grpc_port) grpc.emplace(grpc_options(options), GrpcBackend{repository, metrics, control, clock});
+    if (options.grpc_port) grpc.emplace(grpc_options(options), backend(options));
   }
   ~Parts() {
     poller.reset();
@@ -86,6 +89,10 @@ struct InferenceServer::Parts {
     dispatcher.stop();
     grpc.reset();
     http.reset();
+  }
+
+  Backend backend(const InferenceServerOptions& options) {
+    return {repository, metrics, control, clock, log, accesses, tracer, authorizer, options.allow_client_shm ? &shared_memory : nullptr};
   }
 
   void poll(std::chrono::milliseconds interval) {
@@ -97,6 +104,10 @@ struct InferenceServer::Parts {
   }
 
   SteadyClock clock;
+  ServerLog log;
+  AccessLog accesses;
+  RequestTracer tracer;
+  Authorizer authorizer;
   LaneSet lanes;
   LaneWorkers workers;
   ServerMetrics metrics;

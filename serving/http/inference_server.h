@@ -22,6 +22,9 @@ struct InferenceServerOptions {
   int lanes = 0;                                    // 0: as many as the processors allow
   int threads = 1;                                  // of each lane
   int64_t max_batch = 1024;
+  bool allow_settings = false;                 // clients may change settings of log and trace
+  std::string access_log = {};                 // a file, or "-": a line of JSON for each request
+  std::string trace_file = {};                 // what the trace extension writes; "": no traces
   bool allow_client_shm = false;               // clients on this machine may register shared memory
   std::optional<BatchSizes> batch_sizes = {};  // of models that declare none
   std::string version;                         // of the program

@@ -1,7 +1,6 @@
 #include "serving/http/route.h"
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 #include "serving/core/model_name.h"
@@ -45,7 +44,7 @@ std::vector<std::string_view> segments_of(std::string_view path) {
 
 struct Match {
   Route route;
-  std::string_view method;
+  std::string_view method;  // "": GET and POST
 };
 
 std::string decode_model(std::string_view segment) {
@@ -64,6 +63,8 @@ std::optional<Match> match_model(const std::vector<std::string_view>& path) {
     next += 2;
   }
   if (next == path.size()) return match;
+  if (next == 3 && next + 2 == path.size() && path[next] == "trace" && path[next + 1] == "setting")
+    return Match{{Endpoint::kTraceSettings, match.route.model, 0}, ""};
   if (next + 1 != path.size()) return std::nullopt;
   const std::string_view action = path[next];
   if (action == "ready")
@@ -74,6 +75,10 @@ std::optional<Match> match_model(const std::vector<std::string_view>& path) {
     match.route.endpoint = Endpoint::kStatistics;
   else if (action == "infer")
     match = {{Endpoint::kInfer, match.route.model, match.route.version}, "POST"};
+  else if (action == "generate")
+    match = {{Endpoint::kGenerate, match.route.model, match.route.version}, "POST"};
+  else if (action == "generate_stream")
+    match = {{Endpoint::kGenerateStream, match.route.model, match.route.version}, "POST"};
   else
     return std::nullopt;
   return match;
@@ -107,6 +112,8 @@ std::optional<Match> match_path(std::string_view path) {
   if (path == "/v2/health/live") return Match{{Endpoint::kLive, "", 0}, "GET"};
   if (path == "/v2/health/ready") return Match{{Endpoint::kServerReady, "", 0}, "GET"};
   if (path == "/v2/repository/index") return Match{{Endpoint::kRepositoryIndex, "", 0}, "POST"};
+  if (path == "/v2/logging") return Match{{Endpoint::kLogSettings, "", 0}, ""};
+  if (path == "/v2/trace/setting") return Match{{Endpoint::kTraceSettings, "", 0}, ""};
   if (path == "/v2/models/stats") return Match{{Endpoint::kStatistics, "", 0}, "GET"};
   if (path.starts_with("/v2/systemsharedmemory/") || path.starts_with("/v2/cudasharedmemory/"))
     return match_region(segments_of(path));
@@ -117,9 +124,15 @@ std::optional<Match> match_path(std::string_view path) {
 
 }  // namespace
 
+std::optional<int64_t> version_of(const Route& route) {
+  return route.version > 0 ? std::optional<int64_t>(route.version) : std::nullopt;
+}
+
 Route route_of(std::string_view method, std::string_view target) {
   const std::optional<Match> match = match_path(target.substr(0, target.find('?')));
   if (!match) throw HttpFault{404, "Not Found"};
+  if (match->method.empty() && (method == "GET" || method == "HEAD" || method == "POST")) return match->route;
+  if (match->method.empty()) throw HttpFault{405, "Method Not Allowed: use GET or POST", "GET, HEAD, POST"};
   if (method != match->method && !(method == "HEAD" && match->method == "GET"))
     throw HttpFault{405, "Method Not Allowed: use " + std::string(match->method), match->method == "GET" ? "GET, HEAD" : "POST"};
   return match->route;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ enum class Endpoint : uint8_t {
   kInfer,             // POST ... /infer
   kStatistics,        // GET  /v2/models/stats, /v2/models/{model}[/versions/{version}]/stats
   kRepositoryIndex,   // POST /v2/repository/index
+  kGenerate,          // POST ... /generate
+  kGenerateStream,    // POST ... /generate_stream
+  kLogSettings,       // GET, POST /v2/logging
+  kTraceSettings,     // GET, POST /v2/trace/setting, /v2/models/{model}/trace/setting
   kLoad,              // POST /v2/repository/models/{model}/load
   kUnload,            // POST /v2/repository/models/{model}/unload
   kRegionStatus,      // GET  /v2/{system,cuda}sharedmemory[/region/{region}]/status
@@ -33,6 +38,9 @@ struct Route {
   std::string region = {};  // of shared memory; "": all
   bool of_device = false;   // of CUDA's shared memory rather than the system's
 };
+
+// Nothing: the highest that answers.
+std::optional<int64_t> version_of(const Route& route);
 
 // The query is ignored; HEAD goes where GET goes. Throws HttpFault 404 for a path that is none, 405 for a wrong method, 400 for a
 // model name or a version that cannot be one, whatever its encoding.

@@ -78,7 +78,8 @@ inline std::string_view view_of(boost::beast::string_view text) { return {text.d
 class ParsedRequest final : public HttpRequest {
  public:
   // `gone`: where to keep what is to be called if the client goes away.
-  ParsedRequest(const http::request<GrowingBody>& request, std::function<void()>& gone) : request_(request), gone_(gone) {}
+  ParsedRequest(const http::request<GrowingBody>& request, const tcp::socket& socket, std::function<void()>& gone)
+      : request_(request), socket_(socket), gone_(gone) {}
   std::string_view method() const override { return view_of(request_.method_string()); }
   std::string_view target() const override { return view_of(request_.target()); }
   std::string_view body() const override { return request_.body(); }
@@ -87,10 +88,16 @@ class ParsedRequest final : public HttpRequest {
     if (found == request_.end()) return std::nullopt;
     return view_of(found->value());
   }
+  std::string peer() const override {
+    error_code error;
+    const tcp::endpoint end = socket_.remote_endpoint(error);
+    return error ? "" : end.address().to_string(error) + ":" + std::to_string(end.port());
+  }
   void when_gone(std::function<void()> call) const override { gone_ = std::move(call); }
 
  private:
   const http::request<GrowingBody>& request_;
+  const tcp::socket& socket_;
   std::function<void()>& gone_;
 };
 
@@ -264,7 +271,7 @@ class Session : public std::enable_shared_from_this<Session> {
     state_ = State::kHandling;
     deadline_ = SteadyTime::max();
     gone_ = {};
-    const ParsedRequest request(parser_->get(), gone_);
+    const ParsedRequest request(parser_->get(), socket_, gone_);
     head_ = request.method() == "HEAD";
     const HttpRespond respond = [handle = weak_from_this()](HttpResponse response) {
       const auto self = handle.lock();

@@ -6,31 +6,19 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
-#include <string>
 
-#include "runtime/device/lane.h"
 #include "runtime/graph/limits.h"
-#include "serving/engine/repository.h"
-#include "serving/engine/shared_memory.h"
+#include "serving/gate/backend.h"
+#include "serving/http/failure.h"
 #include "serving/http/http_message.h"
 #include "serving/http/route.h"
-#include "serving/monitor/server_metrics.h"
 
 namespace tandem {
 
-struct V2Options {
-  std::string server_name = "tandem";
-  std::string version;
-  int lanes = 1;
-  Limits limits;
-  SharedMemory* shared_memory = nullptr;  // null: clients may use none
-};
-
 class V2Service {
  public:
-  // Everything must outlive the service. Models are loaded and unloaded on the thread of `control`.
-  V2Service(ModelRepository& repository, ServerMetrics& metrics, Lane& control, const Clock& clock, const V2Options& options);
+  // What `backend` names outlives the service.
+  V2Service(const Backend& backend, const ServerIdentity& identity, const Limits& limits);
 
   void handle(const HttpRequest& request, const HttpRespond& respond);
   // From now on not ready: load balancers look elsewhere while what was begun is finished.
@@ -45,18 +33,15 @@ class V2Service {
   HttpResponse model_metadata(const Route& route) const;
   HttpResponse statistics(const Route& route) const;
   HttpResponse shared_memory(const Route& route, const HttpRequest& request) const;
+  HttpResponse log_settings(const HttpRequest& request) const;
+  HttpResponse trace_settings(const Route& route, const HttpRequest& request) const;
   void change(const Route& route, const HttpRequest& request, const HttpRespond& respond);
-  void infer(const Route& route, const HttpRequest& request, const HttpRespond& respond) const;
+  HttpRespond recorded(const HttpRequest& request, HttpRespond respond) const;
 
-  ModelRepository& repository_;
-  ServerMetrics& metrics_;
-  Lane& control_;
-  const Clock& clock_;
-  V2Options options_;
+  const Backend backend_;
+  const ServerIdentity identity_;
+  const Limits limits_;
   std::atomic<bool> draining_{false};
 };
-
-// The status that an error is answered with.
-int http_status(ErrorCode code);
 
 }  // namespace tandem

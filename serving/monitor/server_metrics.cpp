@@ -61,6 +61,8 @@ struct ServerMetrics::Families {
       family(registry, prometheus::BuildGauge(), "tandem_captured_graphs", "Captured graphs held on the GPU");
   prometheus::Family<prometheus::Counter>& http =
       family(registry, prometheus::BuildCounter(), "tandem_http_requests_total", "HTTP answers, by status class");
+  prometheus::Family<prometheus::Counter>& grpc =
+      family(registry, prometheus::BuildCounter(), "tandem_grpc_requests_total", "gRPC calls, and requests of streams, by status");
   prometheus::Family<prometheus::Gauge>& build = family(registry, prometheus::BuildGauge(), "tandem_build_info", "Always 1");
   prometheus::Gauge& resident =
       family(registry, prometheus::BuildGauge(), "process_resident_memory_bytes", "Resident memory").Add({});
@@ -71,6 +73,7 @@ struct ServerMetrics::Families {
   prometheus::Gauge& start =
       family(registry, prometheus::BuildGauge(), "process_start_time_seconds", "When it started, Unix time").Add({});
   prometheus::Gauge& uptime = family(registry, prometheus::BuildGauge(), "tandem_uptime_seconds", "Since it started").Add({});
+  std::array<prometheus::Counter*, 17> grpc_codes{};   // by status
   std::array<prometheus::Counter*, 6> http_classes{};  // "1xx" to "5xx" by first digit
 
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
@@ -127,8 +130,18 @@ ServerMetrics::ServerMetrics(std::string_view version) : families_(std::make_uni
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count()));
   for (size_t digit = 1; digit < families_->http_classes.size(); ++digit)
     families_->http_classes[digit] = &families_->http.Add({{"code", std::to_string(digit) + "xx"}});
+  for (size_t code = 0; code < families_->grpc_codes.size(); ++code)
+    families_->grpc_codes[code] = &families_->grpc.Add({{"code", std::string(grpc_status_name(static_cast<int>(code)))}});
 }
 ServerMetrics::~ServerMetrics() = default;
+
+std::string_view grpc_status_name(int status) {
+  constexpr std::array<std::string_view, 17> names{
+      "OK",                  "CANCELLED", "UNKNOWN",      "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+      "ALREADY_EXISTS",      "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+      "UNIMPLEMENTED",       "INTERNAL",  "UNAVAILABLE",  "DATA_LOSS",        "UNAUTHENTICATED"};
+  return status >= 0 && static_cast<size_t>(status) < names.size() ? names[static_cast<size_t>(status)] : names[2];
+}
 
 ModelMetrics& ServerMetrics::add_model(const std::string& model, int64_t version, std::span<const std::string> text_inputs) {
   const std::lock_guard lock(families_->mutex);
@@ -155,6 +168,11 @@ void ServerMetrics::set_device(const std::string& model, int64_t version, const 
 
 void ServerMetrics::count_http(int status) {
   if (status >= 100 && status < 600) families_->http_classes[static_cast<size_t>(status / 100)]->Increment();
+}
+
+void ServerMetrics::count_grpc(int status) {
+  const bool is_known = status >= 0 && status < static_cast<int>(families_->grpc_codes.size());
+  families_->grpc_codes[static_cast<size_t>(is_known ? status : 2)]->Increment();
 }
 
 std::string ServerMetrics::text() {

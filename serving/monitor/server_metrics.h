@@ -9,6 +9,7 @@
 //   tandem_inference_in_flight{model,version}                   taken and not yet answered
 //   tandem_unknown_categories_total{model,version,input}        texts that the model's encoders do not know
 //   tandem_http_requests_total{code}                            every answer, by status class
+//   tandem_grpc_requests_total{code}                           every call that ended, and every request of a stream, by status
 //   tandem_model_on_device{model,version}                       1 while a GPU answers, 0 while the CPU does
 //   tandem_model_fallen_back{model,version}                     1 if the CPU answers although a GPU was asked for
 //   tandem_device_errors_total{model,version}                   failures of the GPU that the model met
@@ -43,6 +44,9 @@ struct DeviceMetrics {
   int64_t captured_graphs = 0;
 };
 
+// "INVALID_ARGUMENT" of 3; UNKNOWN for what is none.
+std::string_view grpc_status_name(int status);
+
 class ServerMetrics {
  public:
   explicit ServerMetrics(std::string_view version);
@@ -53,6 +57,7 @@ class ServerMetrics {
   void set_ready(const std::string& model, int64_t version, bool ready);
   void set_device(const std::string& model, int64_t version, const DeviceMetrics& device);
   void count_http(int status);
+  void count_grpc(int status);  // the number of gRPC
   // The text exposition format, version 0.0.4.
   std::string text();
 

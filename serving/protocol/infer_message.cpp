@@ -1,22 +1,23 @@
 #include "serving/protocol/infer_message.h"
 
-#include <google/protobuf/io/coded_stream.h>
-
 #include <limits>
 
 #include "inference_service.pb.h"
-#include "serving/protocol/classification.h"
 #include "serving/protocol/datatype.h"
 #include "serving/protocol/tensor_json.h"
 
 namespace tandem {
 namespace {
 
-using google::protobuf::io::CodedOutputStream;
 using inference::InferParameter;
 using inference::InferTensorContents;
 using Input = inference::ModelInferRequest::InferInputTensor;
 using MessagePtr = std::shared_ptr<inference::ModelInferRequest>;
+
+struct Context {
+  const Limits& limits;
+  const SharedMemory* memory;
+};
 
 [[noreturn]] void reject(const std::string& message) { fail(ErrorCode::kInvalidArgument, message); }
 
@@ -38,6 +39,10 @@ void read_parameters(const inference::ModelInferRequest& message, InferRequest& 
     if (key == "priority") request.priority = count_of(value, where);
     if (key == "timeout")
       if (const int64_t us = count_of(value, where); us > 0) request.timeout = std::chrono::microseconds(us);
+    if (key == "explain") {
+      if (!value.has_bool_param()) reject(where + " must be a bool_param");
+      request.explain = value.bool_param();
+    }
   }
 }
 
@@ -137,137 +142,105 @@ Tensor tensor_of_contents(const InferTensorContents& contents, DType dtype, cons
   }
 }
 
-void read_inputs(const MessagePtr& message, InferRequest& request, const Limits& limits) {
-  auto& inputs = *message->mutable_inputs();
-  auto& raw = *message->mutable_raw_input_contents();
-  if (inputs.size() > limits.request_tensors) reject("the request has more than " + std::to_string(limits.request_tensors) + " inputs");
-  if (!raw.empty() && raw.size() != inputs.size())
-    reject("expected " + std::to_string(inputs.size()) + " entries of raw_input_contents, one for each input, got " + std::to_string(raw.size()));
-  for (int i = 0; i < inputs.size(); ++i) {
-    const Input& input = inputs[i];
+// A part of a registered region, if the parameters name one.
+template <class Parameters>
+std::optional<RegionRange> region_of(const Parameters& parameters, const SharedMemory* memory, const std::string& where) {
+  const auto region = parameters.find("shared_memory_region");
+  if (region == parameters.end()) return std::nullopt;
+  if (!memory) reject(where + ": shared memory is not allowed by this server (its --allow-client-shm)");
+  if (!region->second.has_string_param()) reject(where + ": 'shared_memory_region' must be a string_param");
+  const auto number = [&](const char* name) -> std::optional<int64_t> {
+    const auto found = parameters.find(name);
+    if (found == parameters.end()) return std::nullopt;
+    return count_of(found->second, where + ": '" + name + "'");
+  };
+  const auto bytes = number("shared_memory_byte_size");
+  if (!bytes) reject(where + ": 'shared_memory_region' wants a 'shared_memory_byte_size'");
+  return RegionRange{region->second.string_param(), number("shared_memory_offset").value_or(0), *bytes};
+}
+
+Tensor tensor_of_region(const RegionRange& range, DType dtype, const Shape& shape, const Input& input, const Context& context) {
+  if (range.bytes > context.limits.request_bytes)
+    reject("input " + quoted_name(input.name()) + ": 'shared_memory_byte_size' is larger than the limit of " +
+           std::to_string(context.limits.request_bytes) + " bytes (the server's --max-body)");
+  std::string bytes(static_cast<size_t>(range.bytes), '\0');
+  context.memory->read(range, std::as_writable_bytes(std::span(bytes)));
+  return tensor_of_binary(bytes, dtype, shape, input.name());
+}
+
+// Inputs that are not in shared memory have their bytes in raw_input_contents, one entry each, in their order; or none has.
+class InputReader {
+ public:
+  InputReader(const MessagePtr& message, const Context& context) : message_(message), context_(context) {}
+
+  void read(InferRequest& request) {
+    const auto& inputs = message_->inputs();
+    if (inputs.size() > context_.limits.request_tensors)
+      reject("the request has more than " + std::to_string(context_.limits.request_tensors) + " inputs");
+    for (const Input& input : inputs) request.inputs.push_back({input.name(), read_input(input, request)});
+    const auto& raw = message_->raw_input_contents();
+    if (!raw.empty() && raw.size() != taken_)
+      reject("expected " + std::to_string(taken_) + " entries of raw_input_contents, one for each input, got " +
+             std::to_string(raw.size()));
+  }
+
+ private:
+  Tensor read_input(const Input& input, const InferRequest& request) {
     const std::string where = "input " + quoted_name(input.name());
     if (input.name().empty()) reject("an input has no 'name'");
     for (const InferInput& other : request.inputs)
       if (other.name == input.name()) reject(where + " already exists in request");
     const DType dtype = dtype_of_wire_name(input.datatype());
     if (dtype == DType::kUndefined) reject(where + ": unknown datatype " + quoted_name(input.datatype()));
-    if (input.parameters().contains("shared_memory_region")) reject(where + ": shared memory is not supported over gRPC");
-    if (!raw.empty() && input.has_contents())
-      reject("contents field must not be specified when using raw_input_contents for " + where);
+    const auto region = region_of(input.parameters(), context_.memory, where);
+    const bool is_raw = !message_->raw_input_contents().empty();
+    if ((is_raw || region) && input.has_contents())
+      reject("contents field must not be specified when using " + std::string(region ? "shared memory" : "raw_input_contents") +
+             " for " + where);
     const Shape shape = shape_of(input, where);
-    request.inputs.push_back({input.name(), raw.empty() ? tensor_of_contents(input.contents(), dtype, shape, where)
-                                                        : tensor_of_raw(message, raw[i], dtype, shape, input.name())});
+    if (region) return tensor_of_region(*region, dtype, shape, input, context_);
+    const int own = taken_++;
+    if (!is_raw) return tensor_of_contents(input.contents(), dtype, shape, where);
+    auto& raw = *message_->mutable_raw_input_contents();
+    if (own >= raw.size())
+      reject("expected an entry of raw_input_contents for each input, got " + std::to_string(raw.size()));
+    return tensor_of_raw(message_, raw[own], dtype, shape, input.name());
   }
-}
 
-void read_outputs(const inference::ModelInferRequest& message, InferRequest& request, const Limits& limits) {
-  if (message.outputs_size() > limits.request_tensors)
-    reject("the request has more than " + std::to_string(limits.request_tensors) + " outputs");
+  MessagePtr message_;
+  const Context& context_;
+  int taken_ = 0;  // inputs that are not in shared memory
+};
+
+void read_outputs(const inference::ModelInferRequest& message, InferRequest& request, const Context& context) {
+  if (message.outputs_size() > context.limits.request_tensors)
+    reject("the request has more than " + std::to_string(context.limits.request_tensors) + " outputs");
   for (const auto& asked : message.outputs()) {
     const std::string where = "output " + quoted_name(asked.name());
     InferOutput output{asked.name(), true, 0, {}};
     if (asked.name().empty()) reject("an output has no 'name'");
     for (const InferOutput& other : request.outputs)
       if (other.name == asked.name()) reject(where + " already exists in request");
-    if (asked.parameters().contains("shared_memory_region")) reject(where + ": shared memory is not supported over gRPC");
-    if (const auto classes = asked.parameters().find("classification"); classes != asked.parameters().end())
+    output.region = region_of(asked.parameters(), context.memory, where);
+    if (const auto classes = asked.parameters().find("classification"); classes != asked.parameters().end()) {
+      if (output.region) reject(where + ": shared memory does not go with 'classification'");
       output.classes = count_of(classes->second, where + ": 'classification'");
+    }
     request.outputs.push_back(std::move(output));
   }
 }
 
-constexpr uint32_t kRawOutputTag = (inference::ModelInferResponse::kRawOutputContentsFieldNumber << 3) | 2;
-constexpr uint32_t kStreamResponseTag = (inference::ModelStreamInferResponse::kInferResponseFieldNumber << 3) | 2;
-
-void append_varint(std::string& out, uint64_t number) {
-  uint8_t bytes[10];
-  const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(number, bytes);
-  out.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(end - bytes));
-}
-
-inference::ModelInferResponse head_message(const InferMessageHead& head) {
-  inference::ModelInferResponse message;
-  message.set_model_name(std::string(head.model));
-  if (head.version > 0) message.set_model_version(std::to_string(head.version));
-  message.set_id(std::string(head.id));
-  if (head.final_response) (*message.mutable_parameters())["triton_final_response"].set_bool_param(true);
-  return message;
-}
-
-// The raw contents are the last field of the message, so they can be put behind what protobuf writes of the rest.
-class ResponseWriter {
- public:
-  ResponseWriter(const InferMessageHead& head, std::span<const AnswerTensor> outputs)
-      : answers_(outputs.begin(), outputs.end()), message_(head_message(head)) {
-    classes_.reserve(answers_.size());
-    for (AnswerTensor& answer : answers_) {
-      if (answer.classes > 0) answer.view = classes_.emplace_back(classify(answer.view, answer.classes, answer.batched)).view();
-      auto& output = *message_.add_outputs();
-      output.set_name(std::string(answer.name));
-      output.set_datatype(std::string(wire_name(answer.view.dtype)));
-      for (int64_t dim : answer.view.shape.dims()) output.add_shape(dim);
-    }
-    bytes_ = message_.ByteSizeLong();
-    for (const AnswerTensor& answer : answers_) {
-      const size_t raw = binary_bytes(answer.view);
-      bytes_ += 1 + CodedOutputStream::VarintSize64(raw) + raw;
-    }
-    check(bytes_ <= static_cast<size_t>(INT32_MAX), ErrorCode::kInvalidArgument,
-          "the response is larger than a gRPC message may be (bytes, most): ask for fewer rows", bytes_, INT32_MAX);
-  }
-
-  size_t bytes() const { return bytes_; }
-  void append_to(std::string& out) const {
-    message_.AppendToString(&out);
-    for (const AnswerTensor& answer : answers_) {
-      out.push_back(static_cast<char>(kRawOutputTag));
-      append_varint(out, binary_bytes(answer.view));
-      append_binary(out, answer.view);
-    }
-  }
-
- private:
-  std::vector<AnswerTensor> answers_;
-  std::vector<Tensor> classes_;  // owns what classified outputs show
-  inference::ModelInferResponse message_;
-  size_t bytes_ = 0;
-};
-
 }  // namespace
 
-InferRequest read_infer_message(const MessagePtr& message, const Limits& limits) {
+InferRequest read_infer_message(const MessagePtr& message, const Limits& limits, const SharedMemory* memory) {
+  const Context context{limits, memory};
   InferRequest request;
   request.binary_output = true;
   if (!message->id().empty()) request.id = message->id();
   read_parameters(*message, request);
-  read_inputs(message, request, limits);
-  read_outputs(*message, request, limits);
+  InputReader(message, context).read(request);
+  read_outputs(*message, request, context);
   return request;
-}
-
-std::string write_infer_message(const InferMessageHead& head, std::span<const AnswerTensor> outputs) {
-  const ResponseWriter writer(head, outputs);
-  std::string bytes;
-  bytes.reserve(writer.bytes());
-  writer.append_to(bytes);
-  return bytes;
-}
-
-std::string write_stream_message(const InferMessageHead& head, std::span<const AnswerTensor> outputs) {
-  const ResponseWriter writer(head, outputs);
-  std::string bytes;
-  bytes.reserve(writer.bytes() + 16);
-  bytes.push_back(static_cast<char>(kStreamResponseTag));
-  append_varint(bytes, writer.bytes());
-  writer.append_to(bytes);
-  return bytes;
-}
-
-std::string write_stream_error(std::string_view error, const InferMessageHead& head) {
-  inference::ModelStreamInferResponse message;
-  message.set_error_message(std::string(error));
-  *message.mutable_infer_response() = head_message(head);
-  return message.SerializeAsString();
 }
 
 }  // namespace tandem

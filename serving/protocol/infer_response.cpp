@@ -13,7 +13,7 @@ namespace tandem {
 namespace {
 
 template <class T>
-void write_elements(JsonWriter& json, ConstTensorView view) {
+void write_all(JsonWriter& json, ConstTensorView view) {
   for (const T& element : view.as<T>()) json.value(element);
 }
 
@@ -21,29 +21,6 @@ void write_elements(JsonWriter& json, ConstTensorView view) {
 template <class T>
 void write_halves(JsonWriter& json, ConstTensorView view) {
   for (const T& element : view.as<T>()) json.value(to_float(element));
-}
-
-void write_data(JsonWriter& json, const AnswerTensor& output) {
-  const auto reject = [&](std::string_view what) {
-    fail(ErrorCode::kInvalidArgument,
-         "output " + quoted_name(output.name) + " " + std::string(what) + ": ask for it with binary_data");
-  };
-  json.key("data").begin_array();
-  switch (output.view.dtype) {
-    case DType::kU16: write_elements<uint16_t>(json, output.view); break;
-    case DType::kI16: write_elements<int16_t>(json, output.view); break;
-    case DType::kU32: write_elements<uint32_t>(json, output.view); break;
-    case DType::kU64: write_elements<uint64_t>(json, output.view); break;
-    case DType::kF16: write_halves<F16>(json, output.view); break;
-    case DType::kBF16: write_halves<BF16>(json, output.view); break;
-    case DType::kString:
-      for (std::string_view text : output.view.as<std::string_view>())
-        if (!is_utf8(text)) reject("holds bytes that are not UTF-8");
-      write_elements<std::string_view>(json, output.view);
-      break;
-    default: visit_number_or_bool(output.view.dtype, [&]<class T>() { write_elements<T>(json, output.view); });
-  }
-  json.end_array();
 }
 
 void write_region(JsonWriter& json, const RegionRange& range, size_t bytes) {
@@ -57,16 +34,45 @@ void write_output(JsonWriter& json, const AnswerTensor& output) {
   json.key("shape").begin_array();
   for (int64_t dim : output.view.shape.dims()) json.value(dim);
   json.end_array();
-  if (output.region)
+  if (output.region) {
     write_region(json, *output.region, binary_bytes(output.view));
-  else if (output.binary)
+  } else if (output.binary) {
     json.key("parameters").begin_object().member("binary_data_size", binary_bytes(output.view)).end_object();
-  else
-    write_data(json, output);
+  } else {
+    json.key("data").begin_array();
+    write_json_elements(json, output);
+    json.end_array();
+  }
   json.end_object();
 }
 
 }  // namespace
+
+void write_json_elements(JsonWriter& json, const AnswerTensor& output) {
+  const auto reject = [&](std::string_view what) {
+    fail(ErrorCode::kInvalidArgument,
+         "output " + quoted_name(output.name) + " " + std::string(what) + ": ask for it with binary_data");
+  };
+  switch (output.view.dtype) {
+    case DType::kU16: write_all<uint16_t>(json, output.view); break;
+    case DType::kI16: write_all<int16_t>(json, output.view); break;
+    case DType::kU32: write_all<uint32_t>(json, output.view); break;
+    case DType::kU64: write_all<uint64_t>(json, output.view); break;
+    case DType::kF16: write_halves<F16>(json, output.view); break;
+    case DType::kBF16: write_halves<BF16>(json, output.view); break;
+    case DType::kString:
+      for (std::string_view text : output.view.as<std::string_view>())
+        if (!is_utf8(text)) reject("holds bytes that are not UTF-8");
+      write_all<std::string_view>(json, output.view);
+      break;
+    default: visit_number_or_bool(output.view.dtype, [&]<class T>() { write_all<T>(json, output.view); });
+  }
+}
+
+Explanation explain(const RunRecord& run, Clock::TimePoint arrived) {
+  const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(run.begun - arrived);
+  return {waited.count(), run.batch_rows, run.first_row, run.lane};
+}
 
 size_t binary_bytes(ConstTensorView view) {
   if (view.dtype != DType::kString) return view.bytes();

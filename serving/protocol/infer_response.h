@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "kernels/base/tensor_view.h"
+#include "serving/engine/inference_call.h"
 #include "serving/engine/shared_memory.h"
 
 namespace tandem {
@@ -14,6 +15,8 @@ namespace tandem {
 // The binary form of a tensor: little-endian, row-major; strings as a 32-bit length and the bytes each.
 size_t binary_bytes(ConstTensorView view);
 void append_binary(std::string& out, ConstTensorView view);
+
+class JsonWriter;
 
 struct AnswerTensor {
   std::string_view name;
@@ -31,6 +34,10 @@ struct Explanation {
   int64_t position = 0;    // of the request's first row in it
   int64_t lane = 0;
 };
+Explanation explain(const RunRecord& run, Clock::TimePoint arrived);
+
+// The elements one after the other, without brackets. Throws InvalidArgument for a text that is no UTF-8.
+void write_json_elements(JsonWriter& json, const AnswerTensor& output);
 
 struct InferResponse {
   std::string body;                  // JSON, then the binary tensors

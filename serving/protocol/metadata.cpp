@@ -59,18 +59,20 @@ void for_each_parameter(std::string_view body, Visit&& visit) {
 
 }  // namespace
 
-std::vector<std::string_view> server_extensions(bool shared_memory) {
+std::vector<std::string_view> server_extensions(const Extensions& allowed) {
   std::vector<std::string_view> extensions = {"classification", "model_repository", "model_configuration",
-                                              "binary_tensor_data", "parameters", "statistics"};
-  if (shared_memory) extensions.push_back("system_shared_memory");
+                                              "binary_tensor_data", "parameters", "statistics", "generate", "schedule_policy"};
+  if (allowed.shared_memory) extensions.push_back("system_shared_memory");
+  if (allowed.trace) extensions.push_back("trace");
+  if (allowed.logging) extensions.push_back("logging");
   return extensions;
 }
 
-std::string server_metadata_json(std::string_view name, std::string_view version, bool shared_memory) {
+std::string server_metadata_json(std::string_view name, std::string_view version, const Extensions& allowed) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).member("version", version).key("extensions").begin_array();
-  for (std::string_view extension : server_extensions(shared_memory)) json.value(extension);
+  for (std::string_view extension : server_extensions(allowed)) json.value(extension);
   json.end_array().end_object();
   return text;
 }

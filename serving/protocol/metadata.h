@@ -13,9 +13,13 @@
 
 namespace tandem {
 
-// What is announced, because it works. `shared_memory`: whether clients may use it.
-std::vector<std::string_view> server_extensions(bool shared_memory = false);
-std::string server_metadata_json(std::string_view name, std::string_view version, bool shared_memory = false);
+// What clients may use beside what always works.
+struct Extensions {
+  bool shared_memory = false, logging = false, trace = false;
+};
+// What is announced, because it works.
+std::vector<std::string_view> server_extensions(const Extensions& allowed = {});
+std::string server_metadata_json(std::string_view name, std::string_view version, const Extensions& allowed = {});
 
 // `versions`: those that are ready, or the one asked for. Unknown dimensions are -1. A model for which a GPU was asked says in
 // `parameters` where it runs ("device") and, if that is the CPU, why ("fallback"); on a GPU how many graphs are captured

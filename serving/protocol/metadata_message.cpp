@@ -14,10 +14,11 @@ void write_tensor(const TensorSpec& spec, inference::ModelMetadataResponse::Tens
 
 }  // namespace
 
-void write_server_metadata(std::string_view name, std::string_view version, inference::ServerMetadataResponse& message) {
+void write_server_metadata(std::string_view name, std::string_view version, const Extensions& allowed,
+                           inference::ServerMetadataResponse& message) {
   message.set_name(std::string(name));
   message.set_version(std::string(version));
-  for (std::string_view extension : server_extensions()) message.add_extensions(std::string(extension));
+  for (std::string_view extension : server_extensions(allowed)) message.add_extensions(std::string(extension));
 }
 
 void write_model_metadata(std::string_view name, std::span<const int64_t> versions, const Signature& signature,

@@ -15,7 +15,8 @@ class ServerMetadataResponse;
 
 namespace tandem {
 
-void write_server_metadata(std::string_view name, std::string_view version, inference::ServerMetadataResponse& message);
+void write_server_metadata(std::string_view name, std::string_view version, const Extensions& allowed,
+                           inference::ServerMetadataResponse& message);
 // What model_metadata_json has in `parameters` is in `properties`.
 void write_model_metadata(std::string_view name, std::span<const int64_t> versions, const Signature& signature,
                           const ModelDevice& device, inference::ModelMetadataResponse& message);

@@ -200,7 +200,7 @@ FAULTS = [
     (lambda r: r.parameters["triton_x"].__setattr__("bool_param", True), "INVALID_ARGUMENT", "reserved"),
     (lambda r: r.parameters["timeout"].__setattr__("string_param", "1"), "INVALID_ARGUMENT", "must be a non-negative integer"),
     (lambda r: r.parameters["sequence_id"].__setattr__("int64_param", 4), "INVALID_ARGUMENT", "sequences are not supported"),
-    (lambda r: r.inputs[0].parameters["shared_memory_region"].__setattr__("string_param", "r"), "INVALID_ARGUMENT", "shared memory is not supported over gRPC"),
+    (lambda r: r.inputs[0].parameters["shared_memory_region"].__setattr__("string_param", "r"), "INVALID_ARGUMENT", "shared memory is not allowed by this server (its --allow-client-shm)"),
 ]
 
 
@@ -284,12 +284,33 @@ def test_unknown_calls(server, stub):
     with channel, pytest.raises(grpc.RpcError) as error:
         call(b"")
     assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    for call, request in ((stub.TraceSetting, service_pb2.TraceSettingRequest()), (stub.LogSettings, service_pb2.LogSettingsRequest()),
-                          (stub.SystemSharedMemoryStatus, service_pb2.SystemSharedMemoryStatusRequest()),
-                          (stub.CudaSharedMemoryRegister, service_pb2.CudaSharedMemoryRegisterRequest())):
+    change = service_pb2.LogSettingsRequest()
+    change.settings["log_info"].bool_param = False
+    for call, request, flag in ((stub.TraceSetting, service_pb2.TraceSettingRequest(settings={"trace_rate": service_pb2.TraceSettingRequest.SettingValue(value=["1"])}), "--allow-settings"),
+                                (stub.LogSettings, change, "--allow-settings"),
+                                (stub.SystemSharedMemoryStatus, service_pb2.SystemSharedMemoryStatusRequest(), "--allow-client-shm"),
+                                (stub.CudaSharedMemoryRegister, service_pb2.CudaSharedMemoryRegisterRequest(), "--allow-client-shm")):
         with pytest.raises(grpc.RpcError) as error:
             call(request)
-        assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED and flag in error.value.details()
+
+
+def test_explain(client):
+    result = client.infer("mlp", [tensor("x", rows(3), "FP32")], parameters={"explain": True})
+    told = {name: value.int64_param for name, value in result.get_response().parameters.items()}
+    assert set(told) == {"queue_us", "batch_size", "position", "lane"} and told["batch_size"] >= 3
+    code, text = code_of(lambda: client.infer("mlp", [tensor("x", rows(3), "FP32")], parameters={"explain": 1}))
+    assert code == "StatusCode.INVALID_ARGUMENT" and "bool_param" in text
+
+
+def test_calls_are_counted(client, server):
+    def count(code):
+        return server.metric("tandem_grpc_requests_total", code=code)
+    before = count("OK"), count("NOT_FOUND")
+    client.infer("mlp", [tensor("x", rows(3), "FP32")])
+    code_of(lambda: client.infer("none", [tensor("x", rows(3), "FP32")]))
+    client.is_server_live()
+    assert (count("OK"), count("NOT_FOUND")) == (before[0] + 2, before[1] + 1)
 
 
 def test_large_metadata_is_refused(server, stub):

@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -73,7 +74,9 @@ class Server:
         command = [BINARY, "serve", "--repository", str(repository), "--http-port", "0", "--json", *flags]
         if limit_fds:
             command = ["sh", "-c", f"ulimit -n {limit_fds}; exec \"$0\" \"$@\"", *command]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        errors = tempfile.NamedTemporaryFile("w+")  # a pipe that nobody empties would stop the server when it is full
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        self.process.stderr = open(errors.name)
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read()
         self.ready = json.loads(line)

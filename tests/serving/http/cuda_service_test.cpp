@@ -52,7 +52,7 @@ class CudaService : public ::testing::Test {
           return std::make_shared<Model>(source.name, source.version, std::move(graph), options);
         },
         ServingContext{dispatcher_, metrics_, clock_});
-    service_.emplace(*repository_, metrics_, control_, clock_, V2Options{.version = "1", .limits = {}});
+    service_.emplace(Backend{*repository_, metrics_, control_, clock_, log_, accesses_, tracer_, authorizer_}, ServerIdentity{.version = "1"}, Limits{});
   }
   ~CudaService() override {
     fs::remove_all(root_);
@@ -72,6 +72,10 @@ class CudaService : public ::testing::Test {
     EXPECT_EQ(json::parse(answer.body)["outputs"][0]["data"], json({0.5, 0.5}));
   }
 
+  ServerLog log_{{}};
+  AccessLog accesses_{"", log_};
+  RequestTracer tracer_;
+  Authorizer authorizer_{{}, log_};
   fs::path root_ = fs::temp_directory_path() / ("cuda_service_" + std::to_string(getpid()));
   ServerMetrics metrics_{"1"};
   CallingWorkers workers_;

@@ -55,7 +55,7 @@ class V2ServiceTest : public testing::Test {
           return std::make_shared<Model>(source.name, source.version, std::move(graph), ModelOptions{});
         },
         ServingContext{dispatcher, metrics, clock});
-    service.emplace(*repository, metrics, control, clock, V2Options{.version = "1", .limits = limits});
+    service.emplace(Backend{*repository, metrics, control, clock, log, accesses, tracer, authorizer}, ServerIdentity{.version = "1"}, limits);
   }
   ~V2ServiceTest() override { fs::remove_all(root); }
 
@@ -76,6 +76,11 @@ class V2ServiceTest : public testing::Test {
 
   fs::path root = fs::temp_directory_path() / ("tandem-service-" + std::to_string(getpid()));
   Limits limits;
+  std::vector<std::string> lines;  // of the log
+  ServerLog log{[this](const std::string& line) { lines.push_back(line); }};
+  AccessLog accesses{"", log};
+  RequestTracer tracer;
+  Authorizer authorizer{{.change_models = true, .share_memory = false, .change_settings = true}, log};
   TestClock clock;
   HeldWorkers workers;
   ServerMetrics metrics{"1"};

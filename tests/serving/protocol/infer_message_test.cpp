@@ -4,6 +4,7 @@
 
 #include "inference_service.pb.h"
 #include "kernels/base/error.h"
+#include "serving/protocol/answer_message.h"
 
 namespace tandem {
 namespace {
