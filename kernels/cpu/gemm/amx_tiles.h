@@ -106,20 +106,35 @@ TileShapes product_tile_shapes(int64_t upper, int64_t lower, int64_t step) {
   return shapes;
 }
 
-// Onto the sums that are in tiles 0 to 3.
-template <bool kLower, bool kRight, TileNumbers kNumbers, class Tiles>
-void add_tile_products(Tiles& tiles, const TileOperands& o) {
+// Onto the sums that are in tiles 0 to 3. `between` runs after each product: the processor looks only some hundred instructions ahead, so work
+// that shall go on beside the tiles' must stand between them.
+template <bool kLower, bool kRight, TileNumbers kNumbers, class Tiles, class Between>
+void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
   constexpr int64_t kLine = 16;  // bytes of a panel a byte of k
   for (int64_t k = 0; k < o.depth; k += o.step) {
     tiles.template load<4>(o.upper + k, o.stride);
     tiles.template load<6>(o.left + k * kLine, 64);
     tiles.template add_products<0, 4, 6, kNumbers>();
-    if constexpr (kRight) tiles.template load<7>(o.right + k * kLine, 64);
-    if constexpr (kRight) tiles.template add_products<1, 4, 7, kNumbers>();
-    if constexpr (kLower) tiles.template load<5>(o.lower + k, o.stride);
-    if constexpr (kLower) tiles.template add_products<2, 5, 6, kNumbers>();
-    if constexpr (kLower && kRight) tiles.template add_products<3, 5, 7, kNumbers>();
+    between();
+    if constexpr (kRight) {
+      tiles.template load<7>(o.right + k * kLine, 64);
+      tiles.template add_products<1, 4, 7, kNumbers>();
+      between();
+    }
+    if constexpr (kLower) {
+      tiles.template load<5>(o.lower + k, o.stride);
+      tiles.template add_products<2, 5, 6, kNumbers>();
+      between();
+    }
+    if constexpr (kLower && kRight) {
+      tiles.template add_products<3, 5, 7, kNumbers>();
+      between();
+    }
   }
+}
+template <bool kLower, bool kRight, TileNumbers kNumbers, class Tiles>
+void add_tile_products(Tiles& tiles, const TileOperands& o) {
+  add_tile_products<kLower, kRight, kNumbers>(tiles, o, [] {});
 }
 
 }  // namespace tandem::cpu

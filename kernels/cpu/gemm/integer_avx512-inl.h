@@ -19,16 +19,16 @@ struct Finish512 {
   }
 
   // Whole numbers to bytes of u8, or i8 if they reach below 0.
-  template <bool kClamped>
   struct Narrowing {
     __m512i low, high, zero, flip;
+    bool clamped;  // by more than the type
     explicit Narrowing(const PanelScales& s)
         : low(_mm512_set1_epi16(static_cast<int16_t>(s.low))), high(_mm512_set1_epi16(static_cast<int16_t>(s.high))),
           zero(_mm512_set1_epi16(static_cast<int16_t>(s.zero + (is_signed(s) ? 128 : 0)))),
-          flip(_mm512_set1_epi8(static_cast<char>(is_signed(s) ? 0x80 : 0))) {}
+          flip(_mm512_set1_epi8(static_cast<char>(is_signed(s) ? 0x80 : 0))), clamped(!is_whole_range(s)) {}
     __m512i words(__m512i a, __m512i b) const {
       __m512i both = _mm512_packs_epi32(a, b);
-      if constexpr (kClamped) both = _mm512_min_epi16(_mm512_max_epi16(both, low), high);
+      if (clamped) both = _mm512_min_epi16(_mm512_max_epi16(both, low), high);
       return _mm512_adds_epi16(both, zero);
     }
     __m512i bytes(const __m512i* x) const {
@@ -64,38 +64,42 @@ struct Finish512 {
   }
   static __m512 rest_of(__m512 value, __m512i whole) { return _mm512_sub_ps(value, _mm512_cvtepi32_ps(whole)); }
 
-  // What does not fit i32 becomes the lowest i32, whose distance to the value says that it is wrong.
-  template <int P, bool kClamped>
-  static uint32_t quantize_as(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
-                              int64_t out_stride) {
-    constexpr int64_t kStep = 4 / P;
-    const Narrowing<kClamped> narrowing(s);
-    __m512 multiplier[P], addend[P], farthest[P];
-    for (int p = 0; p < P; ++p) {
-      multiplier[p] = _mm512_loadu_ps(s.multiplier + p * kPanelColumns), addend[p] = _mm512_loadu_ps(s.addend + p * kPanelColumns);
-      farthest[p] = _mm512_setzero_ps();
+  // Lines of P panels of sums to lines of bytes, kLines at a time. What does not fit i32 becomes the lowest i32, whose distance to the value
+  // says that it is wrong.
+  template <int P>
+  class Lines {
+   public:
+    static constexpr int64_t kLines = 4 / P;
+    explicit Lines(const PanelScales& s) : narrowing_(s), tolerance_(s.tolerance) {
+      for (int p = 0; p < P; ++p) {
+        multiplier_[p] = _mm512_loadu_ps(s.multiplier + p * kPanelColumns), addend_[p] = _mm512_loadu_ps(s.addend + p * kPanelColumns);
+        farthest_[p] = _mm512_setzero_ps();
+      }
     }
-    for (int64_t r = 0; r < rows; r += kStep) {
+    // kLines of them, or `lines` if these are fewer.
+    void quantize(const int32_t* sums, int64_t stride, int64_t lines, std::byte* out, int64_t out_stride) {
       __m512i whole[4];
       for (int v = 0; v < 4; ++v) {
         const int p = v % P;
-        const int64_t row = r + v / P < rows ? r + v / P : r;
-        const __m512 value = value_of(sums + row * stride + p * kPanelColumns, multiplier[p], addend[p]);
+        const int64_t line = v / P < lines ? v / P : 0;
+        const __m512 value = value_of(sums + line * stride + p * kPanelColumns, multiplier_[p], addend_[p]);
         whole[v] = _mm512_cvt_roundps_epi32(value, kNearest);
-        farthest[p] = _mm512_range_ps(farthest[p], rest_of(value, whole[v]), kGreaterMagnitude);
+        farthest_[p] = _mm512_range_ps(farthest_[p], rest_of(value, whole[v]), kGreaterMagnitude);
       }
-      store_rows<P>(narrowing.bytes(whole), rows - r, out + r * out_stride, out_stride);
+      store_rows<P>(narrowing_.bytes(whole), lines, out, out_stride);
     }
-    uint32_t near = 0;
-    for (int p = 0; p < P; ++p) near |= static_cast<uint32_t>(too_near(farthest[p], s.tolerance + p * kPanelColumns) != 0) << p;
-    return near;
-  }
-  template <int P>
-  static uint32_t quantize(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
-                           int64_t out_stride) {
-    return is_whole_range(s) ? quantize_as<P, false>(sums, stride, rows, s, out, out_stride)
-                             : quantize_as<P, true>(sums, stride, rows, s, out, out_stride);
-  }
+    // Which panels may have wrong bytes, as bits.
+    uint32_t near_ties() const {
+      uint32_t near = 0;
+      for (int p = 0; p < P; ++p) near |= static_cast<uint32_t>(too_near(farthest_[p], tolerance_ + p * kPanelColumns) != 0) << p;
+      return near;
+    }
+
+   private:
+    Narrowing narrowing_;
+    const float* tolerance_;
+    __m512 multiplier_[P], addend_[P], farthest_[P];
+  };
   static uint32_t near_ties(const int32_t* sums, const PanelScales& s, int64_t column) {
     const __m512 value = value_of(sums, _mm512_loadu_ps(s.multiplier + column), _mm512_loadu_ps(s.addend + column));
     return too_near(rest_of(value, _mm512_cvt_roundps_epi32(value, kNearest)), s.tolerance + column);

@@ -28,7 +28,7 @@ class Combination512 {
       const __m512 value = quick(number<true>(a_, j, there), number<true>(b_, j, there));
       __m512i whole = _mm512_cvt_roundps_epi32(value, Finish512::kNearest);
       if (is_near(Finish512::rest_of(value, whole))) whole = exact(j, there);
-      const Finish512::Narrowing<false> narrowing(scales_);
+      const Finish512::Narrowing narrowing(scales_);
       const __m512i four[4] = {whole, whole, whole, whole};
       _mm_mask_storeu_epi8(out + j, there, _mm512_castsi512_si128(narrowing.bytes(four)));
     }
@@ -73,7 +73,7 @@ class Combination512 {
     if (is_near(farthest))
       for (int v = 0; v < 4; ++v)
         if (is_near(rest[v])) whole[v] = exact(j + 16 * v, 0xFFFF);
-    return Finish512::Narrowing<false>(scales_).bytes(whole);
+    return Finish512::Narrowing(scales_).bytes(whole);
   }
 
   const LineOperand &a_, &b_;

@@ -50,6 +50,8 @@ struct IntegerBlockTile {
     static constexpr auto kTiles = by_rows<P>(std::make_index_sequence<V::kRows>{});
     constexpr int64_t kTogether = 4 * V::kRows;  // rows that are finished at once
     alignas(64) std::array<int32_t, kTogether * P * kPanelColumns> sums;
+    typename IntegerFinish<V>::Own own;
+    const PanelScales scales = IntegerFinish<V>::scales_of(b.result, column, b.columns - column, P, own);
     const std::byte* panels = b.panels + column * b.depth;
     int64_t tiles = (b.rows + V::kRows - 1) / V::kRows;
     for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
@@ -58,7 +60,7 @@ struct IntegerBlockTile {
                                             sums.data() + (row - done) * P * kPanelColumns);
       row += rows;
       if (row < b.rows && row - done + V::kRows <= kTogether) continue;
-      IntegerFinish<V>::finish(b, sums.data(), P * kPanelColumns, done, row - done, column, P);
+      IntegerFinish<V>::finish(b, scales, sums.data(), P * kPanelColumns, done, row - done, column, P);
       done = row;
     }
   }

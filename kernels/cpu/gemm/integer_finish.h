@@ -1,7 +1,8 @@
 // What becomes of a tile of sums: zero points of columns taken off, then i32 as they are, or bytes by kernels/api/requantize.h.
 //
-// The quick formula is right unless a number lies within its tolerance of a tie; those, about one in four thousand, are found by a
-// second look and decided exactly. So it may be computed as each tier does best. A template on the tier's vectors, as integer_tile.h.
+// The quick formula is right unless a number lies within its tolerance of a tie; those, about one in four thousand, are found by
+// a second look and decided exactly. So it may be computed as each tier does best. A template on the tier's vectors, as
+// integer_tile.h.
 #pragma once
 
 #include <array>
@@ -20,24 +21,64 @@ struct PanelScales {
   int32_t low, high, zero;
 };
 
-// V may bring quantize and near_ties of its own (kOwnFinish).
+// Lines of P panels of sums to lines of bytes, as V::Lines<P> of those that bring their own.
+template <int P>
+class PlainLines {
+ public:
+  static constexpr int64_t kLines = 1;
+  explicit PlainLines(const PanelScales& s) : s_(s) {}
+  // The number of a sum, before it is rounded.
+  static float clamped(int32_t sum, const PanelScales& s, int64_t column) {
+    const auto low = static_cast<float>(s.low), high = static_cast<float>(s.high);
+    const float value = static_cast<float>(sum) * s.multiplier[column] + s.addend[column], raised = value > low ? value : low;
+    return raised < high ? raised : high;
+  }
+  void quantize(const int32_t* sums, int64_t, int64_t, std::byte* out, int64_t) {
+    int32_t near = 0;
+    for (int64_t j = 0; j < P * kPanelColumns; ++j) {
+      const float value = clamped(sums[j], s_, j);
+      const int32_t whole = nearest_integer(value);
+      near |= std::fabs(value - static_cast<float>(whole)) > 0.5f - s_.tolerance[j];
+      out[j] = static_cast<std::byte>(whole + s_.zero);
+    }
+    near_ |= near;
+  }
+  // Which panels may have wrong bytes, as bits.
+  uint32_t near_ties() const { return near_ != 0 ? (uint32_t{1} << P) - 1 : 0; }
+
+ private:
+  PanelScales s_;
+  int32_t near_ = 0;
+};
+
+template <class V, int P, bool kOwn>
+struct ChooseLines {
+  using Type = PlainLines<P>;
+};
+template <class V, int P>
+struct ChooseLines<V, P, true> {
+  using Type = typename V::template Lines<P>;
+};
+template <class V, int P>
+using FinishedLines = typename ChooseLines<V, P, V::kOwnFinish>::Type;
+
+// V may bring Lines and near_ties of its own (kOwnFinish).
 template <class V>
 struct IntegerFinish {
   static constexpr int64_t kColumns = kPanelColumns;
   static constexpr int64_t kRows = 16;  // that are looked over together for ties
-  template <int P>
-  using Numbers = std::array<float, P * kPanelColumns>;
-  template <int P>
+  // Of two panels at most, where those of the result do not lie as the vectors want them.
   struct Own {
-    alignas(64) Numbers<P> multiplier, addend, tolerance;
+    alignas(64) std::array<float, 2 * kPanelColumns> multiplier, addend, tolerance;
   };
 
-  // Those of columns [column, column + n); columns behind them have those of the last.
-  template <int P>
-  static PanelScales scales_of(const OutputScales& s, int64_t column, int64_t n, Own<P>& own) {
-    if (s.count > 1 && n == P * kColumns)
+  // Those of panels from `column` on, of which n columns are there; columns behind the last have its scales.
+  static PanelScales scales_of(const BlockResult& result, int64_t column, int64_t n, int64_t panels, Own& own) {
+    const OutputScales& s = result.scales;
+    if (!result.quantized) return {};
+    if (s.count > 1 && n >= panels * kColumns)
       return {s.multiplier + column, s.addend + column, s.tolerance + column, s.low, s.high, s.zero};
-    for (int64_t j = 0; j < P * kColumns; ++j) {
+    for (int64_t j = 0; j < panels * kColumns; ++j) {
       const int64_t from = s.count == 1 ? 0 : column + (j < n ? j : n - 1);
       const auto to = static_cast<size_t>(j);
       own.multiplier[to] = s.multiplier[from], own.addend[to] = s.addend[from], own.tolerance[to] = s.tolerance[from];
@@ -45,40 +86,31 @@ struct IntegerFinish {
     return {own.multiplier.data(), own.addend.data(), own.tolerance.data(), s.low, s.high, s.zero};
   }
 
-  // The number of a sum, before it is rounded.
-  static float clamped(int32_t sum, const PanelScales& s, int64_t column) {
-    const auto low = static_cast<float>(s.low), high = static_cast<float>(s.high);
-    const float value = static_cast<float>(sum) * s.multiplier[column] + s.addend[column], raised = value > low ? value : low;
-    return raised < high ? raised : high;
-  }
-
-  // Rows of P panels of sums, `stride` apart, to rows of bytes. Returns, as bits, which panels may have wrong ones.
+  // Returns, as bits, which panels may have wrong bytes.
   template <int P>
   static uint32_t quantize(const int32_t* sums, int64_t stride, int64_t rows, const PanelScales& s, std::byte* out,
                            int64_t out_stride) {
-    if constexpr (V::kOwnFinish) return V::template quantize<P>(sums, stride, rows, s, out, out_stride);
-    int32_t near = 0;
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t j = 0; j < P * kColumns; ++j) {
-        const float value = clamped(sums[r * stride + j], s, j);
-        const int32_t whole = nearest_integer(value);
-        near |= std::fabs(value - static_cast<float>(whole)) > 0.5f - s.tolerance[j];
-        out[r * out_stride + j] = static_cast<std::byte>(whole + s.zero);
-      }
-    return near != 0 ? (uint32_t{1} << P) - 1 : 0;
+    using Lines = FinishedLines<V, P>;
+    Lines lines(s);
+    for (int64_t r = 0; r < rows; r += Lines::kLines)
+      lines.quantize(sums + r * stride, stride, rows - r, out + r * out_stride, out_stride);
+    return lines.near_ties();
   }
   // Which of a panel's columns from `column` on may be wrong, as bits.
   static uint32_t near_ties(const int32_t* sums, const PanelScales& s, int64_t column) {
     if constexpr (V::kOwnFinish) return V::near_ties(sums, s, column);
     uint32_t near = 0;
     for (int64_t j = 0; j < kColumns; ++j) {
-      const float value = clamped(sums[j], s, column + j);
-      near |= static_cast<uint32_t>(std::fabs(value - static_cast<float>(nearest_integer(value))) > 0.5f - s.tolerance[column + j]) << j;
+      const float value = PlainLines<1>::clamped(sums[j], s, column + j);
+      near |=
+          static_cast<uint32_t>(std::fabs(value - static_cast<float>(nearest_integer(value))) > 0.5f - s.tolerance[column + j])
+          << j;
     }
     return near;
   }
 
-  // Decides exactly what is near a tie, in rows of one panel: columns [column, column + n) of the result, `in_scales` of the scales.
+  // Decides exactly what is near a tie, in rows of one panel: columns [column, column + n) of the result, `in_scales` of the
+  // scales.
   static void settle(const OutputScales& exact, const PanelScales& scales, const int32_t* sums, int64_t stride, int64_t rows,
                      int64_t column, int64_t in_scales, int64_t n, std::byte* out, int64_t out_stride) {
     const uint32_t wanted = n >= kColumns ? 0xFFFF : (uint32_t{1} << n) - 1;
@@ -86,36 +118,49 @@ struct IntegerFinish {
       for (uint32_t near = near_ties(sums + r * stride, scales, in_scales) & wanted; near != 0; near &= near - 1) {
         const int j = std::countr_zero(near);
         const ResultScale& scale = exact.exact[exact.count == 1 ? 0 : column + j];
-        out[r * out_stride + j] = static_cast<std::byte>(requantized(sums[r * stride + j], scale, exact.low, exact.high) + exact.zero);
+        out[r * out_stride + j] =
+            static_cast<std::byte>(requantized(sums[r * stride + j], scale, exact.low, exact.high) + exact.zero);
       }
+  }
+
+  // Of the panels `near`, as bits, that begin at `column` and have n columns.
+  static void settle_panels(uint32_t near, const OutputScales& exact, const PanelScales& scales, const int32_t* sums,
+                            int64_t stride, int64_t rows, int64_t column, int64_t n, std::byte* out, int64_t out_stride) {
+    for (; near != 0; near &= near - 1) {
+      const int64_t panel = std::countr_zero(near) * kColumns;
+      if (panel < n) settle(exact, scales, sums + panel, stride, rows, column + panel, panel, n - panel, out + panel, out_stride);
+    }
   }
 
   // Columns [column, column + n), n <= P panels, of the result's rows [row, row + rows).
   template <int P>
-  static void finish_panels(const BlockResult& to, const int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column,
-                            int64_t n) {
+  static void finish_panels(const BlockResult& to, const PanelScales& scales, const int32_t* sums, int64_t stride, int64_t row,
+                            int64_t rows, int64_t column, int64_t n) {
     const int64_t at = row * to.stride + column;
     if (to.sums) {
       for (int64_t r = 0; r < rows; ++r)
         std::memcpy(to.sums + at + r * to.stride, sums + r * stride, static_cast<size_t>(n) * sizeof(int32_t));
       return;
     }
-    Own<P> own;
     std::array<std::byte, kRows * P * kPanelColumns> narrow;
-    const PanelScales scales = scales_of<P>(to.scales, column, n, own);
     const bool whole = n == P * kColumns;
     const int64_t out_stride = whole ? to.stride : P * kColumns;
     for (int64_t first = 0; first < rows; first += kRows, sums += kRows * stride) {
       const int64_t count = rows - first < kRows ? rows - first : kRows;
       std::byte* result = to.quantized + at + first * to.stride;
       std::byte* out = whole ? result : narrow.data();
-      for (uint32_t panels = quantize<P>(sums, stride, count, scales, out, out_stride); panels != 0; panels &= panels - 1) {
-        const int64_t panel = std::countr_zero(panels) * kColumns;
-        if (panel < n) settle(to.scales, scales, sums + panel, stride, count, column + panel, panel, n - panel, out + panel, out_stride);
-      }
+      const uint32_t near = quantize<P>(sums, stride, count, scales, out, out_stride);
+      settle_panels(near, to.scales, scales, sums, stride, count, column, n, out, out_stride);
       for (int64_t r = 0; r < count && !whole; ++r)
         std::memcpy(result + r * to.stride, narrow.data() + r * out_stride, static_cast<size_t>(n));
     }
+  }
+
+  template <int P>
+  static void finish_panels(const BlockResult& to, const int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column,
+                            int64_t n) {
+    Own own;
+    finish_panels<P>(to, scales_of(to, column, n, P, own), sums, stride, row, rows, column, n);
   }
 
   // sums[r][c] -= rows[r] * columns[c], of one panel
@@ -129,16 +174,16 @@ struct IntegerFinish {
     }
   }
 
-  // Rows of one or two panels of a block.
-  static void finish(const IntegerBlock& b, int32_t* sums, int64_t stride, int64_t row, int64_t rows, int64_t column,
-                     int64_t panels) {
+  // Rows of one or two panels of a block, by scales_of them.
+  static void finish(const IntegerBlock& b, const PanelScales& scales, int32_t* sums, int64_t stride, int64_t row, int64_t rows,
+                     int64_t column, int64_t panels) {
     for (int64_t p = 0; p < panels * kColumns; p += kColumns) {
       if (b.row_sums) subtract_products(b.row_sums + row, b.column_zeros + column + p, sums + p, stride, rows);
       if (b.row_zeros) subtract_products(b.row_zeros + row, b.column_sums + column + p, sums + p, stride, rows);
     }
     const int64_t left = b.columns - column, n = left < panels * kColumns ? left : panels * kColumns;
-    panels == 1 ? finish_panels<1>(b.result, sums, stride, row, rows, column, n)
-                : finish_panels<2>(b.result, sums, stride, row, rows, column, n);
+    panels == 1 ? finish_panels<1>(b.result, scales, sums, stride, row, rows, column, n)
+                : finish_panels<2>(b.result, scales, sums, stride, row, rows, column, n);
   }
 };
 
