@@ -13,12 +13,14 @@
 #include <cstdlib>
 #include <functional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/api/conv.h"
 #include "kernels/api/gemm.h"
 #include "kernels/api/pool.h"
+#include "kernels/base/block.h"
 #include "kernels/cpu/machine/ceilings.h"
 
 namespace tandem::cpu {
@@ -51,6 +53,22 @@ std::vector<float> noise(int64_t n, uint32_t seed) {
   for (float& v : values) v = uniform(random);
   return values;
 }
+
+// Memory as a plan has it: large blocks lie in huge pages.
+class Block {
+ public:
+  explicit Block(size_t bytes) : bytes_(bytes), memory_(make_zero_block(bytes)) {}
+  explicit Block(const std::vector<float>& values) : Block(values.size() * sizeof(float)) {
+    std::copy(values.begin(), values.end(), floats());
+  }
+  float* floats() const { return reinterpret_cast<float*>(memory_.get()); }
+  float operator[](int64_t i) const { return floats()[i]; }
+  std::span<std::byte> bytes() const { return {memory_.get(), bytes_}; }
+
+ private:
+  size_t bytes_;
+  std::shared_ptr<std::byte[]> memory_;
+};
 
 double ceiling(const Options& options) { return operations_per_second(Arithmetic::kF32, {.threads = options.threads}); }
 
@@ -94,26 +112,25 @@ void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool pa
   what += packed ? ", packed B" : transpose_b ? ", B transposed" : "";
   if (!options.wants(what)) return;
   const GemmShape shape{m, n, k, false, transpose_b};
-  const std::vector<float> a = noise(m * k, 1), b = noise(k * n, 2);
-  std::vector<float> c(static_cast<size_t>(m * n));
-  std::vector<std::byte> workspace(gemm_workspace_bytes<float>(shape, options.threads));
+  const Block a(noise(m * k, 1)), b(noise(k * n, 2)), c(static_cast<size_t>(m * n) * sizeof(float));
+  const Block workspace(gemm_workspace_bytes<float>(shape, options.threads));
   KernelContext context;
   context.threads = options.threads;
-  context.workspace = workspace;
-  const ConstTensorView view{reinterpret_cast<const std::byte*>(b.data()), DType::kF32, transpose_b ? Shape{n, k} : Shape{k, n}};
+  context.workspace = workspace.bytes();
+  const ConstTensorView view{b.bytes().data(), DType::kF32, transpose_b ? Shape{n, k} : Shape{k, n}};
   const PackedMatrix weights = packed ? pack_matrix(view, transpose_b) : PackedMatrix();
   GemmArgs<float> args;
-  args.a = a.data(), args.lda = k;
-  args.b = b.data(), args.ldb = transpose_b ? k : n;
+  args.a = a.floats(), args.lda = k;
+  args.b = b.floats(), args.ldb = transpose_b ? k : n;
   if (packed) args.packed_b = &weights;
-  args.c = c.data(), args.ldc = n;
+  args.c = c.floats(), args.ldc = n;
   gemm(context, shape, args);
   for (int64_t i : {int64_t{0}, m / 2, m - 1})
     for (int64_t j : {int64_t{0}, n / 2, n - 1}) {
       double sum = 0;
       for (int64_t q = 0; q < k; ++q)
-        sum += double(a[static_cast<size_t>(i * k + q)]) * double(b[static_cast<size_t>(transpose_b ? j * k + q : q * n + j)]);
-      check_close(what, double(c[static_cast<size_t>(i * n + j)]), sum, double(k));
+        sum += double(a[i * k + q]) * double(b[transpose_b ? j * k + q : q * n + j]);
+      check_close(what, double(c[i * n + j]), sum, double(k));
     }
   report(options, what, 2.0 * double(m) * double(n) * double(k), [&] { gemm(context, shape, args); });
 }
@@ -222,6 +239,9 @@ int main(int argc, char** argv) {
     bench_gemm(options, m, 256, 256, true, false);
     bench_gemm(options, m, 2, 256, true, false);
   }
+  for (int64_t m : {128, 197, 1024})  // BERT-base and ViT-B
+    for (auto [n, k] : {std::pair<int64_t, int64_t>{768, 768}, {2304, 768}, {3072, 768}, {768, 3072}})
+      bench_gemm(options, m, n, k, true, false);
   bench_gemm(options, 64, 128, 9216, false, true);
   bench_gemm(options, 64, 9216, 128, false, false);
   bench_gemm(options, 128, 9216, 64, false, false);

@@ -33,13 +33,13 @@ class RectangleProduct {
 
   void run() {
     const int64_t steps = std::max<int64_t>(1, ceil_div(shape_.k, step_));
-    // Few rows read packed weights once, and best from end to end.
-    const int64_t most = args_.packed_b && part_.rows <= 2 * tier_.mr ? round_up(part_.cols, tier_.nr) : kMaxCols;
+    // Packed weights are read best from end to end, and A is then packed once.
+    const int64_t most = args_.packed_b ? round_up(part_.cols, tier_.nr) : round_up(even_step(part_.cols, kMaxCols), tier_.nr);
     for (int64_t col = 0; col < part_.cols; col += most)
       for (int64_t s = 0; s < steps; ++s) {
         const int64_t cols = std::min(most, part_.cols - col), k0 = s * step_, k = std::min(step_, shape_.k - k0);
         set_step(k0, k);
-        add_to_sums(col);
+        add_to_sums(col, cols);
         if (args_.packed_b) prepacked(part_.col + col, cols);
         else if (pack_b_) packed(part_.col + col, cols);
         else in_place(part_.col + col, cols);
@@ -62,11 +62,11 @@ class RectangleProduct {
   }
 
   // This step of k into the sums of an operand, by the rectangles at one edge of C: its elements are about to be read anyway.
-  void add_to_sums(int64_t col) {
+  void add_to_sums(int64_t col, int64_t cols) {
     const GemmBackward<T>& backward = args_.backward;
     const bool of_a = backward.summed == Operand::kA;
     if (!backward.sums || (of_a ? part_.col + col : part_.row) != 0) return;
-    const int64_t first = of_a ? part_.row : part_.col + col, count = of_a ? part_.rows : std::min(kMaxCols, part_.cols - col);
+    const int64_t first = of_a ? part_.row : part_.col + col, count = of_a ? part_.rows : cols;
     const bool along_k = of_a ? !shape_.transpose_a : shape_.transpose_b;
     const int64_t ld = of_a ? args_.lda : args_.ldb, stride = along_k ? ld : 1, k_stride = along_k ? 1 : ld;
     Runs<T> lines;
@@ -108,7 +108,7 @@ class RectangleProduct {
     block_.b_k = b_k;
     block_.cols = cols;
     const bool t = shape_.transpose_a;
-    const int64_t i_stride = t ? 1 : args_.lda, k_stride = t ? args_.lda : 1, most = round_up(kMaxRows, tier_.mr);
+    const int64_t i_stride = t ? 1 : args_.lda, k_stride = t ? args_.lda : 1, most = round_up(even_step(part_.rows, kMaxRows), tier_.mr);
     for (int64_t i = 0; i < part_.rows; i += most) {
       const int64_t row = part_.row + i, rows = std::min(most, part_.rows - i);
       const T* a = args_.a + row * i_stride + k0_ * k_stride;
@@ -189,11 +189,11 @@ void gemm_on_team(const KernelContext& context, const GemmTier<T>& tier, const G
 
 template <class T>
 const GemmTier<T>& tier_for(const GemmShape& shape, const GemmArgs<T>& args, Isa isa) {
-  if (!args.packed_b) return gemm_tier<T>(isa);
+  if (!args.packed_b) return gemm_tier<T>(isa, shape.n);
   const PackedMatrix& b = *args.packed_b;
   require(b.dtype() == dtype_of<T> && b.k() == shape.k && b.n() == shape.n, "packed matrix does not fit the product", name(b.dtype()),
           b.k(), b.n(), shape.k, shape.n);
-  return gemm_tier<T>(b.isa());
+  return gemm_tier<T>(b.isa(), b.n());
 }
 
 // The matrices of product i.
@@ -214,7 +214,7 @@ GemmArgs<T> product(GemmArgs<T> args, const ProductSet& set, int64_t i) {
 
 template <class T>
 size_t scratch_bytes(const GemmShape& shape, int threads, Isa isa, bool packed_b) {
-  const int64_t each = GemmScratch<T>(gemm_tier<T>(isa), shape.m, shape.n, shape.k, packed_b).elements();
+  const int64_t each = GemmScratch<T>(gemm_tier<T>(isa, shape.n), shape.m, shape.n, shape.k, packed_b).elements();
   return static_cast<size_t>(each) * static_cast<size_t>(threads) * sizeof(T);
 }
 

@@ -14,7 +14,7 @@ PackedMatrix pack_matrix(ConstTensorView b, bool transposed, Isa isa) {
   packed.dtype_ = b.dtype;
   packed.isa_ = isa;
   visit_float(b.dtype, [&]<class T>() {
-    const GemmTier<T>& tier = gemm_tier<T>(isa);
+    const GemmTier<T>& tier = gemm_tier<T>(isa, packed.n_);
     const int64_t width = round_up(packed.n_, tier.nr), step = k_step(packed.k_), ld = b.shape[1];
     packed.bytes_ = static_cast<size_t>(checked_mul(checked_mul(width, packed.k_), sizeof(T)));
     packed.data_ = make_aligned(packed.bytes_);

@@ -69,6 +69,9 @@ struct GemmTier {
 // The tier for one element type; f64 has the portable one only.
 template <class T>
 const GemmTier<T>& gemm_tier(Isa isa);
+// That of products with n columns: the same bits, of another tile where the last, narrower panel hardly counts.
+template <class T>
+const GemmTier<T>& gemm_tier(Isa isa, int64_t n);
 
 // Steps of k that are summed in registers before C is touched: a function of k alone, or sums would depend on m and n.
 inline constexpr int64_t kMaxSteps = 384;

@@ -17,4 +17,18 @@ const GemmTier<double>& gemm_tier<double>(Isa) {
   return kPortableF64;
 }
 
+template <>
+const GemmTier<float>& gemm_tier<float>(Isa isa, [[maybe_unused]] int64_t n) {
+#if defined(__x86_64__)
+  constexpr int64_t kWide = 480;  // columns, ten panels
+  if (isa >= Isa::kAvx512 && n >= kWide) return kAvx512WideF32;
+#endif
+  return gemm_tier<float>(isa);
+}
+
+template <>
+const GemmTier<double>& gemm_tier<double>(Isa isa, int64_t) {
+  return gemm_tier<double>(isa);
+}
+
 }  // namespace tandem::cpu

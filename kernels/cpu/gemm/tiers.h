@@ -10,6 +10,7 @@ extern const GemmTier<double> kPortableF64;
 #if defined(__x86_64__)
 extern const GemmTier<float> kAvx2F32;
 extern const GemmTier<float> kAvx512F32;
+extern const GemmTier<float> kAvx512WideF32;  // of wide products
 #endif
 
 }  // namespace tandem::cpu

@@ -26,6 +26,7 @@ struct Tile {
   using T = typename V::Scalar;
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows, kWidth = V::kVectors * V::kLanes;
   static constexpr int64_t kAhead = 8;  // steps that B is asked for before it is read
+  static constexpr int kAsked = 4;  // rows of C at a time
 
   template <bool kWhole>
   static V read(const T* p, int64_t n) {
@@ -84,11 +85,6 @@ struct Tile {
   // R rows by P panels, W vectors of each; kUnitRows: the rows of A are adjacent (packed).
   template <int R, int P, int W, bool kUnitRows>
   static void run(const GemmBlock<T>& s, const T* a, const T* b, int64_t row, int64_t col, const NextPanel& next_panel) {
-    // C is far away, too, and wanted all at once in the end.
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-      for (int j = 0; j < P * W; ++j) __builtin_prefetch(s.c + (row + r) * s.ldc + col + j * kLanes, 1);
     V sum[R][P * W];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
@@ -96,22 +92,33 @@ struct Tile {
       for (int j = 0; j < P * W; ++j) sum[r][j] = V::set(0);
     const int64_t a_row = kUnitRows ? 1 : s.a_row, a_k = s.a_k, b_k = s.b_k, b_panel = s.b_panel;
     const T* next = next_panel.at;
+    // C is far away, too, and wanted all at once in the end: its rows are asked for in turns, some at a time.
+    constexpr int kTurns = (R + kAsked - 1) / kAsked;
+    const int64_t turn = s.k / kTurns + 1;
+    const T* c = s.c + row * s.ldc + col;
+    int asked = 0;
     for (int64_t g = 0; g < s.groups; ++g) {
       const T *ap = a + g * s.a_group, *bp = b + g * s.b_group;
-      for (int64_t k = 0; k < s.k; ++k, ap += a_k, bp += b_k, next += next_panel.step) {
-        V right[P * W];
-        __builtin_prefetch(next, 0, 2);
+      for (int64_t k = 0; k < s.k;) {
+        const int64_t end = s.k - k < turn ? s.k : k + turn;
+        for (const int last = asked + kAsked < R ? asked + kAsked : R; asked < last; ++asked, c += s.ldc)
 #pragma GCC unroll 16
-        for (int j = 0; j < P * W; ++j) {
-          const T* at = bp + j / W * b_panel + j % W * kLanes;
-          right[j] = V::load(at);
-          __builtin_prefetch(at + kAhead * b_k);
-        }
+          for (int j = 0; j < P * W; ++j) __builtin_prefetch(c + j * kLanes, 1);
+        for (; k < end; ++k, ap += a_k, bp += b_k, next += next_panel.step) {
+          V right[P * W];
+          __builtin_prefetch(next, 0, 2);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          const V left = V::set(ap[r * a_row]);
+          for (int j = 0; j < P * W; ++j) {
+            const T* at = bp + j / W * b_panel + j % W * kLanes;
+            right[j] = V::load(at);
+            if constexpr (P > 1) __builtin_prefetch(at + kAhead * b_k);
+          }
 #pragma GCC unroll 16
-          for (int j = 0; j < P * W; ++j) sum[r][j] = fma(left, right[j], sum[r][j]);
+          for (int r = 0; r < R; ++r) {
+            const V left = V::set(ap[r * a_row]);
+#pragma GCC unroll 16
+            for (int j = 0; j < P * W; ++j) sum[r][j] = fma(left, right[j], sum[r][j]);
+          }
         }
       }
     }
@@ -120,14 +127,21 @@ struct Tile {
 
   using Run = void (*)(const GemmBlock<T>&, const T*, const T*, int64_t, int64_t, const NextPanel&);
   struct Runs {
-    Run wide[kRows], pair[kRows], whole[kRows], narrow[kRows];  // by rows - 1; narrow: at most kLanes columns are left
+    Run wide[kRows], pair[kRows];    // several panels, by rows - 1
+    Run part[V::kVectors][kRows];  // so many vectors of one panel - 1; the last panel may end before others do
   };
+  template <int W, bool kUnitRows, int... I>
+  static constexpr void set_part(Runs& table, std::integer_sequence<int, I...>) {
+    ((table.part[W - 1][I] = run<I + 1, 1, W, kUnitRows>), ...);
+    if constexpr (W > 1) set_part<W - 1, kUnitRows>(table, std::integer_sequence<int, I...>());
+  }
   template <bool kUnitRows, int... I>
-  static constexpr Runs runs(std::integer_sequence<int, I...>) {
-    return {{run<I + 1, V::wide_panels(I + 1), V::kVectors, kUnitRows>...},
-            {run<I + 1, V::wide_panels(I + 1) < 2 ? 1 : 2, V::kVectors, kUnitRows>...},
-            {run<I + 1, 1, V::kVectors, kUnitRows>...},
-            {run<I + 1, 1, 1, kUnitRows>...}};
+  static constexpr Runs runs(std::integer_sequence<int, I...> rows) {
+    Runs table{{run<I + 1, V::wide_panels(I + 1), V::kVectors, kUnitRows>...},
+               {run<I + 1, V::wide_panels(I + 1) < 2 ? 1 : 2, V::kVectors, kUnitRows>...},
+               {}};
+    set_part<V::kVectors, kUnitRows>(table, rows);
+    return table;
   }
   static constexpr Runs kUnit = runs<true>(std::make_integer_sequence<int, kRows>()),
                         kStrided = runs<false>(std::make_integer_sequence<int, kRows>());
@@ -139,11 +153,11 @@ struct Tile {
     const int64_t wide = tiles == 1 ? V::wide_panels(static_cast<int>(s.rows)) : 1;
     if (s.b_is_far && s.groups == 1 && wide < 3 && tiles <= kStreamedTiles) return multiply_streaming<V>(s, tile);
     const bool adjacent = tiles > 1 && s.b_k == kWidth && s.groups == 1;  // the panels of B in memory
-    NextPanel next{.at = s.b, .step = adjacent ? kWidth / tiles : 0};
+    NextPanel next{.at = s.b, .step = adjacent ? (kWidth + tiles - 1) / tiles : 0};
     for (int64_t col = 0; col < s.cols;) {
       const int64_t left = s.cols - col, panels = left >= wide * kWidth ? wide : wide > 1 && left >= 2 * kWidth ? 2 : 1;
-      const Run* by_rows = panels == 1 ? table.whole : panels == wide ? table.wide : table.pair;
-      if (left <= kLanes) by_rows = table.narrow;
+      const Run* by_rows = table.part[left < kWidth ? (left + kLanes - 1) / kLanes - 1 : V::kVectors - 1];
+      if (panels > 1) by_rows = panels == wide ? table.wide : table.pair;
       const T *a = s.a, *b = s.b + col / kWidth * s.b_panel;
       next.at = adjacent ? b + s.b_panel : b;
       for (int64_t row = 0; row < s.rows; row += tile, a += s.a_tile) {
@@ -170,6 +184,7 @@ void pack_transposed(const PackSource<T>& s, int64_t first, int64_t width, T* pa
       V block[kLanes];
 #pragma GCC unroll 16
       for (int64_t i = 0; i < kLanes; ++i) {
+        if (width <= kLanes && i < kept) __builtin_prefetch(source + (i + width) * s.i_stride + k);  // of the next panel
         if (i >= rows || i >= kept) block[i] = V::set(0);
         else if (n == kLanes) block[i] = V::load(source + i * s.i_stride + k);
         else block[i] = V::load(source + i * s.i_stride + k, steps);
@@ -203,9 +218,27 @@ void pack_contiguous(const PackSource<T>& s, int64_t first, int64_t width, T* pa
   }
 }
 
+// All whole panels of W vectors at once, step by step: what is read is contiguous, where panel by panel no prefetcher would follow.
+template <class V, int W, class T>
+void copy_panels(const T* source, int64_t k_stride, int64_t count, int64_t steps, T* panels) {
+  constexpr int64_t kWidth = W * V::kLanes;
+  for (int64_t k = 0; k < steps; ++k, source += k_stride, panels += kWidth) {
+    T* panel = panels;
+    for (int64_t i = 0; i < count; i += kWidth, panel += kWidth * steps)
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < W; ++j) V::load(source + i + j * V::kLanes).store(panel + j * V::kLanes);
+  }
+}
+
 template <class V, class T>
 void pack(const PackSource<T>& s, int64_t width, T* panels) {
-  for (int64_t first = 0; first < s.count; first += width, panels += width * s.steps) {
+  int64_t first = 0;
+  if (s.i_stride == 1 && width == V::kVectors * V::kLanes) {
+    first = s.count / width * width;
+    copy_panels<V, V::kVectors>(s.source, s.k_stride, first, s.steps, panels);
+    panels += first * s.steps;
+  }
+  for (; first < s.count; first += width, panels += width * s.steps) {
     if (s.i_stride == 1) pack_contiguous<V>(s, first, width, panels);
     else if (s.k_stride == 1) pack_transposed<V>(s, first, width, panels);
     else

@@ -8,11 +8,14 @@
 namespace tandem::cpu {
 namespace {
 
-struct Avx512Vector {
+// The tile of products is R rows by W vectors.
+template <int R, int W>
+struct Avx512VectorOf {
+  using Avx512Vector = Avx512VectorOf;
   using Scalar = float;
   using Part = __mmask16;
-  static constexpr int kLanes = 16, kRows = 12, kVectors = 2;
-  static constexpr int wide_panels(int rows) { return rows <= 3 ? 4 : rows == 4 ? 3 : rows <= 6 ? 2 : 1; }
+  static constexpr int kLanes = 16, kRows = R, kVectors = W;
+  static constexpr int wide_panels(int rows) { return rows * W > 12 ? 1 : rows * W > 6 ? 24 / (rows * W) : 4; }
 
   __m512 v;
 
@@ -69,6 +72,7 @@ struct Avx512Vector {
     return {_mm512_fmadd_ps(_mm512_fnmadd_ps(a.v, r, _mm512_set1_ps(1.0f)), r, r)};
   }
 };
+using Avx512Vector = Avx512VectorOf<12, 2>;
 
 }  // namespace
 }  // namespace tandem::cpu
