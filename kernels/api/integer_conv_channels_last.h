@@ -12,9 +12,26 @@
 
 #include "kernels/api/conv.h"
 #include "kernels/api/isa.h"
+#include "kernels/api/quantized_elementwise.h"
 #include "kernels/api/requantize.h"
 #include "kernels/base/kernel_context.h"
 #include "kernels/base/tensor_view.h"
+
+namespace tandem {
+
+// A quantized sum of the convolution's bytes and of others, of the shape of y: what quantized_binary gives of the two, bit for bit.
+struct QuantizedResidual {
+  QuantizedOperand other;
+  // What the convolution's own bytes stand for.
+  DType type = DType::kU8;
+  float scale = 1;
+  int32_t zero = 0;
+  // And the sum's.
+  float y_scale = 1;
+  int32_t y_zero = 0;
+};
+
+}  // namespace tandem
 
 namespace tandem::cpu {
 
@@ -30,7 +47,8 @@ class ChannelsLastIntegerFilters {
  private:
   friend ChannelsLastIntegerFilters pack_integer_filters_channels_last(const ConvGeometry&, ConstTensorView, ConstTensorView, Isa);
   friend void integer_conv_channels_last(const KernelContext&, const ConvGeometry&, ConstTensorView, ConstTensorView,
-                                         const ChannelsLastIntegerFilters&, TensorView, const OutputScales*);
+                                         const ChannelsLastIntegerFilters&, TensorView, const OutputScales*,
+                                         const QuantizedResidual*);
   std::shared_ptr<const IntegerFilterPanels> panels_;
 };
 
@@ -43,8 +61,10 @@ size_t integer_conv_channels_last_workspace(const ConvGeometry&, int threads, Is
 
 // x_zero: null (0), or one element of x's type; padding counts as it. y: u8 or i8 by `scales` (one a filter, or one), or i32 sums
 // where `scales` is null. The geometry is that of the packing; only its spatial sizes may differ, and any batch will do.
+// With a residual, y is the sum's; it must not lie where y does, and `scales` are then those of the convolution's own bytes.
 // Throws InvalidArgument for a wrong zero point, Internal for views that do not fit the geometry.
 void integer_conv_channels_last(const KernelContext&, const ConvGeometry&, ConstTensorView x, ConstTensorView x_zero,
-                                const ChannelsLastIntegerFilters& filters, TensorView y, const OutputScales* scales = nullptr);
+                                const ChannelsLastIntegerFilters& filters, TensorView y, const OutputScales* scales = nullptr,
+                                const QuantizedResidual* residual = nullptr);
 
 }  // namespace tandem::cpu

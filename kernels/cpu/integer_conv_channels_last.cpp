@@ -64,6 +64,13 @@ void make_seeds(const ConvShape& s, const IntegerFilterPanels& filters, int32_t 
   }
 }
 
+ResidualLines residual_lines(const QuantizedResidual& r, TensorView y) {
+  ResidualLines lines;
+  lines.own = line_operand({{y.data, r.type, y.shape}, r.scale, r.zero}, 1), lines.other = line_operand(r.other, 1);
+  lines.result = line_result(BinaryOp::kAdd, lines.own, lines.other, r.y_scale, static_cast<float>(r.y_zero), quantized_range(y.dtype));
+  return lines;
+}
+
 }  // namespace
 
 ChannelsLastIntegerFilters pack_integer_filters_channels_last(const ConvGeometry& geometry, ConstTensorView w,
@@ -90,13 +97,14 @@ size_t integer_conv_channels_last_workspace(const ConvGeometry& geometry, int th
 
 void integer_conv_channels_last(const KernelContext& context, const ConvGeometry& geometry, ConstTensorView x,
                                 ConstTensorView x_zero, const ChannelsLastIntegerFilters& filters, TensorView y,
-                                const OutputScales* scales) {
+                                const OutputScales* scales, const QuantizedResidual* residual) {
   check_8_bits("x", x.dtype);
   require(!x_zero || (x_zero.elements() == 1 && x_zero.dtype == x.dtype), "x has one zero point of its own type; the shape given",
           x_zero ? to_string(x_zero.shape) : "");
   const int64_t batch = check_images(geometry, x.shape, y.shape);
   if (y.elements() == 0) return;
   ensure(scales || y.dtype == DType::kI32, "sums of an integer convolution are i32", name(y.dtype));
+  ensure(!residual || (scales && residual->other.x.shape == y.shape), "a residual wants bytes of the shape of y", to_string(y.shape));
   const IntegerFilterPanels& panels = *filters.panels_;
   const ConvShape s(geometry);
   const IntegerTier& tier = integer_tier(panels.isa);
@@ -107,7 +115,9 @@ void integer_conv_channels_last(const KernelContext& context, const ConvGeometry
   const std::byte zero = x_zero ? *x_zero.data : std::byte{0};
   const bool flipped = x.dtype == DType::kI8 && (is_channelwise(s) || !tier.block.signed_rows);
   make_seeds(s, panels, number_of(zero, x.dtype) + (flipped ? 128 : 0), seeds);
-  const ChannelsLastProblem problem = {s, tier, panels, x, zero, flipped, seeds, y, scales, batch};
+  ChannelsLastProblem problem = {s, tier, panels, x, zero, flipped, seeds, y, scales, batch};
+  const ResidualLines lines = residual ? residual_lines(*residual, y) : ResidualLines{};
+  if (residual) problem.residual = &lines;
   is_channelwise(s) ? convolve_channels(problem, context.threads, scratch) : convolve_patches(problem, context.threads, scratch);
 }
 

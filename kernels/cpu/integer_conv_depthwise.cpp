@@ -117,7 +117,10 @@ void convolve_channels(const ChannelsLastProblem& p, int threads, std::byte* scr
   const int64_t lines = p.batch * p.s.w.output[0] * p.s.w.output[1], bytes = round_up(channelwise_scratch(p.s), kAlignment);
   const bool team = threads > 1 && p.batch * p.s.output * p.s.groups * p.s.taps >= kTeamWork;
 #pragma omp parallel for num_threads(threads) schedule(static) if (team)
-  for (int64_t line = 0; line < lines; ++line) convolve_line(p, line, scratch + omp_get_thread_num() * bytes);
+  for (int64_t line = 0; line < lines; ++line) {
+    convolve_line(p, line, scratch + omp_get_thread_num() * bytes);
+    add_residual(p, line * p.s.w.output[2] * p.s.groups, p.s.w.output[2] * p.s.groups);
+  }
 }
 
 }  // namespace tandem::cpu

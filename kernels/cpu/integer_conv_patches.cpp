@@ -136,6 +136,9 @@ class PatchConvolution {
       block.row_sums = sums, block.column_zeros = p_.filters.zeros + column;
     }
     p_.tier.block.multiply(block);
+    const int64_t filters = s.groups * s.filters, at = part.pixel * filters + part.group * s.filters + part.filter;
+    if (part.filters == filters) return add_residual(p_, at, part.pixels * filters);
+    for (int64_t pixel = 0; p_.residual && pixel < part.pixels; ++pixel) add_residual(p_, at + pixel * filters, part.filters);
   }
 
  private:

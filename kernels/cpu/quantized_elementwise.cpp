@@ -9,12 +9,6 @@
 namespace tandem::cpu {
 namespace {
 
-// i8 as u8, whose zero point is 128 more: the differences are the same.
-LineOperand line_operand(const QuantizedOperand& o, int64_t step) {
-  const bool is_signed = o.x.dtype == DType::kI8;
-  return {o.x.data, step, is_signed ? std::byte{0x80} : std::byte{0}, o.scale, o.zero + (is_signed ? 128 : 0)};
-}
-
 bool is_moderate(double scale) { return std::fabs(scale) > 1e-15 && std::fabs(scale) < 1e15; }
 
 // A dozen roundings of the definition and of this together, each of 2^-24 of the largest number on the way: of a product, of those that
@@ -32,6 +26,11 @@ QuickCombination quick_combination(BinaryOp op, const LineOperand& a, const Line
 }
 
 }  // namespace
+
+LineOperand line_operand(const QuantizedOperand& o, int64_t step) {
+  const bool is_signed = o.x.dtype == DType::kI8;
+  return {o.x.data, step, is_signed ? std::byte{0x80} : std::byte{0}, o.scale, o.zero + (is_signed ? 128 : 0)};
+}
 
 LineResult line_result(BinaryOp op, const LineOperand& a, const LineOperand& b, float scale, float zero, IntegerRange range) {
   return {op, scale, zero, range.lowest, range.highest, quick_combination(op, a, b, scale)};

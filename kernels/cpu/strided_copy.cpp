@@ -126,6 +126,13 @@ void copy_blocks(const KernelContext& context, const StridedBox& box, int dense_
   });
 }
 
+// Three planes become the channels of pixels: all of a pixel at once.
+template <class T>
+void copy_triples(const T* s, int64_t plane, T* t, int64_t rows) {
+  const T *a = s, *b = s + plane, *c = s + 2 * plane;
+  for (int64_t r = 0; r < rows; ++r, t += 3) t[0] = a[r], t[1] = b[r], t[2] = c[r];
+}
+
 // The same with few columns, as in depth to space: long stretches of the source's dense axis, column by column.
 template <class T>
 void copy_narrow(const KernelContext& context, const StridedBox& box, int dense_axis, const T* source, T* target) {
@@ -138,6 +145,10 @@ void copy_narrow(const KernelContext& context, const StridedBox& box, int dense_
       const Offsets at = offsets_of(box, i / pieces, dense_axis);
       const T* s = source + at.source + row;
       T* t = target + at.target + row * rows.target;
+      if (columns.size == 3 && columns.target == 1 && rows.target == 3) {
+        copy_triples(s, columns.source, t, m);
+        continue;
+      }
       for (int64_t c = 0; c < columns.size; ++c)
         for (int64_t r = 0; r < m; ++r) t[r * rows.target + c * columns.target] = s[r + c * columns.source];
     }

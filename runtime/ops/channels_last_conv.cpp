@@ -1,7 +1,8 @@
 // Convolutions of images whose channels come last, which the pass layout_assignment puts into plans for the CPU:
 //
 //   tandem.ChannelsLastConv(x, w, bias?, residual?)           as tandem.FusedConv, in f32
-//   tandem.ChannelsLastQuantizedConv(x, x_scale, ...)         as tandem.QuantizedConv (quantized_result.h)
+//   tandem.ChannelsLastQuantizedConv(x, x_scale, ...)         as tandem.QuantizedConv (quantized_result.h), and then, if there is
+//       (..., other, other_scale, other_zero, sum_scale, sum_zero)   a residual, tandem.QuantizedAdd of its result and the other
 //
 // x, residual and y are [batch, spatial..., channels]; w is as in ONNX, a constant, packed once.
 #include "kernels/api/conv_channels_last.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr std::string_view kAttributes[] = {"activation",   "activation_alpha", "activation_beta", "auto_pad", "dilations", "group",
                                             "kernel_shape", "pads",             "strides"};
 constexpr std::string_view kQuantizedAttributes[] = {"auto_pad", "dilations", "group", "highest", "kernel_shape", "lowest", "pads", "strides"};
+constexpr int kOther = 10, kSumZero = 14;  // inputs of a quantized residual
 constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
 
 std::optional<Dims> output_dims(const InferenceContext& node, int w, int bias) {
@@ -83,7 +85,24 @@ BoundKernel bind(const BindContext& node) {
 void infer_quantized(InferenceContext& node) {
   require_quantized_operands(node);
   for (const int i : {1, 4, 6}) node.require_dtype(i, DType::kF32);
-  node.set_output(0, node.dtype(7), output_dims(node, 3, 8));
+  const auto y = output_dims(node, 3, 8);
+  if (node.inputs() <= kOther) return node.set_output(0, node.dtype(7), y);
+  node.require(node.inputs() == kOther + 5, "a residual has five inputs (inputs of the node)", node.inputs());
+  for (const int i : {kOther, kSumZero}) require_8_bits(node, i);
+  for (const int i : {kOther + 1, kSumZero - 1}) node.require_dtype(i, DType::kF32);
+  require_zero_type(node, kOther + 2, kOther);
+  if (y && node.has_rank(kOther)) require_shape(node, kOther, *y);
+  node.set_output(0, node.dtype(kSumZero), y);
+}
+
+QuantizedResidual residual_of(Inputs in) {
+  const auto scale = [&](int i) { return in[static_cast<size_t>(i)].as<float>()[0]; };
+  const auto zero = [&](int i) { return zero_point(in[static_cast<size_t>(i)]); };
+  QuantizedResidual residual;
+  residual.other = {in[kOther], scale(kOther + 1), zero(kOther + 2)};
+  residual.type = in[7].dtype, residual.scale = scale(6), residual.zero = zero(7);
+  residual.y_scale = scale(kSumZero - 1), residual.y_zero = zero(kSumZero);
+  return residual;
 }
 
 cpu::ChannelsLastIntegerFilters packed_integer_filters(const BindContext& node) {
@@ -103,12 +122,16 @@ uint32_t pack_quantized(const BindContext& node) {
 BoundKernel bind_quantized(const BindContext& node) {
   const PlannedConv geometry(node, channels_first(node.shape(0)), node.shape(3));
   const QuantizedResult result(node, geometry.planned().filters);
+  for (int i = kOther + 1; i < node.inputs(); ++i)
+    node.require(node.shape(i).elements() == 1, "scales and zero points of a residual must be one number (input)", i);
   const cpu::ChannelsLastIntegerFilters filters = packed_integer_filters(node);
   const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
     Pieces pieces(context);
     const OutputScales scales = result.scales(context, pieces, in);
+    const bool has_residual = in.size() > static_cast<size_t>(kOther);
+    const QuantizedResidual residual = has_residual ? residual_of(in) : QuantizedResidual();
     cpu::integer_conv_channels_last(pieces.rest_of(context), geometry.of(channels_first(in[0].shape), in[3].shape), in[0], in[2], filters,
-                                    out[0], &scales);
+                                    out[0], &scales, has_residual ? &residual : nullptr);
   };
   return {.run = run,
           .workspace = result.workspace() + cpu::integer_conv_channels_last_workspace(geometry.planned(), node.threads()),
@@ -135,7 +158,7 @@ constexpr OpDef conv_op = {.name = "ChannelsLastConv",
 constexpr OpDef quantized_conv_op = {.name = "ChannelsLastQuantizedConv",
                                      .domain = "tandem",
                                      .min_inputs = 8,
-                                     .max_inputs = 10,
+                                     .max_inputs = 15,
                                      .attributes = kQuantizedAttributes,
                                      .infer = infer_quantized,
                                      .cpu = bind_quantized,

@@ -58,6 +58,7 @@ extern const Pass part_simplification_pass;
 extern const Pass qdq_elementwise_fusion_pass;
 extern const Pass qdq_movement_pass;
 extern const Pass qdq_product_fusion_pass;
+extern const Pass quantized_residual_fusion_pass;
 extern const Pass reshape_simplification_pass;
 extern const Pass transpose_sinking_pass;
 

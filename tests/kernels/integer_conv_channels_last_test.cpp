@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 #include <string>
 #include <vector>
@@ -113,7 +115,8 @@ struct Problem {
     return all;
   }
   template <class T>
-  std::vector<T> run(cpu::Isa isa, int threads, DType type, bool zeros_of_w, const OutputScales* scales = nullptr) const {
+  std::vector<T> run(cpu::Isa isa, int threads, DType type, bool zeros_of_w, const OutputScales* scales = nullptr,
+                     const QuantizedResidual* residual = nullptr) const {
     std::vector<T> out(static_cast<size_t>(y.elements()) + 64, T{77});
     // The operands end where their memory does: AddressSanitizer sees what is read behind them.
     const cpu::ChannelsLastIntegerFilters filters =
@@ -122,7 +125,7 @@ struct Problem {
     const std::unique_ptr<std::byte[], void (*)(std::byte*)> workspace(
         new (std::align_val_t{64}) std::byte[bytes], [](std::byte* p) { operator delete[](p, std::align_val_t{64}); });
     cpu::integer_conv_channels_last({.threads = threads, .workspace = {workspace.get(), bytes}}, geometry, x.view(), x_zero.view(),
-                                    filters, {reinterpret_cast<std::byte*>(out.data()), type, y}, scales);
+                                    filters, {reinterpret_cast<std::byte*>(out.data()), type, y}, scales, residual);
     for (auto i = out.end() - 64; i != out.end(); ++i) EXPECT_EQ(*i, T{77}) << "written behind y";
     out.erase(out.end() - 64, out.end());
     return out;
@@ -186,6 +189,34 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
               scales.zero));
         for (const cpu::Isa isa : cpu::available_isas())
           ASSERT_EQ(problem.run<uint8_t>(isa, 2, y_type, true, &scales), expected) << c.name << ' ' << cpu::name(isa);
+      }
+}
+
+// The sum of two nodes, in one: by the definition of the sum, from the bytes of the convolution alone.
+TEST(IntegerConvChannelsLast, AddsAResidual) {
+  unsigned seed = 500;
+  for (const Case& c : kCases)
+    for (const DType own : {DType::kU8, DType::kI8})
+      for (const DType type : {DType::kU8, DType::kI8}) {
+        const Problem problem(c, DType::kU8, DType::kI8, false, ++seed);
+        const float w_scale = 0.0625f;
+        std::vector<std::byte> memory(output_scales_bytes(1) + 64);
+        auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+        const OutputScales scales = make_output_scales({aligned, output_scales_bytes(1)},
+                                                       {.x_scale = 0.125f, .w_scales = {&w_scale, 1}, .y_scale = 16.0f, .y_type = own, .y_zero = 3});
+        const Bytes other = Bytes::random(seed % 2 ? DType::kU8 : DType::kI8, problem.y, seed);
+        const QuantizedResidual residual = {.other = {other.view(), 0.011f, 9}, .type = own, .scale = 0.017f, .zero = 3, .y_scale = 0.023f, .y_zero = 5};
+        const std::vector<uint8_t> bytes = problem.run<uint8_t>(cpu::Isa::kPortable, 1, own, false, &scales);
+        std::vector<uint8_t> expected;
+        for (size_t i = 0; i < bytes.size(); ++i) {
+          const int number = own == DType::kI8 ? static_cast<int8_t>(bytes[i]) : bytes[i];
+          const float sum = static_cast<float>(number - 3) * 0.017f + static_cast<float>(other[static_cast<int64_t>(i)] - 9) * 0.011f;
+          const int low = type == DType::kI8 ? -128 : 0;
+          expected.push_back(static_cast<uint8_t>(std::clamp(static_cast<int>(std::nearbyintf(sum / 0.023f)) + 5, low, low + 255)));
+        }
+        for (const cpu::Isa isa : cpu::available_isas())
+          for (const int threads : {1, 3})
+            ASSERT_EQ(problem.run<uint8_t>(isa, threads, type, false, &scales, &residual), expected) << c.name << ' ' << cpu::name(isa);
       }
 }
 

@@ -67,9 +67,9 @@ template <class V>
 struct IntegerFinish {
   static constexpr int64_t kColumns = kPanelColumns;
   static constexpr int64_t kRows = 16;  // that are looked over together for ties
-  // Of two panels at most, where those of the result do not lie as the vectors want them.
+  // Of four panels at most, where those of the result do not lie as the vectors want them.
   struct Own {
-    alignas(64) std::array<float, 2 * kPanelColumns> multiplier, addend, tolerance;
+    alignas(64) std::array<float, 4 * kPanelColumns> multiplier, addend, tolerance;
   };
 
   // Those of panels from `column` on, of which n columns are there; columns behind the last have its scales.

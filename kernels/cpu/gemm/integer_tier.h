@@ -7,6 +7,7 @@
 #include "kernels/api/elementwise.h"
 #include "kernels/api/isa.h"
 #include "kernels/api/quantize.h"
+#include "kernels/api/quantized_elementwise.h"
 #include "kernels/cpu/gemm/integer_block.h"
 #include "kernels/cpu/gemm/integer_depthwise.h"
 
@@ -44,6 +45,8 @@ struct LineResult {
   float scale, zero, lowest, highest;
   QuickCombination quick;
 };
+// i8 as u8, whose zero point is 128 more: the differences are the same.
+LineOperand line_operand(const QuantizedOperand& operand, int64_t step);
 // Bytes of y's range as op, a and b give them.
 LineResult line_result(BinaryOp op, const LineOperand& a, const LineOperand& b, float scale, float zero, IntegerRange range);
 
