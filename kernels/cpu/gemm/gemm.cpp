@@ -12,6 +12,7 @@
 namespace tandem::cpu {
 namespace {
 
+constexpr int64_t kPassElements = 32768;  // of C that an activation goes over at a time
 constexpr double kParallelWork = 2e6;  // multiply-adds below which a second thread costs more than it brings
 
 struct Rectangle {
@@ -103,10 +104,8 @@ class RectangleProduct {
   }
 
   void rows_of(int64_t col, int64_t cols, const T* b, int64_t b_panel, int64_t b_k) {
-    block_.b = b;
     block_.b_panel = b_panel;
     block_.b_k = b_k;
-    block_.cols = cols;
     const bool t = shape_.transpose_a;
     const int64_t i_stride = t ? 1 : args_.lda, k_stride = t ? args_.lda : 1, most = round_up(even_step(part_.rows, kMaxRows), tier_.mr);
     for (int64_t i = 0; i < part_.rows; i += most) {
@@ -122,7 +121,14 @@ class RectangleProduct {
         block_.a = a;
         block_.a_tile = tile * i_stride, block_.a_row = i_stride, block_.a_k = k_stride;
       }
-      multiply(row, col);
+      // What passes over the sums again finds them in the second-level cache.
+      const bool passes = last_ && !in_tile(args_.activation);
+      const int64_t most_cols = passes ? std::max(tier_.nr, kPassElements / rows / tier_.nr * tier_.nr) : cols;
+      for (int64_t j = 0; j < cols; j += most_cols) {
+        block_.b = b + j / tier_.nr * b_panel;
+        block_.cols = std::min(most_cols, cols - j);
+        multiply(row, col + j);
+      }
     }
   }
 

@@ -17,7 +17,7 @@ template <class V>
 struct StreamingTile {
   using T = typename V::Scalar;
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows, kWidth = V::kVectors * V::kLanes;
-  static constexpr int64_t kTurn = 1024 / static_cast<int64_t>(kWidth * sizeof(T));  // steps of a panel
+  static constexpr int64_t kTurn = 1536 / static_cast<int64_t>(kWidth * sizeof(T));  // steps of a panel
   using TileSums = V[kRows * V::kVectors];
 
   template <int R, bool kUnitRows>

@@ -25,7 +25,7 @@ template <class V>
 struct Tile {
   using T = typename V::Scalar;
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows, kWidth = V::kVectors * V::kLanes;
-  static constexpr int64_t kAhead = 8;  // steps that B is asked for before it is read
+  static constexpr int64_t kAhead = 1024 / static_cast<int64_t>(kWidth * sizeof(T));  // steps that B is asked for before it is read
   static constexpr int kAsked = 4;  // rows of C at a time
 
   template <bool kWhole>

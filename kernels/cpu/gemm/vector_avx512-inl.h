@@ -15,7 +15,11 @@ struct Avx512VectorOf {
   using Scalar = float;
   using Part = __mmask16;
   static constexpr int kLanes = 16, kRows = R, kVectors = W;
-  static constexpr int wide_panels(int rows) { return rows * W > 12 ? 1 : rows * W > 6 ? 24 / (rows * W) : 4; }
+  // So many that their sums and the vectors of B fit in the registers.
+  static constexpr int wide_panels(int rows) {
+    const int most = 30 / (W * (rows + 1));
+    return most > 4 ? 4 : most > 1 ? most : 1;
+  }
 
   __m512 v;
 
