@@ -1,6 +1,8 @@
 // The entry: operands checked, what zero points add worked into one seed a filter, and the choice of the way.
 #include "kernels/api/integer_conv_channels_last.h"
 
+#include <algorithm>
+
 #include "kernels/base/block.h"
 #include "kernels/cpu/integer_conv_panels.h"
 
@@ -50,7 +52,7 @@ int64_t seed_count(const ConvShape& s) {
   return is_channelwise(s) ? round_up(s.groups, kDepthwiseChannels) : s.groups * panel_columns(s);
 }
 int64_t thread_scratch(const ConvShape& s, const IntegerTier& tier) {
-  return round_up(is_channelwise(s) ? channelwise_scratch(s) : patch_scratch(s, tier), kAlignment);
+  return round_up(is_channelwise(s) ? channelwise_scratch(s) : std::max(patch_scratch(s, tier), strip_scratch(s, tier)), kAlignment);
 }
 int64_t seed_bytes(const ConvShape& s) { return round_up(seed_count(s) * static_cast<int64_t>(sizeof(int32_t)), kAlignment); }
 
@@ -118,7 +120,8 @@ void integer_conv_channels_last(const KernelContext& context, const ConvGeometry
   ChannelsLastProblem problem = {s, tier, panels, x, zero, flipped, seeds, y, scales, batch};
   const ResidualLines lines = residual ? residual_lines(*residual, y) : ResidualLines{};
   if (residual) problem.residual = &lines;
-  is_channelwise(s) ? convolve_channels(problem, context.threads, scratch) : convolve_patches(problem, context.threads, scratch);
+  const auto convolve = is_channelwise(s) ? convolve_channels : is_strip_convolution(problem) ? convolve_strips : convolve_patches;
+  convolve(problem, context.threads, scratch);
 }
 
 }  // namespace tandem::cpu

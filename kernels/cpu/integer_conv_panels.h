@@ -22,6 +22,13 @@ struct IntegerFilterPanels {
   bool is_narrow = false;  // depthwise: weights are bytes (see DepthwiseLine)
 };
 
+// How a patch lies in a row of bytes: runs of taps whose channels are neighbours in the image too, each filled up to `bytes` of it.
+struct PatchRuns {
+  int64_t count = 1, taps = 0, bytes = 0, step = 4;
+  int64_t depth() const { return count * bytes; }
+};
+PatchRuns patch_runs(const ConvShape&, const IntegerTier&);
+
 inline bool is_channelwise(const ConvShape& s) { return s.depthwise() && s.filters == 1; }
 inline int64_t panel_columns(const ConvShape& s) { return round_up(s.filters, kPanelColumns); }  // of a group
 
@@ -62,6 +69,12 @@ BlockResult result_at(const ChannelsLastProblem&, int64_t pixel, int64_t filter)
 void pack_patch_filters(const ConvShape&, const IntegerTier&, ConstTensorView w, ConstTensorView w_zero, IntegerFilterPanels&);
 int64_t patch_scratch(const ConvShape&, const IntegerTier&);
 void convolve_patches(const ChannelsLastProblem&, int threads, std::byte* scratch);
+
+// The same, for a whole convolution, with rows read from lines of the image (with a border around them where it has one), by tiers that
+// take patches. Whether this one is made of such lines, and how many bytes of scratch those of any smaller image want.
+bool is_strip_convolution(const ChannelsLastProblem&);
+int64_t strip_scratch(const ConvShape&, const IntegerTier&);
+void convolve_strips(const ChannelsLastProblem&, int threads, std::byte* scratch);
 
 void pack_channel_filters(const ConvShape&, const IntegerTier&, ConstTensorView w, ConstTensorView w_zero, IntegerFilterPanels&);
 int64_t channelwise_scratch(const ConvShape&);

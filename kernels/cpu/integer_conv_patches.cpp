@@ -15,7 +15,8 @@ constexpr int64_t kFewestRows = 48, kMostRows = 384;
 constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
 
 BlockDepth depth_of(const ConvShape& s, const IntegerTier& tier) {
-  return s.pointwise ? block_depth(s.patch, tier.block.step) : copied_depth(s.patch, tier.block.step);
+  const PatchRuns runs = patch_runs(s, tier);
+  return {runs.depth(), runs.step};
 }
 
 int64_t most_rows(const ConvShape& s, const IntegerTier& tier) {
@@ -48,6 +49,7 @@ struct LineRun {
 struct Gather {
   const ConvShape& s;
   int64_t depth, channels;  // bytes of a row; all channels of a pixel
+  int64_t line_bytes;       // of a row, for one line of the kernel
   std::byte zero;
 
   void copy_taps(const LineRun& run, int64_t pixel) const {
@@ -91,7 +93,7 @@ struct Gather {
       const int64_t run = std::min(w.output[2] - column, count - done);
       std::byte* target = to + done * depth;
       for (int64_t i = 0; i < w.kernel[0]; ++i)
-        for (int64_t j = 0; j < w.kernel[1]; ++j, target += w.kernel[2] * s.channels) {
+        for (int64_t j = 0; j < w.kernel[1]; ++j, target += line_bytes) {
           const int64_t d = plane % w.output[0] * w.stride[0] - w.pad_begin[0] + i * w.dilation[0];
           const int64_t l = line * w.stride[1] - w.pad_begin[1] + j * w.dilation[1];
           const bool inside = d >= 0 && d < w.input[0] && l >= 0 && l < w.input[1];
@@ -111,7 +113,8 @@ struct Part {
 class PatchConvolution {
  public:
   explicit PatchConvolution(const ChannelsLastProblem& p)
-      : p_(p), depth_(depth_of(p.s, p.tier)), in_place_(p.s.pointwise && depth_.bytes == p.s.patch && !p.flipped) {}
+      : p_(p), depth_(depth_of(p.s, p.tier)), line_bytes_(line_bytes(p)),
+        in_place_(p.s.pointwise && depth_.bytes == p.s.patch && !p.flipped) {}
 
   void run(const Part& part, std::byte* scratch) const {
     const ConvShape& s = p_.s;
@@ -125,14 +128,19 @@ class PatchConvolution {
     block.seeds = p_.seeds + column;
     block.result = result_at(p_, part.pixel, part.group * s.filters + part.filter);
     if (!in_place_) {
-      Gather{s, depth_.bytes, channels, p_.x_zero}.rows(x, part.pixel, part.pixels, scratch);
+      Gather{s, depth_.bytes, channels, line_bytes_, p_.x_zero}.rows(x, part.pixel, part.pixels, scratch);
       if (p_.flipped)
         for (int64_t i = 0; i < part.pixels * depth_.bytes; ++i) scratch[i] ^= std::byte{0x80};
       block.a = scratch, block.a_stride = depth_.bytes;
     }
     if (p_.filters.has_zeros) {
       auto* sums = reinterpret_cast<int32_t*>(scratch + most_rows(s, p_.tier) * depth_.bytes);
-      for (int64_t r = 0; r < block.rows; ++r) sums[r] = p_.tier.block.sum_row(block.a + r * block.a_stride, s.patch, block.a_signed);
+      const PatchRuns runs = patch_runs(s, p_.tier);
+      for (int64_t r = 0; r < block.rows; ++r) {
+        sums[r] = 0;
+        for (int64_t i = 0; i < runs.count; ++i)
+          sums[r] += p_.tier.block.sum_row(block.a + r * block.a_stride + i * runs.bytes, runs.taps * s.channels, block.a_signed);
+      }
       block.row_sums = sums, block.column_zeros = p_.filters.zeros + column;
     }
     p_.tier.block.multiply(block);
@@ -142,16 +150,36 @@ class PatchConvolution {
   }
 
  private:
+  static int64_t line_bytes(const ChannelsLastProblem& p) {
+    const PatchRuns runs = patch_runs(p.s, p.tier);
+    return runs.taps == p.s.w.kernel[2] ? runs.bytes : p.s.w.kernel[2] * p.s.channels;
+  }
+
   const ChannelsLastProblem& p_;
   BlockDepth depth_;
+  int64_t line_bytes_;
   bool in_place_;
 };
 
 }  // namespace
 
+PatchRuns patch_runs(const ConvShape& s, const IntegerTier& tier) {
+  const BlockDepth whole = s.pointwise ? block_depth(s.patch, tier.block.step) : copied_depth(s.patch, tier.block.step);
+  const PatchRuns one = {1, s.taps, whole.bytes, whole.step};
+  if (!tier.block.takes_patches || s.pointwise || s.w.kernel[0] != 1) return one;
+  const bool neighbours = s.groups == 1 && (s.w.dilation[2] == 1 || s.w.kernel[2] == 1);
+  const int64_t taps = neighbours ? s.w.kernel[2] : 1, bytes = taps * s.channels;
+  const BlockDepth run = block_depth(round_up(bytes, 4), tier.block.step);
+  const PatchRuns runs = {s.taps / taps, taps, run.bytes, run.step};
+  // Taps apart leave no room behind them, and short runs fill no tiles: then gathering all of them pays.
+  const bool is_dense = neighbours || run.bytes == bytes, is_short = 2 * (runs.depth() / runs.step) > 5 * (whole.bytes / whole.step);
+  return is_dense && !is_short ? runs : one;
+}
+
 void pack_patch_filters(const ConvShape& s, const IntegerTier& tier, ConstTensorView w, ConstTensorView w_zero,
                         IntegerFilterPanels& to) {
-  const int64_t depth = depth_of(s, tier).bytes, columns = panel_columns(s), all = s.groups * columns;
+  const PatchRuns runs = patch_runs(s, tier);
+  const int64_t depth = runs.depth(), columns = panel_columns(s), all = s.groups * columns;
   const int64_t data = round_up(all * depth, kAlignment), numbers = round_up(all * 4, kAlignment);
   to.bytes = static_cast<size_t>(data + 2 * numbers);
   to.memory = make_zero_block(to.bytes);
@@ -166,7 +194,7 @@ void pack_patch_filters(const ConvShape& s, const IntegerTier& tier, ConstTensor
     int32_t sum = 0;
     for (int64_t c = 0; c < s.channels; ++c)
       for (int64_t t = 0; t < s.taps; ++t) {
-        const int64_t k = t * s.channels + c;
+        const int64_t k = t / runs.taps * runs.bytes + t % runs.taps * s.channels + c;
         const std::byte weight = w.data[(f * s.channels + c) * s.taps + t] ^ flip;
         panel[k / 4 * 4 * kPanelColumns + k % 4] = weight;
         sum += static_cast<int8_t>(weight);

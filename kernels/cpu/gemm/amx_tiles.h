@@ -92,6 +92,9 @@ struct TileOperands {
   int64_t stride;
   const std::byte *left, *right;
   int64_t depth, step;
+  // A's rows in runs of this many bytes of k, at these offsets; null: one run.
+  const int64_t* offsets = nullptr;
+  int64_t run = 0;
 };
 
 // Tiles 0 to 3: sums, [upper, lower] x [left, right]; 4, 5: rows of A; 6, 7: panels. (A template, so that files compiled with other flags
@@ -111,8 +114,11 @@ TileShapes product_tile_shapes(int64_t upper, int64_t lower, int64_t step) {
 template <bool kLower, bool kRight, TileNumbers kNumbers, class Tiles, class Between>
 void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
   constexpr int64_t kLine = 16;  // bytes of a panel a byte of k
-  for (int64_t k = 0; k < o.depth; k += o.step) {
-    tiles.template load<4>(o.upper + k, o.stride);
+  int64_t rest = o.run, at = o.offsets ? *o.offsets : 0;
+  const int64_t* next = o.offsets;
+  for (int64_t k = 0; k < o.depth; k += o.step, at += o.step, rest -= o.step) {
+    if (next && rest == 0) at = *++next, rest = o.run;
+    tiles.template load<4>(o.upper + at, o.stride);
     tiles.template load<6>(o.left + k * kLine, 64);
     tiles.template add_products<0, 4, 6, kNumbers>();
     between();
@@ -122,7 +128,7 @@ void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
       between();
     }
     if constexpr (kLower) {
-      tiles.template load<5>(o.lower + k, o.stride);
+      tiles.template load<5>(o.lower + at, o.stride);
       tiles.template add_products<2, 5, 6, kNumbers>();
       between();
     }

@@ -137,9 +137,9 @@ struct IntegerAmxBlock {
       const std::byte* left = b.panels + column * b.depth;
       for (int64_t group = 0; group < count; ++group) {
         const int64_t row = first + group * rows;
-        const std::byte* a = b.a + row * b.a_stride;
-        const TileOperands operands = {a,     a + upper * b.a_stride, b.a_stride, left, left + b.depth * kPanelColumns, b.depth,
-                                       b.step};
+        const TileOperands operands = {
+            row_at(b, row), row_at(b, row + upper), b.a_stride, left, left + b.depth * kPanelColumns, b.depth, b.step,
+            b.offsets,      b.depth / b.runs};
         multiply_tile_of(lower > 0, panels == 2, b, pending)(tiles, b, operands, b.seeds + column, pending);
         store_tile(tiles, upper, lower > 0, panels == 2, made);
         std::swap(made, finished);
@@ -150,12 +150,23 @@ struct IntegerAmxBlock {
   }
   static void finish(const IntegerBlock& b, const PendingSums& pending) { WholeFinishing<V>(b, pending, 0).end(); }
 
+  static const std::byte* row_at(const IntegerBlock& b, int64_t row) {
+    if (b.line == 0) return b.a + row * b.a_stride;
+    return b.a + row / b.line * b.line_stride + row % b.line * b.a_stride;
+  }
+
   static void multiply(const IntegerBlock& b) {
     if (b.rows == 0) return;
-    const int64_t groups = (b.rows + kRows - 1) / kRows, rows = b.rows / groups, larger = b.rows % groups;
     Tiles tiles;
-    if (larger > 0) multiply_groups(tiles, b, 0, rows + 1, larger);
-    multiply_groups(tiles, b, larger * (rows + 1), rows, groups - larger);
+    if (b.line > 0) {  // a group has two tiles, each of one line
+      const int64_t pairs = b.rows / (2 * b.line_tile), rest = b.rows - pairs * 2 * b.line_tile;
+      if (pairs > 0) multiply_groups(tiles, b, 0, 2 * b.line_tile, pairs);
+      if (rest > 0) multiply_groups(tiles, b, b.rows - rest, rest, 1);
+    } else {
+      const int64_t groups = (b.rows + kRows - 1) / kRows, rows = b.rows / groups, larger = b.rows % groups;
+      if (larger > 0) multiply_groups(tiles, b, 0, rows + 1, larger);
+      multiply_groups(tiles, b, larger * (rows + 1), rows, groups - larger);
+    }
     tiles.release();
   }
 };
@@ -164,7 +175,8 @@ struct IntegerAmxBlock {
 template <class Tiles, class V>
 constexpr IntegerBlockKernel make_amx_kernel(IntegerBlockKernel vectors) {
   using Block = IntegerAmxBlock<Tiles, V>;
-  vectors.rows = Block::kRows, vectors.step = Block::kMostStep, vectors.signed_rows = true, vectors.multiply = &Block::multiply;
+  vectors.rows = Block::kRows, vectors.step = Block::kMostStep, vectors.signed_rows = vectors.takes_patches = true;
+  vectors.multiply = &Block::multiply;
   return vectors;
 }
 

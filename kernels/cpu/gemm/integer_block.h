@@ -28,6 +28,12 @@ struct IntegerBlock {
   int64_t a_stride = 0, rows = 0;
   int64_t depth = 0;                  // bytes of a row; what lies behind the true ones meets zeros in B
   int64_t step = 4;                   // bytes of k that a tile of AMX takes; `depth` is a multiple
+  // Rows may be patches of an image: `runs` runs of depth / runs bytes, at these offsets from where a row begins; null: one run. And they
+  // may begin at the pixels of lines: row r at a + r / line * line_stride + r % line * a_stride, line_tile of them (a divisor) together;
+  // line 0: no lines. For tiers with `takes_patches`.
+  const int64_t* offsets = nullptr;
+  int64_t runs = 1;
+  int64_t line = 0, line_stride = 0, line_tile = 0;
   const std::byte* panels = nullptr;  // [panel][depth / 4][16][4], i8
   int64_t columns = 0;
   const int32_t* seeds = nullptr;                               // readable up to a whole panel, as all of columns
@@ -41,6 +47,7 @@ struct IntegerBlockKernel {
   int64_t rows = 0;          // of a tile: blocks are best a multiple
   int64_t step = 0;          // the most bytes of k at once: 4, or a tile of AMX
   bool signed_rows = false;  // takes A as i8 too
+  bool takes_patches = false;
   void (*multiply)(const IntegerBlock&) = nullptr;
   // to[panel][column][i] = lines[i][panel * 16 + column] ^ flip, for n columns and i < 4; panels `panel_bytes` apart.
   void (*interleave)(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to, int64_t panel_bytes) = nullptr;

@@ -111,7 +111,7 @@ struct IntegerBlockTile {
 template <class V>
 constexpr IntegerBlockKernel make_block_kernel() {
   using Tile = IntegerBlockTile<V>;
-  return {V::kRows, 4, false, &Tile::multiply, &Tile::interleave, &Tile::sum_columns, &Tile::sum_row};
+  return {V::kRows, 4, false, false, &Tile::multiply, &Tile::interleave, &Tile::sum_columns, &Tile::sum_row};
 }
 
 }  // namespace tandem::cpu

@@ -1,0 +1,160 @@
+// Lines of pixels times panels of filters: tiles of A are loaded from the image itself, a run of neighbouring taps after the
+// other, so that nothing is gathered. An image with a border is copied once, strip by strip, with its border around it.
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/integer_conv_panels.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kStripBytes = 96 * 1024;  // of lines with their border: some of the second cache
+constexpr int64_t kMostPixels = 384;        // of a strip's result
+constexpr int64_t kFewestOfTile = 12, kMostOfTile = 16;
+constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
+constexpr int64_t kMostRuns = 64;
+
+// Pixels of a line that a tile takes: a divisor, so that tiles are full; 0 if there is none.
+int64_t tile_of_line(int64_t width) {
+  for (int64_t n = kMostOfTile; n >= kFewestOfTile; --n)
+    if (width % n == 0) return n;
+  return 0;
+}
+
+// Lines and pixels of a line that the windows of `output` results cover.
+int64_t covered(const Window& w, size_t axis, int64_t output) {
+  return (output - 1) * w.stride[axis] + (w.kernel[axis] - 1) * w.dilation[axis] + 1;
+}
+
+struct Strips {
+  const ConvShape& s;
+  PatchRuns runs;
+  int64_t width, line_bytes;  // of a line that is read, with its border if it has one
+  bool in_place;              // there is none, and nothing is read behind a run
+  int64_t lines;              // of the result, in a strip
+
+  Strips(const ConvShape& shape, const IntegerTier& tier) : s(shape), runs(patch_runs(shape, tier)) {
+    const Window& w = s.w;
+    const bool inside = w.pad_begin[1] == 0 && w.pad_begin[2] == 0 && covered(w, 1, w.output[1]) <= w.input[1] &&
+                        covered(w, 2, w.output[2]) <= w.input[2];
+    in_place = inside && runs.bytes == runs.taps * s.channels;
+    width = in_place ? w.input[2] : covered(w, 2, w.output[2]);
+    line_bytes = width * s.groups * s.channels;
+    const int64_t halo = covered(w, 1, 1), most = in_place ? w.output[1] : (kStripBytes / line_bytes - halo) / w.stride[1] + 1;
+    lines = std::clamp<int64_t>(std::min(most, kMostPixels / w.output[2]), 1, w.output[1]);
+  }
+  int64_t scratch() const { return in_place ? 0 : covered(s.w, 1, lines) * line_bytes + kAlignment; }
+};
+
+class StripConvolution {
+ public:
+  StripConvolution(const ChannelsLastProblem& p, const Strips& strips) : p_(p), strips_(strips) {
+    const Window& w = p.s.w;
+    const int64_t a_line = w.kernel[2] / strips.runs.taps, channels = p.s.groups * p.s.channels;
+    for (int64_t i = 0; i < strips.runs.count; ++i)
+      offsets_[static_cast<size_t>(i)] = i / a_line * w.dilation[1] * strips.line_bytes + i % a_line * w.dilation[2] * channels;
+  }
+
+  // Lines [first, first + count) of an image's result by filters [filter, filter + filters) of each group.
+  void run(int64_t image, int64_t first, int64_t count, int64_t filter, int64_t filters, std::byte* scratch) const {
+    const ConvShape& s = p_.s;
+    const Window& w = s.w;
+    const int64_t channels = s.groups * s.channels, pixel = image * s.output + first * w.output[2];
+    const std::byte* source = p_.x.data + image * s.input * channels;
+    const std::byte* lines = source + first * w.stride[1] * strips_.line_bytes;
+    if (!strips_.in_place) {
+      copy_lines(source, first * w.stride[1] - w.pad_begin[1], covered(w, 1, count), scratch);
+      lines = scratch;
+    }
+    for (int64_t group = 0; group < s.groups; ++group) {
+      const int64_t column = group * panel_columns(s) + filter;
+      IntegerBlock block;
+      block.a = lines + group * s.channels, block.a_stride = w.stride[2] * channels;
+      block.a_signed = p_.x.dtype == DType::kI8;
+      block.rows = count * w.output[2], block.line = w.output[2], block.line_tile = tile_of_line(w.output[2]);
+      block.line_stride = w.stride[1] * strips_.line_bytes;
+      block.depth = strips_.runs.depth(), block.step = strips_.runs.step;
+      block.offsets = offsets_.data(), block.runs = strips_.runs.count;
+      block.panels = p_.filters.data + column * block.depth, block.columns = filters, block.seeds = p_.seeds + column;
+      block.result = result_at(p_, pixel, group * s.filters + filter);
+      p_.tier.block.multiply(block);
+    }
+    const int64_t all = s.groups * s.filters;
+    if (filters == s.filters) return add_residual(p_, pixel * all, count * w.output[2] * all);
+    for (int64_t i = pixel; p_.residual && i < pixel + count * w.output[2]; ++i)
+      for (int64_t group = 0; group < s.groups; ++group) add_residual(p_, i * all + group * s.filters + filter, filters);
+  }
+
+ private:
+  // `count` lines from `first` on, those outside of the image too, each with its border.
+  void copy_lines(const std::byte* image, int64_t first, int64_t count, std::byte* to) const {
+    const Window& w = p_.s.w;
+    const int64_t channels = p_.s.groups * p_.s.channels, left = std::min(w.pad_begin[2], strips_.width),
+                  inside = std::min(w.input[2], strips_.width - left);
+    const auto fill = [&](std::byte* from, int64_t pixels) {
+      std::memset(from, static_cast<int>(p_.x_zero), static_cast<size_t>(pixels * channels));
+    };
+    for (int64_t line = first; line < first + count; ++line, to += strips_.line_bytes) {
+      if (line < 0 || line >= w.input[1]) {
+        fill(to, strips_.width);
+        continue;
+      }
+      fill(to, left);
+      std::memcpy(to + left * channels, image + line * w.input[2] * channels, static_cast<size_t>(inside * channels));
+      fill(to + (left + inside) * channels, strips_.width - left - inside);
+    }
+  }
+
+  const ChannelsLastProblem& p_;
+  const Strips& strips_;
+  std::array<int64_t, kMostRuns> offsets_{};
+};
+
+bool has_strips(const ConvShape& s, const IntegerTier& tier) {
+  return tier.block.takes_patches && !s.pointwise && s.w.kernel[0] == 1 && patch_runs(s, tier).count <= kMostRuns;
+}
+
+}  // namespace
+
+bool is_strip_convolution(const ChannelsLastProblem& p) {
+  const Window& w = p.s.w;
+  if (!has_strips(p.s, p.tier) || p.filters.has_zeros || p.flipped || w.output[0] != 1 || w.input[0] != 1) return false;
+  const PatchRuns runs = patch_runs(p.s, p.tier);
+  return (runs.count > 1 || runs.taps * p.s.channels == runs.bytes) && tile_of_line(w.output[2]) > 0;
+}
+
+// Whatever the width of a line: a smaller image may have tiles where this one has none.
+int64_t strip_scratch(const ConvShape& s, const IntegerTier& tier) {
+  if (!has_strips(s, tier)) return 0;
+  const Window& w = s.w;
+  const int64_t line = covered(w, 2, w.output[2]) * s.groups * s.channels, all = covered(w, 1, w.output[1]) * line;
+  return std::max(covered(w, 1, 1) * line, std::min(all, kStripBytes)) + kAlignment;
+}
+
+void convolve_strips(const ChannelsLastProblem& p, int threads, std::byte* scratch) {
+  const ConvShape& s = p.s;
+  const Strips strips(s, p.tier);
+  const StripConvolution convolution(p, strips);
+  const int64_t team = s.groups * p.batch * s.output * s.filters * s.patch < kTeamWork ? 1 : threads;
+  int64_t blocks = ceil_div(s.w.output[1], strips.lines), parts = 1;
+  if (p.batch * blocks % team != 0) {
+    if (s.w.output[1] >= 2 * team)
+      blocks = std::min(round_up(blocks, team), s.w.output[1]);
+    else
+      parts = team;
+  }
+  const int64_t lines = ceil_div(s.w.output[1], blocks), width = round_up(ceil_div(s.filters, parts), 2 * kPanelColumns);
+  const int64_t bytes = round_up(std::max(patch_scratch(s, p.tier), strip_scratch(s, p.tier)), kAlignment);
+#pragma omp parallel for num_threads(static_cast <int>(team)) schedule(static) if (team > 1)
+  for (int64_t task = 0; task < p.batch * blocks * parts; ++task) {
+    const int64_t filter = task % parts * width, block = task / parts, line = block % blocks * lines;
+    if (filter < s.filters && line < s.w.output[1])
+      convolution.run(block / blocks, line, std::min(lines, s.w.output[1] - line), filter, std::min(width, s.filters - filter),
+                      scratch + omp_get_thread_num() * bytes);
+  }
+}
+
+}  // namespace tandem::cpu
