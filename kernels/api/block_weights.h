@@ -2,8 +2,9 @@
 //
 //   y [m, n] = a [m, k] * w^T + bias       w[j][p] = (q - zero) * scale of block p / block_size of column j
 //
-// q lies at [n][blocks][block_size * bits / 8], lowest bits first; a block may be longer than what is left of k. The weights are
-// restored to f32 a few columns at a time, in the workspace, and multiplied by gemm: the same bits as from a matrix of f32.
+// q lies at [n][blocks][block_size * bits / 8], lowest bits first; a block may be longer than what is left of k. Up to eight rows are multiplied
+// with the weights as they are, which are read once from memory. For more, the weights are restored to f32 a few columns at a time, in the
+// workspace, and multiplied by gemm: the same bits as from a matrix of f32.
 #pragma once
 
 #include <cstddef>
