@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kBlockBytes = 24 * 1024;  // of rows held at once: half of the first cache, unless there are too few of them then
-constexpr int64_t kFewestRows = 48, kMostRows = 384;
+constexpr int64_t kFewestRows = 64, kMostRows = 384;
 constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
 
 BlockDepth depth_of(const ConvShape& s, const IntegerTier& tier) {

@@ -1,5 +1,6 @@
-// Channels-last convolutions of integers against sums in the order of the definition, on every tier that the machine has: geometries
-// around the sizes of registers and tiles, every combination of types and zero points, and results quantized by the exact formula.
+// Channels-last convolutions of integers against sums in the order of the definition, on every tier that the machine has:
+// geometries around the sizes of registers and tiles, every combination of types and zero points, and results quantized by the
+// exact formula.
 #include "kernels/api/integer_conv_channels_last.h"
 
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "kernels/api/requantize.h"
+#include "tests/kernels/guarded_memory.h"
 #include "tests/kernels/random_bytes.h"
 
 namespace tandem {
@@ -121,24 +123,26 @@ struct Problem {
     for (int64_t image = 0; image < x.shape[0]; ++image)
       for (int64_t p = 0; p < v.output_size(); ++p)
         for (int64_t f = 0; f < geometry.filters; ++f)
-          all.push_back(sum(image, {p / (v.output[1] * v.output[2]), p / v.output[2] % v.output[1], p % v.output[2]}, f, zeros_of_w));
+          all.push_back(
+              sum(image, {p / (v.output[1] * v.output[2]), p / v.output[2] % v.output[1], p % v.output[2]}, f, zeros_of_w));
     return all;
   }
   template <class T>
   std::vector<T> run(cpu::Isa isa, int threads, DType type, bool zeros_of_w, const OutputScales* scales = nullptr,
                      const QuantizedResidual* residual = nullptr) const {
-    std::vector<T> out(static_cast<size_t>(y.elements()) + 64, T{77});
-    // The operands end where their memory does: AddressSanitizer sees what is read behind them.
+    // Operands and result end at a page that nobody may touch, tiles of AMX too.
+    const test::Guarded<T> out(y.elements(), T{77});
+    const test::GuardedMemory image(x.data.size());
+    std::ranges::copy(x.data, image.bytes().begin());
     const cpu::ChannelsLastIntegerFilters filters =
         cpu::pack_integer_filters_channels_last(geometry, w.view(), zeros_of_w ? w_zero.view() : ConstTensorView{}, isa);
     const size_t bytes = cpu::integer_conv_channels_last_workspace(geometry, threads, isa);
     const std::unique_ptr<std::byte[], void (*)(std::byte*)> workspace(
         new (std::align_val_t{64}) std::byte[bytes], [](std::byte* p) { operator delete[](p, std::align_val_t{64}); });
-    cpu::integer_conv_channels_last({.threads = threads, .workspace = {workspace.get(), bytes}}, geometry, x.view(), x_zero.view(),
-                                    filters, {reinterpret_cast<std::byte*>(out.data()), type, y}, scales, residual);
-    for (auto i = out.end() - 64; i != out.end(); ++i) EXPECT_EQ(*i, T{77}) << "written behind y";
-    out.erase(out.end() - 64, out.end());
-    return out;
+    cpu::integer_conv_channels_last({.threads = threads, .workspace = {workspace.get(), bytes}}, geometry,
+                                    {image.bytes().data(), x.type, x.shape}, x_zero.view(), filters,
+                                    {reinterpret_cast<std::byte*>(out.data()), type, y}, scales, residual);
+    return {out.data(), out.data() + out.size()};
   }
 };
 
@@ -194,9 +198,10 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
         std::vector<uint8_t> expected;
         const std::vector<int32_t> sums = problem.sums(true);
         for (size_t i = 0; i < sums.size(); ++i)
-          expected.push_back(static_cast<uint8_t>(
-              requantized(sums[i], scales.exact[scales.count == 1 ? 0 : i % static_cast<size_t>(c.filters)], scales.low, scales.high) +
-              scales.zero));
+          expected.push_back(
+              static_cast<uint8_t>(requantized(sums[i], scales.exact[scales.count == 1 ? 0 : i % static_cast<size_t>(c.filters)],
+                                               scales.low, scales.high) +
+                                   scales.zero));
         for (const cpu::Isa isa : cpu::available_isas())
           ASSERT_EQ(problem.run<uint8_t>(isa, 2, y_type, true, &scales), expected) << c.name << ' ' << cpu::name(isa);
       }
@@ -212,21 +217,26 @@ TEST(IntegerConvChannelsLast, AddsAResidual) {
         const float w_scale = 0.0625f;
         std::vector<std::byte> memory(output_scales_bytes(1) + 64);
         auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
-        const OutputScales scales = make_output_scales({aligned, output_scales_bytes(1)},
-                                                       {.x_scale = 0.125f, .w_scales = {&w_scale, 1}, .y_scale = 16.0f, .y_type = own, .y_zero = 3});
+        const OutputScales scales =
+            make_output_scales({aligned, output_scales_bytes(1)},
+                               {.x_scale = 0.125f, .w_scales = {&w_scale, 1}, .y_scale = 16.0f, .y_type = own, .y_zero = 3});
         const Bytes other = Bytes::random(seed % 2 ? DType::kU8 : DType::kI8, problem.y, seed);
-        const QuantizedResidual residual = {.other = {other.view(), 0.011f, 9}, .type = own, .scale = 0.017f, .zero = 3, .y_scale = 0.023f, .y_zero = 5};
+        const QuantizedResidual residual = {
+            .other = {other.view(), 0.011f, 9}, .type = own, .scale = 0.017f, .zero = 3, .y_scale = 0.023f, .y_zero = 5};
         const std::vector<uint8_t> bytes = problem.run<uint8_t>(cpu::Isa::kPortable, 1, own, false, &scales);
         std::vector<uint8_t> expected;
         for (size_t i = 0; i < bytes.size(); ++i) {
           const int number = own == DType::kI8 ? static_cast<int8_t>(bytes[i]) : bytes[i];
-          const float sum = static_cast<float>(number - 3) * 0.017f + static_cast<float>(other[static_cast<int64_t>(i)] - 9) * 0.011f;
+          const float sum =
+              static_cast<float>(number - 3) * 0.017f + static_cast<float>(other[static_cast<int64_t>(i)] - 9) * 0.011f;
           const int low = type == DType::kI8 ? -128 : 0;
-          expected.push_back(static_cast<uint8_t>(std::clamp(static_cast<int>(std::nearbyintf(sum / 0.023f)) + 5, low, low + 255)));
+          expected.push_back(
+              static_cast<uint8_t>(std::clamp(static_cast<int>(std::nearbyintf(sum / 0.023f)) + 5, low, low + 255)));
         }
         for (const cpu::Isa isa : cpu::available_isas())
           for (const int threads : {1, 3})
-            ASSERT_EQ(problem.run<uint8_t>(isa, threads, type, false, &scales, &residual), expected) << c.name << ' ' << cpu::name(isa);
+            ASSERT_EQ(problem.run<uint8_t>(isa, threads, type, false, &scales, &residual), expected)
+                << c.name << ' ' << cpu::name(isa);
       }
 }
 

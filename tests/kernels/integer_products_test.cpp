@@ -12,6 +12,7 @@
 #include "kernels/api/integer_gemm.h"
 #include "kernels/api/quantize.h"
 #include "kernels/api/requantize.h"
+#include "tests/kernels/guarded_memory.h"
 #include "tests/kernels/random_bytes.h"
 
 namespace tandem {
@@ -19,12 +20,16 @@ namespace {
 
 std::vector<int32_t> multiply(const Bytes& a, const Bytes* a_zero, const Bytes& b, const Bytes* b_zero, const Shape& y,
                               int threads) {
-  std::vector<int32_t> out(static_cast<size_t>(y.elements()), -1);
+  // All end at a page that nobody may touch.
+  const test::Guarded<int32_t> out(y.elements(), -1);
+  const test::GuardedMemory left(a.data.size()), right(b.data.size());
+  std::ranges::copy(a.data, left.bytes().begin());
+  std::ranges::copy(b.data, right.bytes().begin());
   std::vector<std::byte> workspace(cpu::quantized_matmul_workspace_bytes(a.shape, b.shape, false));
-  cpu::quantized_matmul({.threads = threads, .workspace = workspace}, a.view(), a_zero ? a_zero->view() : ConstTensorView{},
-                        b.view(), b_zero ? b_zero->view() : ConstTensorView{},
-                        {reinterpret_cast<std::byte*>(out.data()), DType::kI32, y});
-  return out;
+  cpu::quantized_matmul({.threads = threads, .workspace = workspace}, {left.bytes().data(), a.type, a.shape},
+                        a_zero ? a_zero->view() : ConstTensorView{}, {right.bytes().data(), b.type, b.shape},
+                        b_zero ? b_zero->view() : ConstTensorView{}, {reinterpret_cast<std::byte*>(out.data()), DType::kI32, y});
+  return {out.data(), out.data() + out.size()};
 }
 
 TEST(IntegerMatmul, EqualsTheDefinition) {
@@ -45,6 +50,20 @@ TEST(IntegerMatmul, EqualsTheDefinition) {
             }
           EXPECT_EQ(multiply(a, &za, b, &zb, {m, n}, 3), y);
         }
+}
+
+// As many terms of the largest products as 32 bits hold: what the pass on quantized products lets through at most.
+TEST(IntegerMatmul, TheLongestSumsOfExtremes) {
+  for (const auto& [ta, tb] :
+       {std::pair{DType::kU8, DType::kU8}, {DType::kU8, DType::kI8}, {DType::kI8, DType::kU8}, {DType::kI8, DType::kI8}}) {
+    const auto extreme = [](DType type) { return type == DType::kI8 ? -128 : 255; };
+    const int each = extreme(ta) * extreme(tb);
+    const int64_t k = std::numeric_limits<int32_t>::max() / std::abs(each), m = 3, n = 17;
+    Bytes a = Bytes::random(ta, {m, k}, 1), b = Bytes::random(tb, {k, n}, 2);
+    std::ranges::fill(a.data, static_cast<std::byte>(extreme(ta)));
+    std::ranges::fill(b.data, static_cast<std::byte>(extreme(tb)));
+    for (const int32_t sum : multiply(a, nullptr, b, nullptr, {m, n}, 1)) ASSERT_EQ(sum, static_cast<int32_t>(k * each));
+  }
 }
 
 TEST(IntegerMatmul, BatchesBroadcastWithZeroPointsOfTheirOwn) {
