@@ -13,6 +13,7 @@
 #include "cli/device_options.h"
 #include "cli/options.h"
 #include "serving/http/inference_server.h"
+#include "serving/protocol/metadata.h"
 
 namespace po = boost::program_options;
 
@@ -85,6 +86,34 @@ void print_limits(const InferenceServerOptions& options, bool json) {
   for (const auto& [name, value] : rows) fmt::print("{:<22} {}\n", name, value);
 }
 
+// What each model would hold, and whether all together do fit.
+int print_forecast(const std::vector<MemoryForecast>& forecasts, int64_t limit, bool json) {
+  int64_t sum = 0;
+  bool all_load = true;
+  for (const MemoryForecast& forecast : forecasts) {
+    sum += forecast.need.total();
+    all_load = all_load && forecast.problem.empty();
+  }
+  const bool fits = all_load && sum <= limit;
+  const int code = fits ? kOk : all_load ? kResources : kUsage;
+  if (json) {
+    fmt::print("{{\"event\": \"dry_run\", \"fits\": {}, \"bytes\": {}, \"models\": {}}}\n", fits, sum, forecast_json(forecasts, limit));
+    return code;
+  }
+  fmt::print("{:<32} {:>14} {:>14} {:>14} {:>6} {:>14}\n", "model", "weights", "packed", "a lane", "lanes", "bytes");
+  for (const MemoryForecast& forecast : forecasts) {
+    const MemoryNeed& need = forecast.need;
+    const std::string name = fmt::format("{}/{}", forecast.name, forecast.version);
+    if (forecast.problem.empty())
+      fmt::print("{:<32} {:>14} {:>14} {:>14} {:>6} {:>14}\n", name, need.weights, need.packed, need.lane, need.lanes, need.total());
+    else
+      fmt::print("{:<32} {}\n", name, forecast.problem);
+  }
+  fmt::print("together at most {} bytes, less what models of equal weights share", sum);
+  fmt::print("{}\n", limit == INT64_MAX ? std::string() : fmt::format("; --memory-limit is {}: {}", limit, fits ? "fits" : "does not fit"));
+  return code;
+}
+
 void add_device(nlohmann::ordered_json& model, const ModelDevice& device) {
   model["device"] = device.on_device ? device.asked : "cpu";
   if (!device.problem.empty()) model["fallback"] = device.problem;
@@ -146,7 +175,7 @@ int drain(InferenceServer& server, const StopSignals& signals, std::chrono::seco
 int serve_command(int argc, char** argv) {
   InferenceServerOptions server_options;
   HttpServerOptions& http = server_options.http;
-  std::string repository, versions, batch_sizes, control;
+  std::string repository, versions, batch_sizes, control, memory_limit;
   std::vector<std::string> load_at_start;
   int poll_secs = 15;
   int exit_timeout = 30;
@@ -165,6 +194,9 @@ int serve_command(int argc, char** argv) {
                                   "with --model-control explicit: a model to load at the start, or '*' for all; again for more")(
       "poll-secs", po::value(&poll_secs)->default_value(15), "seconds between two looks")(
       "versions", po::value(&versions)->default_value("latest"), "which versions: latest, latest:N, all, or a list such as 1,3")(
+      "memory-limit", po::value(&memory_limit),
+      "bytes that all models may hold together, such as 4G; a load that does not fit is refused, or evicts idle models with --model-control explicit")(
+      "dry-run", "print what each model would hold of the memory, and leave: exit code 0 if all fit, 3 if not, 2 if one cannot be loaded")(
       "max-batch", po::value(&server_options.max_batch)->default_value(1024), "rows of one request at most")(
       "batch-sizes", po::value(&batch_sizes)->default_value("auto"),
       "rows that models on a GPU are made ready for when they are loaded, unless their config.pbtxt says: a list such as 1,8,32, none, "
@@ -204,10 +236,13 @@ int serve_command(int argc, char** argv) {
   server_options.poll_interval = std::chrono::seconds(poll_secs);
   server_options.batch_sizes = parse_batch_sizes(batch_sizes);
   server_options.version = TANDEM_VERSION;
+  if (!memory_limit.empty()) server_options.memory_limit = parse_bytes(memory_limit);
   server_options.device = flags.device;
   server_options.strict_device = flags.strict;
   server_options.fast_math = is_fast_math(flags.math);
   server_options.log = [](const std::string& line) { fmt::print(stderr, "tandem serve: {}\n", line); };
+
+  if (values.contains("dry-run")) return print_forecast(forecast_memory(server_options), server_options.memory_limit, json);
 
   const StopSignals signals;
   const std::unique_ptr<InferenceServer> server = start(server_options, signals);

@@ -9,6 +9,7 @@
 
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
+#include "runtime/io/file_digest.h"
 
 namespace tandem {
 namespace {
@@ -48,17 +49,24 @@ std::string sha256(std::string_view bytes) {
   return hash.hex();
 }
 
-std::string sha256_file(const std::filesystem::path& path) {
-  const FileDescriptor file = open_regular(path);
+namespace {
+
+std::string hash_of(const FileDescriptor& file, const std::string& name) {
   std::vector<char> buffer(size_t{256} << 10);
   Sha256 hash;
-  for (;;) {
-    const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
+  for (off_t at = 0;;) {
+    const ssize_t count = ::pread(file.get(), buffer.data(), buffer.size(), at);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(ErrorCode::kUnavailable, "cannot read file", {path.string(), system_message(errno)});
+    if (count < 0) fail(ErrorCode::kUnavailable, "cannot read file", {name, system_message(errno)});
     if (count == 0) return hash.hex();
     hash.update({buffer.data(), static_cast<size_t>(count)});
+    at += count;
   }
 }
+
+}  // namespace
+
+std::string sha256_file(const std::filesystem::path& path) { return hash_of(open_regular(path), path.string()); }
+std::string sha256_file(const FileDescriptor& file) { return hash_of(file, "of a model"); }
 
 }  // namespace tandem

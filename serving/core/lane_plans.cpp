@@ -74,6 +74,7 @@ void LanePlans::prepare(Lane& lane, std::span<const ConstTensorView> inputs) {
   if (lane.planned.plan && covers(*lane.planned.plan, inputs)) return make_executor(lane, lane.planned);
   if (covers(*largest_.plan, inputs)) return make_executor(lane, largest_);
   const Planned planned = larger(lane, inputs);
+  if (options_.admit) options_.admit(*planned.plan);
   make_executor(lane, planned);
   largest_ = planned;
 }

@@ -21,6 +21,7 @@ struct LanePlansOptions {
   int lanes = 1;
   std::shared_ptr<Device> device = {};  // of a plan for a GPU
   bool fast_math = false;
+  std::function<void(const Plan& plan)> admit = {};  // asked before lanes take memory for a larger plan; throws if it may not be
   std::function<int64_t(std::string_view symbol)> limit;  // the most that a symbol of the inputs is planned for
 };
 

@@ -34,12 +34,40 @@ Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions&
   else if (!options_.device.problem.empty())
     fall_back("cannot be served from a GPU", Error(ErrorCode::kUnavailable, options_.device.problem));
   const std::shared_ptr<const Plan> plan = plans().plan();
+  hold(*plan);
   signature_ = signature_of(plan->graph);
   categories_ = Categories::of(plan->graph);
   configure();
   make_ready();
   if (!host_ && options_.device.log)
     options_.device.log(title() + ", can only be served from the GPU, so nothing answers should that fail: " + host_problem_);
+}
+
+ModelMemory Model::memory_of(const Plan& plan) const {
+  constexpr size_t kLeastShared = 4096;  // bytes; smaller constants count as the model's own
+  ModelMemory memory;
+  for (const Value& value : plan.graph.values) {
+    if (value.kind != ValueKind::kConstant || !value.data) continue;
+    const auto bytes = static_cast<int64_t>(value.data.bytes());
+    memory.need.weights += bytes;
+    if (value.data.bytes() < kLeastShared)
+      memory.own += bytes;
+    else
+      memory.shared.push_back({value.data.view().data, bytes});
+  }
+  memory.need.packed = plan.packs ? plan.packs->bytes() : 0;
+  if (memory.need.packed > 0) memory.shared.push_back({plan.packs.get(), memory.need.packed});
+  memory.need.lane = plan.host.arena + plan.host.workspace + plan.host.states + 2 * plan.host.feeds;
+  memory.need.lanes = options_.lanes;
+  memory.own += memory.need.lane * options_.lanes;
+  return memory;
+}
+
+void Model::hold(const Plan& plan) {
+  if (!options_.budget) return;
+  if (!hold_) hold_ = std::make_unique<MemoryHold>(*options_.budget, title());
+  ModelMemory memory = memory_of(plan);
+  hold_->resize(std::move(memory.shared), memory.own);
 }
 
 void Model::configure() {
@@ -66,7 +94,9 @@ std::string Model::title() const { return "model '" + name_ + "', version " + st
 // A GPU may run what the CPU cannot: a model that is larger than the host may hold.
 void Model::plan_for_host(const Graph& graph) {
   try {
-    host_ = std::make_unique<LanePlans>(graph, signature_, lane_options());
+    LanePlansOptions options = lane_options();
+    options.plan.packs = options_.packs;
+    host_ = std::make_unique<LanePlans>(graph, signature_, std::move(options));
   } catch (const Error& error) {
     if (!options_.device.device) throw;
     host_problem_ = error.what();
@@ -79,6 +109,7 @@ LanePlansOptions Model::lane_options() {
   options.plan.default_bound = std::min(options_.batch, options_.max_batch);
   options.plan.memory_limit = options_.memory_limit;
   options.lanes = options_.lanes;
+  options.admit = [this](const Plan& plan) { hold(plan); };
   options.limit = [this](std::string_view symbol) { return limit_of(symbol); };
   return options;
 }
@@ -86,6 +117,7 @@ LanePlansOptions Model::lane_options() {
 void Model::plan_for_device(const Graph& graph) {
   LanePlansOptions options = lane_options();
   options.device = options_.device.device;
+  options.admit = {};  // its memory is the GPU's, which answers for itself
   options.fast_math = options_.device.fast_math;
   options.plan.target = Space::kDevice;
   options.plan.strict_device = options_.device.strict;

@@ -18,6 +18,7 @@
 #include "serving/core/batch_sizes.h"
 #include "serving/core/categories.h"
 #include "serving/core/lane_plans.h"
+#include "serving/core/memory_budget.h"
 #include "serving/core/model_config.h"
 #include "serving/core/serving_device.h"
 #include "serving/core/signature.h"
@@ -31,15 +32,24 @@ struct ModelOptions {
   int64_t max_batch = 1024;          // rows of one request at most (--max-batch)
   int64_t max_dimension = 65'536;    // any other symbolic dimension at most
   int64_t memory_limit = INT64_MAX;  // bytes of one plan
+  MemoryBudget* budget = nullptr;    // of all models; null: without one. Outlives the model
+  std::shared_ptr<PackedConstants> packs = {};  // of a model of the same content; null: its own
   std::optional<BatchSizes> batch_sizes = {};
   ServingDevice device = {};         // the CPU, unless told otherwise
   ServingConfig config = {};           // as its file has it
 };
 
+// What a model holds of the host's memory: storage it may share, and its own.
+struct ModelMemory {
+  MemoryNeed need;
+  std::vector<MemoryPart> shared;
+  int64_t own = 0;
+};
+
 class Model {
  public:
-  // `graph` as imported, after the passes. On a GPU, all lanes are made ready for the batch sizes. Throws what make_plan throws, and
-  // InvalidArgument for wrong batch sizes; with a strict device also what the device does.
+  // `graph` as imported, after the passes. The memory of all lanes is counted before any is taken. On a GPU, all lanes are made ready for the batch sizes. Throws what make_plan throws, and
+  // InvalidArgument for wrong batch sizes, DoesNotFit; with a strict device also what the device does.
   Model(std::string name, int64_t version, Graph graph, const ModelOptions& options);
 
   const std::string& name() const { return name_; }
@@ -52,6 +62,8 @@ class Model {
   // Rows of one request at most; 0 for a model without a batch dimension.
   int64_t max_batch() const { return signature_.batched ? options_.max_batch : 0; }
   int64_t peak_bytes() const { return plans().plan()->peak_bytes(); }
+  // At the sizes that it is planned for now. Any thread.
+  ModelMemory memory() const { return memory_of(*plans().plan()); }
   // Any thread.
   ModelDevice device() const;
   // What it was made ready for on the GPU; 0 stands for the one shape of a model without a batch dimension.
@@ -71,6 +83,8 @@ class Model {
  private:
   LanePlansOptions lane_options();
   void configure();
+  ModelMemory memory_of(const Plan& plan) const;
+  void hold(const Plan& plan);
   std::string title() const;
   // Whether the CPU may answer for the GPU, and can.
   bool may_fall_back() const { return host_ && !options_.device.strict; }
@@ -91,6 +105,7 @@ class Model {
   Signature signature_;
   Categories categories_;
   std::vector<int64_t> ready_batch_sizes_;
+  std::unique_ptr<MemoryHold> hold_;  // before what it counts: goes after it
   std::unique_ptr<LanePlans> host_, device_;  // at least one; device_: null if none was asked for, or if it could not be had
   std::string host_problem_;                  // why host_ is null
   std::atomic<bool> fallen_back_{false};

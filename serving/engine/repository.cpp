@@ -6,6 +6,7 @@
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
 #include "serving/core/model_name.h"
+#include "serving/engine/eviction.h"
 
 namespace tandem {
 namespace fs = std::filesystem;
@@ -62,13 +63,14 @@ ModelRepository::ModelRepository(fs::path root, RepositoryOptions options, Loade
   check(fs::exists(root_, error), ErrorCode::kNotFound, "model repository does not exist", root_.string());
   require(fs::is_directory(root_, error), "model repository is not a folder", root_.string());
   const auto& wanted = options_.load_at_start;
+  if (options_.dry_run) return;
   const bool all = options_.control != ModelControl::kExplicit || wanted.contains("*");
   for (const std::string& name : model_folders()) {
     if (!all && !wanted.contains(name)) {
       put(name, {unavailable(name, "")});
       continue;
     }
-    loaded_[name] = fingerprint(name);
+    loaded_[name] = fingerprint_of(root_ / name);
     put(name, load_folder(name));
   }
   for (const std::string& name : wanted)
@@ -98,47 +100,120 @@ ServingConfig ModelRepository::read_config(const fs::path& folder) const {
   }
 }
 
-ModelRepository::Versions ModelRepository::load_all(const std::string& name, const fs::path& folder,
-                                                    const std::optional<ServingConfig>& override) const {
-  if (!valid_model_name(name)) return {unavailable(name, "not a model name: use letters, digits and _ - . + =, 128 at most")};
+template <class Each>
+std::optional<ModelListing> ModelRepository::for_each_version(const std::string& name, const fs::path& folder,
+                                                              const LoadOverrides& overrides, Each&& each) const {
+  if (!valid_model_name(name)) return unavailable(name, "not a model name: use letters, digits and _ - . + =, 128 at most");
   std::vector<int64_t> versions;
   ServingConfig config;
   try {
     for (const std::string& version : folders_of(folder))
       if (const int64_t number = parse_version(version); number > 0) versions.push_back(number);
-    config = override ? *override : read_config(folder);
+    config = overrides.config ? *overrides.config : read_config(folder);
   } catch (const fs::filesystem_error& failure) {
-    return {unavailable(name, "folder cannot be read: " + failure.code().message())};
+    return unavailable(name, "folder cannot be read: " + failure.code().message());
   } catch (const Error& error) {
-    return {unavailable(name, "failed to load '" + name + "': " + without_root(error.what(), folder))};
+    return unavailable(name, "failed to load '" + name + "': " + without_root(error.what(), folder));
   }
   if (versions.empty() && fs::exists(folder / "model.onnx"))
-    return {unavailable(name, "model.onnx lies in the model's folder; it belongs into a version's: " + name + "/1/model.onnx")};
-  if (versions.empty()) return {unavailable(name, "no version folder; a model lies at " + name + "/1/model.onnx")};
+    return unavailable(name, "model.onnx lies in the model's folder; it belongs into a version's: " + name + "/1/model.onnx");
+  if (versions.empty()) return unavailable(name, "no version folder; a model lies at " + name + "/1/model.onnx");
   const VersionPolicy policy = config.versions.value_or(options_.versions);
   const std::vector<int64_t> selected = select_versions(versions, policy);
-  if (selected.empty()) return {unavailable(name, "no version is selected by the policy " + to_string(policy))};
+  if (selected.empty()) return unavailable(name, "no version is selected by the policy " + to_string(policy));
+  for (int64_t version : selected) each(version, Package{name, folder, config, overrides.dry_run});
+  return std::nullopt;
+}
+
+ModelRepository::Versions ModelRepository::load_all(const std::string& name, const fs::path& folder, const LoadOverrides& overrides) {
   Versions listings;
-  for (int64_t version : selected) listings.push_back(load_version(name, version, folder, config));
+  auto none = for_each_version(name, folder, overrides, [&](int64_t version, const Package& package) {
+    listings.push_back(load_version(version, package));
+  });
+  if (none) return {std::move(*none)};
   return listings;
 }
 
-ModelListing ModelRepository::load_version(const std::string& name, int64_t version, const fs::path& folder,
-                                           const ServingConfig& config) const {
+std::vector<MemoryForecast> ModelRepository::forecast(const std::string& name, const LoadOverrides& overrides) {
+  require(valid_model_name(name), "not a model name");
+  std::optional<UploadedModel> uploaded;
+  if (!overrides.files.empty()) uploaded.emplace(overrides.files);
+  const fs::path folder = uploaded ? uploaded->folder() : root_ / name;
+  const LoadOverrides asked{.config = overrides.config, .dry_run = true};
+  std::vector<MemoryForecast> forecasts;
+  const auto none = for_each_version(name, folder, asked, [&](int64_t version, const Package& package) {
+    MemoryForecast& forecast = forecasts.emplace_back(MemoryForecast{name, version, {}, 0, ""});
+    try {
+      const ModelMemory memory = load_(open(version, package))->memory();
+      forecast.need = memory.need;
+      forecast.additional = options_.budget ? options_.budget->additional(memory.shared, memory.own) : memory.need.total();
+    } catch (const std::exception& failure) {
+      forecast.problem = without_root(failure.what(), folder);
+    }
+  });
+  if (none) forecasts.push_back({name, 0, {}, 0, none->reason});
+  return forecasts;
+}
+
+ModelRepository::Source ModelRepository::open(int64_t version, const Package& package) const {
+  const std::string own = std::to_string(version);
+  std::string file = package.config.default_model_filename;
+  const auto is_there = [&](const char* name) { return fs::exists(package.folder / own / name); };
+  if (file.empty()) file = !is_there("model.onnx") && is_there("model.tdm") ? "model.tdm" : "model.onnx";
+  return {package.name, version, open_beneath(package.folder, own + "/" + file), file, package.folder / own, package.config, package.dry_run};
+}
+
+// What does not fit may take the place of others, once.
+std::shared_ptr<Model> ModelRepository::make_model(int64_t version, const Package& package) {
+  try {
+    return load_(open(version, package));
+  } catch (const DoesNotFit& error) {
+    if (options_.control != ModelControl::kExplicit || !make_room(package.name, error.missing)) throw;
+  }
+  return load_(open(version, package));
+}
+
+ModelListing ModelRepository::load_version(int64_t version, const Package& package) {
+  const std::string& name = package.name;
   const std::string what = "failed to load '" + name + "', version " + std::to_string(version) + ": ";
   try {
-    const std::string own = std::to_string(version);
-    std::string file = config.default_model_filename;
-    if (file.empty())
-      file = !fs::exists(folder / own / "model.onnx") && fs::exists(folder / own / "model.tdm") ? "model.tdm" : "model.onnx";
-    std::shared_ptr<Model> model = load_({name, version, open_beneath(folder, own + "/" + file), folder / own, config});
+    std::shared_ptr<Model> model = make_model(version, package);
     const BatchingOptions batching = batching_of(*model, options_.limits.queue_length);
     return {name, version, ModelState::kReady, "", std::make_shared<ServedModel>(std::move(model), batching, context_)};
   } catch (const std::bad_alloc&) {
     return unavailable(name, what + "out of memory", version);
   } catch (const std::exception& failure) {
-    return unavailable(name, what + without_root(failure.what(), folder), version);
+    return unavailable(name, what + without_root(failure.what(), package.folder), version);
   }
+}
+
+// Evicts idle models for one that lacks so many bytes. False if that would not do.
+bool ModelRepository::make_room(const std::string& name, int64_t bytes) {
+  std::vector<ResidentModel> residents;
+  std::vector<Versions> evicted;  // go when nobody waits for the lock
+  const std::lock_guard lock(mutex_);
+  const Clock::TimePoint now = context_.clock.now();
+  for (const auto& [other, versions] : models_) {
+    ResidentModel resident{other, 0, {}, other == name};
+    const auto kept = kept_.find(other);
+    if (kept != kept_.end()) resident.is_kept = resident.is_kept || kept->second.is_pinned || kept->second.until > now;
+    for (const ModelListing& listing : versions) {
+      if (!listing.served) continue;
+      resident.bytes += listing.served->model().memory().need.total();
+      resident.last_used = std::max(resident.last_used, listing.served->last_used());
+      resident.is_kept = resident.is_kept || listing.served.use_count() > 1;  // requests hold it
+    }
+    if (resident.bytes > 0) residents.push_back(resident);
+  }
+  const std::vector<std::string> names = models_to_evict(std::move(residents), bytes);
+  for (const std::string& victim : names) {
+    const std::string reason = std::string(kEvicted) + " to make room for '" + name + "': load it again";
+    Versions rest;
+    for (const ModelListing& listing : models_[victim]) rest.push_back(unavailable(victim, reason, listing.version));
+    evicted.push_back(std::exchange(models_[victim], std::move(rest)));
+    kept_.erase(victim);
+  }
+  return !names.empty();
 }
 
 // A reason is shown to clients: where models lie is none of their business.
@@ -158,6 +233,13 @@ void ModelRepository::mark(const std::string& name, ModelState state) {
   const std::lock_guard lock(mutex_);
   for (ModelListing& listing : models_[name])
     if (!listing.served) listing.state = state;
+}
+
+void ModelRepository::keep(const std::string& name, const LoadOverrides& overrides) {
+  const std::lock_guard lock(mutex_);
+  Keep& keep = kept_[name];
+  keep.is_pinned = overrides.pin.value_or(keep.is_pinned);
+  keep.until = std::max(keep.until, context_.clock.now() + overrides.lease);
 }
 
 void ModelRepository::explain(const std::string& name, const std::string& reason) {
@@ -208,12 +290,14 @@ void ModelRepository::load(const std::string& name, const LoadOverrides& overrid
   std::optional<UploadedModel> uploaded;
   if (is_uploaded) uploaded.emplace(overrides.files);
   mark(name, ModelState::kLoading);
-  Fingerprint found = fingerprint(name);
-  Versions versions = load_all(name, uploaded ? uploaded->folder() : root_ / name, overrides.config);
+  keep(name, overrides);
+  FolderFingerprint found = fingerprint_of(root_ / name);
+  Versions versions = load_all(name, uploaded ? uploaded->folder() : root_ / name, overrides);
   const auto broken = std::ranges::find_if(versions, [](const ModelListing& listing) { return !listing.served; });
   if (broken == versions.end()) {
     loaded_[name] = std::move(found);
-    return put(name, std::move(versions));
+    put(name, std::move(versions));
+    return;
   }
   const std::string reason = broken->reason.starts_with("failed to load") ? broken->reason : failed + broken->reason;
   mark(name, ModelState::kUnavailable);
@@ -235,22 +319,8 @@ void ModelRepository::unload(const std::string& name) {
   }
   loaded_.erase(name);
   put(name, std::move(rest));
-}
-
-// Files of a model with their sizes and times.
-ModelRepository::Fingerprint ModelRepository::fingerprint(const std::string& name) const {
-  constexpr size_t kMostFiles = 10'000;
-  Fingerprint files;
-  std::error_code error;
-  for (auto entry = fs::recursive_directory_iterator(root_ / name, error);
-       !error && entry != fs::end(entry) && files.size() < kMostFiles; entry.increment(error)) {
-    const auto changed = entry->last_write_time(error).time_since_epoch().count();
-    const bool is_file = entry->symlink_status(error).type() == fs::file_type::regular;
-    const auto size = is_file ? static_cast<int64_t>(entry->file_size(error)) : 0;
-    files.emplace_back(entry->path().string(), std::pair(size, static_cast<int64_t>(changed)));
-  }
-  std::ranges::sort(files);
-  return files;
+  const std::lock_guard lock(mutex_);
+  kept_.erase(name);
 }
 
 void ModelRepository::poll() {
@@ -260,9 +330,9 @@ void ModelRepository::poll() {
     const std::lock_guard changing(changing_);
     for (const auto& [name, files] : loaded_)
       if (!std::ranges::binary_search(present, name)) gone.push_back(name);
-    std::map<std::string, Fingerprint, std::less<>> seen;
+    std::map<std::string, FolderFingerprint, std::less<>> seen;
     for (const std::string& name : present) {
-      const Fingerprint& now = seen[name] = fingerprint(name);
+      const FolderFingerprint& now = seen[name] = fingerprint_of(root_ / name);
       const auto before = seen_.find(name);
       const auto loaded = loaded_.find(name);
       const bool settled = before != seen_.end() && before->second == now;

@@ -5,6 +5,7 @@
 // leaves the old one where it is. Requests hold handles of their own, so what was begun is finished.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -19,8 +20,10 @@
 
 #include "runtime/graph/limits.h"
 #include "runtime/io/file_descriptor.h"
+#include "serving/core/memory_budget.h"
 #include "serving/core/model.h"
 #include "serving/core/version_policy.h"
+#include "serving/engine/folder_fingerprint.h"
 #include "serving/engine/served_model.h"
 #include "serving/engine/uploaded_model.h"
 
@@ -31,6 +34,8 @@ std::string_view name(ModelState state);  // READY and so on, as the protocol sa
 
 // The reason of a model that was taken away because somebody asked for it.
 inline constexpr std::string_view kUnloaded = "unloaded";
+// The reason of one that went to make room begins so.
+inline constexpr std::string_view kEvicted = "evicted";
 
 struct ModelListing {
   std::string name;
@@ -42,7 +47,7 @@ struct ModelListing {
   // Whether requests are answered: loaded, and not failed on a strict device since.
   bool answers() const { return served && served->model().usable(); }
   // Whether the server is not ready without it: somebody wants it, and took nothing back.
-  bool is_wanted() const { return served || !(reason.empty() || reason == kUnloaded); }
+  bool is_wanted() const { return served || !(reason.empty() || reason == kUnloaded || reason.starts_with(kEvicted)); }
   const Model* model() const { return served ? &served->model() : nullptr; }
 };
 
@@ -61,12 +66,30 @@ struct RepositoryOptions {
   ModelControl control = ModelControl::kNone;
   std::set<std::string, std::less<>> load_at_start = {};  // with kExplicit; "*" is all of them
   Limits limits = {};                                     // queue_length: requests that wait for one model
+  MemoryBudget* budget = nullptr;                         // of all models; outlives the repository
+  bool dry_run = false;                                   // nothing is loaded at the start
 };
+
+// How long a model that was just loaded is not evicted, so that whoever loaded it can use it.
+inline constexpr std::chrono::milliseconds kDefaultLease{5'000};
+
 
 // What a request to load says in place of the model's folder.
 struct LoadOverrides {
-  std::optional<ServingConfig> config;  // of config.pbtxt
-  UploadedFiles files;                  // of the whole folder, if there are any
+  std::optional<ServingConfig> config = {};  // of config.pbtxt
+  UploadedFiles files = {};             // of the whole folder, if there are any
+  std::optional<bool> pin = {};         // true: never evicted; false: as others; nothing: as before
+  std::chrono::milliseconds lease = kDefaultLease;
+  bool dry_run = false;                 // nothing is loaded; the answer says what it would take
+};
+
+// What loading a version would take.
+struct MemoryForecast {
+  std::string name;
+  int64_t version = 0;
+  MemoryNeed need;
+  int64_t additional = 0;  // bytes beside those that are held already, by models of equal weights too
+  std::string problem;     // why it cannot be loaded; then the rest is 0
 };
 
 class ModelRepository {
@@ -76,8 +99,10 @@ class ModelRepository {
     std::string name;
     int64_t version = 0;
     FileDescriptor file;           // open
+    std::string file_name;         // in its folder
     std::filesystem::path folder;  // where data beside it may lie
     ServingConfig config;          // as config.pbtxt has it, or a request to load
+    bool dry_run = false;          // to be looked at, not run
   };
   using Loader = std::function<std::shared_ptr<Model>(Source source)>;
 
@@ -86,6 +111,10 @@ class ModelRepository {
   ModelRepository(std::filesystem::path root, RepositoryOptions options, Loader load, const ServingContext& context);
 
   ModelControl control() const { return options_.control; }
+  // Bytes; INT64_MAX without one.
+  int64_t memory_limit() const { return options_.budget ? options_.budget->limit() : INT64_MAX; }
+  // Names of the folders that may hold models, sorted. Throws InvalidArgument if the root cannot be read.
+  std::vector<std::string> model_folders() const;
 
   // All of these: any thread.
 
@@ -99,7 +128,10 @@ class ModelRepository {
   // By name, then by version.
   std::vector<ModelListing> listings() const;
 
-  // Loads the versions of a model that the policy selects, anew if they are served already, and returns when they are. Throws
+  // What loading the versions that the policy selects would take, and whether it could. Throws InvalidArgument for a name that is none.
+  std::vector<MemoryForecast> forecast(const std::string& name, const LoadOverrides& overrides = {});
+  // Loads the versions of a model that the policy selects, anew if they are served already, and returns when they are. What does not fit
+  // the budget takes the place of models that are idle, least recently used first, with ModelControl::kExplicit. Throws
   // InvalidArgument ("failed to load '<name>', ...") if one of them cannot be; what was served before is then served on.
   void load(const std::string& name, const LoadOverrides& overrides = {});
   // Takes the model away from new requests; it goes, with its memory, when the last answer is out. Throws NotFound for one that
@@ -111,19 +143,34 @@ class ModelRepository {
 
  private:
   using Versions = std::vector<ModelListing>;
-  using Fingerprint = std::vector<std::pair<std::string, std::pair<int64_t, int64_t>>>;  // files: sizes and times of change
+  // Until when a model is not evicted.
+  struct Keep {
+    bool is_pinned = false;
+    Clock::TimePoint until{};
+  };
+  // What versions are made of.
+  struct Package {
+    const std::string& name;
+    const std::filesystem::path& folder;
+    const ServingConfig& config;
+    bool dry_run = false;
+  };
 
-  std::vector<std::string> model_folders() const;
-  Versions load_all(const std::string& name, const std::filesystem::path& folder,
-                    const std::optional<ServingConfig>& config) const;
-  Versions load_folder(const std::string& name) const { return load_all(name, root_ / name, std::nullopt); }
+  // Calls each(version, package) for those that the policy selects. The listing that says why there is none, else nothing.
+  template <class Each>
+  std::optional<ModelListing> for_each_version(const std::string& name, const std::filesystem::path& folder, const LoadOverrides& overrides,
+                                               Each&& each) const;
+  Versions load_all(const std::string& name, const std::filesystem::path& folder, const LoadOverrides& overrides);
+  Versions load_folder(const std::string& name) { return load_all(name, root_ / name, {}); }
   ServingConfig read_config(const std::filesystem::path& folder) const;
-  ModelListing load_version(const std::string& name, int64_t version, const std::filesystem::path& folder,
-                            const ServingConfig& config) const;
+  ModelListing load_version(int64_t version, const Package& package);
+  Source open(int64_t version, const Package& package) const;
+  std::shared_ptr<Model> make_model(int64_t version, const Package& package);
+  bool make_room(const std::string& name, int64_t bytes);
   std::string without_root(std::string text, const std::filesystem::path& root) const;
-  Fingerprint fingerprint(const std::string& name) const;
   void put(const std::string& name, Versions versions);
   void mark(const std::string& name, ModelState state);
+  void keep(const std::string& name, const LoadOverrides& overrides);
   void explain(const std::string& name, const std::string& reason);
 
   const std::filesystem::path root_;
@@ -132,9 +179,10 @@ class ModelRepository {
   const ServingContext context_;
 
   std::mutex changing_;                                            // held while one model is loaded or unloaded
-  std::map<std::string, Fingerprint, std::less<>> loaded_, seen_;  // as they were loaded, and at the last look
-  mutable std::mutex mutex_;                                       // of models_
+  std::map<std::string, FolderFingerprint, std::less<>> loaded_, seen_;  // as they were loaded, and at the last look
+  mutable std::mutex mutex_;                                       // of what follows
   std::map<std::string, Versions, std::less<>> models_;
+  std::map<std::string, Keep, std::less<>> kept_;
 };
 
 // The usual Loader: import, default passes, plan.

@@ -125,6 +125,7 @@ ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& ba
       clock_(context.clock),
       metrics_(context.metrics.add_model(model_->name(), model_->version(), text_inputs_of(*model_))),
       tracer_(context.tracer),
+      last_used_(context.clock.now().time_since_epoch().count()),
       buffers_(static_cast<size_t>(context.lanes)) {
   if (!model_->signature().batched) batching_.max_batch_size = 1;
   queue_ = context.dispatcher.add(
@@ -155,6 +156,7 @@ void ServedModel::count_failure(const std::exception_ptr& thrown, Clock::TimePoi
 
 void ServedModel::infer(const std::shared_ptr<InferenceCall>& call) {
   metrics_.begin();
+  last_used_.store(call->arrived.time_since_epoch().count(), std::memory_order_relaxed);
   call->model = shared_from_this();
   if (tracer_) call->trace = tracer_->sample(model_->name());
   try {

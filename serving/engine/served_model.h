@@ -4,6 +4,7 @@
 // batch fail fails alone: the others are run again without it, one by one.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <vector>
@@ -35,6 +36,8 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
 
   Model& model() const { return *model_; }
   const BatchingOptions& batching() const { return batching_; }
+  // When the last request came, or the model was made.
+  Clock::TimePoint last_used() const { return Clock::TimePoint(Clock::TimePoint::duration(last_used_)); }
   int64_t queued() const { return queue_->queued(); }
   ModelStatistics statistics() const { return statistics_.snapshot(); }
 
@@ -58,6 +61,7 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   const Clock& clock_;
   ModelMetrics& metrics_;
   RequestTracer* tracer_;
+  std::atomic<Clock::TimePoint::rep> last_used_;
   StatisticsRecorder statistics_;
   std::vector<BatchBuffer> buffers_;  // by lane
   std::unique_ptr<Dispatcher::Queue> queue_;

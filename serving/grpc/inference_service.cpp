@@ -47,8 +47,13 @@ LoadOverrides overrides_of(RepositoryModelLoadRequest& asked) {
     } else if (key.starts_with(kFile)) {
       require(value.has_bytes_param(), "the content of a file must be a bytes_param", key);
       overrides.files[key.substr(kFile.size())] = std::move(*value.mutable_bytes_param());
+    } else if (key == "lease_ms") {
+      require(value.has_int64_param(), "'lease_ms' must be an int64_param");
+      overrides.lease = checked_lease(value.int64_param());
     } else {
-      require(false, "load takes no parameter of this name: it must be config or file:<version>/<path>", key);
+      require(key == "pin", "load takes no parameter of this name: it must be config, file:<version>/<path>, pin or lease_ms", key);
+      require(value.has_bool_param(), "'pin' must be a bool_param");
+      overrides.pin = value.bool_param();
     }
   }
   require(overrides.files.empty() || overrides.config, "files of a model come with its 'config'");

@@ -34,20 +34,22 @@ ServingDevice open_device_of(const InferenceServerOptions& options, ServerLog& l
   return device;
 }
 
-ModelOptions model_options(const InferenceServerOptions& options, int lanes, ServerLog& log) {
+ModelOptions model_options(const InferenceServerOptions& options, int lanes, ServerLog& log, MemoryBudget& budget) {
   ModelOptions model;
   model.lanes = lanes;
   model.threads = options.threads;
   model.max_batch = options.max_batch;
+  model.budget = &budget;
   if (options.batch_sizes) check_batch_sizes(*options.batch_sizes, options.max_batch);
   model.batch_sizes = options.batch_sizes;
   model.device = open_device_of(options, log);
   return model;
 }
 
-RepositoryOptions repository_options(const InferenceServerOptions& options) {
+RepositoryOptions repository_options(const InferenceServerOptions& options, MemoryBudget& budget) {
   RepositoryOptions models = options.models;
   models.limits = options.http.limits;
+  models.budget = &budget;
   return models;
 }
 
@@ -60,7 +62,8 @@ GrpcServerOptions grpc_options(const InferenceServerOptions& options) {
 // In the order in which they need each other; the destructor ends what runs before anything goes.
 struct InferenceServer::Parts {
   explicit Parts(const InferenceServerOptions& options)
-      : log(options.log),
+      : budget(options.memory_limit),
+        log(options.log),
         accesses(options.access_log, log),
         tracer(options.trace_file),
         authorizer({.change_models = options.models.control == ModelControl::kExplicit,
@@ -73,8 +76,8 @@ struct InferenceServer::Parts {
         dispatcher(workers, clock, [this](std::optional<Clock::TimePoint> time) { alarm.set(time); }),
         alarm([this] { dispatcher.tick(); }),
         control({.name = "control"}),
-        repository(options.repository, repository_options(options),
-                   onnx_loader(model_options(options, static_cast<int>(lanes.size()), log), options.http.limits),
+        repository(options.repository, repository_options(options, budget),
+                   onnx_loader(model_options(options, static_cast<int>(lanes.size()), log, budget), options.http.limits),
                    {dispatcher, metrics, clock, static_cast<int>(lanes.size()), &tracer}),
         service(backend(options), {.version = options.version}, options.http.limits) {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
@@ -103,6 +106,7 @@ struct InferenceServer::Parts {
     poller->set(clock.now() + interval);
   }
 
+  MemoryBudget budget;
   SteadyClock clock;
   ServerLog log;
   AccessLog accesses;
@@ -121,6 +125,29 @@ struct InferenceServer::Parts {
   std::optional<HttpServer> http;
   std::optional<GrpcServer> grpc;
 };
+
+std::vector<MemoryForecast> forecast_memory(const InferenceServerOptions& options) {
+  LaneSetOptions lane = lane_options(options);
+  const int lanes = lane.lanes;
+  lane.lanes = 1;  // none computes
+  LaneSet set(lane);
+  LaneWorkers workers(set);
+  const SteadyClock clock;
+  Dispatcher dispatcher(workers, clock);
+  ServerMetrics metrics(options.version);
+  ServerLog log(options.log);
+  MemoryBudget budget(options.memory_limit);
+  RepositoryOptions models = repository_options(options, budget);
+  models.dry_run = true;
+  ModelRepository repository(options.repository, models, onnx_loader(model_options(options, lanes, log, budget), options.http.limits),
+                             {dispatcher, metrics, clock, lanes});
+  std::vector<MemoryForecast> all;
+  for (const std::string& name : repository.model_folders())
+    for (MemoryForecast& forecast : repository.forecast(name)) all.push_back(std::move(forecast));
+  set.stop(Lane::Stop::kDrop);
+  dispatcher.stop();
+  return all;
+}
 
 InferenceServer::InferenceServer(const InferenceServerOptions& options) : parts_(std::make_unique<Parts>(options)) {}
 InferenceServer::~InferenceServer() = default;

@@ -22,6 +22,7 @@ struct InferenceServerOptions {
   int lanes = 0;                                    // 0: as many as the processors allow
   int threads = 1;                                  // of each lane
   int64_t max_batch = 1024;
+  int64_t memory_limit = INT64_MAX;            // bytes of all models together
   bool allow_settings = false;                 // clients may change settings of log and trace
   std::string access_log = {};                 // a file, or "-": a line of JSON for each request
   std::string trace_file = {};                 // what the trace extension writes; "": no traces
@@ -33,6 +34,9 @@ struct InferenceServerOptions {
   bool fast_math = false;
   std::function<void(const std::string& line)> log = {};  // called from any thread
 };
+
+// What each model of the repository would take, without serving any. Throws what the constructor of InferenceServer throws.
+std::vector<MemoryForecast> forecast_memory(const InferenceServerOptions& options);
 
 class InferenceServer {
  public:

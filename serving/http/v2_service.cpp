@@ -226,8 +226,14 @@ void V2Service::change(const Route& route, const HttpRequest& request, const Htt
   else
     check_unload_parameters(request.body());
   const auto run = [this, loads, model = route.model, overrides = std::move(overrides), respond] {
-    loads ? backend_.repository.load(model, overrides) : backend_.repository.unload(model);
-    respond({200, "application/json", "", {}});
+    std::string answer;
+    if (!loads)
+      backend_.repository.unload(model);
+    else if (overrides.dry_run)
+      answer = forecast_json(backend_.repository.forecast(model, overrides), backend_.repository.memory_limit());
+    else
+      backend_.repository.load(model, overrides);
+    respond({200, "application/json", std::move(answer), {}});
   };
   change_models(backend_, caller, what, run, [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
 }

@@ -57,7 +57,50 @@ void for_each_parameter(std::string_view body, Visit&& visit) {
   for (const simdjson::dom::key_value_pair member : members) visit(member.key, member.value);
 }
 
+// The parameters of load that are no texts.
+bool set_keeping(LoadOverrides& overrides, std::string_view key, const simdjson::dom::element& value) {
+  if (key == "lease_ms") {
+    int64_t ms = 0;
+    require(value.get(ms) == simdjson::SUCCESS, "'lease_ms' must be a whole number");
+    overrides.lease = checked_lease(ms);
+    return true;
+  }
+  if (key != "pin" && key != "dry_run") return false;
+  bool flag = false;
+  require(value.get(flag) == simdjson::SUCCESS, "a parameter of load must be true or false", key);
+  if (key == "pin")
+    overrides.pin = flag;
+  else
+    overrides.dry_run = flag;
+  return true;
+}
+
 }  // namespace
+
+std::chrono::milliseconds checked_lease(int64_t ms) {
+  constexpr int64_t kLongest = 24 * 3'600'000;
+  require(ms >= 0 && ms <= kLongest, "'lease_ms' must be between 0 and a day", ms, kLongest);
+  return std::chrono::milliseconds(ms);
+}
+
+std::string forecast_json(std::span<const MemoryForecast> forecasts, int64_t limit) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_array();
+  for (const MemoryForecast& forecast : forecasts) {
+    json.begin_object().member("name", forecast.name).member("version", std::to_string(forecast.version));
+    if (!forecast.problem.empty()) {
+      json.member("problem", forecast.problem).end_object();
+      continue;
+    }
+    json.member("bytes", forecast.need.total()).member("weights", forecast.need.weights).member("packed", forecast.need.packed);
+    json.member("lane", forecast.need.lane).member("lanes", forecast.need.lanes).member("additional", forecast.additional);
+    if (limit < INT64_MAX) json.member("memory_limit", limit);
+    json.end_object();
+  }
+  json.end_array();
+  return text;
+}
 
 std::vector<std::string_view> server_extensions(const Extensions& allowed) {
   std::vector<std::string_view> extensions = {"classification", "model_repository", "model_configuration",
@@ -147,6 +190,7 @@ LoadOverrides parse_load_request(std::string_view body) {
   constexpr std::string_view kFile = "file:";
   LoadOverrides overrides;
   for_each_parameter(body, [&](std::string_view key, const simdjson::dom::element& value) {
+    if (set_keeping(overrides, key, value)) return;
     std::string_view text;
     require(value.get(text) == simdjson::SUCCESS, "a parameter of load must be a string", key);
     if (key == "config") {
@@ -156,7 +200,7 @@ LoadOverrides parse_load_request(std::string_view body) {
       require(content.has_value(), "the content of a file must be base64", key);
       require(overrides.files.emplace(key.substr(kFile.size()), std::move(*content)).second, "a file is given twice", key);
     } else {
-      require(false, "load takes no parameter of this name: it must be config or file:<version>/<path>", key);
+      require(false, "load takes no parameter of this name: it must be config, file:<version>/<path>, pin, lease_ms or dry_run", key);
     }
   });
   require(overrides.files.empty() || overrides.config, "files of a model come with its 'config'");

@@ -41,7 +41,13 @@ std::string repository_index_json(std::span<const ModelListing> listings, bool r
 // The body of POST /v2/repository/index: empty, or {"ready": bool}. Throws InvalidArgument.
 bool parse_ready_filter(std::string_view body);
 
-// The body of POST /v2/repository/models/{model}/load: empty, or {"parameters": {"config": "<ModelConfig as JSON>",
+// What loading versions would take: [{"name", "version", "bytes", "weights", "packed", "lane", "lanes", "additional", "memory_limit"?}], or
+// {"name", "version", "problem"} for one that cannot be loaded.
+std::string forecast_json(std::span<const MemoryForecast> forecasts, int64_t limit);
+// How long a model that was loaded is to stay. Throws InvalidArgument.
+std::chrono::milliseconds checked_lease(int64_t ms);
+
+// The body of POST /v2/repository/models/{model}/load: empty, or {"parameters": {"pin": bool, "lease_ms": number, "dry_run": bool, "config": "<ModelConfig as JSON>",
 // "file:<version>/<path>":
 // "<base64>"}}. Files come with a config. Throws InvalidArgument.
 LoadOverrides parse_load_request(std::string_view body);
