@@ -21,6 +21,7 @@ struct Taps {
 };
 Taps taps_within(const Window& w, size_t axis, int64_t position, int64_t low, int64_t high) {
   const int64_t origin = position * w.stride[axis] - w.pad_begin[axis], dilation = w.dilation[axis];
+  if (origin >= low && origin + (w.kernel[axis] - 1) * dilation < high) return {0, w.kernel[axis]};  // most of them
   const int64_t first = origin >= low ? 0 : ceil_div(low - origin, dilation);
   const int64_t last = origin >= high ? 0 : ceil_div(high - origin, dilation);
   return {first, std::min(last, w.kernel[axis])};
@@ -64,16 +65,17 @@ void for_each_window(const KernelContext& context, const Window& w, ConstTensorV
       if (left == 0) empty(to, channels);
       if (left == 0) continue;
       for (int64_t d = p.taps[0].first; d < p.taps[0].last; ++d)
-        for (int64_t r = p.taps[1].first; r < p.taps[1].last; ++r)
+        for (int64_t r = p.taps[1].first; r < p.taps[1].last; ++r) {
+          const int64_t z = depth * w.stride[0] - w.pad_begin[0] + d * w.dilation[0], i = row * w.stride[1] - w.pad_begin[1] + r * w.dilation[1];
+          const T* at = source + ((z * w.input[1] + i) * w.input[2] + p.at[2] * w.stride[2] - w.pad_begin[2]) * channels;
           for (int64_t c = p.taps[2].first; c < p.taps[2].last; ++c) {
-            const int64_t z = depth * w.stride[0] - w.pad_begin[0] + d * w.dilation[0], i = row * w.stride[1] - w.pad_begin[1] + r * w.dilation[1];
-            const int64_t j = p.at[2] * w.stride[2] - w.pad_begin[2] + c * w.dilation[2];
-            rows[static_cast<size_t>(count++)] = source + ((z * w.input[1] + i) * w.input[2] + j) * channels;
+            rows[static_cast<size_t>(count++)] = at + c * w.dilation[2] * channels;
             --left;
             if (count < kBatch && left > 0) continue;
             fold(rows.data(), count, channels, to, left == 0, finish);
             rows[0] = to, count = 1;
           }
+        }
     }
   };
   const int64_t work = w.output[2] * channels * w.kernel_size();

@@ -67,7 +67,7 @@ class Combination512 {
     for (int v = 0; v < 4; ++v) {
       const __m512 value = quick(number<false>(a_, j + 16 * v, 0), number<false>(b_, j + 16 * v, 0));
       whole[v] = _mm512_cvt_roundps_epi32(value, Finish512::kNearest);
-      rest[v] = Finish512::rest_of(value, whole[v]);
+      rest[v] = _mm512_reduce_ps(value, Finish512::kNearest);  // finite, and far below 2^31, where the limit is not negative
       farthest = _mm512_range_ps(farthest, rest[v], Finish512::kGreaterMagnitude);
     }
     if (is_near(farthest))
