@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kElementsPerThread = 8 * 1024;  // below this a second thread costs more than it brings
 constexpr int kScratchRows = 2;                   // the most rows an operation gathers
+constexpr int64_t kShortRow = 8, kTogether = 64;  // rows of a class or few: so many of them are worked on together
 
 size_t scratch_row_bytes(DType dtype, const AxisView& view) {
   return static_cast<size_t>(round_up(checked_mul(view.length, static_cast<int64_t>(size_of(dtype)), "softmax row"), 64));
@@ -41,6 +42,27 @@ void for_each_row(const KernelContext& context, const AxisView& view, const T* a
   }
 }
 
+// Rows of few elements that lie one behind the other: most of a vector would be empty, were each exponentiated alone.
+template <class T>
+void softmax_short_rows(const KernelContext& context, const T* in, T* out, int64_t rows, int64_t n) {
+  const auto& row = simd::row_ops<T>();
+#pragma omp parallel for num_threads(context.threads) if (rows * n >= kElementsPerThread * context.threads)
+  for (int64_t first = 0; first < rows; first += kTogether) {
+    const int64_t begin = first * n, end = std::min(rows, first + kTogether) * n;
+    for (int64_t i = begin; i < end; i += n) {
+      const T peak = *std::max_element(in + i, in + i + n);
+      for (int64_t j = 0; j < n; ++j) out[i + j] = in[i + j] - peak;
+    }
+    row.exp(out + begin, out + begin, end - begin, 0);
+    for (int64_t i = begin; i < end; i += n) {
+      T sum = 0;
+      for (int64_t j = 0; j < n; ++j) sum += out[i + j];
+      const T inverse = 1 / sum;
+      for (int64_t j = 0; j < n; ++j) out[i + j] *= inverse;
+    }
+  }
+}
+
 }  // namespace
 
 size_t softmax_workspace(DType dtype, const AxisView& view, int threads) {
@@ -49,6 +71,8 @@ size_t softmax_workspace(DType dtype, const AxisView& view, int threads) {
 
 void softmax(const KernelContext& context, ConstTensorView x, TensorView y, const AxisView& view) {
   visit_float(x.dtype, [&]<class T>() {
+    if (view.inner == 1 && view.length > 0 && view.length <= kShortRow)
+      return softmax_short_rows<T>(context, x.as<T>().data(), y.as<T>().data(), view.outer, view.length);
     const auto& row = simd::row_ops<T>();
     for_each_row<T>(context, view, x.as<T>().data(), nullptr, y.as<T>().data(), [&](const T* in, const T*, T* out) {
       const T sum = row.exp(in, out, view.length, row.max(in, view.length));

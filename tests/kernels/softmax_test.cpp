@@ -14,7 +14,7 @@ using test::Context;
 using test::expect_near;
 using test::Values;
 
-const Shape kShapes[] = {{1, 1}, {3, 10}, {2, 33, 5}, {4, 3, 2, 7}, {5, 1000}, {0, 4}, {2, 17, 1}};
+const Shape kShapes[] = {{1, 1}, {3, 10}, {2, 33, 5}, {4, 3, 2, 7}, {5, 1000}, {0, 4}, {2, 17, 1}, {150, 3}, {130, 8}};
 
 // Calls row(first, stride, length) for each row of the axis.
 void each_row(const AxisView& view, const std::function<void(int64_t, int64_t, int64_t)>& row) {
