@@ -3,7 +3,9 @@
 #include "runtime/io/file.h"
 #include "runtime/io/file_digest.h"
 #include "runtime/model/open_model.h"
+#include "serving/engine/package_check.h"
 #include "serving/engine/repository.h"
+#include "serving/engine/warm_up.h"
 #include "serving/engine/weight_pool.h"
 
 namespace tandem {
@@ -23,8 +25,8 @@ std::vector<fs::path> files_beside(const fs::path& folder, const std::string& mo
 }
 
 // Equal for models that are equal bit by bit, their weights included.
-std::string content_of(const ModelRepository::Source& source, const std::vector<fs::path>& beside) {
-  std::string digests = sha256_file(source.file);
+std::string content_of(const ModelRepository::Source& source, const std::string& digest, const std::vector<fs::path>& beside) {
+  std::string digests = digest;
   for (const fs::path& file : beside) digests += " " + fs::relative(file, source.folder).string() + " " + sha256_file(file);
   return digests;
 }
@@ -42,7 +44,9 @@ ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& l
   return [options, limits, pool](ModelRepository::Source source) {
     ModelOptions own = options;
     const std::vector<fs::path> beside = files_beside(source.folder, source.file_name);
-    own.packs = pool->packs(content_of(source, beside));
+    const std::string digest = sha256_file(source.file);
+    check_package_file(source.folder, source.file_name, digest, limits);
+    own.packs = pool->packs(content_of(source, digest, beside));
     if (source.dry_run) own.budget = nullptr;
     const bool is_first = own.packs.use_count() == 1;
     if (own.budget && is_first) own.budget->require_room("model '" + source.name + "'", bytes_of(source, beside));
@@ -51,7 +55,11 @@ ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& l
     pool->share(graph);
     own.config = std::move(source.config);
     if (auto declared = declared_batch_sizes(own.config)) own.batch_sizes = std::move(declared);
-    return std::make_shared<Model>(source.name, source.version, std::move(graph), own);
+    auto model = std::make_shared<Model>(source.name, source.version, std::move(graph), own);
+    if (source.dry_run) return model;
+    check_golden_sample(source.folder, *model, limits);
+    warm_up(*model, source.folder.parent_path(), limits);
+    return model;
   };
 }
 
