@@ -11,6 +11,7 @@
 #include "cli/bench.h"
 #include "cli/bench_report.h"
 #include "cli/command.h"
+#include "cli/device_options.h"
 #include "cli/json_line.h"
 #include "cli/memory_report.h"
 #include "cli/options.h"
@@ -37,7 +38,7 @@ const Usage kUsageText = {
 };
 
 struct Arguments {
-  std::string file, output, precision;
+  std::string file, output, precision, math = "strict";
   std::vector<std::string> dims, inputs, disabled;
   int64_t batch = 0;
   int threads = 1;
@@ -82,7 +83,7 @@ class Subject {
     const PassOptions passes{.disabled = {arguments.disabled.begin(), arguments.disabled.end()}};
     Graph graph = open_model(arguments.file, {.given = names_given(arguments.inputs), .passes = passes}).graph;
     feed_ = arguments.inputs.empty() ? sample_inputs(graph, sizes_of(graph, arguments)) : read_inputs(graph, arguments.inputs);
-    const PlanOptions options{.threads = threads_, .bounds = bounds_of(graph, shapes_of(graph, feed_)), .disabled_passes = passes.disabled};
+    const PlanOptions options{.threads = threads_, .bounds = bounds_of(graph, shapes_of(graph, feed_)), .fast_math = is_fast_math(arguments.math), .disabled_passes = passes.disabled};
     plan_ = make_plan(std::move(graph), options);
     executor_ = std::make_unique<Executor>(plan_);
     inputs_ = inputs_of(plan_->graph, feed_);
@@ -181,6 +182,7 @@ int bench_model_command(int argc, char** argv) {
       "input,i", po::value(&arguments.inputs)->composing(), "data instead of made-up inputs; may be repeated")(
       "threads", po::value(&arguments.threads)->default_value(1), "threads of a run")(
       "precision", po::value(&arguments.precision)->default_value("f32"), "of the products of floats: f32")(
+      "math", po::value(&arguments.math)->default_value(arguments.math), "strict: f32 sums are direct; fast: Winograd's convolutions where faster")(
       "seconds", po::value(&arguments.seconds)->default_value(2), "to measure for")(
       "profile", po::bool_switch(&profile), "then tell where the time goes, by op")(
       "output,o", po::value(&arguments.output), "write the outputs to this .npz file")(

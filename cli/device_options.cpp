@@ -11,7 +11,7 @@ void add_device_flags(po::options_description& options, DeviceFlags& flags) {
                         "cpu, cuda (the first GPU), cuda:N, or auto: a GPU if there is one")(
       "strict-device", po::bool_switch(&flags.strict), "refuse what would leave the GPU for the CPU, naming the ops")(
       "math", po::value(&flags.math)->default_value(flags.math),
-      "strict: f32 products are f32; fast: a GPU may use TF32 for them");
+      "strict: f32 products are f32; fast: a GPU may use TF32 for them, a CPU Winograd's convolutions");
 }
 
 bool is_fast_math(const std::string& text) {
@@ -25,6 +25,7 @@ ChosenDevice::ChosenDevice(const DeviceFlags& flags)
 }
 
 PlanOptions ChosenDevice::plan(PlanOptions options) const {
+  options.fast_math = fast_;
   if (!device_) return options;
   options.target = Space::kDevice;
   options.strict_device = flags_.strict;

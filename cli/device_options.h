@@ -17,7 +17,7 @@ struct DeviceFlags {
 
 void add_device_flags(boost::program_options::options_description& options, DeviceFlags& flags);
 
-// --math as it was given: whether TF32 may be used for f32 products. Throws InvalidArgument.
+// --math as it was given: whether a GPU may use TF32 for f32 products, and a CPU Winograd's convolutions. Throws InvalidArgument.
 bool is_fast_math(const std::string& text);
 
 // The device that was asked for, and what plans and executors for it need.

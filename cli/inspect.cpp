@@ -134,7 +134,6 @@ void print_json(const Graph& graph, const Plan& plan, const Summary& summary, co
 
 // A GPU need not be there for this: what this build has kernels for decides.
 bool plans_for_gpu(const DeviceFlags& flags) {
-  is_fast_math(flags.math);
   if (flags.device == "cpu") return false;
   const CudaProbe probe = probe_cuda();
   if (flags.device == "auto") return !probe.devices.empty();
@@ -193,6 +192,7 @@ int inspect_command(int argc, char** argv) {
   else
     check_strict_device(flags.strict, nullptr, flags.device);
   plan_options.strict_device = flags.strict;
+  plan_options.fast_math = is_fast_math(flags.math);
   plan_options.disabled_passes = {disabled.begin(), disabled.end()};
   auto [graph, passes] = open_model(file, {.passes = {.disabled = plan_options.disabled_passes}});
   if (!values["batch"].defaulted()) plan_options.bounds = bounds_asked_for(graph, plan_options.default_bound);

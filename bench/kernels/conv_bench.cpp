@@ -1,9 +1,10 @@
 // Channels-last convolutions, every different layer of four networks: validated, then timed, as a share of this machine's multiply-add ceiling.
 //
-//   conv_bench [threads] [seconds a layer] [only layers whose name contains this]
+//   conv_bench [threads] [seconds a layer] [only layers whose name contains this] [batch]
 //
 // One line a layer, tab-separated: name, x [N, C, H, W], w, group, stride, pad, activation, times it occurs, microseconds, GFLOP/s, share of
-// the ceiling, GB/s of its operands. bench/peers/conv.py runs the same layers in onnxruntime. The time is the least of many runs: a shared
+// the ceiling, GB/s of its operands. Layers that Winograd can do follow twice more, by tiles of 2 and of 4, with the same arithmetic in the column of
+// GFLOP/s. bench/peers/conv.py runs the same layers in onnxruntime. The time is the least of many runs: a shared
 // machine adds, it never takes away.
 #include <omp.h>
 #include <time.h>
@@ -21,6 +22,7 @@
 #include "bench/kernels/conv_layers.h"
 #include "bench/kernels/kernel_options.h"
 #include "kernels/api/conv_channels_last.h"
+#include "kernels/api/conv_winograd.h"
 #include "kernels/cpu/gemm/tier.h"
 
 namespace tandem::cpu {
@@ -124,32 +126,56 @@ void validate(const ConvLayer& layer, const ConvGeometry& g, const Values& x, co
     }
 }
 
-void bench(const Options& options, const ConvLayer& layer) {
+// How a layer is computed: the kernel with its weights packed, and its workspace.
+struct Method {
+  std::string name;
+  size_t workspace;
+  std::function<void(const KernelContext&, const ConvGeometry&, ConstTensorView x, TensorView y, const ConvEpilogue&)> run;
+};
+
+std::vector<Method> methods(const Options& options, const ConvGeometry& g, ConstTensorView w) {
+  const ChannelsLastFilters direct = pack_filters_channels_last(g, w);
+  std::vector<Method> methods = {{"", conv_channels_last_workspace(g, options.threads), [=](auto& context, auto& geometry, auto x, auto y, auto& epilogue) {
+                                    conv_channels_last(context, geometry, x, direct, y, epilogue);
+                                  }}};
+  if (!has_winograd_form(g)) return methods;
+  for (const WinogradTiles tiles : {WinogradTiles::kTwo, WinogradTiles::kFour}) {
+    const WinogradFilters filters = pack_winograd_filters(g, w, tiles);
+    methods.push_back({" Winograd " + std::to_string(static_cast<int>(tiles)), conv_winograd_workspace(g, tiles, options.threads),
+                       [=](auto& context, auto& geometry, auto x, auto y, auto& epilogue) {
+                         conv_winograd(context, geometry, x, filters, y, epilogue);
+                       }});
+  }
+  return methods;
+}
+
+void bench(const Options& options, const ConvLayer& layer, int64_t batch) {
   const int64_t strides[] = {layer.stride, layer.stride}, pads[] = {layer.pad, layer.pad, layer.pad, layer.pad};
-  const Shape xs{1, layer.channels, layer.size, layer.size}, ws{layer.filters, layer.channels / layer.groups, layer.kernel, layer.kernel};
+  const Shape xs{batch, layer.channels, layer.size, layer.size}, ws{layer.filters, layer.channels / layer.groups, layer.kernel, layer.kernel};
   const ConvGeometry g = make_conv_geometry(xs, ws, layer.groups, {.kernel = {}, .strides = strides, .pads = pads});
-  const Shape input = channels_last_input_shape(g, 1), output = channels_last_output_shape(g, 1);
+  const Shape input = channels_last_input_shape(g, batch), output = channels_last_output_shape(g, batch);
   const Values x = noise(xs.elements(), 1), w = noise(ws.elements(), 2), bias = noise(g.filters, 3);
   Values y(static_cast<size_t>(output.elements()));
-  const ChannelsLastFilters filters = pack_filters_channels_last(g, view(w, ws));
-  std::vector<std::byte, CacheLines<std::byte>> workspace(conv_channels_last_workspace(g, options.threads));
-  KernelContext context;
-  context.threads = options.threads;
-  context.workspace = workspace;
-  ConvEpilogue epilogue;
-  epilogue.bias = view(bias, {g.filters});
   const TensorView to{reinterpret_cast<std::byte*>(y.data()), DType::kF32, output};
-  conv_channels_last(context, g, view(x, input), filters, to, epilogue);
-  validate(layer, g, x, w, bias, y);
-  epilogue.activation = layer.activation();
   const double peak = ceiling(options.threads);
-  const double time = least_time(options, [&] { conv_channels_last(context, g, view(x, input), filters, to, epilogue); });
-  const double flops = 2.0 * static_cast<double>(output.elements() * ws.elements() / layer.filters);
-  const double bytes = 4.0 * static_cast<double>(xs.elements() + ws.elements() + output.elements());
-  std::printf("%-34s\t%s\t%s\t%lld\t%lld\t%lld\t%s\t%d\t%9.1f\t%6.1f\t%5.1f%%\t%6.1f\n", layer.name, to_string(xs).c_str(),
-              to_string(ws).c_str(), (long long)layer.groups, (long long)layer.stride, (long long)layer.pad, layer.activation_name(),
-              layer.count, time * 1e6, flops / time * 1e-9, 100 * flops / time / peak, bytes / time * 1e-9);
-  std::fflush(stdout);
+  for (const Method& method : methods(options, g, view(w, ws))) {
+    std::vector<std::byte, CacheLines<std::byte>> workspace(method.workspace);
+    KernelContext context;
+    context.threads = options.threads;
+    context.workspace = workspace;
+    ConvEpilogue epilogue;
+    epilogue.bias = view(bias, {g.filters});
+    method.run(context, g, view(x, input), to, epilogue);
+    validate(layer, g, x, w, bias, y);
+    epilogue.activation = layer.activation();
+    const double time = least_time(options, [&] { method.run(context, g, view(x, input), to, epilogue); });
+    const double flops = 2.0 * static_cast<double>(output.elements() * ws.elements() / layer.filters);
+    const double bytes = 4.0 * static_cast<double>(xs.elements() + ws.elements() + output.elements());
+    std::printf("%-34s\t%s\t%s\t%lld\t%lld\t%lld\t%s\t%d\t%9.1f\t%6.1f\t%5.1f%%\t%6.1f\n", (layer.name + method.name).c_str(),
+                to_string(xs).c_str(), to_string(ws).c_str(), (long long)layer.groups, (long long)layer.stride, (long long)layer.pad,
+                layer.activation_name(), layer.count, time * 1e6, flops / time * 1e-9, 100 * flops / time / peak, bytes / time * 1e-9);
+    std::fflush(stdout);
+  }
 }
 
 }  // namespace
@@ -158,6 +184,6 @@ void bench(const Options& options, const ConvLayer& layer) {
 int main(int argc, char** argv) {
   const tandem::cpu::Options options = tandem::cpu::parse_options(argc, argv, {.threads = 1, .seconds = 0.2, .only = ""});
   for (const tandem::cpu::ConvLayer& layer : tandem::cpu::kConvLayers)
-    if (std::string(layer.name).find(options.only) != std::string::npos) tandem::cpu::bench(options, layer);
+    if (std::string(layer.name).find(options.only) != std::string::npos) tandem::cpu::bench(options, layer, argc > 4 ? std::atoi(argv[4]) : 1);
   return 0;
 }

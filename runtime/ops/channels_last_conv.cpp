@@ -1,11 +1,13 @@
 // Convolutions of images whose channels come last, which the pass layout_assignment puts into plans for the CPU:
 //
 //   tandem.ChannelsLastConv(x, w, bias?, residual?)           as tandem.FusedConv, in f32
+//   tandem.WinogradConv(x, w, bias?, residual?)               the same, by tiles of `tiles` x `tiles` outputs (runtime/plan/winograd.h)
 //   tandem.ChannelsLastQuantizedConv(x, x_scale, ...)         as tandem.QuantizedConv (quantized_result.h), and then, if there is
 //       (..., other, other_scale, other_zero, sum_scale, sum_zero)   a residual, tandem.QuantizedAdd of its result and the other
 //
 // x, residual and y are [batch, spatial..., channels]; w is as in ONNX, a constant, packed once.
 #include "kernels/api/conv_channels_last.h"
+#include "kernels/api/conv_winograd.h"
 #include "kernels/api/integer_conv_channels_last.h"
 
 #include "runtime/ops/activation.h"
@@ -19,6 +21,8 @@ namespace {
 
 constexpr std::string_view kAttributes[] = {"activation",   "activation_alpha", "activation_beta", "auto_pad", "dilations", "group",
                                             "kernel_shape", "pads",             "strides"};
+constexpr std::string_view kWinogradAttributes[] = {"activation", "activation_alpha", "activation_beta", "auto_pad", "dilations", "group",
+                                                    "kernel_shape", "pads", "strides", "tiles"};
 constexpr std::string_view kQuantizedAttributes[] = {"auto_pad", "dilations", "group", "highest", "kernel_shape", "lowest", "pads", "strides"};
 constexpr int kOther = 10, kSumZero = 14;  // inputs of a quantized residual
 constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
@@ -69,17 +73,45 @@ uint32_t pack(const BindContext& node) {
   return input_set(1);
 }
 
-BoundKernel bind(const BindContext& node) {
-  const PlannedConv geometry(node, channels_first(node.shape(0)), node.shape(1));
-  const Activation activation = activation_of(node);
-  const cpu::ChannelsLastFilters filters = packed_filters(node);
-  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
+cpu::WinogradFilters packed_winograd_filters(const BindContext& node) {
+  const int64_t tiles = node.get_int("tiles", 4);
+  node.require(tiles == 2 || tiles == 4, "tiles must be 2 or 4", tiles);
+  node.require(node.is_constant(1), "the weights must be a constant");
+  FilterLayout layout(node, 1);
+  node.require(cpu::has_winograd_form(layout.geometry), "Winograd wants a kernel of 3 x 3 at stride 1", to_string(node.shape(1)));
+  layout.name += ", Winograd " + std::to_string(tiles);
+  return node.packed<cpu::WinogradFilters>(1, layout.name, [&](ConstTensorView weights) {
+    return cpu::pack_winograd_filters(layout.geometry, weights, static_cast<cpu::WinogradTiles>(tiles));
+  });
+}
+uint32_t pack_winograd(const BindContext& node) {
+  packed_winograd_filters(node);
+  return input_set(1);
+}
+
+// `conv`: conv_channels_last or conv_winograd, whose filters these are.
+template <class Filters>
+auto runner(const BindContext& node, const PlannedConv& geometry, const Filters& filters,
+            void (*conv)(const KernelContext&, const ConvGeometry&, ConstTensorView, const Filters&, TensorView, const ConvEpilogue&)) {
+  return [=, activation = activation_of(node)](const KernelContext& context, Inputs in, Outputs out) {
     const ConvEpilogue epilogue = {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
                                    .residual = in.size() > 3 ? in[3] : ConstTensorView{},
                                    .activation = activation};
-    cpu::conv_channels_last(context, geometry.of(channels_first(in[0].shape), in[1].shape), in[0], filters, out[0], epilogue);
+    conv(context, geometry.of(channels_first(in[0].shape), in[1].shape), in[0], filters, out[0], epilogue);
   };
-  return {.run = run, .workspace = cpu::conv_channels_last_workspace(geometry.planned(), node.threads())};
+}
+
+BoundKernel bind(const BindContext& node) {
+  const PlannedConv geometry(node, channels_first(node.shape(0)), node.shape(1));
+  return {.run = runner(node, geometry, packed_filters(node), cpu::conv_channels_last),
+          .workspace = cpu::conv_channels_last_workspace(geometry.planned(), node.threads())};
+}
+
+BoundKernel bind_winograd(const BindContext& node) {
+  const PlannedConv geometry(node, channels_first(node.shape(0)), node.shape(1));
+  const cpu::WinogradFilters filters = packed_winograd_filters(node);
+  return {.run = runner(node, geometry, filters, cpu::conv_winograd),
+          .workspace = cpu::conv_winograd_workspace(geometry.planned(), filters.tiles(), node.threads())};
 }
 
 void infer_quantized(InferenceContext& node) {
@@ -155,6 +187,17 @@ constexpr OpDef conv_op = {.name = "ChannelsLastConv",
                            .aliases = kResidualInPlace,
                            .flops = flops<1>};
 
+constexpr OpDef winograd_conv_op = {.name = "WinogradConv",
+                                    .domain = "tandem",
+                                    .min_inputs = 2,
+                                    .max_inputs = 4,
+                                    .attributes = kWinogradAttributes,
+                                    .infer = infer,
+                                    .cpu = bind_winograd,
+                                    .pack = pack_winograd,
+                                    .aliases = kResidualInPlace,
+                                    .flops = flops<1>};
+
 constexpr OpDef quantized_conv_op = {.name = "ChannelsLastQuantizedConv",
                                      .domain = "tandem",
                                      .min_inputs = 8,
@@ -165,7 +208,7 @@ constexpr OpDef quantized_conv_op = {.name = "ChannelsLastQuantizedConv",
                                      .pack = pack_quantized,
                                      .flops = flops<3>};
 
-constexpr const OpDef* kOps[] = {&conv_op, &quantized_conv_op};
+constexpr const OpDef* kOps[] = {&conv_op, &winograd_conv_op, &quantized_conv_op};
 
 }  // namespace
 

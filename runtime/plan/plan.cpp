@@ -14,6 +14,7 @@
 #include "runtime/plan/node_order.h"
 #include "runtime/plan/shapes.h"
 #include "runtime/plan/storage.h"
+#include "runtime/plan/winograd.h"
 
 namespace tandem {
 namespace {
@@ -162,6 +163,7 @@ void plan_bodies(Plan& plan) {
   const PlanOptions options{.threads = plan.options.threads,
                             .memory_limit = plan.options.memory_limit,
                             .dynamic_inputs = true,
+                            .fast_math = plan.options.fast_math,
                             .disabled_passes = plan.options.disabled_passes};
   for (size_t n = 0; n < plan.graph.nodes.size(); ++n)
     for (const auto& [name, attribute] : plan.graph.nodes[n].attributes)
@@ -206,6 +208,7 @@ void fill(Plan& plan) {
   else
     rewrite_for_host(plan);
   resolve_at_bounds(plan);
+  if (plan.options.fast_math && !plan.on_device()) choose_winograd(plan);
   place(plan);
   if (plan.on_device()) {
     widen_host_nodes(plan);

@@ -31,6 +31,7 @@ struct PlanOptions {
   bool device_collectives = false;                          // the ranks' GPUs are connected: collectives leave values there
   bool dynamic_inputs = false;                              // a body of Loop: its inputs have another shape each time
   bool open_symbols = false;                                // nothing is planned for inputs with a symbol that `bounds` does not name
+  bool fast_math = false;                                   // on the host: kernels may round more than direct sums (Winograd)
   std::set<std::string, std::less<>> disabled_passes = {};  // of host_passes(): those to leave out; other names do nothing
   std::shared_ptr<PackedConstants> packs = {};              // of another plan of the same graph, on the same machine; null: its own
 };

@@ -108,6 +108,7 @@ LanePlansOptions Model::lane_options() {
   options.plan.threads = options_.threads;
   options.plan.default_bound = std::min(options_.batch, options_.max_batch);
   options.plan.memory_limit = options_.memory_limit;
+  options.plan.fast_math = options_.device.fast_math;
   options.lanes = options_.lanes;
   options.admit = [this](const Plan& plan) { hold(plan); };
   options.limit = [this](std::string_view symbol) { return limit_of(symbol); };

@@ -1,5 +1,5 @@
 // Depthwise: a chunk of channels after the other, so narrow that the lines under the kernel stay in the first-level cache while the window
-// moves down; a chunk line by line. A line has an interior, where every tap is inside the image, and pixels at its ends with fewer taps.
+// moves down; a chunk line by line. The tile knows which columns of a line are inside the image.
 #include "kernels/cpu/channels_last/depthwise.h"
 
 #include <omp.h>
@@ -42,62 +42,27 @@ int64_t line_bytes(const ConvGeometry& g) {
   return round_up(2 * g.window.kernel[0] * g.window.kernel[1] * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
 }
 
-// One line of output pixels: `image` and `weights` begin at the chunk's first channel.
-class Line {
- public:
-  Line(const ConvGeometry& g, const ChannelsLastTier& tier, DepthwiseLine line, KernelLines lines)
-      : w_(g.window), channels_(g.channels), tier_(tier), line_(line), lines_(lines) {
-    line_.x_pixel = w_.stride[2] * channels_, line_.x_tap = w_.dilation[2] * channels_, line_.w_tap = channels_;
-    line_.ldc = channels_;
-  }
-
-  // Output columns [first, last).
-  void run(const float* image, const float* weights, int64_t depth, int64_t height, int64_t first, int64_t last) {
-    const int64_t stride = w_.stride[2], pad = w_.pad_begin[2];
-    const int64_t reach = w_.input[2] - 1 + pad - (w_.kernel[2] - 1) * w_.dilation[2];
-    const int64_t begin = std::clamp<int64_t>(pad > 0 ? ceil_div(pad, stride) : 0, first, last);
-    const int64_t end = std::clamp<int64_t>(reach < 0 ? 0 : reach / stride + 1, begin, last);
-    for (int64_t i = first; i < begin; ++i) run_border(image, weights, depth, height, i);
-    if (begin < end) run_taps(image, weights, depth, height, begin, end - begin, 0, w_.kernel[2]);
-    for (int64_t i = end; i < last; ++i) run_border(image, weights, depth, height, i);
-  }
-
- private:
-  void run_border(const float* image, const float* weights, int64_t depth, int64_t height, int64_t pixel) {
-    const int64_t column = pixel * w_.stride[2] - w_.pad_begin[2], dilation = w_.dilation[2];
-    const int64_t first = column < 0 ? ceil_div(-column, dilation) : 0;
-    const int64_t last = column < w_.input[2] ? (w_.input[2] - 1 - column) / dilation + 1 : 0;
-    const int64_t begin = std::min(first, w_.kernel[2]), end = std::clamp(last, begin, w_.kernel[2]);
-    run_taps(image, weights, depth, height, pixel, 1, begin, end - begin);
-  }
-
-  // `taps` taps of every kernel line inside the image, for `pixels` pixels.
-  void run_taps(const float* image, const float* weights, int64_t depth, int64_t height, int64_t pixel, int64_t pixels, int64_t tap,
-                int64_t taps) {
-    lines_.count = 0;
-    const int64_t column = pixel * w_.stride[2] - w_.pad_begin[2] + tap * w_.dilation[2];
-    for (int64_t kd = 0; kd < w_.kernel[0] && taps > 0; ++kd)
-      for (int64_t kh = 0; kh < w_.kernel[1]; ++kh) {
-        const int64_t d = depth * w_.stride[0] + kd * w_.dilation[0] - w_.pad_begin[0];
-        const int64_t h = height * w_.stride[1] + kh * w_.dilation[1] - w_.pad_begin[1];
-        if (d < 0 || d >= w_.input[0] || h < 0 || h >= w_.input[1]) continue;
-        lines_.x[lines_.count] = image + ((d * w_.input[1] + h) * w_.input[2] + column) * channels_;
-        lines_.w[lines_.count++] = weights + ((kd * w_.kernel[1] + kh) * w_.kernel[2] + tap) * channels_;
-      }
-    DepthwiseLine line = line_;
-    line.x = lines_.x, line.w = lines_.w, line.lines = lines_.count;
-    line.taps = taps, line.pixels = pixels;
-    line.c += pixel * channels_;
-    if (line.residual) line.residual += pixel * channels_;
-    tier_.depthwise(line);
-  }
-
-  const Window& w_;
-  int64_t channels_;
-  const ChannelsLastTier& tier_;
-  DepthwiseLine line_;
-  KernelLines lines_;
-};
+// The line of output pixels from `column` on, at (depth, height): which kernel lines are inside, and which columns. `image` and `w` begin at the
+// chunk's first channel.
+void point_at_lines(const ConvGeometry& g, const float* image, const float* weights, int64_t depth, int64_t height, int64_t column,
+                    KernelLines lines, DepthwiseLine& line) {
+  const Window& w = g.window;
+  const int64_t first = column * w.stride[2] - w.pad_begin[2];  // of the image, under the first tap; below 0 in the pad
+  lines.count = 0;
+  for (int64_t kd = 0; kd < w.kernel[0]; ++kd)
+    for (int64_t kh = 0; kh < w.kernel[1]; ++kh) {
+      const int64_t d = depth * w.stride[0] + kd * w.dilation[0] - w.pad_begin[0];
+      const int64_t h = height * w.stride[1] + kh * w.dilation[1] - w.pad_begin[1];
+      if (d < 0 || d >= w.input[0] || h < 0 || h >= w.input[1]) continue;
+      lines.x[lines.count] = image + ((d * w.input[1] + h) * w.input[2] + first) * g.channels;
+      lines.w[lines.count++] = weights + (kd * w.kernel[1] + kh) * w.kernel[2] * g.channels;
+    }
+  line.x = lines.x, line.w = lines.w, line.lines = lines.count;
+  line.begin = -first * g.channels, line.end = (w.input[2] - first) * g.channels;
+  line.taps = w.kernel[2];
+  line.x_pixel = w.stride[2] * g.channels, line.x_tap = w.dilation[2] * g.channels, line.w_tap = g.channels;
+  line.ldc = g.channels;
+}
 
 }  // namespace
 
@@ -118,18 +83,19 @@ void convolve_depthwise(const KernelContext& context, const ConvGeometry& g, con
   for (int64_t unit = 0; unit < o.batch * chunks * strips * lines; ++unit) {
     const int64_t at = unit % lines, first = unit / lines % strips * strip.columns, last = std::min(out[2], first + strip.columns);
     const int64_t c = unit / (lines * strips) % chunks * strip.channels, image = unit / (lines * strips * chunks);
-    const int64_t to = (image * lines + at) * out[2] * g.channels + c;
+    const int64_t to = ((image * lines + at) * out[2] + first) * g.channels + c;
     DepthwiseLine line;
+    line.pixels = last - first;
     line.channels = std::min(strip.channels, g.channels - c);
     line.c = o.y + to;
     line.residual = o.residual ? o.residual + to : nullptr;
     line.bias = o.bias ? o.bias + c : nullptr;
     line.finish = finish_of(o.activation);
     const auto pointers = reinterpret_cast<const float**>(context.workspace.data() + omp_get_thread_num() * line_bytes(g));
-    Line(g, tier, line, {pointers, pointers + g.window.kernel[0] * g.window.kernel[1]})
-        .run(o.x + image * g.window.input_size() * g.channels + c, o.w + c, at / out[1], at % out[1], first, last);
-    if (!in_channels_last_tile(o.activation))
-      activate(o.activation, line.c + first * g.channels, g.channels, last - first, line.channels);
+    point_at_lines(g, o.x + image * g.window.input_size() * g.channels + c, o.w + c, at / out[1], at % out[1], first,
+                   {pointers, pointers + g.window.kernel[0] * g.window.kernel[1]}, line);
+    tier.depthwise(line);
+    if (!in_channels_last_tile(o.activation)) activate(o.activation, line.c, g.channels, line.pixels, line.channels);
   }
 }
 

@@ -71,19 +71,24 @@ struct DepthwiseTile {
     if (s.finish.kind == TileFinish::kSwish) apply_swish<kWhole>(s.c + first, s.ldc, P, W, n, s.finish.alpha);
   }
 
-  // P pixels from `pixel`, W vectors from channel `at`, any taps; n: channels inside the last vector. Pixels are operands in memory.
+  // Taps of a pixel that are inside.
+  struct Taps {
+    int64_t first, count;
+  };
+
+  // P pixels from `pixel`, W vectors from channel `at`; n: channels inside the last vector. Pixels are operands in memory.
   template <int P, int W, bool kWhole>
-  static void run(const DepthwiseLine& s, int64_t pixel, int64_t at, int64_t n) {
+  static void run(const DepthwiseLine& s, Taps taps, int64_t pixel, int64_t at, int64_t n) {
     V sum[P][W];
     start<P, W, kWhole>(s, sum, at, n);
     for (int64_t line = 0; line < s.lines; ++line) {
-      const float *x[P], *w = s.w[line] + at;
+      const float *x[P], *w = s.w[line] + taps.first * s.w_tap + at;
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
-        x[p] = s.x[line] + (pixel + p) * s.x_pixel + at;
+        x[p] = s.x[line] + ((pixel + p) * s.x_pixel + taps.first * s.x_tap + at);
         asm("" : "+r"(x[p]));  // a pointer each, with displacements: GCC would keep an offset for each of the P * W operands, and spill them
       }
-      const int64_t end = s.taps * s.x_tap;
+      const int64_t end = taps.count * s.x_tap;
 #pragma GCC unroll 1
       for (int64_t tap = 0; tap < end; tap += s.x_tap, w += s.w_tap) {
 #pragma GCC unroll 8
@@ -97,32 +102,39 @@ struct DepthwiseTile {
     finish<P, W, kWhole>(s, sum, pixel, at, n);
   }
 
-  // P pixels, two vectors, K adjacent taps at stride S: a column of the image is loaded once for all the pixels under whose kernel it lies.
-  template <int P, int K, int S>
+  // P pixels, W vectors, K adjacent taps at stride S: a column of the image is loaded once for all the pixels under whose kernel it lies.
+  template <int P, int W, int K, int S, bool kInside>
   static void run_columns(const DepthwiseLine& s, int64_t pixel, int64_t at) {
-    V sum[P][2];
-    start<P, 2, true>(s, sum, at, kLanes);
+    V sum[P][W];
+    start<P, W, true>(s, sum, at, kLanes);
+    const int64_t first = pixel * s.x_pixel;
     for (int64_t line = 0; line < s.lines; ++line) {
-      const float *x = s.x[line] + pixel * s.x_pixel + at, *w = s.w[line] + at;
-      V weight[K][2];
+      const float *x = s.x[line] + (first + at), *w = s.w[line] + at;
+      V weight[K][W];
 #pragma GCC unroll 8
-      for (int t = 0; t < K; ++t, w += s.w_tap) weight[t][0] = V::load(w), weight[t][1] = V::load(w + kLanes);
+      for (int t = 0; t < K; ++t, w += s.w_tap)
+#pragma GCC unroll 2
+        for (int j = 0; j < W; ++j) weight[t][j] = V::load(w + j * kLanes);
+      int64_t place = first;
 #pragma GCC unroll 32
-      for (int column = 0; column < (P - 1) * S + K; ++column, x += s.x_tap) {
-        const V v[2] = {V::load(x), V::load(x + kLanes)};
+      for (int column = 0; column < (P - 1) * S + K; ++column, x += s.x_tap, place += s.x_tap) {
+        if (!kInside && (place < s.begin || place >= s.end)) continue;
+#pragma GCC unroll 2
+        for (int j = 0; j < W; ++j) {
+          const V v = V::load(x + j * kLanes);
 #pragma GCC unroll 8
-        for (int t = 0; t < K; ++t) {
-          const int p = (column - t) / S;
-          if (column < t || (column - t) % S != 0 || p >= P) continue;
-          sum[p][0] = fma(weight[t][0], v[0], sum[p][0]);
-          sum[p][1] = fma(weight[t][1], v[1], sum[p][1]);
+          for (int t = 0; t < K; ++t) {
+            const int p = (column - t) / S;
+            if (column < t || (column - t) % S != 0 || p >= P) continue;
+            sum[p][j] = fma(weight[t][j], v, sum[p][j]);
+          }
         }
       }
     }
-    finish<P, 2, true>(s, sum, pixel, at, kLanes);
+    finish<P, W, true>(s, sum, pixel, at, kLanes);
   }
 
-  using Run = void (*)(const DepthwiseLine&, int64_t, int64_t, int64_t);
+  using Run = void (*)(const DepthwiseLine&, Taps, int64_t, int64_t, int64_t);
   struct Runs {
     int64_t vectors;  // of `wide`
     Run wide, four, pair, one, part;
@@ -145,38 +157,80 @@ struct DepthwiseTile {
 
   using RunColumns = void (*)(const DepthwiseLine&, int64_t, int64_t);
   struct Columns {
-    RunColumns by_pixels[kPixels];
+    RunColumns pair, one;
+  };
+  struct ColumnTable {
+    Columns inside[kPixels], border[kPixels];
   };
   template <int K, int S, int... I>
-  static constexpr Columns columns(std::integer_sequence<int, I...>) {
-    return {{run_columns<I + 1, K, S>...}};
+  static constexpr ColumnTable columns(std::integer_sequence<int, I...>) {
+    return {{{run_columns<I + 1, 2, K, S, true>, run_columns<I + 1, 1, K, S, true>}...},
+            {{run_columns<I + 1, 2, K, S, false>, run_columns<I + 1, 1, K, S, false>}...}};
   }
   using Counts = std::make_integer_sequence<int, kPixels>;
-  static constexpr Columns kThree = columns<3, 1>(Counts()), kThreeByTwo = columns<3, 2>(Counts()), kFive = columns<5, 1>(Counts());
-  static constexpr Columns kFiveByTwo = columns<5, 2>(Counts()), kSeven = columns<7, 1>(Counts());
+  static constexpr ColumnTable kThree = columns<3, 1>(Counts()), kThreeByTwo = columns<3, 2>(Counts()), kFive = columns<5, 1>(Counts());
+  static constexpr ColumnTable kFiveByTwo = columns<5, 2>(Counts()), kSeven = columns<7, 1>(Counts());
 
   // Null: no kernel of its own.
-  static const Columns* columns_for(const DepthwiseLine& s) {
+  static const ColumnTable* columns_for(const DepthwiseLine& s) {
     if (s.x_pixel == s.x_tap) return s.taps == 3 ? &kThree : s.taps == 5 ? &kFive : s.taps == 7 ? &kSeven : nullptr;
     if (s.x_pixel == 2 * s.x_tap) return s.taps == 3 ? &kThreeByTwo : s.taps == 5 ? &kFiveByTwo : nullptr;
     return nullptr;
   }
 
-  static void run_line(const DepthwiseLine& s) {
-    const int64_t tiles = (s.pixels + kPixels - 1) / kPixels;
-    const Columns* own = s.pixels > 1 ? columns_for(s) : nullptr;
-    for (int64_t tile = 0, pixel = 0; tile < tiles; ++tile) {
-      const int64_t next = s.pixels * (tile + 1) / tiles, i = next - pixel - 1;
-      const Runs& f = kRuns.by_pixels[i];
-      int64_t at = 0;
-      for (; own && at + 2 * kLanes <= s.channels; at += 2 * kLanes) own->by_pixels[i](s, pixel, at);
-      for (; at + f.vectors * kLanes <= s.channels; at += f.vectors * kLanes) f.wide(s, pixel, at, kLanes);
-      if (f.vectors > 4 && at + 4 * kLanes <= s.channels) f.four(s, pixel, at, kLanes), at += 4 * kLanes;
-      for (; at + 2 * kLanes <= s.channels; at += 2 * kLanes) f.pair(s, pixel, at, kLanes);
-      for (; at + kLanes <= s.channels; at += kLanes) f.one(s, pixel, at, kLanes);
-      if (at < s.channels) f.part(s, pixel, at, s.channels - at);
+  static int64_t ceil_of(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
+
+  // Pixels [first, last), whose `taps` are inside, of the channels from `from` on.
+  static void run_pixels(const DepthwiseLine& s, Taps taps, int64_t first, int64_t last, int64_t from) {
+    const int64_t tiles = (last - first + kPixels - 1) / kPixels;
+    for (int64_t tile = 0, pixel = first; tile < tiles; ++tile) {
+      const int64_t next = first + (last - first) * (tile + 1) / tiles;
+      const Runs& f = kRuns.by_pixels[next - pixel - 1];
+      int64_t at = from;
+      for (; at + f.vectors * kLanes <= s.channels; at += f.vectors * kLanes) f.wide(s, taps, pixel, at, kLanes);
+      if (f.vectors > 4 && at + 4 * kLanes <= s.channels) f.four(s, taps, pixel, at, kLanes), at += 4 * kLanes;
+      for (; at + 2 * kLanes <= s.channels; at += 2 * kLanes) f.pair(s, taps, pixel, at, kLanes);
+      for (; at + kLanes <= s.channels; at += kLanes) f.one(s, taps, pixel, at, kLanes);
+      if (at < s.channels) f.part(s, taps, pixel, at, s.channels - at);
       pixel = next;
     }
+  }
+
+  // Pixels all of whose taps are inside.
+  struct Interior {
+    int64_t begin, end;
+    explicit Interior(const DepthwiseLine& s) {
+      const int64_t reach = s.end - (s.taps - 1) * s.x_tap;  // first taps before this have their last one inside
+      begin = ceil_of(s.begin, s.x_pixel) < s.pixels ? ceil_of(s.begin, s.x_pixel) : s.pixels;
+      end = ceil_of(reach, s.x_pixel) < s.pixels ? ceil_of(reach, s.x_pixel) : s.pixels;
+      if (end < begin) end = begin;
+    }
+  };
+
+  static void run_border(const DepthwiseLine& s, int64_t first, int64_t last, int64_t from) {
+    for (int64_t pixel = first; pixel < last; ++pixel) {
+      const int64_t low = ceil_of(s.begin - pixel * s.x_pixel, s.x_tap), high = ceil_of(s.end - pixel * s.x_pixel, s.x_tap);
+      const int64_t begin = low < s.taps ? low : s.taps, end = high < s.taps ? high : s.taps;
+      run_pixels(s, {begin, end > begin ? end - begin : 0}, pixel, pixel + 1, from);
+    }
+  }
+
+  static void run_line(const DepthwiseLine& s) {
+    const Interior interior(s);
+    const ColumnTable* own = columns_for(s);
+    const int64_t whole = own ? s.channels / kLanes * kLanes : 0, tiles = own ? (s.pixels + kPixels - 1) / kPixels : 0;
+    for (int64_t tile = 0, pixel = 0; tile < tiles; ++tile) {
+      const int64_t next = s.pixels * (tile + 1) / tiles, i = next - pixel - 1;
+      const Columns& f = pixel >= interior.begin && next <= interior.end ? own->inside[i] : own->border[i];
+      int64_t at = 0;
+      for (; at + 2 * kLanes <= whole; at += 2 * kLanes) f.pair(s, pixel, at);
+      if (at < whole) f.one(s, pixel, at);
+      pixel = next;
+    }
+    if (whole == s.channels) return;
+    run_border(s, 0, interior.begin, whole);
+    run_pixels(s, {0, s.taps}, interior.begin, interior.end, whole);
+    run_border(s, interior.end, s.pixels, whole);
   }
 };
 

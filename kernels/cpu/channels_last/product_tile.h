@@ -29,6 +29,12 @@ struct ProductTile {
     int64_t ld_from, ldc;
   };
 
+  // The weights of the next block, of which each tile fetches its part, spread over its steps: all at once would take every fill buffer.
+  struct Fetch {
+    const float* from;
+    int64_t step;  // floats
+  };
+
   // Out of the way of the loop, and rolled up: what only some tiles need.
   [[gnu::noinline]] static void apply_swish(float* c, int64_t ldc, int64_t rows, int64_t vectors, float alpha) {
     for (int64_t r = 0; r < rows; ++r)
@@ -48,12 +54,13 @@ struct ProductTile {
   }
 
   template <int R, int W, Ahead kAhead>
-  [[gnu::always_inline]] static void add_step(V (&sum)[R][W], const float* const (&a)[R], int64_t k, const float* b) {
+  [[gnu::always_inline]] static void add_step(V (&sum)[R][W], const float* const (&a)[R], int64_t k, const float* b, Fetch& fetch) {
     V right[W];
 #pragma GCC unroll 4
-    for (int j = 0; j < W; ++j) {
-      right[j] = V::load(b + j * kLanes);
-      if constexpr (kAhead == Ahead::kWeights) __builtin_prefetch(b + j * kLanes + kWeightFloats, 0, 2);
+    for (int j = 0; j < W; ++j) right[j] = V::load(b + j * kLanes);
+    if constexpr (kAhead == Ahead::kWeights) {
+      __builtin_prefetch(fetch.from, 0, 2);
+      fetch.from += fetch.step;
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -65,7 +72,7 @@ struct ProductTile {
 
   // The rows of A cross into their next cache lines all at once; where those are far, each is fetched at a step of its own before.
   template <int R, int W, Ahead kAhead>
-  [[gnu::always_inline]] static void sum_up(const ProductBlock& s, int64_t row, const Sums& at) {
+  [[gnu::always_inline]] static void sum_up(const ProductBlock& s, int64_t row, const Sums& at, Fetch fetch) {
 #pragma GCC unroll 1
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -97,11 +104,11 @@ struct ProductTile {
 #pragma GCC unroll 16
           for (int i = 0; i < kLine; ++i) {
             if (i < R) __builtin_prefetch(a[i] + k + kLine);
-            add_step<R, W, kAhead>(sum, a, k + i, b + i * W * kLanes);
+            add_step<R, W, kAhead>(sum, a, k + i, b + i * W * kLanes, fetch);
           }
       }
 #pragma GCC unroll 1
-      for (; k < end; ++k, b += W * kLanes) add_step<R, W, kAhead>(sum, a, k, b);
+      for (; k < end; ++k, b += W * kLanes) add_step<R, W, kAhead>(sum, a, k, b, fetch);
     }
     if (s.last && s.finish.kind == TileFinish::kBounds) {
       const V low = V::set(s.finish.low), high = V::set(s.finish.high);
@@ -117,7 +124,7 @@ struct ProductTile {
   }
 
   template <int R, int W, Ahead kAhead>
-  static void run(const ProductBlock& s, int64_t row) {
+  static void run(const ProductBlock& s, int64_t row, Fetch fetch) {
     float* c = s.c + row * s.ldc;
     const float* from = !s.first ? c : s.residual ? s.residual + row * s.ldc : nullptr;
     Sums at{s.first ? s.bias : nullptr, from, c, s.ldc, s.ldc};
@@ -128,12 +135,12 @@ struct ProductTile {
       if (at.bias) copy_columns(at.bias, 0, edge[1][0], 0, 1, s.cols), at.bias = edge[1][0];
       at.c = edge[0][0], at.ldc = at.ld_from = W * kLanes;
     }
-    sum_up<R, W, kAhead>(s, row, at);
+    sum_up<R, W, kAhead>(s, row, at, fetch);
     if (s.last && s.finish.kind == TileFinish::kSwish) apply_swish(at.c, at.ldc, R, W, s.finish.alpha);
     if (!whole) copy_columns(edge[0][0], W * kLanes, c, s.ldc, R, s.cols);
   }
 
-  using Run = void (*)(const ProductBlock&, int64_t);
+  using Run = void (*)(const ProductBlock&, int64_t, Fetch);
   struct Runs {
     int64_t rows;  // at most
     Run by_rows[kMostRows];
@@ -160,10 +167,10 @@ struct ProductTile {
     const Runs& table = s.ahead == Ahead::kPixels && vectors == kWidest         ? kPixels
                         : s.ahead == Ahead::kWeights && vectors == V::kVectors ? kWeights
                                                                                : kNear.by_vectors[vectors - 1];
-    const int64_t tiles = (s.rows + table.rows - 1) / table.rows;
+    const int64_t tiles = (s.rows + table.rows - 1) / table.rows, width = vectors * kLanes, weights = s.runs * s.length * width;
     for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
       const int64_t end = s.rows * (tile + 1) / tiles;
-      table.by_rows[end - row - 1](s, row);
+      table.by_rows[end - row - 1](s, row, {s.b + weights + weights * tile / tiles, width / tiles});
       row = end;
     }
   }

@@ -39,9 +39,11 @@ struct ProductBlock {
 };
 
 // One line of output pixels, in vectors of channels: c[pixel] = finish(bias + sum over taps of x[pixel, tap] * w[tap] + residual).
+// A pixel's tap lies pixel * x_pixel + tap * x_tap floats from x; only those in [begin, end) are inside the image, and read.
 struct DepthwiseLine {
   int64_t pixels = 0, channels = 0;
-  const float* const* x = nullptr;       // kernel line i of the first pixel
+  const float* const* x = nullptr;       // kernel line i of the first pixel's first tap, which may be outside
+  int64_t begin = 0, end = 0;
   const float* const* w = nullptr;       // kernel line i: for each tap, `w_tap` apart, `channels` weights
   int64_t lines = 0, taps = 0;           // kernel lines inside the image, taps of each
   int64_t x_pixel = 0, x_tap = 0, w_tap = 0;
@@ -52,10 +54,32 @@ struct DepthwiseLine {
   TileFinish finish;
 };
 
+// A tile of M x M outputs of a Winograd convolution reads N x N pixels, N = M + 2, and is N x N points between (winograd_tile.h).
+struct WinogradInput {
+  const float* const* pixels = nullptr;  // N x N, each a row of channels (zeros outside the image)
+  int64_t channels = 0;
+  float* points = nullptr;               // point (i, j) at points[(i * N + j) * point_stride], channels rounded up to whole vectors
+  int64_t point_stride = 0;
+};
+struct WinogradOutput {
+  const float* points = nullptr;         // as above, filters in place of channels
+  int64_t point_stride = 0, filters = 0;
+  const int64_t* offsets = nullptr;      // M x M: where a pixel lies in y and in the residual; negative: outside
+  float* y = nullptr;
+  const float* bias = nullptr;           // [filters]; null: 0
+  const float* residual = nullptr;       // null: none
+  TileFinish finish;
+};
+struct WinogradTransforms {
+  void (*input)(const WinogradInput&);
+  void (*output)(const WinogradOutput&);
+};
+
 struct ChannelsLastTier {
   int64_t mr, nr, far_nr, lanes;         // the most rows and columns of a tile, columns if B is far, columns of a vector
   void (*multiply)(const ProductBlock&);
   void (*depthwise)(const DepthwiseLine&);
+  WinogradTransforms winograd2, winograd4;  // of tiles of 2 x 2 and 4 x 4 outputs
 };
 
 const ChannelsLastTier& channels_last_tier(Isa isa);

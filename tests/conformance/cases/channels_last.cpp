@@ -59,6 +59,13 @@ Case twin_of(const Case& one, const Twin& twin) {
   return last;
 }
 
+// Whether Winograd's convolutions have the form: 3 x 3 over two axes, no strides, dilations or groups.
+bool is_three_by_three(const Case& one) {
+  const Shape& w = one.inputs[1].shape();
+  const bool plain = !one.attributes.contains("strides") && !one.attributes.contains("dilations") && !one.attributes.contains("group");
+  return plain && w.rank() == 4 && w[2] == 3 && w[3] == 3;
+}
+
 }  // namespace
 
 void add_channels_last_cases(Cases& cases) {
@@ -67,6 +74,14 @@ void add_channels_last_cases(Cases& cases) {
     const auto twin = kTwins.find(one.op);
     if (twin == kTwins.end() || one.opset != 0 || !one.reference || one.attributes.contains("storage_order")) continue;
     if (twin->second.types.contains(one.inputs[0].dtype())) cases.push_back(twin_of(one, twin->second));
+    if (twin->second.op != "tandem.ChannelsLastConv" || !is_three_by_three(one)) continue;
+    for (const int64_t tiles : {2, 4}) {
+      Case winograd = twin_of(one, twin->second);
+      winograd.op = "tandem.WinogradConv";
+      winograd.attributes["tiles"] = tiles;
+      winograd.atol = 1e-5;  // where large terms cancel
+      cases.push_back(std::move(winograd));
+    }
   }
 }
 

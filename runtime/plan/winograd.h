@@ -1,0 +1,13 @@
+// Which convolutions of a plan are computed by Winograd's short convolutions: see kernels/api/conv_winograd.h for what that rounds.
+#pragma once
+
+#include "runtime/plan/plan.h"
+
+namespace tandem {
+
+// tandem.ChannelsLastConv of 3 x 3 at stride 1 becomes tandem.WinogradConv where that takes less time at the plan's bounds. The first plan of a
+// graph decides, for all that share its packed weights: the weights themselves are gone when a later one is made. Convolutions of sizes that only
+// a run knows stay direct. REQUIRES plan.shapes, plan.dynamic and plan.packs.
+void choose_winograd(Plan& plan);
+
+}  // namespace tandem

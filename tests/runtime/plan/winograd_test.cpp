@@ -1,0 +1,107 @@
+#include "runtime/plan/winograd.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "runtime/exec/executor.h"
+#include "runtime/plan/constant_release.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+using namespace testing;
+using List = std::vector<int64_t>;
+
+Tensor noise(const Shape& shape, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  Tensor tensor(DType::kF32, shape);
+  for (float& x : tensor.as<float>()) x = uniform(generator);
+  return tensor;
+}
+
+struct ConvOptions {
+  int64_t kernel = 3, stride = 1, groups = 1;
+};
+ValueId conv(Graph& graph, ValueId x, int64_t from, int64_t to, const ConvOptions& options = {}) {
+  const int64_t k = options.kernel, pad = k / 2;
+  const std::string name = "w" + std::to_string(graph.values.size());
+  const ValueId w = graph.add_constant(name, noise({to, from / options.groups, k, k}, static_cast<unsigned>(graph.values.size())));
+  return add(graph, "Conv", {x, w},
+             {{"pads", List{pad, pad, pad, pad}}, {"strides", List{options.stride, options.stride}}, {"group", options.groups}});
+}
+
+// Two 3 x 3 in the form, and three that are not: one at stride 2, one of groups, one 1 x 1. Sizes are open.
+Graph network() {
+  Graph graph;
+  ValueId v = graph.add_input("x", DType::kF32, {"batch", 32, "height", "width"});
+  v = add(graph, "Relu", {conv(graph, v, 32, 32)});
+  v = conv(graph, v, 32, 32, {.stride = 2});
+  v = conv(graph, v, 32, 32, {.groups = 2});
+  v = conv(graph, v, 32, 64, {.kernel = 1});
+  graph.outputs = {conv(graph, v, 64, 32)};
+  return graph;
+}
+
+PlanOptions bounds(int64_t batch, int64_t side, bool fast = true) {
+  return {.bounds = {{"batch", batch}, {"height", side}, {"width", side}}, .fast_math = fast};
+}
+
+int64_t count(const Plan& plan, std::string_view op) {
+  return std::ranges::count_if(plan.graph.nodes, [&](const Node& node) { return node.def->name == op; });
+}
+
+Tensor run(const std::shared_ptr<const Plan>& plan, const Tensor& x) {
+  Executor executor(plan);
+  const ConstTensorView inputs[] = {x.view()};
+  return Tensor::copy_of(executor.run(inputs)[0]);
+}
+
+double relative_l2(const Tensor& actual, const Tensor& expected) {
+  EXPECT_EQ(actual.shape(), expected.shape());
+  double error = 0, size = 0;
+  for (size_t i = 0; i < static_cast<size_t>(expected.elements()); ++i) {
+    const double e = double(expected.as<float>()[i]), a = double(actual.as<float>()[i]);
+    error += (a - e) * (a - e), size += e * e;
+  }
+  return std::sqrt(error / size);
+}
+
+TEST(ChooseWinograd, OnlyWithFastMathAndOnlyWhatHasTheForm) {
+  const auto strict = make_plan(network(), bounds(1, 40, false)), fast = make_plan(network(), bounds(1, 40));
+  EXPECT_EQ(count(*strict, "WinogradConv"), 0);
+  EXPECT_EQ(count(*fast, "WinogradConv"), 2);
+  EXPECT_EQ(count(*fast, "ChannelsLastConv"), 3);
+  const Tensor x = noise({1, 32, 40, 40}, 3);
+  const double error = relative_l2(run(fast, x), run(strict, x));
+  EXPECT_LE(error, 5e-6);
+  EXPECT_GT(error, 0);
+}
+
+TEST(ChooseWinograd, FewPixelsStayDirect) { EXPECT_EQ(count(*make_plan(network(), bounds(1, 1)), "WinogradConv"), 0); }
+
+// The weights are gone by then: a plan at other bounds keeps to what was packed, either way.
+TEST(ChooseWinograd, PlansOfOneGraphChooseAlike) {
+  Graph graph = network();
+  const auto large = make_plan(graph, bounds(2, 40));
+  release_packed(graph, *large);
+  PlanOptions small = bounds(1, 1);
+  small.packs = large->packs;
+  const auto again = make_plan(graph, small);
+  EXPECT_EQ(count(*again, "WinogradConv"), 2);
+  const Tensor x = noise({1, 32, 1, 1}, 3);
+  EXPECT_TRUE(identical(run(again, x), run(large, x)));
+}
+
+TEST(ChooseWinograd, SizesThatOnlyTheRunKnowsStayDirect) {
+  const auto plan = make_plan(network(), {.open_symbols = true, .fast_math = true});
+  EXPECT_EQ(count(*plan, "WinogradConv"), 0);
+  const Tensor x = noise({2, 32, 20, 20}, 3);
+  EXPECT_LE(relative_l2(run(plan, x), run(make_plan(network(), bounds(2, 20, false)), x)), 1e-6);
+}
+
+}  // namespace
+}  // namespace tandem
