@@ -9,6 +9,7 @@
 #include "serving/protocol/metadata.h"
 #include "serving/protocol/settings.h"
 #include "serving/protocol/statistics.h"
+#include "serving/protocol/triton_metrics.h"
 
 namespace tandem {
 namespace {
@@ -150,7 +151,7 @@ HttpResponse V2Service::metrics_text() const {
                          .errors = device.errors,
                          .captured_graphs = device.captured_graphs});
   }
-  return {200, "text/plain; version=0.0.4; charset=utf-8", backend_.metrics.text()};
+  return {200, "text/plain; version=0.0.4; charset=utf-8", backend_.metrics.text() + triton_metrics_text(backend_.repository.listings())};
 }
 
 HttpResponse V2Service::model_metadata(const Route& route) const {

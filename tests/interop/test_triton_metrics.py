@@ -1,0 +1,43 @@
+"""Triton's metric names: beside our own, and agreeing with the statistics that clients read."""
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from test_serving import Server, save_mlp, tensor
+from tritonclient.utils import InferenceServerException
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    root = tmp_path_factory.mktemp("repository")
+    save_mlp(root / "mlp/1/model.onnx", 1)
+    server = Server(root)
+    yield server
+    assert server.stop() == 0
+
+
+def test_they_agree_with_the_statistics(server):
+    client = server.client()
+    for rows in (1, 2, 5):
+        client.infer("mlp", [tensor("x", np.ones((rows, 4), np.float32), "FP32")])
+    with pytest.raises(InferenceServerException):
+        client.infer("mlp", [tensor("x", np.ones((1, 5), np.float32), "FP32")])
+    statistics = client.get_inference_statistics("mlp")["model_stats"][0]
+    sums = statistics["inference_stats"]
+    def value(name, **labels):
+        return server.metric(name, model="mlp", version="1", **labels)
+    assert value("nv_inference_request_success") == sums["success"]["count"] == 3
+    assert value("nv_inference_request_failure", reason="OTHER") == 1 and value("nv_inference_request_failure", reason="CANCELED") == 0
+    assert value("nv_inference_count") == statistics["inference_count"] == 8
+    assert value("nv_inference_exec_count") == statistics["execution_count"]
+    for ours, theirs in [("request", "success"), ("queue", "queue"), ("compute_input", "compute_input"), ("compute_infer", "compute_infer"), ("compute_output", "compute_output")]:
+        assert value(f"nv_inference_{ours}_duration_us") == sums[theirs]["ns"] // 1000
+    assert value("nv_inference_pending_request_count") == 0
+
+
+def test_promtool_has_nothing_to_say(server):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed (package prometheus)")
+    done = subprocess.run(["promtool", "check", "metrics"], input=server.get("/metrics"), capture_output=True, text=True)
+    assert not [line for line in done.stderr.splitlines() if not line.startswith("nv_")], done.stderr  # Triton's names break its style, and must
