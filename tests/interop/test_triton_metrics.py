@@ -1,4 +1,7 @@
 """Triton's metric names: beside our own, and agreeing with the statistics that clients read."""
+import json
+import pathlib
+import re
 import shutil
 import subprocess
 
@@ -41,3 +44,30 @@ def test_promtool_has_nothing_to_say(server):
         pytest.skip("promtool is not installed (package prometheus)")
     done = subprocess.run(["promtool", "check", "metrics"], input=server.get("/metrics"), capture_output=True, text=True)
     assert not [line for line in done.stderr.splitlines() if not line.startswith("nv_")], done.stderr  # Triton's names break its style, and must
+
+
+MONITORING = pathlib.Path(__file__).resolve().parents[2] / "docs/monitoring"
+
+
+def expressions():
+    """Every query of the dashboard, with Grafana's variables filled in."""
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    return [target["expr"].replace("$__rate_interval", "1m").replace("$model", ".*").replace("$job", ".*")
+            for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+def test_dashboard_and_alerts_name_metrics_that_are_there(server):
+    server.client().infer("mlp", [tensor("x", np.ones((1, 4), np.float32), "FP32")])
+    there = set(re.findall(r"^# TYPE (\w+)", server.get("/metrics"), re.M))
+    asked = set(re.findall(r"\b(?:tandem|nv|process)_\w+", " ".join(expressions()) + (MONITORING / "alerts.yml").read_text()))
+    assert len(asked) > 10 and {re.sub("_bucket$", "", name) for name in asked} <= there
+
+
+def test_promtool_takes_the_alerts_and_the_queries(tmp_path):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed (package prometheus)")
+    rules = {"groups": [{"name": "dashboard", "rules": [{"record": f"r{i}", "expr": expr} for i, expr in enumerate(expressions())]}]}
+    (tmp_path / "queries.yml").write_text(json.dumps(rules))  # JSON is YAML
+    for path in (MONITORING / "alerts.yml", tmp_path / "queries.yml"):
+        done = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
