@@ -8,11 +8,13 @@
 #include "cli/command.h"
 #include "cli/device_options.h"
 #include "cli/json_line.h"
+#include "cli/memory_report.h"
 #include "cli/options.h"
 #include "runtime/device/device_text.h"
 #include "runtime/graph/dot.h"
 #include "runtime/io/file.h"
 #include "runtime/model/open_model.h"
+#include "runtime/plan/constant_release.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/traffic.h"
 #include "runtime/plan/work.h"
@@ -124,7 +126,8 @@ void print_json(const Graph& graph, const Plan& plan, const Summary& summary, co
                      {"scratch_bytes", plan.host.scratch},
                      {"workspace_bytes", plan.host.workspace},
                      {"constant_bytes", plan.host.constants},
-                     {"peak_bytes", plan.peak_bytes()}};
+                     {"peak_bytes", plan.peak_bytes()},
+                     {"process", to_json(process_figure(plan))}};
   if (plan.on_device()) out["device"] = device_json(plan);
   for (const PassReport& pass : passes)
     out["passes"].push_back(
@@ -197,6 +200,7 @@ int inspect_command(int argc, char** argv) {
   auto [graph, passes] = open_model(file, {.passes = {.disabled = plan_options.disabled_passes}});
   if (!values["batch"].defaulted()) plan_options.bounds = bounds_asked_for(graph, plan_options.default_bound);
   const auto plan = make_plan(graph, plan_options);
+  if (!values.contains("text") && dot.empty()) release_packed(graph, *plan);  // the figure of a process that keeps the plan alone
   passes.insert(passes.end(), plan->passes.begin(), plan->passes.end());
   if (dot == "-")
     std::cout << to_dot(graph);
@@ -210,6 +214,7 @@ int inspect_command(int argc, char** argv) {
     if (values.contains("explain")) std::cout << "\n" << near_misses_to_text(passes) << regions_to_text(plan->graph);
     if (values.contains("text")) std::cout << "\n" << to_text(graph);
     if (values.contains("plan") || plan->on_device()) std::cout << "\n" << to_text(*plan);
+    if (values.contains("plan") && !plan->on_device()) std::cout << to_text(process_figure(*plan));
   }
   return kOk;
 }

@@ -100,9 +100,10 @@ int run_command(int argc, char** argv) {
   // The plan alone has the weights: what kernels hold in another form is let go of.
   auto plan = make_plan(std::move(graph), planned);
   const int64_t process_loaded = process_peak_bytes();
+  const ProcessFigure expected = values.contains("memory") ? process_figure(*plan, bytes_of(feed)) : ProcessFigure{};
   Executor executor(std::move(plan), device.executor({.profiler = profile.empty() ? nullptr : &profiler}));
   const auto results = run_feed(executor, feed);
-  const MemoryReport memory = memory_report(executor, bytes_of(feed), process_loaded);
+  const MemoryReport memory = memory_report(executor, expected, process_loaded);
   const Graph& run_graph = executor.plan().graph;
   if (!profile.empty()) {
     profiler.write_trace(profile);
@@ -113,7 +114,7 @@ int run_command(int argc, char** argv) {
   for (size_t i = 0; i < results.size(); ++i) {
     const std::string& result = run_graph.value(run_graph.outputs[i]).name;
     if (!output.empty())
-      named.emplace_back(result, Tensor::copy_of(results[i]));
+      named.emplace_back(result, Tensor::borrow(results[i]));
     else if (values.contains("json"))
       json["outputs"][result] = json_of(results[i]);
     else

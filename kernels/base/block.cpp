@@ -1,5 +1,6 @@
 #include "kernels/base/block.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <cstdint>
@@ -36,6 +37,13 @@ std::byte* map_aligned(size_t bytes) {
   return begin + before;
 }
 
+// Of small pages; at any of them.
+std::shared_ptr<std::byte[]> map_small(size_t bytes) {
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) fail_allocation(bytes);
+  return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { ::munmap(p, bytes); }};
+}
+
 std::shared_ptr<std::byte[]> map_block(size_t bytes) {
   std::byte* const memory = map_aligned(bytes);
   ::madvise(memory, bytes, MADV_HUGEPAGE);  // advice: where there are none, small pages do
@@ -58,5 +66,11 @@ std::shared_ptr<std::byte[]> make_zero_block(size_t bytes) {
   if (!is_mapped(bytes)) std::memset(block.get(), 0, bytes);  // fresh pages are zero
   return block;
 }
+
+std::shared_ptr<std::byte[]> make_lasting_block(size_t bytes) {
+  return kFromSystem && bytes >= kOwnPages && bytes < kWholePages ? map_small(bytes) : make_block(bytes);
+}
+
+void return_freed_memory() { ::malloc_trim(0); }
 
 }  // namespace tandem

@@ -2,6 +2,7 @@
 //
 // A block of kWholePages bytes and more comes from the system directly and goes back to it at once when its last handle goes, so that weights which
 // are dropped while a model is loaded make room for those that follow. It asks for huge pages: most of the time to load a model was page faults.
+// Between kOwnPages and that only what stands as long as a model does has pages of its own: fresh ones cost more than what malloc keeps.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +10,15 @@
 
 namespace tandem {
 
-inline constexpr size_t kWholePages = size_t{1} << 20;
+inline constexpr size_t kWholePages = size_t{1} << 20, kOwnPages = size_t{64} << 10;
 
 // 64-byte aligned, never null; what is in it is undefined, or zero. Throws OutOfMemory naming the bytes.
 std::shared_ptr<std::byte[]> make_block(size_t bytes);
 std::shared_ptr<std::byte[]> make_zero_block(size_t bytes);
+// The same for weights in either form, which come and go while a model is loaded: from kOwnPages bytes on, they go back to the system too.
+std::shared_ptr<std::byte[]> make_lasting_block(size_t bytes);
+
+// Gives the system the pages that malloc keeps of what was freed, as after a model was read. Takes some microseconds for each hole.
+void return_freed_memory();
 
 }  // namespace tandem

@@ -23,11 +23,13 @@ struct RecurrentScratch {
     squashed = options.cell == RecurrentCell::kLstm ? take(tape * state) : 0;  // LSTM: h(C)
     gradients = keep ? take(3 * state) : 0;
     gemm = take(0);
-    const GemmShape products[] = {{rows, row, of.inputs, false, true},      {of.batch, row, of.hidden, false, true},
-                                  {of.batch, of.hidden, row, false, false}, {row, of.hidden, rows, true, false},
-                                  {row, of.inputs, rows, true, false},      {rows, of.inputs, row, false, false}};
+    const GemmShape forward[] = {{rows, row, of.inputs, false, true}, {of.batch, row, of.hidden, false, true}};
+    const GemmShape backward[] = {{of.batch, of.hidden, row, false, false}, {row, of.hidden, rows, true, false},
+                                  {row, of.inputs, rows, true, false}, {rows, of.inputs, row, false, false}};
     size_t most = 0;
-    for (const GemmShape& product : products) most = std::max(most, gemm_workspace_bytes<T>(product, threads));
+    for (const GemmShape& product : forward) most = std::max(most, gemm_workspace_bytes<T>(product, threads));
+    for (const GemmShape& product : backward)
+      if (keep) most = std::max(most, gemm_workspace_bytes<T>(product, threads));
     bytes = static_cast<size_t>(gemm) * sizeof(T) + most;
   }
   int64_t projected, bias, gates, extra, h, c, squashed, gradients, gemm;

@@ -18,6 +18,7 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kTileElements = 8192;  // a few registers of f32 in the second-level cache, and the cost of a call spread thin
+constexpr int64_t kLeastElements = 256, kLeastTiles = 8;  // of a small output: its registers are to take less than it does
 constexpr int64_t kAlignment = 64;
 
 // How an input lies in the output.
@@ -73,7 +74,7 @@ struct TileRunner::Compiled {
     choose_registers();
     for (Layout& layout : layouts)
       if (!layout.full && !layout.single) layout.reg = static_cast<int>(registers++);
-    tile_elements = std::clamp<int64_t>(output.elements(), 1, kTileElements);
+    tile_elements = std::clamp<int64_t>(output.elements(), 1, std::clamp(output.elements() / kLeastTiles, kLeastElements, kTileElements));
     register_bytes = round_up(tile_elements * widest(), kAlignment);
     try_types();
   }

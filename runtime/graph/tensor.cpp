@@ -32,14 +32,14 @@ Tensor Tensor::over(std::shared_ptr<std::byte[]> memory, DType dtype, const Shap
   return tensor;
 }
 
-Tensor Tensor::unfilled(DType dtype, const Shape& shape) { return over(make_block(bytes_of(dtype, shape)), dtype, shape); }
+Tensor Tensor::unfilled(DType dtype, const Shape& shape) { return over(make_lasting_block(bytes_of(dtype, shape)), dtype, shape); }
 
 Tensor Tensor::strings(const Shape& shape, std::span<const std::string_view> values) { return strings_of(shape, values); }
 Tensor Tensor::strings(const Shape& shape, std::span<const std::string> values) { return strings_of(shape, values); }
 
 Tensor Tensor::copy_of(ConstTensorView view) {
   if (view.dtype != DType::kString) {
-    Tensor copy = unfilled(view.dtype, view.shape);
+    Tensor copy = over(make_block(view.bytes()), view.dtype, view.shape);
     if (view.bytes()) std::memcpy(copy.data_.get(), view.data, view.bytes());
     return copy;
   }

@@ -1,5 +1,6 @@
 #include "runtime/model/open_model.h"
 
+#include "kernels/base/block.h"
 #include "runtime/io/file.h"
 #include "runtime/model/compiled_model.h"
 
@@ -14,6 +15,7 @@ OpenedModel open_compiled(FileDescriptor file, const std::filesystem::path& path
 OpenedModel rewritten(Graph graph, const OpenOptions& options) {
   OpenedModel model{std::move(graph), {}};
   if (options.optimize) model.reports = run_passes(model.graph, options.passes);
+  return_freed_memory();  // the parsed file, weights that the passes replaced
   return model;
 }
 

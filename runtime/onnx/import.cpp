@@ -38,7 +38,7 @@ Graph load_onnx(FileDescriptor file, const std::filesystem::path& folder, const 
   ModelProto model;
   ModelFile content = read_model_file(file, size);
   parse_model(content.message, model);
-  content.message = {};
+  std::string().swap(content.message);  // an assignment would keep its memory
   TensorFiles files(folder, weights, std::move(file));
   return import_model(model, files, content.raw, limits, given);
 }

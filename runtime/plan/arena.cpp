@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/block.h"
 #include "runtime/plan/offsets.h"
 
 namespace tandem {
@@ -28,9 +29,13 @@ std::vector<Block> blocks_of(const Plan& plan, const StorageMap& map, Space spac
 void count_constants(Plan& plan) {
   plan.host.constants = plan.packs->bytes();
   plan.device.constants = 0;
-  for (size_t i = 0; i < plan.graph.values.size(); ++i)
-    if (const Value& value = plan.graph.values[i]; value.kind == ValueKind::kConstant && value.data)
-      (plan.placement.values[i] == Space::kHost ? plan.host : plan.device).constants += static_cast<int64_t>(value.data.bytes());
+  for (size_t i = 0; i < plan.graph.values.size(); ++i) {
+    const Value& value = plan.graph.values[i];
+    if (value.kind != ValueKind::kConstant || !value.data) continue;
+    const size_t bytes = value.data.bytes();
+    (plan.placement.values[i] == Space::kHost ? plan.host : plan.device).constants += static_cast<int64_t>(bytes);
+    if (bytes < kOwnPages) plan.host.constants_in_heap += static_cast<int64_t>(bytes);  // those for a GPU are there too
+  }
   for (const Step& step : plan.steps)
     (step.kind == StepKind::kDevice ? plan.device : plan.host).constants += static_cast<int64_t>(step.kernel.constant_bytes);
 }

@@ -1,6 +1,7 @@
 #include "runtime/plan/constant_release.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "runtime/graph/op_def.h"
 
@@ -11,13 +12,35 @@ ConstantRelease::ConstantRelease(Graph& graph) : graph_(graph), readers_(graph.v
     for (ValueId id : node.inputs)
       if (id != kNoValue) ++readers_[static_cast<size_t>(id)];
   for (ValueId id : graph.outputs) ++readers_[static_cast<size_t>(id)];
+  for (const Value& value : graph.values)
+    if (value.kind == ValueKind::kConstant && value.data) bytes_ += static_cast<int64_t>(value.data.bytes());
+}
+
+std::vector<size_t> ConstantRelease::binding_order() const {
+  const auto bytes = [&](ValueId id) {
+    const Value& value = graph_.value(id);
+    return value.kind == ValueKind::kConstant && value.data ? value.data.bytes() : size_t{0};
+  };
+  std::vector<size_t> first_reader(graph_.values.size(), graph_.nodes.size()), turn(graph_.nodes.size()), order(graph_.nodes.size());
+  for (size_t n = 0; n < graph_.nodes.size(); ++n) {
+    ValueId largest = kNoValue;
+    for (ValueId id : graph_.nodes[n].inputs)
+      if (id != kNoValue && bytes(id) > (largest == kNoValue ? size_t{0} : bytes(largest))) largest = id;
+    if (largest != kNoValue) first_reader[static_cast<size_t>(largest)] = std::min(first_reader[static_cast<size_t>(largest)], n);
+    turn[n] = largest == kNoValue ? n : first_reader[static_cast<size_t>(largest)];
+  }
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t n) { return turn[n]; });
+  return order;
 }
 
 void ConstantRelease::packed(const Node& node, uint32_t inputs) {
   for (size_t i = 0; i < node.inputs.size() && inputs >> i; ++i) {
     if (!(inputs >> i & 1)) continue;
     const ValueId id = node.inputs[i];
-    if (--readers_[static_cast<size_t>(id)] == 0) graph_.value(id).data = Tensor();
+    if (--readers_[static_cast<size_t>(id)] > 0) continue;
+    bytes_ -= static_cast<int64_t>(graph_.value(id).data.bytes());
+    graph_.value(id).data = Tensor();
   }
 }
 

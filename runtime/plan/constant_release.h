@@ -13,13 +13,20 @@ class ConstantRelease {
  public:
   explicit ConstantRelease(Graph& graph);
 
+  // An order of the nodes, as indices, in which those that read the same large constant follow each other, so that it can go soon.
+  std::vector<size_t> binding_order() const;
+
   // The kernel of this node does without the content of these inputs (input_set). A constant nobody needs any more loses its content; type and
   // shape stay.
   void packed(const Node& node, uint32_t inputs);
 
+  // Bytes of the constants that still have their content.
+  int64_t bytes() const { return bytes_; }
+
  private:
   Graph& graph_;
   std::vector<int> readers_;  // indexed by ValueId; outputs of the graph count
+  int64_t bytes_ = 0;
 };
 
 // Lets go in `graph` of what its `plan` let go of: another plan of it takes that from PlanOptions::packs.

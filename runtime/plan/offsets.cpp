@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kMostPairs = 4'000'000;  // of blocks alive together: more are packed by time
 constexpr size_t kMostWork = 6'000'000;   // pairs looked at in the search: some tens of milliseconds
+constexpr size_t kMostCrowds = 8;         // steps from which blocks are placed outwards
 
 int64_t padded(const Block& block) { return round_up(block.bytes, kArenaAlignment); }
 
@@ -72,6 +73,7 @@ class Packer {
     try_order(size);
     try_order([&](const Block& b) { return size(b) * lifetime(b); });
     try_order(lifetime);
+    for (int step : crowded_steps()) try_outwards(step, size);
     search();
     return std::move(best_);
   }
@@ -85,6 +87,33 @@ class Packer {
     std::ranges::sort(order);
     std::ranges::stable_sort(order, std::greater<>{}, [&](size_t i) { return weight(blocks_[i]); });
     keep_if_better(order, place(order));
+  }
+
+  // What is alive at the step first, then what is nearest in time: where all room is taken, each step leaves the next one little choice.
+  template <class Size>
+  void try_outwards(int step, Size size) {
+    if (best_.bytes == bound_) return;
+    std::vector<size_t> order = order_;
+    std::ranges::sort(order);
+    const auto distance = [&](size_t i) { return std::max({0, blocks_[i].first - step, step - blocks_[i].last}); };
+    std::ranges::stable_sort(order, {}, [&](size_t i) { return std::pair(distance(i), -size(blocks_[i])); });
+    keep_if_better(order, place(order));
+  }
+
+  // Steps at which most is alive, at first the fullest.
+  std::vector<int> crowded_steps() const {
+    std::vector<std::pair<int64_t, int>> alive;
+    for (size_t i : order_) {
+      int64_t bytes = padded(blocks_[i]);
+      for (uint32_t other : neighbours_[i])
+        if (blocks_[other].first <= blocks_[i].first) bytes += padded(blocks_[other]);
+      alive.emplace_back(-bytes, blocks_[i].first);
+    }
+    std::ranges::sort(alive);
+    std::vector<int> steps;
+    for (const auto& [bytes, step] : alive)
+      if (steps.size() < kMostCrowds && std::ranges::find(steps, step) == steps.end()) steps.push_back(step);
+    return steps;
   }
 
   bool keep_if_better(const std::vector<size_t>& order, Packing packing) {

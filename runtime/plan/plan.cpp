@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/base/block.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/cpu_types.h"
 #include "runtime/ops/plain_attention.h"
@@ -132,31 +133,40 @@ BoundKernel bind(BoundKernel (*binder)(const BindContext&), const BindContext& c
   }
 }
 
+void refuse_without_kernel(const Node& node, StepKind kind, const Graph& graph) {
+  if (kind == StepKind::kDynamic) {
+    require(node.def->cpu != nullptr || node.def->evaluate != nullptr || is_view(node), "an op has no CPU kernel (op, node)", node.def->name, node.name);
+    for (const Alias& alias : node.def->aliases)
+      require(alias.kind != AliasKind::kMust, "a state cannot be replaced by a value whose shape depends on data (op, node)", node.def->name, node.name);
+  } else if (kind == StepKind::kHost) {
+    require(node.def->cpu != nullptr, "an op has no CPU kernel (op, node)", node.def->name, node.name);
+    require(cpu_computes(graph, node), "the CPU does not replace states of f16 or bf16: keep them in f32 (op, node)", node.def->name, node.name);
+  }
+}
+
 void bind_kernels(Plan& plan) {
   ConstantRelease release(plan.graph);
-  for (size_t n = 0; n < plan.graph.nodes.size(); ++n) {
+  plan.steps.resize(plan.graph.nodes.size());
+  plan.host.constants_in_heap = 0;  // of the estimate: here what is packed, and plan_memory() adds what is left
+  for (size_t n : release.binding_order()) {
     const Node& node = plan.graph.nodes[n];
-    Step step{static_cast<int>(n), kind_of(plan, n), {}};
+    Step& step = plan.steps[n];
+    step.node = static_cast<int>(n);
+    step.kind = kind_of(plan, n);
+    refuse_without_kernel(node, step.kind, plan.graph);
     const BindContext context(plan.graph, node, plan.shapes, plan.options.threads, plan.packs.get());
-    if (step.kind == StepKind::kDynamic) {
-      require(node.def->cpu != nullptr || node.def->evaluate != nullptr || is_view(node), "an op has no CPU kernel (op, node)", node.def->name,
-              node.name);
-      for (const Alias& alias : node.def->aliases)
-        require(alias.kind != AliasKind::kMust, "a state cannot be replaced by a value whose shape depends on data (op, node)", node.def->name,
-                node.name);
-    }
-    if (step.kind == StepKind::kHost) {
-      require(node.def->cpu != nullptr, "an op has no CPU kernel (op, node)", node.def->name, node.name);
-      require(cpu_computes(plan.graph, node), "the CPU does not replace states of f16 or bf16: keep them in f32 (op, node)",
-              node.def->name, node.name);
+    const int64_t before = plan.packs->bytes();
+    if (step.kind == StepKind::kHost)
       step.kernel = bind(node.def->cpu, context);
-    } else if (step.kind == StepKind::kDevice) {
+    else if (step.kind == StepKind::kDevice)
       step.kernel = bind(node.def->cuda, context);
-    }
-    if (node.def->pack && !plan.on_device() && (step.kind == StepKind::kHost || step.kind == StepKind::kDynamic))
-      release.packed(node, node.def->pack(context));
-    plan.steps.push_back(std::move(step));
+    if (!node.def->pack || plan.on_device() || (step.kind != StepKind::kHost && step.kind != StepKind::kDynamic)) continue;
+    if (const int64_t added = plan.packs->bytes() - before; added < static_cast<int64_t>(kOwnPages)) plan.host.constants_in_heap += added;
+    const uint32_t packed = node.def->pack(context);
+    plan.host.loading = std::max(plan.host.loading, plan.packs->bytes() + release.bytes());
+    release.packed(node, packed);
   }
+  return_freed_memory();
 }
 
 void plan_bodies(Plan& plan) {

@@ -80,6 +80,8 @@ struct MemoryPlan {
   int64_t scratch = 0;      // the largest in the arena
   int64_t workspace = 0;    // scratch beside the arena, one for all kernels
   int64_t constants = 0;    // what is left of the constants, plus what kernels packed of them
+  int64_t constants_in_heap = 0;  // of these what is too small for pages of its own (kOwnPages)
+  int64_t loading = 0;      // the most that constants took while kernels packed them: of each, for a moment, both forms
   int64_t states = 0;
   int64_t feeds = 0;        // inputs on their way to the GPU: one of the two buffers that take turns
   int64_t total() const { return arena + workspace + constants + states + 2 * feeds; }
@@ -99,7 +101,7 @@ class Plan {
   std::vector<bool> dynamic;                           // values of Placement::kDynamic, indexed by ValueId
   std::map<std::pair<int, std::string>, std::shared_ptr<const Plan>> bodies;  // of the subgraph that is this attribute of this node
   MemoryPlan host, device;                             // host memory of a plan for a GPU is pinned
-  // Everything a run holds in host memory.
+  // Everything a run holds in host memory; before it, for a moment, it may have been host.loading.
   int64_t peak_bytes() const { return host.total(); }
   bool is_dynamic(ValueId id) const { return id != kNoValue && dynamic[static_cast<size_t>(id)]; }
   bool on_device() const { return options.target == Space::kDevice; }

@@ -43,17 +43,17 @@ std::string traffic_text(const Plan& plan) {
 std::string to_text(const Plan& plan) {
   std::string text = fmt::format("plan of {}: {} steps, {} threads", plan.graph.name, plan.steps.size(), plan.options.threads);
   for (const auto& [symbol, bound] : plan.bounds) text += fmt::format(", {} <= {}", symbol, bound);
-  text += fmt::format("\n{:>5}  {:<6} {:<28} {:<40} {:>12} {:>9} {:>12} {:>11}\n", "step", "on", "op", "output", "bytes", "where", "offset",
-                      "alive");
+  text += fmt::format("\n{:>5}  {:<6} {:<28} {:<40} {:>12} {:>9} {:>12} {:>11} {:>10}\n", "step", "on", "op", "output", "bytes", "where", "offset",
+                      "alive", "scratch");
   for (size_t n = 0; n < plan.steps.size(); ++n) {
     const Node& node = plan.graph.nodes[n];
     for (ValueId id : node.outputs) {
       if (id == kNoValue) continue;
       const BufferPlan& buffer = plan.buffers[static_cast<size_t>(id)];
       const std::string op = (node.def->domain.empty() ? "" : std::string(node.def->domain) + ".") + std::string(node.def->name);
-      text += fmt::format("{:>5}  {:<6} {:<28} {:<40} {:>12} {:>9} {:>12} {:>5}-{:<5}\n", n, side_name(plan.steps[n].kind), op,
+      text += fmt::format("{:>5}  {:<6} {:<28} {:<40} {:>12} {:>9} {:>12} {:>5}-{:<5} {:>10}\n", n, side_name(plan.steps[n].kind), op,
                           plan.graph.value(id).name + " " + to_string(plan.shapes[static_cast<size_t>(id)]), buffer.bytes,
-                          place_name(buffer.placement), buffer.offset, buffer.first, buffer.last);
+                          place_name(buffer.placement), buffer.offset, buffer.first, buffer.last, plan.steps[n].kernel.workspace);
     }
   }
   if (!plan.on_device()) return text + memory_text(plan.host, "");

@@ -18,7 +18,7 @@ import tempfile
 import numpy as np
 import onnx
 from case_folder import cache
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from run_network import BINARY, ROOT
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -30,13 +30,14 @@ Written by `tests/networks/memory_table.py`: the networks of [networks.md](netwo
   kernels, and what only the run could size. *onnxruntime*: the most its heap grew in one run (arena off, so without slack; the better of its
   runs with and without its own memory plan; measured by a preloaded malloc, tests/networks/peak_of_onnxruntime.py).
 - *arena / bound*: the arena over the most bytes alive at any one step, under which no packing can be.
-- *process*: resident at most (VmHWM) in `tandem run`, loading included. *error*: how far that is from what the plan says (weights, activations
-  and inputs), the pages of the program and its libraries, and the {fixed:.1f} MiB of heap that a run of an empty model takes.
+- *loading*: the most that weights took until all were packed. *process*: resident at most (VmHWM) in `tandem run`, loading included. *error*: how
+  far that is from the figure that stands there before the run, and that `tandem inspect --plan` prints: the pages of the program, its heap, and
+  the larger of loading and running (weights, activations, inputs, one or two MiB of code that only a run touches); what only the run could size is added.
 
 {summary}
 
-| network | weights | activations | of it scratch | sized by the run | onnxruntime | ratio | arena / bound | process | error |
-|---|---|---|---|---|---|---|---|---|---|
+| network | weights | loading | activations | of it scratch | sized by the run | onnxruntime | ratio | arena / bound | process | error |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 MIB = 1 << 20
 
@@ -59,9 +60,11 @@ class Measured:
     def packing(self):
         return self.plan["arena_bytes"] / self.plan["lower_bound_bytes"] if self.plan["lower_bound_bytes"] else 1.0
 
-    def error(self, fixed):
-        planned = self.plan["peak_bytes"] + self.plan["input_bytes"] + self.plan["program_bytes"] + fixed
-        return self.plan["process_bytes"] / planned - 1
+    @property
+    def error(self):
+        said = self.plan["expected"]
+        running = sum(said[f"{what}_bytes"] for what in ("weight", "activation", "input", "first_run")) + self.plan["dynamic_bytes"]
+        return self.plan["process_bytes"] / (said["program_bytes"] + said["heap_bytes"] + max(said["loading_bytes"], running)) - 1
 
 
 def largest_feed(folder):
@@ -102,18 +105,6 @@ def onnxruntime_peak(model, feed):
     return min(json.loads(done.stdout.splitlines()[-1]).values()) if done.returncode == 0 else None
 
 
-def fixed_cost():
-    """Heap of a process that runs a model of one node."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
-        graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "empty", [x], [y])
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.onnx")
-        np.savez(folder / "feed.npz", x=np.ones(1, np.float32))
-        empty = tandem(folder / "model.onnx", folder / "feed.npz", ())
-        return empty["process_bytes"] - empty["program_bytes"]
-
-
 def measure(title, folder, disabled, peers):
     feed = largest_feed(folder)
     if feed is None or any(array.dtype.kind in "OUS" for array in feed.values()):
@@ -127,22 +118,22 @@ def measure(title, folder, disabled, peers):
     return Measured(title, plan, peers[title])
 
 
-def row(m, fixed):
+def row(m):
     mib = lambda n: "" if n is None else f"{n / MIB:.2f}"  # noqa: E731
     p = m.plan
-    return (f"| {m.title} | {mib(p['constant_bytes'])} | {mib(m.activations)} | {mib(p['scratch_bytes'])} | {mib(p['dynamic_bytes'])} | {mib(m.peer)} | "
-            f"{m.ratio:.2f} | {m.packing:.3f} | {mib(p['process_bytes'])} | {100 * m.error(fixed):+.1f}% |")
+    return (f"| {m.title} | {mib(p['constant_bytes'])} | {mib(p['loading_bytes'])} | {mib(m.activations)} | {mib(p['scratch_bytes'])} | {mib(p['dynamic_bytes'])} | {mib(m.peer)} | "
+            f"{m.ratio:.2f} | {m.packing:.3f} | {mib(p['process_bytes'])} | {100 * m.error:+.1f}% |")
 
 
-def summary(rows, fixed):
+def summary(rows):
     compared = [m for m in rows if m.peer]
     within = sum(m.ratio <= 1 for m in compared)
     tight = sum(m.packing <= 1.1 for m in rows)
-    exact = sum(abs(m.error(fixed)) <= 0.03 for m in rows)
+    exact = sum(abs(m.error) <= 0.03 for m in rows)
     ratios = sorted(m.ratio for m in compared)
     return (f"{within} of {len(compared)} take at most onnxruntime's activation memory (median {ratios[len(ratios) // 2]:.2f} of it, at most "
             f"{ratios[-1]:.2f}); {tight} of {len(rows)} arenas are within 10% of the bound (at most {max(m.packing for m in rows):.3f} of it); "
-            f"{exact} of {len(rows)} processes are within 3% of their plan (at most {max(abs(m.error(fixed)) for m in rows):.1%} off).")
+            f"{exact} of {len(rows)} processes are within 3% of their figure (at most {max(abs(m.error) for m in rows):.1%} off).")
 
 
 def main():
@@ -152,22 +143,21 @@ def main():
     parser.add_argument("--peers", type=pathlib.Path, help="keep onnxruntime's figures in this file, and take them from there")
     options = parser.parse_args()
     peers = json.loads(options.peers.read_text()) if options.peers and options.peers.exists() else {}
-    fixed, rows = fixed_cost(), []
+    rows = []
     for folder in sorted(path.parent for path in cache().glob("*/*/model.onnx")):
         title = folder.parent.name
         if options.patterns and not any(fnmatch.fnmatch(title, pattern) for pattern in options.patterns):
             continue
         try:
             rows.append(measure(title, folder, options.disable_pass, peers))
-            print(row(rows[-1], fixed), flush=True)
+            print(row(rows[-1]), flush=True)
         except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
             print(f"{title}: not measured: {error}", flush=True)
         if options.peers:
             options.peers.write_text(json.dumps(peers))
-    print(summary(rows, fixed))
+    print(summary(rows))
     if not options.patterns:
-        text = HEAD.format(fixed=fixed / MIB, summary=summary(rows, fixed))
-        (ROOT / "docs/memory.md").write_text(text + "".join(row(m, fixed) + "\n" for m in rows))
+        (ROOT / "docs/memory.md").write_text(HEAD.format(summary=summary(rows)) + "".join(row(m) + "\n" for m in rows))
 
 
 if __name__ == "__main__":

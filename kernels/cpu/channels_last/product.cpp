@@ -16,8 +16,10 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kImageFloats = 96 * 1024;       // of the images under a block of pixels
-constexpr int64_t kPointers = 8 * 1024;           // of a block of pixels
-constexpr int64_t kCopiedFloats = 16 * 1024;      // of a block of pixels, at most
+constexpr int64_t kPointers = 2 * 1024;           // of a block of pixels
+constexpr int64_t kFarPointers = 4 * 1024;        // of one under weights that are read from afar: the fewer blocks the better
+constexpr int64_t kLinePointers = 1024;           // of one whose runs are lines of the kernel: few channels, little to gain by more
+constexpr int64_t kCopiedFloats = 2 * 1024;       // of a block of pixels, where one pixel tile does not take more
 constexpr int64_t kNearFloats = 192 * 1024;        // of weights, or of images, that stay in the second-level cache
 constexpr int64_t kMostPixels = 1020;
 
@@ -37,16 +39,27 @@ struct Product {
   // Weights of a group: whole panels and one as wide as the filters that are left.
   int64_t group_elements() const { return round_up(filters, tier.lanes) * steps; }
 
-  // Pixels of a block: known from the weights alone, so that a plan's workspace serves every plane.
-  int64_t block_pixels() const {
-    int64_t pixels = std::min({kMostPixels, kImageFloats / g.channels, kPointers / runs.count});
-    if (runs.copies()) pixels = std::min(pixels, kCopiedFloats / (runs.count * runs.pitch));
+  // Pixels of a block, at most: known from the weights alone, so that a plan's workspace serves every plane.
+  int64_t most_pixels() const {
+    const int64_t pointers = runs.copies() ? kLinePointers : far ? kFarPointers : kPointers;
+    const int64_t pixels = std::min({kMostPixels, kImageFloats / g.channels, pointers / runs.count});
     return std::max(tier.mr, pixels / tier.mr * tier.mr);
   }
-  int64_t pointer_bytes() const {
-    return round_up(block_pixels() * runs.count * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
+  // ... of this plane: as many as have room for copies of the pixels that reach beyond the image.
+  int64_t block_pixels() const {
+    const Window& w = g.window;
+    const int64_t inside = ceil_div(w.pad_begin[2], w.stride[2]), reach = w.input[2] - w.kernel[2] + w.pad_begin[2];
+    const int64_t behind = reach < 0 ? 0 : reach / w.stride[2] + 1, in_a_line = inside + std::max<int64_t>(0, w.output[2] - behind);
+    if (!runs.copies() || in_a_line == 0) return most_pixels();
+    const int64_t room = copied_elements() / (runs.count * runs.pitch), whole_lines = room / in_a_line - 2;  // a block begins and ends within lines
+    return std::max(tier.mr, std::min(most_pixels(), std::max(room, whole_lines * w.output[2])) / tier.mr * tier.mr);
   }
-  int64_t copied_elements() const { return runs.copies() ? aligned_elements<float>(block_pixels() * runs.count * runs.pitch) : 0; }
+  int64_t pointer_bytes() const {
+    return round_up(most_pixels() * runs.count * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
+  }
+  int64_t copied_elements() const {
+    return runs.copies() ? aligned_elements<float>(std::max(kCopiedFloats, tier.mr * runs.count * runs.pitch)) : 0;
+  }
   int64_t zero_elements() const { return aligned_elements<float>(runs.pitch); }
   int64_t thread_bytes() const { return pointer_bytes() + copied_elements() * static_cast<int64_t>(sizeof(float)); }
   int64_t workspace_bytes(int threads) const {

@@ -63,6 +63,13 @@ TEST(Offsets, TheSearchComesNearTheBoundWhereGreedyOrdersDoNot) {
 }
 
 // All alive to the end, as activations kept for a backward pass: too many pairs to look at.
+// The first layers of MNASNet: all room is taken at three steps, so where the middle ones lie leaves the others one place each.
+TEST(Offsets, BlocksThatFillTheArenaAtSeveralStepsFindTheirPlaces) {
+  const std::vector<Block> blocks = {{147456, 0, 1}, {393216, 1, 2}, {393216, 2, 3}, {196608, 3, 4}, {589824, 4, 5}, {147456, 5, 6}};
+  EXPECT_EQ(lower_bound(blocks), 786432);
+  EXPECT_EQ(pack(blocks).bytes, 786432);
+}
+
 TEST(Offsets, VeryManyBlocksArePackedByTime) {
   constexpr int kSteps = 50'000;
   std::vector<Block> blocks;

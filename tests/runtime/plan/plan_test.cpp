@@ -142,6 +142,22 @@ TEST(Plan, WeightsOfStepsThatOnlyTheRunCanBindArePackedWithThePlan) {
   EXPECT_GT(plan->packs->bytes(), 0);
 }
 
+// Of each weight, for a moment, both forms; one that a later step reads too is packed before others are, and goes.
+TEST(Plan, WhileWeightsArePackedOneOfThemIsThereTwice) {
+  constexpr int64_t kLarge = 64 * 64, kSmall = 64 * 16;
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {1, 64});
+  const ValueId large = testing::constant(graph, "large", {64, 64}, std::vector<float>(kLarge, 1.0f));
+  const ValueId small = testing::constant(graph, "small", {64, 16}, std::vector<float>(kSmall, 1.0f));
+  graph.outputs = {add(graph, "MatMul", {x, large}), add(graph, "MatMul", {x, small}), add(graph, "MatMul", {add(graph, "Exp", {x}), large})};
+  const auto plan = make_plan(graph, {});
+  const int64_t packed = plan->packs->bytes();  // panels may be wider than the matrix
+  ASSERT_GE(packed, 4 * (kLarge + kSmall));
+  EXPECT_GE(plan->host.loading, packed + 4 * kSmall);
+  EXPECT_LT(plan->host.loading, packed + 4 * (kLarge + kSmall)) << "the large one was there until the last step";
+  EXPECT_EQ(plan->host.constants, packed);
+}
+
 // Convolution needs scratch at its own step only, which is not where most is alive.
 TEST(Plan, ScratchOfKernelsLiesInTheArenaWhereThereIsRoom) {
   Graph graph;
