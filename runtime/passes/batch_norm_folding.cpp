@@ -4,52 +4,17 @@
 //   (W x + b - mean) * f + B  =  (f W) x + ((b - mean) * f + B),   f = scale / sqrt(var + epsilon), per output channel
 //
 // The products are formed in double, so that the folded weights are the nearest of their type.
-#include <cmath>
-
 #include "runtime/graph/rewrite.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/passes/channel_map.h"
 #include "runtime/passes/pass.h"
 
 namespace tandem {
 namespace {
 
-struct Affine {  // x * factor + shift, per channel
-  std::vector<double> factor, shift;
-};
-
 const Tensor* constant_of(const Graph& graph, ValueId id) {
   return id != kNoValue && graph.value(id).kind == ValueKind::kConstant ? &graph.value(id).data : nullptr;
-}
-
-std::vector<double> numbers(const Tensor& tensor) {
-  return visit_float(tensor.dtype(), [&]<class T>() {
-    const auto elements = tensor.as<T>();
-    return std::vector<double>(elements.begin(), elements.end());
-  });
-}
-
-// The map of a BatchNormalization whose four parameters are constants of type `dtype`; none otherwise, or in training.
-std::optional<Affine> affine_of(const Graph& graph, const Node& node, DType dtype) {
-  const NodeContext context(node);
-  for (int i = 1; i < context.outputs(); ++i)
-    if (context.has_output(i)) return std::nullopt;
-  if (context.get_int("training_mode", 0) != 0 || context.get_int("spatial", 1) != 1) return std::nullopt;
-  std::vector<double> parameters[4];
-  for (size_t i = 0; i < 4; ++i) {
-    const Tensor* tensor = constant_of(graph, node.inputs[i + 1]);
-    if (!tensor || tensor->dtype() != dtype) return std::nullopt;
-    parameters[i] = numbers(*tensor);
-    if (parameters[i].size() != parameters[0].size()) return std::nullopt;
-  }
-  const auto& [scale, bias, mean, variance] = parameters;
-  const double epsilon = context.get_float("epsilon", 1e-5f);
-  Affine affine;
-  for (size_t c = 0; c < scale.size(); ++c) {
-    affine.factor.push_back(scale[c] / std::sqrt(variance[c] + epsilon));
-    affine.shift.push_back(bias[c] - mean[c] * affine.factor[c]);
-  }
-  return affine;
 }
 
 Tensor scaled_along(const Tensor& weights, int axis, const std::vector<double>& factor) {
@@ -66,9 +31,9 @@ Tensor scaled_along(const Tensor& weights, int axis, const std::vector<double>& 
 }
 
 // (beta * bias) * factor + shift; `bias` null means 0, and must else hold one value for all channels or one each.
-std::optional<Tensor> folded_bias(const Tensor* bias, double beta, const Affine& affine, DType dtype) {
+std::optional<Tensor> folded_bias(const Tensor* bias, double beta, const ChannelMap& affine, DType dtype) {
   const size_t channels = affine.factor.size();
-  const std::vector<double> old = bias ? numbers(*bias) : std::vector<double>{0};
+  const std::vector<double> old = bias ? in_double(*bias) : std::vector<double>{0};
   if (old.size() != 1 && (old.size() != channels || bias->shape()[bias->shape().rank() - 1] != static_cast<int64_t>(channels)))
     return std::nullopt;
   return visit_float(dtype, [&]<class T>() {
@@ -92,7 +57,7 @@ std::optional<Node> fold(Graph& graph, const Node& linear, const Node& norm) {
   if (context.has_input(2) && !bias) return std::nullopt;
 
   const int axis = is_conv || context.get_int("transB", 0) != 0 ? 0 : 1;
-  const auto affine = affine_of(graph, norm, weights->dtype());
+  const auto affine = map_of_batch_norm(graph, norm, weights->dtype());
   if (!affine || static_cast<int64_t>(affine->factor.size()) != weights->shape()[axis]) return std::nullopt;
   const auto new_bias = folded_bias(bias, context.get_float("beta", 1), *affine, weights->dtype());
   if (!new_bias) return std::nullopt;

@@ -6,6 +6,7 @@
 
 #include "runtime/ops/all_ops.h"
 #include "runtime/ops/channels_last.h"
+#include "runtime/passes/channel_map.h"
 #include "runtime/passes/reshape_target.h"
 
 namespace tandem {
@@ -35,6 +36,8 @@ class Rewriting {
         ++changes;
       } else if (const auto shuffle = may_change ? shuffle_of(nodes, node) : std::nullopt) {
         write_shuffle(node, *shuffle);
+      } else if (const auto map = may_change ? map_of(nodes, node) : std::nullopt) {
+        write_map(node, *map);
       } else {
         graph_.nodes.push_back(node);
       }
@@ -107,6 +110,27 @@ class Rewriting {
     const ValueId matrix = graph_.add_node(newest_op("Reshape"), {x, list(there->shape)}, 1)[0];
     const ValueId swapped = graph_.add_node(newest_op("Transpose"), {matrix}, 1, {{"perm", as_list(swap)}})[0];
     write(node, newest_op("Reshape"), {swapped, list(back->shape)}, {});
+  }
+
+  // A normalization that no convolution before it took up. Behind a Concat it stays: that one's inputs are made in place with channels first only.
+  std::optional<ChannelMap> map_of(const std::vector<Node>& nodes, const Node& node) const {
+    if (!is_op(node, "BatchNormalization", "")) return std::nullopt;
+    const TensorType& x = graph_.value(node.inputs[0]).type;
+    const int maker = producers_[static_cast<size_t>(node.inputs[0])];
+    if (x.dtype != DType::kF32 || !x.dims || x.dims->size() < 3 || x.dims->size() > 5) return std::nullopt;
+    if (maker < 0 || is_op(nodes[static_cast<size_t>(maker)], "Concat", "")) return std::nullopt;
+    return map_of_batch_norm(graph_, node, DType::kF32);
+  }
+
+  // Elementwise, so that it is computed in any layout.
+  void write_map(const Node& node, const ChannelMap& map) {
+    const auto of_channels = [&](const std::vector<double>& numbers) {
+      Shape shape{static_cast<int64_t>(numbers.size())};
+      for (size_t a = 2; a < rank(node.inputs[0]); ++a) shape.push_back(1);
+      return graph_.add_constant(node.name, Tensor::of<float>(shape, std::vector<float>(numbers.begin(), numbers.end())));
+    };
+    const ValueId scaled = graph_.add_node(newest_op("Mul"), {node.inputs[0], of_channels(map.factor)}, 1)[0];
+    graph_.nodes.push_back({&newest_op("Add"), node.name, {scaled, of_channels(map.shift)}, {node.outputs[0]}, {}});
   }
 
   ValueId list(const std::vector<int64_t>& values) {

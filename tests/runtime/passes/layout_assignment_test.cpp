@@ -105,6 +105,35 @@ TEST(LayoutAssignment, AShuffleOfChannelsIsASmallTransposeInEachPixel) {
   EXPECT_EQ(count(graph, "Reshape"), 3);  // the last one of the result
 }
 
+ValueId batch_norm(Graph& graph, ValueId x) {
+  const int64_t channels = (*graph.value(x).type.dims)[1].size;
+  const ValueId variance = constant(graph, "variance", {channels}, std::vector<float>(static_cast<size_t>(channels), 2.5f));
+  return add(graph, "BatchNormalization",
+             {x, numbers(graph, {channels}, 1), numbers(graph, {channels}, 2), numbers(graph, {channels}, 3), variance});
+}
+
+// As in networks that normalize before they convolve, or behind the activation.
+TEST(LayoutAssignment, ANormalizationThatIsNotFoldedIsComputedInTheLayout) {
+  Graph graph;
+  const ValueId first = conv(graph, image(graph), 8);
+  const ValueId branch = conv(graph, add(graph, "Relu", {batch_norm(graph, first)}), 8);
+  const ValueId sum = add(graph, "Add", {first, branch});
+  const ValueId v = conv(graph, batch_norm(graph, add(graph, "Relu", {sum})), 4);
+  graph.outputs = {add(graph, "GlobalAveragePool", {v})};
+  EXPECT_EQ(assign(graph), 3);
+  EXPECT_EQ(count(graph, "Transpose"), 1);
+  EXPECT_EQ(count(graph, "BatchNormalization"), 0);
+}
+
+TEST(LayoutAssignment, ANormalizationBehindAConcatStaysWithIt) {
+  Graph graph;
+  const ValueId first = conv(graph, image(graph), 8);
+  const ValueId both = add(graph, "Concat", {first, conv(graph, first, 4)}, {{"axis", int64_t{1}}});
+  graph.outputs = {add(graph, "GlobalAveragePool", {conv(graph, batch_norm(graph, both), 4)})};
+  EXPECT_EQ(assign(graph), 3);
+  EXPECT_EQ(count(graph, "BatchNormalization"), 1);
+}
+
 TEST(LayoutAssignment, PatchesOfAnImageBecomeRows) {
   Graph graph;
   const ValueId x = image(graph, {"batch", 3, 8, 8});
