@@ -139,7 +139,7 @@ void print_ready(const InferenceServer& server, const std::string& host, bool js
   if (json)
     fmt::print("{}\n",
                nlohmann::ordered_json{
-                   {"event", "ready"}, {"url", url}, {"port", server.port()}, {"grpc_port", server.grpc_port().value_or(-1)}, {"lanes", server.lanes()}, {"models", models}}
+                   {"event", "ready"}, {"url", url}, {"port", server.port()}, {"grpc_port", server.grpc_port().value_or(-1)}, {"metrics_port", server.metrics_port().value_or(-1)}, {"lanes", server.lanes()}, {"models", models}}
                    .dump());
   else
     fmt::print("ready: {}{} (models: {})\n", url, server.grpc_port() ? fmt::format(", gRPC on port {}", *server.grpc_port()) : "",
@@ -184,6 +184,7 @@ int serve_command(int argc, char** argv) {
   options.add_options()("repository,r", po::value(&repository), "folder of models (also as a plain word)")(
       "http-port", po::value(&http.port)->default_value(8000), "port; 0 takes a free one and prints it")(
       "grpc-port", po::value<int>(), "port of gRPC, 8001 unless given; 0 takes a free one (so it does with --http-port 0), =-1 none")(
+      "metrics-port", po::value<int>(), "one more port, with /metrics and health alone; 0 takes a free one")(
       "host", po::value(&http.host)->default_value("127.0.0.1"), "address to listen on; 0.0.0.0 for all")(
       "lanes", po::value(&server_options.lanes)->default_value(0),
       "requests computed at once; 0: as many as processors / threads")(
@@ -225,6 +226,11 @@ int serve_command(int argc, char** argv) {
   const int grpc_port = values.contains("grpc-port") ? values["grpc-port"].as<int>() : http.port == 0 ? 0 : 8001;
   require(grpc_port >= -1 && grpc_port <= 65'535, "grpc-port must be between 0 and 65535, or -1 for none", grpc_port);
   if (grpc_port >= 0) server_options.grpc_port = grpc_port;
+  if (values.contains("metrics-port")) {
+    server_options.metrics_port = values["metrics-port"].as<int>();
+    require(*server_options.metrics_port >= 0 && *server_options.metrics_port <= 65'535, "metrics-port must be between 0 and 65535",
+            *server_options.metrics_port);
+  }
   require(exit_timeout >= 0, "exit-timeout must not be negative", exit_timeout);
   server_options.repository = repository;
   server_options.models.versions = parse_version_policy(versions);

@@ -11,6 +11,7 @@
 #include "serving/batching/dispatcher.h"
 #include "serving/batching/lane_workers.h"
 #include "serving/grpc/grpc_server.h"
+#include "serving/http/failure.h"
 #include "serving/http/v2_service.h"
 
 namespace tandem {
@@ -83,6 +84,7 @@ struct InferenceServer::Parts {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
     http.emplace(options.http,
                  [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
+    if (options.metrics_port) listen_for_metrics(options);
     if (options.grpc_port) grpc.emplace(grpc_options(options), backend(options));
   }
   ~Parts() {
@@ -91,11 +93,24 @@ struct InferenceServer::Parts {
     lanes.stop(Lane::Stop::kDrop);  // first: what they finish may still be sent
     dispatcher.stop();
     grpc.reset();
+    metrics_http.reset();
     http.reset();
   }
 
   Backend backend(const InferenceServerOptions& options) {
     return {repository, metrics, control, clock, log, accesses, tracer, authorizer, options.allow_client_shm ? &shared_memory : nullptr};
+  }
+
+  // A port that a monitoring system may reach though the clients' is closed to it.
+  void listen_for_metrics(const InferenceServerOptions& options) {
+    HttpServerOptions own = options.http;
+    own.port = *options.metrics_port;
+    own.threads = 1;
+    metrics_http.emplace(own, [this](const HttpRequest& request, const HttpRespond& respond) {
+      const std::string_view path = request.target().substr(0, request.target().find('?'));
+      if (path == "/metrics" || path.starts_with("/v2/health/")) return service.handle(request, respond);
+      respond(failure(404, "Not Found: this port has /metrics and /v2/health"));
+    });
   }
 
   void poll(std::chrono::milliseconds interval) {
@@ -123,6 +138,7 @@ struct InferenceServer::Parts {
   V2Service service;
   std::optional<Alarm> poller;
   std::optional<HttpServer> http;
+  std::optional<HttpServer> metrics_http;
   std::optional<GrpcServer> grpc;
 };
 
@@ -154,6 +170,9 @@ InferenceServer::~InferenceServer() = default;
 int InferenceServer::port() const { return parts_->http->port(); }
 std::optional<int> InferenceServer::grpc_port() const {
   return parts_->grpc ? std::optional(parts_->grpc->port()) : std::nullopt;
+}
+std::optional<int> InferenceServer::metrics_port() const {
+  return parts_->metrics_http ? std::optional(parts_->metrics_http->port()) : std::nullopt;
 }
 int InferenceServer::lanes() const { return static_cast<int>(parts_->lanes.size()); }
 const ModelRepository& InferenceServer::repository() const { return parts_->repository; }

@@ -18,6 +18,7 @@ struct InferenceServerOptions {
   RepositoryOptions models;
   std::chrono::milliseconds poll_interval{15'000};  // with ModelControl::kPoll
   HttpServerOptions http;                           // its host and its limits hold for everything
+  std::optional<int> metrics_port = {};             // of /metrics and health alone; 0: any free one; nothing: on the other port only
   std::optional<int> grpc_port = {};                // 0: any free one; nothing: no gRPC
   int lanes = 0;                                    // 0: as many as the processors allow
   int threads = 1;                                  // of each lane
@@ -46,6 +47,7 @@ class InferenceServer {
 
   int port() const;
   std::optional<int> grpc_port() const;
+  std::optional<int> metrics_port() const;
   int lanes() const;
   const ModelRepository& repository() const;
   // Not ready any more, no new connections, answers what was begun. False if `timeout` did not suffice. To be called once.

@@ -4,6 +4,8 @@ import pathlib
 import re
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -71,3 +73,18 @@ def test_promtool_takes_the_alerts_and_the_queries(tmp_path):
     for path in (MONITORING / "alerts.yml", tmp_path / "queries.yml"):
         done = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_port_for_metrics_alone(tmp_path):
+    save_mlp(tmp_path / "mlp/1/model.onnx", 1)
+    server = Server(tmp_path, "--metrics-port", "0")
+    url = f"http://127.0.0.1:{server.ready['metrics_port']}"
+    with urllib.request.urlopen(url + "/metrics", timeout=10) as answer:
+        assert "nv_inference_count" in answer.read().decode()
+    with urllib.request.urlopen(url + "/v2/health/ready", timeout=10) as answer:
+        assert answer.status == 200
+    for path in ("/", "/v2", "/v2/models/mlp", "/v2/repository/index"):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(url + path, timeout=10)
+        assert error.value.code == 404
+    assert server.stop() == 0
