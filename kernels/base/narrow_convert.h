@@ -67,7 +67,7 @@ constexpr float decoded(uint8_t bits) {
   const float sign = negative ? -1.0f : 1.0f;
   if (f.one_zero && bits == f.nan) return std::numeric_limits<float>::quiet_NaN();
   if (f.infinity && magnitude == f.infinity) return sign * std::numeric_limits<float>::infinity();
-  if (magnitude > f.largest) return sign * std::numeric_limits<float>::quiet_NaN();
+  if (magnitude > f.largest) return negative ? -std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::quiet_NaN();
   const int exponent = magnitude >> f.fraction_bits, fraction = magnitude & ((1 << f.fraction_bits) - 1);
   const int whole = exponent ? fraction + (1 << f.fraction_bits) : fraction;
   return sign * static_cast<float>(whole * power_of_two((exponent ? exponent : 1) - f.bias - f.fraction_bits));

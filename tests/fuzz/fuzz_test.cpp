@@ -1,4 +1,6 @@
-// The fuzz targets as plain tests: their seeds, then every file of corpus/<target>, then mutations of both by a seeded generator. Runs under AddressSanitizer and UndefinedBehaviorSanitizer in scripts/test. TANDEM_FUZZ_RUNS and TANDEM_FUZZ_SEED run longer or elsewhere.
+// The fuzz targets as plain tests: their seeds, then every file of corpus/<target>, then mutations of both by a seeded generator.
+// Runs under AddressSanitizer and UndefinedBehaviorSanitizer in scripts/test. TANDEM_FUZZ_RUNS and TANDEM_FUZZ_SEED run longer or
+// elsewhere.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -66,7 +68,8 @@ bool takes(const Target& target, const std::string& bytes) try {
 // corpus/<target>: small files with a fault each, and what once was a finding.
 std::vector<std::string> corpus_of(const Target& target) {
   std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "tests/fuzz/corpus" / target.name)) paths.push_back(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "tests/fuzz/corpus" / target.name))
+    paths.push_back(entry.path());
   std::ranges::sort(paths);
   std::vector<std::string> files;
   for (const auto& path : paths) files.push_back(read_file(path, 1 << 20));
@@ -74,7 +77,8 @@ std::vector<std::string> corpus_of(const Target& target) {
 }
 
 class Fuzz : public ::testing::TestWithParam<Target> {};
-INSTANTIATE_TEST_SUITE_P(, Fuzz, ::testing::ValuesIn(targets().begin(), targets().end()), [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(, Fuzz, ::testing::ValuesIn(targets().begin(), targets().end()),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST_P(Fuzz, SeedsAreTaken) {
   for (const std::string& seed : GetParam().seeds()) EXPECT_NO_THROW(GetParam().run(seed));

@@ -53,15 +53,21 @@ Graph language() {
   };
   const auto weight = [&](const Shape& shape) { return graph.add_constant("w", ramp(shape)); };
   const auto number = [&](float value) { return graph.add_constant("n", Tensor::scalar(value)); };
-  const auto ints = [&](std::vector<int64_t> values) { return graph.add_constant("i", Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values)); };
+  const auto ints = [&](std::vector<int64_t> values) {
+    return graph.add_constant("i", Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+  };
   const ValueId words = graph.add_input("words", DType::kI64, {"batch", "length"});
   const ValueId x = op("Gather", {weight({5, 4}), words});
-  const ValueId q = op("MatMul", {x, weight({4, 4})}), k = op("MatMul", {x, weight({4, 4})}), v = op("MatMul", {x, weight({4, 4})});
-  const ValueId scores = op("Div", {op("MatMul", {q, op("Transpose", {k}, {{"perm", std::vector<int64_t>{0, 2, 1}}})}), number(2)});
+  const ValueId q = op("MatMul", {x, weight({4, 4})}), k = op("MatMul", {x, weight({4, 4})}),
+                v = op("MatMul", {x, weight({4, 4})});
+  const ValueId scores =
+      op("Div", {op("MatMul", {q, op("Transpose", {k}, {{"perm", std::vector<int64_t>{0, 2, 1}}})}), number(2)});
   const ValueId h = op("Add", {op("MatMul", {op("Softmax", {scores}, {{"axis", int64_t{-1}}}), v}), x});
   const ValueId n = op("LayerNormalization", {h, weight({4}), weight({4})});
-  const ValueId gelu = op("Mul", {op("Mul", {n, op("Add", {op("Erf", {op("Div", {n, number(1.41421356f)})}), number(1)})}), number(0.5f)});
-  const ValueId sizes = op("Concat", {op("Slice", {op("Shape", {words}), ints({0}), ints({1})}), ints({-1})}, {{"axis", int64_t{0}}});
+  const ValueId gelu =
+      op("Mul", {op("Mul", {n, op("Add", {op("Erf", {op("Div", {n, number(1.41421356f)})}), number(1)})}), number(0.5f)});
+  const ValueId sizes =
+      op("Concat", {op("Slice", {op("Shape", {words}), ints({0}), ints({1})}), ints({-1})}, {{"axis", int64_t{0}}});
   graph.outputs = {op("Reshape", {gelu, sizes}), op("Cast", {words}, {{"to", int64_t{1}}})};
   return graph;
 }
@@ -82,7 +88,11 @@ std::vector<std::string> onnx_seeds() { return {serialize_onnx(vision()), serial
 std::vector<std::string> tensor_seeds() {
   const Wire plain = f32_tensor("t", {2, 2}, {1, 2, 3, 4}), raw = tensor_proto("r", 9, {2}).text(9, std::string("\0\1", 2)),
              text = tensor_proto("s", 8, {2}).text(6, "a").text(6, "bc"), packed = tensor_proto("p", 22, {3}).text(9, "\x21\x03");
-  return {plain.bytes(), raw.bytes(), text.bytes(), packed.bytes(), Wire().text(1, "q").number(2, 1).message(3, plain).message(3, plain).bytes(),
+  return {plain.bytes(),
+          raw.bytes(),
+          text.bytes(),
+          packed.bytes(),
+          Wire().text(1, "q").number(2, 1).message(3, plain).message(3, plain).bytes(),
           Wire().text(1, "o").number(2, 1).message(3, plain).bytes()};
 }
 

@@ -16,12 +16,14 @@
 #include "runtime/passes/pass_manager.h"
 #include "runtime/plan/plan.h"
 #include "tests/fuzz/seeds.h"
+#include "tests/fuzz/serving_targets.h"
 
 namespace tandem::fuzz {
 namespace {
 
 // Small, so that a claimed size is refused and not merely slow.
-constexpr Limits kLimits = {.model_bytes = 1 << 20, .tensor_bytes = 1 << 20, .graph_nodes = 10'000, .function_nodes = 10'000, .node_arity = 1'000};
+constexpr Limits kLimits = {
+    .model_bytes = 1 << 20, .tensor_bytes = 1 << 20, .graph_nodes = 10'000, .function_nodes = 10'000, .node_arity = 1'000};
 constexpr int64_t kPlanBytes = 16 << 20;
 
 FileDescriptor file_of(std::string_view bytes) {
@@ -68,8 +70,15 @@ void load_compiled_model(std::string_view bytes) {
 }
 
 constexpr Target kTargets[] = {
-    {"model", load_model, onnx_seeds}, {"passes", rewrite_and_plan, onnx_seeds},          {"tensors", read_tensors, tensor_seeds},
-    {"npy", read_npy, npy_seeds},      {"compiled", load_compiled_model, compiled_seeds},
+    {"model", load_model, onnx_seeds},
+    {"passes", rewrite_and_plan, onnx_seeds},
+    {"tensors", read_tensors, tensor_seeds},
+    {"npy", read_npy, npy_seeds},
+    {"compiled", load_compiled_model, compiled_seeds},
+    {"request", read_infer_body, infer_body_seeds},
+    {"message", read_infer_message_bytes, infer_message_seeds},
+    {"config", read_config, config_seeds},
+    {"control", read_control_body, control_body_seeds},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// Entry points for bytes that nobody vouches for. Each takes any bytes, and either does its work or throws tandem::Error; anything else is a bug.
-// libFuzzer calls one of them (fuzz_main.cpp), fuzz_test.cpp all of them, over seeds and seeded mutations.
+// Entry points for bytes that nobody vouches for. Each takes any bytes, and either does its work or throws tandem::Error;
+// anything else is a bug. libFuzzer calls one of them (fuzz_main.cpp), fuzz_test.cpp all of them, over seeds and seeded
+// mutations.
 #pragma once
 
 #include <ostream>
@@ -18,8 +19,9 @@ struct Target {
 
 inline void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
 
-// model: a file's bytes to a graph that verifies, from memory and as a file. passes: the same, through all passes, verified after each, and
-// planned. tensors: a .pb of a test case. npy: NumPy's format. compiled: a .tdm, its checksums put right, so that what follows is reached.
+// model: a file's bytes to a graph that verifies, from memory and as a file. passes: the same, through all passes, verified after
+// each, and planned. tensors: a .pb of a test case. npy: NumPy's format. compiled: a .tdm, its checksums put right, so that what
+// follows is reached. request, message, config, control: the server's (serving_targets.h).
 std::span<const Target> targets();
 
 }  // namespace tandem::fuzz
