@@ -4,7 +4,10 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
+
+#include "serving/batching/slo.h"
 
 namespace tandem {
 
@@ -23,6 +26,8 @@ struct BatchingOptions {
   std::chrono::microseconds max_delay{0};     // that a request waits for others, if a lane is free; 0: none does
   // What a batch may take, by what the last ones took: rows beyond wait for the next, which another lane may run. 0: no limit.
   std::chrono::microseconds max_batch_time{0};
+  // In place of the four above: batches and refusals are chosen so that answers keep it.
+  std::optional<Slo> slo = {};
   bool preserve_ordering = false;  // answers leave in the order in which requests came
   int64_t priority_levels = 0;     // 1 is the most urgent; 0: all are equal
   int64_t default_priority = 0;

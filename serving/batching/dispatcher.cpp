@@ -5,38 +5,14 @@
 namespace tandem {
 namespace {
 
-using Seconds = std::chrono::duration<double>;
-
 constexpr double kMuchLonger = 4;  // batches that make others wait
 constexpr std::chrono::seconds kRecently{1};
-constexpr double kNewest = 0.2;  // of the average of a queue's batches
 
 void drop_all(const ModelQueue::Dropped& dropped) {
   for (const auto& [request, why] : dropped) request->drop(why);
 }
 
-void follow(double& average, double newest) { average = average == 0 ? newest : average + kNewest * (newest - average); }
-
 }  // namespace
-
-struct Dispatcher::Entry {
-  ModelQueue queue;
-  BatchRunner run;
-  double weight;
-  double virtual_time = 0;
-  double row_seconds = 0;        // of a row of a batch
-  double seconds = 0;            // of a batch, averaged; 0: none was run
-  int running = 0;               // batches, now
-  Clock::TimePoint last_used{};  // a request came
-
-  // What fits into max_batch_time; one request as long as nothing is known.
-  int64_t most_rows() const {
-    const double limit = Seconds(queue.options().max_batch_time).count();
-    if (limit == 0) return INT64_MAX;
-    return row_seconds > 0 ? static_cast<int64_t>(std::min(limit / row_seconds, 1e9)) : 1;
-  }
-  bool may_run() const { return running == 0 || !queue.options().preserve_ordering; }
-};
 
 // Lives as long as a lane or a handle may still come.
 struct Dispatcher::State : std::enable_shared_from_this<State> {
@@ -46,13 +22,14 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   std::mutex mutex;  // of all below
   std::vector<std::shared_ptr<Entry>> entries;
-  std::vector<bool> sleeping;  // by lane
+  std::vector<bool> sleeping;               // by lane
+  std::vector<Clock::TimePoint> free_at;    // by lane: when its batch is expected to end
   double virtual_now = 0;      // of the batch that was begun last
   std::optional<Clock::TimePoint> alarm;
   bool stopped = false;
 
   State(Workers& workers, const Clock& clock, std::function<void(std::optional<Clock::TimePoint>)> wake_at)
-      : workers(workers), clock(clock), wake_at(std::move(wake_at)), sleeping(static_cast<size_t>(workers.lanes()), true) {}
+      : workers(workers), clock(clock), wake_at(std::move(wake_at)), sleeping(static_cast<size_t>(workers.lanes()), true), free_at(sleeping.size()) {}
 
   struct Batch {
     std::shared_ptr<Entry> entry;
@@ -64,8 +41,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     check(!stopped, ErrorCode::kUnavailable, "the server is shutting down");
     const Clock::TimePoint now = clock.now();
     if (entry->queue.size() == 0) entry->virtual_time = std::max(entry->virtual_time, virtual_now);
-    entry->queue.push(std::move(request), now);
-    entry->last_used = now;
+    entry->push(std::move(request), now, free_at);
     const std::optional<size_t> lane = entry->queue.is_due(now) ? a_sleeping_lane() : std::nullopt;
     if (!lane) return set_alarm(now);
     sleeping[*lane] = false;
@@ -100,6 +76,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
         sweep(now, dropped);
         batch = next_batch(now);
         if (!batch.entry) sleeping[lane] = true;
+        free_at[lane] = batch.entry ? now + expected(batch) : now;
         set_alarm(now);
       }
       drop_all(dropped);
@@ -116,7 +93,8 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   // Whether its batches are much longer than those of another model that is in use.
   bool is_heavy(const Entry& entry, Clock::TimePoint now) const {
     return std::ranges::any_of(entries, [&](const auto& other) {
-      return other->seconds > 0 && now - other->last_used < kRecently && entry.seconds > kMuchLonger * other->seconds;
+      return other->batch_seconds() > 0 && now - other->last_used < kRecently &&
+             entry.batch_seconds() > kMuchLonger * other->batch_seconds();
     });
   }
 
@@ -140,27 +118,40 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     if (!best) return {};
     virtual_now = best->virtual_time;
     ++best->running;
-    return {best, best->queue.take(now, best->most_rows())};
+    return {best, best->take(now)};
+  }
+
+  static int64_t rows_of(const Batch& batch) {
+    int64_t rows = 0;
+    for (const QueuedPtr& request : batch.requests) rows += request->rows;
+    return rows;
+  }
+  static Clock::TimePoint::duration expected(const Batch& batch) {
+    return std::chrono::duration_cast<Clock::TimePoint::duration>(std::chrono::duration<double>(batch.entry->cost.seconds(rows_of(batch))));
   }
 
   void run(size_t lane, Batch& batch, Clock::TimePoint begun) {
+    Entry& entry = *batch.entry;
+    const int64_t all = rows_of(batch);
     std::erase_if(batch.requests, [&](const QueuedPtr& request) {
       if (!request->cancelled()) return false;
-      request->drop(Error(ErrorCode::kCancelled, "the request was cancelled before '" + batch.entry->queue.model() + "' ran it"));
+      request->drop(
+          std::make_exception_ptr(Error(ErrorCode::kCancelled, "the request was cancelled before '" + entry.queue.model() + "' ran it")));
       return true;
     });
-    int64_t rows = 0;
-    for (const QueuedPtr& request : batch.requests) rows += request->rows;
-    if (!batch.requests.empty()) batch.entry->run(static_cast<int>(lane), batch.requests, begun);
+    const int64_t begun_rows = rows_of(batch);
+    std::vector<Clock::TimePoint> queued;
+    if (entry.has_target())
+      for (const QueuedPtr& request : batch.requests) queued.push_back(request->queued);
+    if (begun_rows > 0) entry.run(static_cast<int>(lane), batch.requests, begun);
+    const bool stopped = begun_rows > 0 && std::ranges::all_of(batch.requests, [](const QueuedPtr& request) { return request->cancelled(); });
     batch.requests.clear();
-    const double seconds = Seconds(clock.now() - begun).count();
+    const Clock::TimePoint ended = clock.now();
     const std::lock_guard lock(mutex);
-    Entry& entry = *batch.entry;
     --entry.running;
-    entry.virtual_time += seconds / entry.weight;
-    if (rows == 0) return;
-    follow(entry.seconds, seconds);
-    follow(entry.row_seconds, seconds / static_cast<double>(rows));
+    if (stopped || begun_rows == 0)
+      entry.saved_seconds += std::max(0.0, entry.cost.seconds(all) - std::chrono::duration<double>(ended - begun).count());
+    entry.account(stopped ? 0 : begun_rows, begun, ended, queued);
   }
 
   void set_alarm(Clock::TimePoint now) {
@@ -194,7 +185,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   static void drop_waiting(Entry& entry, std::vector<QueuedPtr> waiting, const std::string& why) {
     for (const QueuedPtr& request : waiting)
-      request->drop(Error(ErrorCode::kUnavailable, "'" + entry.queue.model() + "' " + why));
+      request->drop(std::make_exception_ptr(Error(ErrorCode::kUnavailable, "'" + entry.queue.model() + "' " + why)));
   }
 
   void remove(const std::shared_ptr<Entry>& entry) {
@@ -227,6 +218,14 @@ class Dispatcher::Handle final : public Queue {
     const std::lock_guard lock(state_->mutex);
     return entry_->queue.size();
   }
+  BatchCost cost() const override {
+    const std::lock_guard lock(state_->mutex);
+    return entry_->cost;
+  }
+  double saved_seconds() const override {
+    const std::lock_guard lock(state_->mutex);
+    return entry_->saved_seconds;
+  }
 
  private:
   std::shared_ptr<State> state_;
@@ -237,9 +236,11 @@ Dispatcher::Dispatcher(Workers& workers, const Clock& clock, std::function<void(
     : state_(std::make_shared<State>(workers, clock, std::move(wake_at))) {}
 Dispatcher::~Dispatcher() { stop(); }
 
-std::unique_ptr<Dispatcher::Queue> Dispatcher::add(std::string model, BatchingOptions options, BatchRunner run, double weight) {
+std::unique_ptr<Dispatcher::Queue> Dispatcher::add(std::string model, BatchingOptions options, BatchRunner run, double weight,
+                                                   const BatchCost& cost) {
   require(weight > 0, "the weight of a model must be positive", weight);
-  auto entry = std::make_shared<Entry>(Entry{ModelQueue(std::move(model), std::move(options)), std::move(run), weight});
+  auto entry = std::make_shared<Entry>(ModelQueue(std::move(model), std::move(options)), std::move(run), weight);
+  entry->cost = cost;
   const std::lock_guard lock(state_->mutex);
   state_->entries.push_back(entry);
   return std::make_unique<Handle>(state_, std::move(entry));

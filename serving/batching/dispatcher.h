@@ -18,13 +18,10 @@
 #include <string>
 #include <vector>
 
-#include "serving/batching/model_queue.h"
+#include "serving/batching/model_share.h"
 #include "serving/batching/workers.h"
 
 namespace tandem {
-
-// Runs a batch on the lane's thread; must not throw.
-using BatchRunner = std::function<void(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun)>;
 
 class Dispatcher {
  public:
@@ -32,10 +29,14 @@ class Dispatcher {
   class Queue {
    public:
     virtual ~Queue() = default;
-    // Throws what ModelQueue::push throws, and Unavailable once the dispatcher has stopped; nobody has seen the request then.
+    // Throws what ModelQueue::push throws, Overloaded for a request that would miss the model's target, and Unavailable once the dispatcher has stopped; nobody has seen the request then.
     virtual void submit(QueuedPtr request) = 0;
     // Taken and not yet begun.
     virtual int64_t queued() const = 0;
+    // What batches take, by rows, as far as it is known.
+    virtual BatchCost cost() const = 0;
+    // Work that was spared because its requests had been cancelled.
+    virtual double saved_seconds() const = 0;
   };
 
   // Both must outlive it. `wake_at` is called (any thread, not for long) with the time at which tick() is wanted, or nothing:
@@ -44,14 +45,15 @@ class Dispatcher {
   ~Dispatcher();
 
   // `weight`: its share of the lanes' time beside other queues.
-  std::unique_ptr<Queue> add(std::string model, BatchingOptions options, BatchRunner run, double weight = 1);
+  // `cost`: what is known of its batches beforehand.
+  std::unique_ptr<Queue> add(std::string model, BatchingOptions options, BatchRunner run, double weight = 1, const BatchCost& cost = {});
   // Drops what has waited too long, and wakes lanes for what has become due.
   void tick();
   // Drops all that waits; submit() throws from now on. Batches that run are not waited for: end the lanes.
   void stop();
 
  private:
-  struct Entry;
+  using Entry = ModelShare;
   struct State;
   class Handle;
   std::shared_ptr<State> state_;

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include "serving/batching/overloaded.h"
+
 namespace tandem {
 namespace {
 
 using TimePoint = Clock::TimePoint;
+
+constexpr std::chrono::milliseconds kRetryAfter{1'000};  // of a request that was taken and then could not be begun in time
 
 void lower(std::optional<TimePoint>& least, const std::optional<TimePoint>& time) {
   if (time && (!least || *time < *least)) least = time;
@@ -41,19 +45,28 @@ void ModelQueue::push(QueuedPtr request, TimePoint now) {
   request->queued = now;
   Waiting item{std::move(request), {}};
   if (timeout.count() > 0) item.expires = now + timeout;
-  lower(sweep_at_, item.expires);
-  lower(sweep_at_, item.request->deadline);
+  sweep_at_least(item);
+  rows_ += item.request->rows;
   level.in_time.push_back(std::move(item));
   ++size_;
 }
 
-// What is said of a request that is not to be run; nothing if it still is.
-std::optional<Error> ModelQueue::refusal(const Waiting& item, TimePoint now, bool expires) const {
+// There is something to sweep when the item's times have passed.
+void ModelQueue::sweep_at_least(const Waiting& item) {
+  lower(sweep_at_, item.expires);
+  lower(sweep_at_, item.request->deadline);
+  lower(sweep_at_, item.request->begin_by);
+}
+
+// What is said of a request that is not to be run; null if it still is.
+std::exception_ptr ModelQueue::refusal(const Waiting& item, TimePoint now, bool expires) const {
   if (item.request->deadline && now >= *item.request->deadline)
-    return Error(ErrorCode::kDeadlineExceeded, "Request timeout expired before '" + model_ + "' could run it");
+    return std::make_exception_ptr(Error(ErrorCode::kDeadlineExceeded, "Request timeout expired before '" + model_ + "' could run it"));
+  if (item.request->begin_by && now >= *item.request->begin_by)
+    return std::make_exception_ptr(Overloaded("'" + model_ + "' is overloaded: the answer would miss its target", kRetryAfter));
   if (expires && item.expires && now >= *item.expires)
-    return Error(ErrorCode::kUnavailable, "Request timeout expired: it waited too long for '" + model_ + "'");
-  return std::nullopt;
+    return std::make_exception_ptr(Error(ErrorCode::kUnavailable, "Request timeout expired: it waited too long for '" + model_ + "'"));
+  return nullptr;
 }
 
 void ModelQueue::sweep_level(int64_t priority, Level& level, TimePoint now, Dropped& dropped) {
@@ -61,12 +74,12 @@ void ModelQueue::sweep_level(int64_t priority, Level& level, TimePoint now, Drop
   Level kept;
   for (Waiting& item : level.delayed)
     if (const auto why = refusal(item, now, false))
-      dropped.emplace_back(std::move(item.request), *why);
+      dropped.emplace_back(std::move(item.request), why);
     else
       kept.delayed.push_back(std::move(item));
   for (Waiting& item : level.in_time) {
     if (const auto why = refusal(item, now, !delays)) {
-      dropped.emplace_back(std::move(item.request), *why);
+      dropped.emplace_back(std::move(item.request), why);
     } else {
       const bool late = item.expires && now >= *item.expires;
       if (late) item.expires.reset();
@@ -75,10 +88,7 @@ void ModelQueue::sweep_level(int64_t priority, Level& level, TimePoint now, Drop
   }
   level = std::move(kept);
   for (const auto* queue : {&level.in_time, &level.delayed})
-    for (const Waiting& item : *queue) {
-      lower(sweep_at_, item.expires);
-      lower(sweep_at_, item.request->deadline);
-    }
+    for (const Waiting& item : *queue) sweep_at_least(item);
 }
 
 ModelQueue::Dropped ModelQueue::sweep(TimePoint now) {
@@ -87,6 +97,7 @@ ModelQueue::Dropped ModelQueue::sweep(TimePoint now) {
   sweep_at_.reset();
   for (auto& [priority, level] : levels_) sweep_level(priority, level, now, dropped);
   size_ -= static_cast<int64_t>(dropped.size());
+  for (const auto& [request, why] : dropped) rows_ -= request->rows;
   return dropped;
 }
 
@@ -140,6 +151,7 @@ std::vector<QueuedPtr> ModelQueue::take(TimePoint now, int64_t most_rows) {
         queue->pop_front();
       }
   size_ -= static_cast<int64_t>(batch.size());
+  for (const QueuedPtr& request : batch) rows_ -= request->rows;
   return batch;
 }
 
@@ -149,7 +161,7 @@ std::vector<QueuedPtr> ModelQueue::take_all() {
     for (auto* queue : {&level.in_time, &level.delayed})
       for (Waiting& item : *queue) all.push_back(std::move(item.request));
   levels_.clear();
-  size_ = 0;
+  size_ = rows_ = 0;
   return all;
 }
 

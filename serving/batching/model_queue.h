@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,7 +25,7 @@ namespace tandem {
 class ModelQueue {
  public:
   // A request to be dropped, and why.
-  using Dropped = std::vector<std::pair<QueuedPtr, Error>>;
+  using Dropped = std::vector<std::pair<QueuedPtr, std::exception_ptr>>;
 
   // `model` names the queue in errors.
   ModelQueue(std::string model, BatchingOptions options);
@@ -43,6 +44,7 @@ class ModelQueue {
   std::optional<Clock::TimePoint> next_event(Clock::TimePoint now) const;
 
   int64_t size() const { return size_; }
+  int64_t rows() const { return rows_; }  // of all that wait
   const std::string& model() const { return model_; }
   const BatchingOptions& options() const { return options_; }
 
@@ -58,13 +60,14 @@ class ModelQueue {
   size_t formed(Clock::TimePoint now) const;
   template <class Visit>
   void visit_in_order(Visit&& visit) const;
-  std::optional<Error> refusal(const Waiting& item, Clock::TimePoint now, bool expires) const;
+  std::exception_ptr refusal(const Waiting& item, Clock::TimePoint now, bool expires) const;
+  void sweep_at_least(const Waiting& item);
   void sweep_level(int64_t priority, Level& level, Clock::TimePoint now, Dropped& dropped);
 
   std::string model_;
   BatchingOptions options_;
   std::map<int64_t, Level> levels_;  // by priority
-  int64_t size_ = 0;
+  int64_t size_ = 0, rows_ = 0;
   std::optional<Clock::TimePoint> sweep_at_;  // nothing waits too long before
 };
 

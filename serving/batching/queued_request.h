@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -18,7 +19,7 @@ namespace tandem {
 class QueuedRequest {
  public:
   virtual ~QueuedRequest() = default;
-  virtual void drop(const Error& reason) = 0;
+  virtual void drop(const std::exception_ptr& reason) = 0;  // an Error
 
   // Any thread: the client does not want the answer any more.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
@@ -30,6 +31,10 @@ class QueuedRequest {
   std::chrono::microseconds timeout{0};      // asked for, to wait in the queue; 0: none
   std::optional<Clock::TimePoint> deadline;  // to be begun by, whatever the model's policy is
   Clock::TimePoint queued{};                 // set by the queue
+
+  // Set by the dispatcher, for models with a target: when it is refused if it was not begun, and how long it is expected to wait.
+  std::optional<Clock::TimePoint> begin_by;
+  double expected_wait = 0;  // seconds
 
  private:
   std::atomic<bool> cancelled_{false};

@@ -35,7 +35,7 @@ class InferenceCall final : public QueuedRequest {
 
   void answer(std::span<const ConstTensorView> outputs, const RunRecord& record) const { answered_(outputs, record); }
   void fail(const std::exception_ptr& thrown) const;
-  void drop(const Error& reason) override { fail(std::make_exception_ptr(reason)); }
+  void drop(const std::exception_ptr& reason) override { fail(reason); }
 
   std::shared_ptr<ServedModel> model;  // stays alive until the answer is out
   std::vector<Tensor> inputs;          // in the order of the signature

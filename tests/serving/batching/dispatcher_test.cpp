@@ -23,7 +23,13 @@ struct Outcome {
 
 struct TestRequest final : QueuedRequest {
   TestRequest(int id, Outcome& outcome) : id(id), outcome(outcome) {}
-  void drop(const Error& error) override { outcome.drops.push_back(error.code()); }
+  void drop(const std::exception_ptr& reason) override {
+    try {
+      std::rethrow_exception(reason);
+    } catch (const Error& error) {
+      outcome.drops.push_back(error.code());
+    }
+  }
   int id;
   Outcome& outcome;
 };
@@ -179,7 +185,7 @@ TEST(DispatcherThreads, EveryRequestIsAnsweredOnce) {
   constexpr int kThreads = 3, kRequests = 2'000;
   struct Counted final : QueuedRequest {
     explicit Counted(std::atomic<int>& answered) : answered(answered) {}
-    void drop(const Error&) override { ++answered; }
+    void drop(const std::exception_ptr&) override { ++answered; }
     std::atomic<int>& answered;
   };
   SteadyClock clock;

@@ -1,0 +1,71 @@
+#include "serving/batching/model_share.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "serving/batching/overloaded.h"
+
+namespace tandem {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+constexpr double kNewest = 0.2;  // of the average of a model's batches
+constexpr std::chrono::microseconds kHop{100};  // for a lane to wake
+
+void follow(double& average, double newest) { average = average == 0 ? newest : average + kNewest * (newest - average); }
+
+Clock::TimePoint::duration duration_of(double seconds) { return std::chrono::duration_cast<Clock::TimePoint::duration>(Seconds(seconds)); }
+
+}  // namespace
+
+ModelShare::ModelShare(ModelQueue model_queue, BatchRunner runner, double weight)
+    : queue(std::move(model_queue)), run(std::move(runner)), weight_(weight) {
+  if (queue.options().slo) slo_.emplace(*queue.options().slo, queue.options().max_batch_size);
+}
+
+void ModelShare::push(QueuedPtr request, Clock::TimePoint now, std::span<const Clock::TimePoint> free_at) {
+  if (slo_) {
+    until_free_.clear();
+    for (const Clock::TimePoint free : free_at) until_free_.push_back(std::max(0.0, Seconds(free - now).count()));
+    std::ranges::sort(until_free_);
+    const SloController::Ahead ahead{queue.rows(), until_free_};
+    const double wait = slo_->wait(cost, ahead);
+    if (!slo_->admits(cost, ahead))
+      throw Overloaded("'" + queue.model() + "' is overloaded: the answer would miss " + to_string(slo_->slo()),
+                       std::chrono::milliseconds(static_cast<int64_t>(std::ceil(wait * 1e3))));
+    request->expected_wait = wait;
+    // Where the target is out of reach, what finds a free lane is run all the same.
+    if (const double slack = slo_->slack(cost); cost.is_known() && slack > 0) request->begin_by = now + duration_of(slack) + kHop;
+  }
+  queue.push(std::move(request), now);
+  last_used = now;
+}
+
+// What fits into the target, or into max_batch_time; one request as long as nothing is known.
+int64_t ModelShare::most_rows() {
+  if (slo_) return slo_->batch(cost);
+  const double limit = Seconds(queue.options().max_batch_time).count();
+  if (limit == 0) return INT64_MAX;
+  return row_seconds_ > 0 ? static_cast<int64_t>(std::min(limit / row_seconds_, 1e9)) : 1;
+}
+
+std::vector<QueuedPtr> ModelShare::take(Clock::TimePoint now) {
+  std::vector<QueuedPtr> batch = queue.take(now, most_rows());
+  if (slo_)
+    for (const QueuedPtr& request : batch) slo_->began(request->expected_wait, Seconds(now - request->queued).count());
+  return batch;
+}
+
+void ModelShare::account(int64_t rows, Clock::TimePoint begun, Clock::TimePoint ended, std::span<const Clock::TimePoint> queued) {
+  const double seconds = Seconds(ended - begun).count();
+  virtual_time += seconds / weight_;
+  if (rows == 0) return;
+  follow(seconds_, seconds);
+  follow(row_seconds_, seconds / static_cast<double>(rows));
+  cost.observe(rows, seconds);
+  if (slo_)
+    for (const Clock::TimePoint since : queued) slo_->answered(Seconds(ended - since).count());
+}
+
+}  // namespace tandem
