@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/device_options.h"
 #include "cli/options.h"
+#include "serving/engine/cost_profile.h"
 #include "serving/http/inference_server.h"
 #include "serving/protocol/metadata.h"
 
@@ -175,7 +176,7 @@ int drain(InferenceServer& server, const StopSignals& signals, std::chrono::seco
 int serve_command(int argc, char** argv) {
   InferenceServerOptions server_options;
   HttpServerOptions& http = server_options.http;
-  std::string repository, versions, batch_sizes, control, memory_limit;
+  std::string repository, slo, versions, batch_sizes, control, memory_limit;
   std::vector<std::string> load_at_start;
   int poll_secs = 15;
   int exit_timeout = 30;
@@ -205,6 +206,9 @@ int serve_command(int argc, char** argv) {
       "bytes of one request at most")("queue-length",
                                       po::value(&http.limits.queue_length)->default_value(http.limits.queue_length),
                                       "requests waiting for one model at most")(
+      "slo", po::value(&slo),
+      "latency that answers are to keep, such as p99=20ms: batches are chosen, and requests that would miss it refused at once (429); models "
+      "may name their own, or dynamic_batching, in config.pbtxt")(
       "allow-client-shm", po::bool_switch(&server_options.allow_client_shm),
       "clients on this machine may hand over tensors in shared memory that they register")(
       "allow-settings", po::bool_switch(&server_options.allow_settings),
@@ -234,6 +238,8 @@ int serve_command(int argc, char** argv) {
   require(exit_timeout >= 0, "exit-timeout must not be negative", exit_timeout);
   server_options.repository = repository;
   server_options.models.versions = parse_version_policy(versions);
+  if (!slo.empty()) server_options.models.slo = parse_slo(slo);
+  server_options.models.profiles = profile_folder();
   server_options.models.control = parse_model_control(control);
   server_options.models.load_at_start = {load_at_start.begin(), load_at_start.end()};
   require(load_at_start.empty() || server_options.models.control == ModelControl::kExplicit,

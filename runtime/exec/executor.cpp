@@ -127,6 +127,20 @@ std::span<const ConstTensorView> Executor::run(std::span<const ConstTensorView> 
   return finish();
 }
 
+std::span<const ConstTensorView> Executor::run(std::span<const ConstTensorView> inputs, const StopCheck& stop) {
+  struct Reset {
+    Executor& self;
+    ~Reset() { self.stop_ = nullptr; }
+  } const reset{*this};
+  if (stop) stop_ = &stop;
+  return run(inputs);
+}
+
+void Executor::check_stop() const {
+  if (stop_ && (*stop_)()) [[unlikely]]
+    fail(ErrorCode::kCancelled, "the run was stopped: nobody waits for its outputs");
+}
+
 void Executor::prepare(std::span<const ConstTensorView> inputs) {
   run(inputs);
   if (lane_) run(inputs);
@@ -208,6 +222,7 @@ void Executor::start() {
   if (ran_unbounded_) {
     unbounded_->next_values_ = std::move(next_values_);
     next_values_.clear();
+    unbounded_->stop_ = stop_;
     unbounded_->start();
     running_ = &binding;
     return;
@@ -242,6 +257,7 @@ std::span<const ConstTensorView> Executor::finish() {
 }
 
 void Executor::execute(Binding& binding) {
+  check_stop();
   for (size_t segment = 0; segment < segments_.size(); ++segment) run_segment(binding, segment);
 }
 
@@ -285,6 +301,7 @@ void Executor::run_steps(Binding& binding, const Segment& segment) {
   for (size_t s = segment.first; s < segment.last; ++s) {
     const Step& step = plan_->steps[s];
     if (step.kind == StepKind::kView || step.kind == StepKind::kFeed) continue;
+    if (!lane_) check_stop();
     if (!options_.profiler) [[likely]] {
       run_step(binding, s);
       continue;

@@ -6,6 +6,7 @@
 // difference of two sizes may) are run by a plan without bounds, made when such come first.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,6 +35,9 @@ struct ExecutorOptions {
   bool capture = true;
 };
 
+// Whether a run is to end: nobody wants its outputs any more.
+using StopCheck = std::function<bool()>;
+
 class Executor {
  public:
   // Throws InvalidArgument for a plan on a GPU without a device, OutOfMemory if the device lacks the memory.
@@ -48,6 +52,10 @@ class Executor {
   // dimension, and for a dimension over its bound; the states are then unchanged. Throws Device if the GPU fails: then neither this
   // executor nor the states on that GPU can be used any more, and a job goes on from its checkpoint.
   std::span<const ConstTensorView> run(std::span<const ConstTensorView> inputs);
+
+  // The same for graphs without states, asking between the steps on the CPU whether to go on; a run on a GPU is asked for once, before it
+  // begins. Throws Cancelled if it was stopped.
+  std::span<const ConstTensorView> run(std::span<const ConstTensorView> inputs, const StopCheck& stop);
 
   // Runs with inputs of these shapes until the next run() with such has nothing left to make: on a GPU it replays. What was made for them is
   // kept, however many other shapes come. Throws what run() throws.
@@ -86,6 +94,7 @@ class Executor {
   void launch_step(Binding& binding, size_t s);
   void launch_captured(Binding& binding, size_t segment);
   void hand_over_dynamic_inputs();
+  void check_stop() const;
   Executor& unbounded();
   RunValue result(size_t output, const ConstTensorView& view) const;
   void bring_states();
@@ -99,6 +108,7 @@ class Executor {
   std::vector<RunValue> next_values_;      // of run_values()
   std::unique_ptr<Executor> unbounded_;    // for shapes that the bounds do not cover; null: none came yet
   bool ran_unbounded_ = false;             // the last run
+  const StopCheck* stop_ = nullptr;        // of the run under way; null: it is not stopped
   Tensor arena_, workspace_;  // workspace_: of steps on the host of a plan for a GPU
   std::vector<std::unique_ptr<Binding>> bindings_;
   std::vector<Segment> segments_;

@@ -16,8 +16,8 @@ size_t slot_of(int64_t rows) { return std::min<size_t>(31, static_cast<size_t>(s
 
 void BatchCost::observe(int64_t rows, double seconds) {
   Point& point = points_[slot_of(rows)];
-  if (point.seen > 0) follow_machine(seconds / std::max(1e-9, this->seconds(rows)), point);
-  const double share = std::max(kNewest, 1.0 / static_cast<double>(++point.seen));
+  const double expected = this->seconds(rows), share = std::max(kNewest, 1.0 / static_cast<double>(++point.seen));
+  if (point.seen > 1 && expected > 0) follow_machine(1 + share * (std::clamp(seconds / expected, 0.5, 2.0) - 1), point);
   const double off = seconds - point.seconds;
   if (point.seen > 1) point.deviation += share * (std::abs(off) - point.deviation);
   point.seconds += share * off;
@@ -26,8 +26,7 @@ void BatchCost::observe(int64_t rows, double seconds) {
 }
 
 // A machine that became slower is so for batches of all sizes, also for those that were not run since.
-void BatchCost::follow_machine(double ratio, const Point& seen) {
-  const double factor = 1 + kNewest * (std::clamp(ratio, 0.5, 2.0) - 1);
+void BatchCost::follow_machine(double factor, const Point& seen) {
   for (Point& point : points_)
     if (&point != &seen) point.seconds *= factor;
 }

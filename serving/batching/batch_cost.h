@@ -33,7 +33,7 @@ class BatchCost {
 
  private:
   double at(int64_t rows, double deviations) const;
-  void follow_machine(double ratio, const Point& seen);
+  void follow_machine(double factor, const Point& seen);
 
   std::array<Point, 32> points_{};  // [k]: rows in (2^(k-1), 2^k]
   bool known_ = false;

@@ -35,8 +35,9 @@ void ModelShare::push(QueuedPtr request, Clock::TimePoint now, std::span<const C
       throw Overloaded("'" + queue.model() + "' is overloaded: the answer would miss " + to_string(slo_->slo()),
                        std::chrono::milliseconds(static_cast<int64_t>(std::ceil(wait * 1e3))));
     request->expected_wait = wait;
-    // Where the target is out of reach, what finds a free lane is run all the same.
-    if (const double slack = slo_->slack(cost); cost.is_known() && slack > 0) request->begin_by = now + duration_of(slack) + kHop;
+    // Even where the target is out of reach, what finds a free lane is run.
+    const bool finds_a_lane = ahead.rows == 0 && !until_free_.empty() && until_free_[0] <= 0;
+    if (cost.is_known() && !finds_a_lane) request->begin_by = now + duration_of(slo_->slack(cost)) + kHop;
   }
   queue.push(std::move(request), now);
   last_used = now;

@@ -130,14 +130,14 @@ void LanePlans::drop(int lane) {
   own.captured_graphs = 0;
 }
 
-std::span<const ConstTensorView> LanePlans::run(int lane, std::span<const ConstTensorView> inputs) {
+std::span<const ConstTensorView> LanePlans::run(int lane, std::span<const ConstTensorView> inputs, const StopCheck& stop) {
   Lane& own = lanes_[static_cast<size_t>(lane)];
   try {
     if (!own.executor || !covers(own.executor->plan(), inputs)) {
       prepare(own, inputs);
       warm_up(own);
     }
-    const std::span<const ConstTensorView> outputs = own.executor->run(inputs);
+    const std::span<const ConstTensorView> outputs = own.executor->run(inputs, stop);
     take_note(own);
     return outputs;
   } catch (const Error& error) {

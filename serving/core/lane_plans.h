@@ -34,7 +34,7 @@ class LanePlans {
   // Runs on the calling thread, the owner of `lane`. What is beyond the present plan makes a larger one first. The outputs stand
   // until the lane's next run. After OutOfMemory, for a plan that cannot grow so far, the lane goes on with the one it had, and
   // so do all others.
-  std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
+  std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs, const StopCheck& stop = {});
   // Makes every lane ready for requests of so many rows each (0: for the one shape of a model without a batch dimension): on a GPU, the
   // first such request replays what was captured here. A lane that gets a larger plan later makes itself ready again. To be called once,
   // before the first run, with a complete signature that has example_inputs. Throws what run throws.

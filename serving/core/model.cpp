@@ -219,11 +219,11 @@ void Model::check_limits(std::span<const ConstTensorView> inputs) const {
   });
 }
 
-std::span<const ConstTensorView> Model::run(int lane, std::span<const ConstTensorView> inputs) {
+std::span<const ConstTensorView> Model::run(int lane, std::span<const ConstTensorView> inputs, const StopCheck& stop) {
   check_limits(inputs);
   if (device_ && !fallen_back_) {
     try {
-      return device_->run(lane, inputs);
+      return device_->run(lane, inputs, stop);
     } catch (const Error& error) {
       // Anything else is the request's own fault, and the CPU would say the same.
       if (error.code() != ErrorCode::kDevice && error.code() != ErrorCode::kOutOfMemory) throw;
@@ -231,14 +231,14 @@ std::span<const ConstTensorView> Model::run(int lane, std::span<const ConstTenso
       if (error.code() == ErrorCode::kOutOfMemory) {
         tell_too_large(error);
         if (!may_fall_back()) throw;
-        return host_->run(lane, inputs);
+        return host_->run(lane, inputs, stop);
       }
       fall_back("failed on the GPU", error);
     }
   }
   check(usable(), ErrorCode::kUnavailable, "model '" + name_ + "' is not ready: the GPU failed, and " + why_no_fallback());
   if (device_) device_->drop(lane);
-  return host_->run(lane, inputs);
+  return host_->run(lane, inputs, stop);
 }
 
 }  // namespace tandem

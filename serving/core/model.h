@@ -77,8 +77,9 @@ class Model {
 
   // Runs on the calling thread, which must be the owner of `lane`. Rows beyond the planned ones make a larger plan first.
   // The outputs, in the order of the signature, stand until the lane's next run of this model. Throws Unavailable if it
-  // is not usable, OutOfMemory if the device lacks the memory for this request and the CPU may not, or cannot, answer it.
-  std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs);
+  // is not usable, OutOfMemory if the device lacks the memory for this request and the CPU may not, or cannot, answer it, Cancelled
+  // if `stop` said so (as of Executor).
+  std::span<const ConstTensorView> run(int lane, std::span<const ConstTensorView> inputs, const StopCheck& stop = {});
 
  private:
   LanePlansOptions lane_options();

@@ -40,6 +40,7 @@ class InferenceCall final : public QueuedRequest {
   std::shared_ptr<ServedModel> model;  // stays alive until the answer is out
   std::vector<Tensor> inputs;          // in the order of the signature
   std::vector<ConstTensorView> views;  // of them; set by ServedModel
+  std::optional<int64_t> length = {};  // before the inputs were padded, if they were; set by ServedModel
   Clock::TimePoint arrived{};
   std::string id = {};                 // the client's, for traces
   std::optional<uint64_t> trace = {};  // its number, if it is traced

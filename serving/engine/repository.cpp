@@ -6,6 +6,7 @@
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
 #include "serving/core/model_name.h"
+#include "serving/engine/cost_profile.h"
 #include "serving/engine/eviction.h"
 
 namespace tandem {
@@ -26,7 +27,7 @@ ModelListing unavailable(std::string name, std::string reason, int64_t version =
 }
 
 // What the configuration says. Without one whatever waits is run together, as far as that takes no time to speak of.
-BatchingOptions batching_of(const Model& model, int64_t queue_length) {
+BatchingOptions batching_of(const Model& model, const RepositoryOptions& server) {
   constexpr int64_t kMostRows = 64;
   const ServingConfig config = model.config();
   const int64_t most = model.signature().batched ? config.max_batch_size.value_or(model.max_batch()) : 1;
@@ -34,7 +35,15 @@ BatchingOptions batching_of(const Model& model, int64_t queue_length) {
   BatchingOptions options = config.batching.value_or(BatchingOptions{});
   options.max_batch_size = std::max<int64_t>(1, config.batching ? most : is_configured ? 1 : std::min(kMostRows, most));
   if (!config.batching) options.max_batch_time = std::chrono::milliseconds(2);
-  options.queue_length = queue_length;
+  options.queue_length = server.limits.queue_length;
+  const auto own = config.parameters.find("slo");
+  if (own != config.parameters.end()) options.slo = parse_slo(own->second);
+  else if (!config.batching) options.slo = server.slo;
+  if (!options.slo) return options;
+  // A target takes the place of sizes and delays; priorities and limits stay.
+  options.max_batch_size = most > 0 ? most : 1;
+  options.preferred_sizes.clear();
+  options.max_delay = options.max_batch_time = {};
   return options;
 }
 
@@ -155,12 +164,18 @@ std::vector<MemoryForecast> ModelRepository::forecast(const std::string& name, c
   return forecasts;
 }
 
-ModelRepository::Source ModelRepository::open(int64_t version, const Package& package) const {
-  const std::string own = std::to_string(version);
-  std::string file = package.config.default_model_filename;
+// The file of a version, in the model's folder.
+fs::path ModelRepository::file_of(int64_t version, const Package& package) {
+  const fs::path own = std::to_string(version);
+  if (!package.config.default_model_filename.empty()) return own / package.config.default_model_filename;
   const auto is_there = [&](const char* name) { return fs::exists(package.folder / own / name); };
-  if (file.empty()) file = !is_there("model.onnx") && is_there("model.tdm") ? "model.tdm" : "model.onnx";
-  return {package.name, version, open_beneath(package.folder, own + "/" + file), file, package.folder / own, package.config, package.dry_run};
+  return own / (!is_there("model.onnx") && is_there("model.tdm") ? "model.tdm" : "model.onnx");
+}
+
+ModelRepository::Source ModelRepository::open(int64_t version, const Package& package) const {
+  const fs::path file = file_of(version, package);
+  return {package.name,     version, open_beneath(package.folder, file.string()), file.filename().string(), package.folder / file.parent_path(),
+          package.config, package.dry_run};
 }
 
 // What does not fit may take the place of others, once.
@@ -178,8 +193,9 @@ ModelListing ModelRepository::load_version(int64_t version, const Package& packa
   const std::string what = "failed to load '" + name + "', version " + std::to_string(version) + ": ";
   try {
     std::shared_ptr<Model> model = make_model(version, package);
-    const BatchingOptions batching = batching_of(*model, options_.limits.queue_length);
-    return {name, version, ModelState::kReady, "", std::make_shared<ServedModel>(std::move(model), batching, context_)};
+    const BatchingOptions batching = batching_of(*model, options_);
+    const BatchCost cost = batching.slo ? cost_of_batches(*model, *batching.slo, options_.profiles, package.folder / file_of(version, package)) : BatchCost{};
+    return {name, version, ModelState::kReady, "", std::make_shared<ServedModel>(std::move(model), batching, context_, cost)};
   } catch (const std::bad_alloc&) {
     return unavailable(name, what + "out of memory", version);
   } catch (const std::exception& failure) {

@@ -65,6 +65,8 @@ struct RepositoryOptions {
   VersionPolicy versions;
   ModelControl control = ModelControl::kNone;
   std::set<std::string, std::less<>> load_at_start = {};  // with kExplicit; "*" is all of them
+  std::optional<Slo> slo = {};                           // of models that name none themselves (parameter "slo" of config.pbtxt)
+  std::filesystem::path profiles = {};                   // where measured costs are kept; empty: nowhere
   Limits limits = {};                                     // queue_length: requests that wait for one model
   MemoryBudget* budget = nullptr;                         // of all models; outlives the repository
   bool dry_run = false;                                   // nothing is loaded at the start
@@ -164,6 +166,7 @@ class ModelRepository {
   Versions load_folder(const std::string& name) { return load_all(name, root_ / name, {}); }
   ServingConfig read_config(const std::filesystem::path& folder) const;
   ModelListing load_version(int64_t version, const Package& package);
+  static std::filesystem::path file_of(int64_t version, const Package& package);
   Source open(int64_t version, const Package& package) const;
   std::shared_ptr<Model> make_model(int64_t version, const Package& package);
   bool make_room(const std::string& name, int64_t bytes);

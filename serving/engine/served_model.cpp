@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace tandem {
@@ -47,6 +48,11 @@ std::vector<int64_t> shape_class_of(const std::vector<Tensor>& inputs) {
   return sizes;
 }
 
+// Asked between the steps of a run: one look, as long as the first request is wanted.
+bool is_unwanted(std::span<const QueuedPtr> batch) {
+  return std::ranges::all_of(batch, [](const QueuedPtr& request) { return request->cancelled(); });
+}
+
 std::vector<std::string> text_inputs_of(const Model& model) {
   std::vector<std::string> names;
   for (const auto& [input, known] : model.categories().by_input()) names.push_back(input);
@@ -72,6 +78,9 @@ class ServedModel::Run {
   // The rows of `call` begin at `first` of the outputs.
   void answer(const InferenceCall& call, std::span<const ConstTensorView> outputs, int64_t first, int64_t rows) {
     try {
+      std::vector<Tensor> cut;  // what outputs of padded requests are without the padding
+      std::vector<ConstTensorView> own;
+      if (call.length) outputs = own = served_.buckets_->cut(outputs, *call.length, cut);
       call.answer(outputs, {.begun = begun_, .lane = lane_, .batch_rows = rows, .first_row = first});
     } catch (...) {
       return call.fail(std::current_exception());
@@ -119,7 +128,8 @@ class ServedModel::Run {
   uint64_t answered_ = 0;
 };
 
-ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& batching, const ServingContext& context)
+ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& batching, const ServingContext& context,
+                         const BatchCost& cost)
     : model_(std::move(model)),
       batching_(batching),
       clock_(context.clock),
@@ -128,9 +138,12 @@ ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& ba
       last_used_(context.clock.now().time_since_epoch().count()),
       buffers_(static_cast<size_t>(context.lanes)) {
   if (!model_->signature().batched) batching_.max_batch_size = 1;
+  const ServingConfig config = model_->config();
+  if (const auto declared = config.parameters.find("length_buckets"); declared != config.parameters.end())
+    buckets_.emplace(declared->second, model_->signature());
   queue_ = context.dispatcher.add(
       model_->name(), batching_,
-      [this](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) { run(lane, batch, begun); });
+      [this](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) { run(lane, batch, begun); }, 1, cost);
 }
 
 ServedModel::~ServedModel() {
@@ -168,6 +181,7 @@ void ServedModel::infer(const std::shared_ptr<InferenceCall>& call) {
 
 void ServedModel::enqueue(const std::shared_ptr<InferenceCall>& call) {
   const Signature& signature = model_->signature();
+  if (buckets_) call->length = buckets_->pad(call->inputs);
   for (size_t i = 0; i < call->inputs.size(); ++i) {
     call->views.push_back(std::as_const(call->inputs[i]).view());
     const std::string& name = signature.inputs[i].name;
@@ -199,7 +213,7 @@ void ServedModel::run_together(int lane, std::span<const QueuedPtr> batch, Clock
     inputs.push_back(buffers_[static_cast<size_t>(lane)].joined(i, parts));
   }
   run.finish_input();
-  const std::span<const ConstTensorView> outputs = model_->run(lane, inputs);
+  const std::span<const ConstTensorView> outputs = model_->run(lane, inputs, [batch] { return is_unwanted(batch); });
   for (const ConstTensorView& output : outputs)
     ensure(output.shape.rank() > 0 && output.shape[0] == rows, "an output has other rows than its batch", to_string(output.shape),
            rows);
@@ -219,7 +233,7 @@ void ServedModel::run_alone(int lane, const InferenceCall& call, Clock::TimePoin
   std::span<const ConstTensorView> outputs;
   try {
     run.finish_input();
-    outputs = model_->run(lane, call.views);
+    outputs = model_->run(lane, call.views, [&call] { return call.cancelled(); });
   } catch (...) {
     return call.fail(std::current_exception());
   }

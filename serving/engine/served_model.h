@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "serving/core/model.h"
 #include "serving/engine/batch_tensors.h"
 #include "serving/engine/inference_call.h"
+#include "serving/engine/length_buckets.h"
 #include "serving/monitor/model_statistics.h"
 #include "serving/monitor/request_tracer.h"
 #include "serving/monitor/server_metrics.h"
@@ -30,7 +32,9 @@ struct ServingContext {
 
 class ServedModel : public std::enable_shared_from_this<ServedModel> {
  public:
-  ServedModel(std::shared_ptr<Model> model, const BatchingOptions& batching, const ServingContext& context);
+  // `cost`: what is known of its batches beforehand.
+  ServedModel(std::shared_ptr<Model> model, const BatchingOptions& batching, const ServingContext& context,
+              const BatchCost& cost = {});
   // Gives memory that the model had back to the system.
   ~ServedModel();
 
@@ -39,6 +43,9 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   // When the last request came, or the model was made.
   Clock::TimePoint last_used() const { return Clock::TimePoint(Clock::TimePoint::duration(last_used_)); }
   int64_t queued() const { return queue_->queued(); }
+  BatchCost cost() const { return queue_->cost(); }
+  // Compute that was spared because its requests had been cancelled.
+  double saved_seconds() const { return queue_->saved_seconds(); }
   ModelStatistics statistics() const { return statistics_.snapshot(); }
 
   // Counts the request and queues it; call->inputs are set, in the order and of the ranks of the signature. What is wrong is told
@@ -58,6 +65,7 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
 
   std::shared_ptr<Model> model_;
   BatchingOptions batching_;
+  std::optional<LengthBuckets> buckets_;
   const Clock& clock_;
   ModelMetrics& metrics_;
   RequestTracer* tracer_;

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "kernels/base/error.h"
+#include "serving/batching/overloaded.h"
 #include "serving/grpc/call_bytes-inl.h"
 
 namespace tandem::grpc_detail {
@@ -88,6 +89,8 @@ grpc::Status status_of(const std::exception_ptr& thrown) {
     std::rethrow_exception(thrown);
   } catch (const NotEnabled& refusal) {
     return {grpc::UNIMPLEMENTED, refusal.what()};
+  } catch (const Overloaded& refusal) {
+    return {grpc::RESOURCE_EXHAUSTED, refusal.what()};
   } catch (const Error& error) {
     const grpc::StatusCode code = code_of(error.code());
     return {code, code == grpc::INTERNAL ? "internal error" : error.what()};

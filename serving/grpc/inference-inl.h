@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "serving/engine/inference_call.h"
@@ -20,6 +21,7 @@ enum class AnswerForm : uint8_t { kUnary, kStream };  // ModelInferResponse, Mod
 struct Outcome {
   grpc::Status status;      // with a stream's request too
   grpc::ByteBuffer answer;  // set if it was answered; of a stream's request that failed: the message that says so
+  std::optional<std::chrono::milliseconds> retry_after = {};  // of a refusal because of overload
 };
 
 // Exactly once, on any thread, perhaps before begin_inference returns.

@@ -1,4 +1,5 @@
 #include "inference_service.pb.h"
+#include "serving/batching/overloaded.h"
 #include "serving/grpc/call_bytes-inl.h"
 #include "serving/grpc/inference-inl.h"
 #include "serving/grpc/model_version.h"
@@ -13,6 +14,16 @@ using std::chrono::microseconds;
 using std::chrono::system_clock;
 
 constexpr microseconds kLongestTimeout = std::chrono::hours(24 * 365);  // beyond, nanoseconds would overflow
+
+std::optional<std::chrono::milliseconds> retry_after(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Overloaded& refusal) {
+    return refusal.retry_after();
+  } catch (...) {
+    return std::nullopt;
+  }
+}
 
 // What the answer needs of the request. The message is kept by the tensors that lie in it, and here for its names.
 struct Asked {
@@ -35,7 +46,7 @@ struct Asked {
                                 .id = message->id(),
                                 .final_response = true};
     count(status);
-    done({status, has_answer ? bytes_of(write_stream_error(status.error_message(), head)) : grpc::ByteBuffer()});
+    done({status, has_answer ? bytes_of(write_stream_error(status.error_message(), head)) : grpc::ByteBuffer(), retry_after(thrown)});
   }
 
   void answer(std::span<const ConstTensorView> results, const RunRecord& run) const {

@@ -19,9 +19,11 @@ using namespace inference;
 // One unary inference. gRPC keeps it until it has finished and cancellations have been told.
 class UnaryInfer final : public grpc::ServerUnaryReactor {
  public:
-  UnaryInfer(const grpc::CallbackServerContext& context, const InferenceContext& inference, const grpc::ByteBuffer& request,
+  UnaryInfer(grpc::CallbackServerContext& context, const InferenceContext& inference, const grpc::ByteBuffer& request,
              grpc::ByteBuffer& response) {
-    auto call = begin_inference(inference, request, context.deadline(), AnswerForm::kUnary, [this, &response](Outcome outcome) {
+    auto call = begin_inference(inference, request, context.deadline(), AnswerForm::kUnary, [this, &context, &response](Outcome outcome) {
+      // What gRPC's own retries go by (gRFC A6).
+      if (outcome.retry_after) context.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(outcome.retry_after->count()));
       if (outcome.status.ok()) response.Swap(&outcome.answer);
       Finish(outcome.status);
     });

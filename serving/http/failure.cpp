@@ -1,5 +1,6 @@
 #include "serving/http/failure.h"
 
+#include "serving/batching/overloaded.h"
 #include "serving/gate/authorizer.h"
 #include "serving/http/route.h"
 #include "serving/protocol/metadata.h"
@@ -18,6 +19,10 @@ HttpResponse failure(const std::exception_ptr& thrown) {
     return response;
   } catch (const NotEnabled& refusal) {
     return failure(501, refusal.what());
+  } catch (const Overloaded& refusal) {
+    HttpResponse response = failure(429, refusal.what());
+    response.headers.emplace_back("Retry-After", std::to_string((refusal.retry_after().count() + 999) / 1'000));
+    return response;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal || error.code() == ErrorCode::kDevice) return failure(500, "internal error");
     return failure(http_status(error.code()), error.what());

@@ -150,6 +150,7 @@ HttpResponse V2Service::metrics_text() const {
                          .fallen_back = !device.problem.empty(),
                          .errors = device.errors,
                          .captured_graphs = device.captured_graphs});
+    backend_.metrics.set_saved_seconds(listing.name, listing.version, listing.served->saved_seconds());
   }
   return {200, "text/plain; version=0.0.4; charset=utf-8", backend_.metrics.text() + triton_metrics_text(backend_.repository.listings())};
 }

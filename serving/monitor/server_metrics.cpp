@@ -57,6 +57,8 @@ struct ServerMetrics::Families {
       family(registry, prometheus::BuildGauge(), "tandem_model_fallen_back", "1 if the CPU answers although a GPU was asked for");
   prometheus::Family<prometheus::Counter>& device_errors =
       family(registry, prometheus::BuildCounter(), "tandem_device_errors_total", "Failures of the GPU that the model met");
+  prometheus::Family<prometheus::Counter>& saved = family(
+      registry, prometheus::BuildCounter(), "tandem_saved_seconds_total", "Compute spared because its requests had been cancelled");
   prometheus::Family<prometheus::Gauge>& captured =
       family(registry, prometheus::BuildGauge(), "tandem_captured_graphs", "Captured graphs held on the GPU");
   prometheus::Family<prometheus::Counter>& http =
@@ -164,6 +166,12 @@ void ServerMetrics::set_device(const std::string& model, int64_t version, const 
   families_->captured.Add(labels).Set(static_cast<double>(device.captured_graphs));
   prometheus::Counter& counter = families_->device_errors.Add(labels);
   counter.Increment(static_cast<double>(device.errors) - counter.Value());
+}
+
+void ServerMetrics::set_saved_seconds(const std::string& model, int64_t version, double seconds) {
+  const std::lock_guard lock(families_->mutex);
+  prometheus::Counter& counter = families_->saved.Add({{"model", model}, {"version", std::to_string(version)}});
+  if (seconds > counter.Value()) counter.Increment(seconds - counter.Value());
 }
 
 void ServerMetrics::count_http(int status) {

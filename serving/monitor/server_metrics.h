@@ -13,6 +13,7 @@
 //   tandem_model_on_device{model,version}                       1 while a GPU answers, 0 while the CPU does
 //   tandem_model_fallen_back{model,version}                     1 if the CPU answers although a GPU was asked for
 //   tandem_device_errors_total{model,version}                   failures of the GPU that the model met
+//   tandem_saved_seconds_total{model,version}                   compute spared because its requests had been cancelled
 //   tandem_captured_graphs{model,version}                       held on the GPU, a few for each lane and each set of shapes
 //   tandem_model_ready{model,version}, tandem_build_info{version}, process_*
 #pragma once
@@ -56,6 +57,7 @@ class ServerMetrics {
   ModelMetrics& add_model(const std::string& model, int64_t version, std::span<const std::string> text_inputs);
   void set_ready(const std::string& model, int64_t version, bool ready);
   void set_device(const std::string& model, int64_t version, const DeviceMetrics& device);
+  void set_saved_seconds(const std::string& model, int64_t version, double seconds);
   void count_http(int status);
   void count_grpc(int status);  // the number of gRPC
   // The text exposition format, version 0.0.4.

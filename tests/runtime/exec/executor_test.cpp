@@ -39,6 +39,29 @@ TEST(Executor, ComputesWhatTheGraphSays) {
   EXPECT_NEAR(values[3], 0.5, 1e-6);
 }
 
+TEST(Executor, ARunThatNobodyWantsStopsBetweenSteps) {
+  Executor executor(make_plan(small_mlp(), {}));
+  const Tensor x = Tensor::of<float>({1, 3}, {1, 1, 1});
+  const ConstTensorView inputs[] = {x.view()};
+  const std::vector<float> whole(executor.run(inputs)[0].as<float>().begin(), executor.run(inputs)[0].as<float>().end());
+  int asked = 0;
+  const StopCheck never = [&] { return ++asked < 0; };
+  executor.run(inputs, never);
+  EXPECT_GE(asked, 3) << "before each of Gemm, Relu and Softmax";
+  for (int at = 1; at <= asked; ++at) {
+    int looks = 0;
+    try {
+      executor.run(inputs, [&] { return ++looks == at; });
+      FAIL() << at;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kCancelled);
+    }
+    EXPECT_EQ(looks, at) << "it does not go on";
+    const auto again = executor.run(inputs)[0].as<float>();
+    EXPECT_EQ(std::vector<float>(again.begin(), again.end()), whole) << "the next run is whole";
+  }
+}
+
 // The bounds never meet, so that every run binds kernels anew: from weights that were packed with the plan and are gone since.
 TEST(Executor, RunsOfManySizesReadWeightsThatWerePackedOnce) {
   Executor executor(make_plan(small_mlp(), {.open_symbols = true}));

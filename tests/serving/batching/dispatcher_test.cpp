@@ -162,6 +162,31 @@ TEST_F(DispatcherTest, CancelledRequestsAreNotRun) {
   EXPECT_THAT(outcome.drops, ElementsAre(ErrorCode::kCancelled));
 }
 
+TEST_F(DispatcherTest, WorkThatNobodyWaitsForIsSavedAndTeachesNothing) {
+  std::vector<QueuedPtr> cancel_at_half;
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8}, [&](int, std::span<const QueuedPtr>, Clock::TimePoint) {
+    clock.time += 5ms;
+    if (cancel_at_half.empty()) clock.time += 5ms;
+    for (const QueuedPtr& request : cancel_at_half) request->cancel();  // which ends the run
+  });
+  queue->submit(request(1));
+  workers.run_all();
+  EXPECT_DOUBLE_EQ(queue->cost().seconds(1), 0.010);
+  EXPECT_EQ(queue->saved_seconds(), 0);
+
+  const QueuedPtr second = request(2);
+  queue->submit(second);
+  second->cancel();
+  workers.run_all();
+  EXPECT_NEAR(queue->saved_seconds(), 0.010, 1e-9) << "not run at all";
+
+  cancel_at_half = {request(3)};
+  queue->submit(cancel_at_half[0]);
+  workers.run_all();
+  EXPECT_NEAR(queue->saved_seconds(), 0.015, 1e-9) << "stopped half-way";
+  EXPECT_DOUBLE_EQ(queue->cost().seconds(1), 0.010);
+}
+
 TEST_F(DispatcherTest, AQueueThatGoesDropsWhatWaits) {
   auto queue = dispatcher.add("m", {}, note());
   queue->submit(request(1));

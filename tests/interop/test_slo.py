@@ -1,0 +1,146 @@
+"""Targets of latency and cancellation on a running server: refusals say when to come again, and work that nobody waits for ends.
+
+TANDEM_BIN names the program (default: build/release/bin/tandem). Run with: pytest tests/interop/test_slo.py
+"""
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton_grpc
+from test_serving import BINARY, Server, save
+from tritonclient.utils import InferenceServerException
+
+from onnx import TensorProto, helper
+
+WIDTH, LAYERS = 1024, 48
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A deep network: 100 MFLOP a row, in steps of 2 MFLOP a row each."""
+    root = tmp_path_factory.mktemp("slo")
+    weight = (np.random.default_rng(0).standard_normal((WIDTH, WIDTH)) / 32).astype(np.float32)
+    nodes = []
+    for layer in range(LAYERS):
+        nodes.append(helper.make_node("MatMul", ["x" if layer == 0 else f"r{layer - 1}", "w"], [f"m{layer}"]))
+        nodes.append(helper.make_node("Relu", [f"m{layer}"], ["y" if layer == LAYERS - 1 else f"r{layer}"]))
+    save(root / "deep/1/model.onnx", nodes, [("x", TensorProto.FLOAT, ["n", WIDTH])], [("y", TensorProto.FLOAT, ["n", WIDTH])], [("w", weight)])
+    return root
+
+
+@pytest.fixture(scope="module")
+def plain(repository):
+    server = Server(repository, "--lanes", "1", "--max-batch", "4096")
+    yield server
+    assert server.stop() == 0
+
+
+def wait_until(holds, seconds=20):
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+def is_computing(server):
+    return server.metric("tandem_inference_in_flight", model="deep") == 1
+
+
+def saved(server):
+    return server.metric("tandem_saved_seconds_total", model="deep") or 0
+
+
+def ask_over_http(server, rows):
+    data = np.zeros((rows, WIDTH), np.float32).tobytes()
+    head = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [rows, WIDTH], "parameters": {"binary_data_size": len(data)}}],
+                       "outputs": [{"name": "y", "parameters": {"binary_data": True}}]}).encode()
+    request = urllib.request.Request(server.url + "/v2/models/deep/infer", data=head + data, headers={"Inference-Header-Content-Length": str(len(head))})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return len(answer.read())
+
+
+def test_a_client_that_hangs_up_ends_its_computation(plain):
+    rows = 2048
+    begin = time.monotonic()
+    ask_over_http(plain, rows)
+    whole = time.monotonic() - begin
+    before = saved(plain)
+    data = np.zeros((rows, WIDTH), np.float32).tobytes()
+    head = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [rows, WIDTH], "parameters": {"binary_data_size": len(data)}}]}).encode()
+    with socket.create_connection(("127.0.0.1", plain.port)) as connection:
+        connection.sendall(f"POST /v2/models/deep/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(head) + len(data)}\r\n"
+                           f"Inference-Header-Content-Length: {len(head)}\r\n\r\n".encode() + head + data)
+        assert wait_until(lambda: is_computing(plain))
+        time.sleep(0.1 * whole)
+    assert wait_until(lambda: plain.metric("tandem_inference_in_flight", model="deep") == 0)
+    assert wait_until(lambda: saved(plain) > before + 0.1 * whole), (saved(plain), before, whole)
+    assert plain.metric("tandem_inference_failures_total", model="deep", reason="cancelled") >= 1
+    assert ask_over_http(plain, 1) > 0
+
+
+def test_a_deadline_of_grpc_ends_its_computation(plain):
+    ask_over_http(plain, 2048)
+    before = saved(plain)
+    with triton_grpc.InferenceServerClient(f"127.0.0.1:{plain.ready['grpc_port']}") as client:
+        x = triton_grpc.InferInput("x", [2048, WIDTH], "FP32")
+        x.set_data_from_numpy(np.zeros((2048, WIDTH), np.float32))
+        with pytest.raises(InferenceServerException, match="(?i)deadline"):
+            client.infer("deep", [x], client_timeout=0.15)
+    assert wait_until(lambda: plain.metric("tandem_inference_in_flight", model="deep") == 0)
+    assert wait_until(lambda: saved(plain) > before)
+
+
+@pytest.fixture(scope="module")
+def targeted(repository, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        server = Server(repository, "--slo", "p99=100ms", "--max-batch", "64")
+    server.cache = cache
+    yield server
+    assert server.stop() == 0
+
+
+def load(port, *flags):
+    done = subprocess.run([BINARY, "load", "deep", "--url", f"127.0.0.1:{port}", "--json", "--warmup", "0.5", "--time", "1.5", *flags], capture_output=True,
+                          text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_batches_cost_is_kept_for_the_next_start(targeted):
+    files = list((targeted.cache / "tandem/costs").glob("*.cost"))
+    assert len(files) == 1
+    points = [[float(word) for word in line.split()] for line in files[0].read_text().splitlines()]
+    assert points[0][0] == 1 and all(a[0] < b[0] for a, b in zip(points, points[1:]))
+
+
+def test_beyond_what_it_can_do_the_server_refuses_at_once(targeted):
+    alone = load(targeted.port, "--connections", "1")
+    assert alone["shed"] == 0 and alone["ok"] > 0
+    crowd = load(targeted.port, "--connections", "512")
+    assert crowd["shed"] > 0 and crowd["ok"] > 0 and crowd["failed"] == 0
+    assert crowd["first_problem"].startswith("429") and "p99=100ms" in crowd["first_problem"]
+    grpc_crowd = load(targeted.ready["grpc_port"], "--protocol", "grpc", "--connections", "256")
+    assert grpc_crowd["shed"] > 0 and grpc_crowd["first_problem"].startswith("8 ")  # RESOURCE_EXHAUSTED
+
+
+def test_a_refusal_says_when_to_come_again(targeted):
+    crowd = subprocess.Popen([BINARY, "load", "deep", "--url", f"127.0.0.1:{targeted.port}", "--connections", "256", "--time", "4", "--warmup", "0"],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, WIDTH], "data": [0] * WIDTH}]}).encode()
+
+    def refused():
+        try:
+            urllib.request.urlopen(urllib.request.Request(targeted.url + "/v2/models/deep/infer", data=body), timeout=30).read()
+        except urllib.error.HTTPError as error:
+            return error.code == 429 and int(error.headers["Retry-After"]) >= 1
+        return False
+
+    assert wait_until(refused, 4)
+    assert crowd.wait(30) == 0
