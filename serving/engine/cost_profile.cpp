@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kRuns = 4;                     // of each size; the first makes the plan and is not counted
 constexpr int64_t kMostProfile = 64 << 10;  // bytes
+constexpr int64_t kMostRows = 64;  // measured; larger batches, and their memory, come with requests
 constexpr size_t kMostPoints = 64;
 
 // What tells machines apart: the processor's name, and how many there are.
@@ -46,8 +47,8 @@ std::vector<BatchCost::Point> read_profile(const fs::path& path) {
   std::vector<BatchCost::Point> points;
   try {
     std::istringstream text(read_file(path, kMostProfile));
-    for (BatchCost::Point point; points.size() < kMostPoints && text >> point.rows >> point.seconds >> point.deviation >> point.seen;)
-      points.push_back(point);
+    BatchCost::Point point;
+    while (points.size() < kMostPoints && text >> point.rows >> point.seconds >> point.deviation >> point.seen) points.push_back(point);
   } catch (const Error&) {  // there is none
   }
   return points;
@@ -79,7 +80,7 @@ BatchCost measure(Model& model, const Slo& slo) {
   BatchCost cost;
   if (open_dimension(model.signature())) return cost;
   const double target = std::chrono::duration<double>(slo.target).count();
-  const int64_t most = std::max<int64_t>(1, model.max_batch());
+  const int64_t most = std::clamp<int64_t>(model.max_batch(), 1, kMostRows);
   for (int64_t rows = 1; rows <= most; rows *= 2) {
     for (int run = 0; run < kRuns; ++run)
       if (const double seconds = run_batch(model, rows); run > 0) cost.observe(rows, seconds);

@@ -11,8 +11,8 @@
 
 namespace tandem {
 
-// From the profile in `folder`, or else measured: zeros in batches of 1, 2, 4 ... rows until one takes as long as the target allows, three
-// of each. Nothing is known of a model with another open dimension than the batch. On the thread of a load, before any lane runs the
+// From the profile in `folder`, or else measured: zeros in batches of 1, 2, 4 ... rows until one takes as long as the target allows, 64
+// at most, three of each. Nothing is known of a model with another open dimension than the batch. On the thread of a load, before any lane runs the
 // model. A profile that cannot be read or written is none.
 BatchCost cost_of_batches(Model& model, const Slo& slo, const std::filesystem::path& folder, const std::filesystem::path& file);
 

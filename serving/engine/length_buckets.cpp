@@ -102,8 +102,8 @@ LengthBuckets::LengthBuckets(std::string_view text, const Signature& signature) 
     for (const std::string_view pad : split(halves[1], ',')) {
       const size_t equals = std::min(pad.find('='), pad.size());
       const std::string name(trimmed(pad.substr(0, equals)));
-      require(std::ranges::find(signature.inputs, name, &TensorSpec::name) != signature.inputs.end(), "length_buckets names an input that is not there",
-              name);
+      const bool is_there = std::ranges::find(signature.inputs, name, &TensorSpec::name) != signature.inputs.end();
+      require(is_there, "length_buckets names an input that is not there", name);
       pads_[name] = number_of(trimmed(pad.substr(std::min(equals + 1, pad.size()))));
     }
   find_places(signature);
@@ -135,7 +135,8 @@ std::optional<int64_t> LengthBuckets::pad(std::vector<Tensor>& inputs) const {
   return length;
 }
 
-std::vector<ConstTensorView> LengthBuckets::cut(std::span<const ConstTensorView> outputs, int64_t length, std::vector<Tensor>& owner) const {
+std::vector<ConstTensorView> LengthBuckets::cut(std::span<const ConstTensorView> outputs, int64_t length,
+                                                std::vector<Tensor>& owner) const {
   std::vector<ConstTensorView> results(outputs.begin(), outputs.end());
   for (const Place& place : outputs_) {
     ConstTensorView& view = results[place.tensor];

@@ -173,9 +173,9 @@ fs::path ModelRepository::file_of(int64_t version, const Package& package) {
 }
 
 ModelRepository::Source ModelRepository::open(int64_t version, const Package& package) const {
-  const fs::path file = file_of(version, package);
-  return {package.name,     version, open_beneath(package.folder, file.string()), file.filename().string(), package.folder / file.parent_path(),
-          package.config, package.dry_run};
+  const fs::path own = std::to_string(version), file = file_of(version, package);
+  return {package.name,         version,        open_beneath(package.folder, file.string()), file.lexically_relative(own).string(),
+          package.folder / own, package.config, package.dry_run};
 }
 
 // What does not fit may take the place of others, once.
@@ -194,7 +194,8 @@ ModelListing ModelRepository::load_version(int64_t version, const Package& packa
   try {
     std::shared_ptr<Model> model = make_model(version, package);
     const BatchingOptions batching = batching_of(*model, options_);
-    const BatchCost cost = batching.slo ? cost_of_batches(*model, *batching.slo, options_.profiles, package.folder / file_of(version, package)) : BatchCost{};
+    BatchCost cost;
+    if (batching.slo) cost = cost_of_batches(*model, *batching.slo, options_.profiles, package.folder / file_of(version, package));
     return {name, version, ModelState::kReady, "", std::make_shared<ServedModel>(std::move(model), batching, context_, cost)};
   } catch (const std::bad_alloc&) {
     return unavailable(name, what + "out of memory", version);
