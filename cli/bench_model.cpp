@@ -83,7 +83,9 @@ class Subject {
     const PassOptions passes{.disabled = {arguments.disabled.begin(), arguments.disabled.end()}};
     Graph graph = open_model(arguments.file, {.given = names_given(arguments.inputs), .passes = passes}).graph;
     feed_ = arguments.inputs.empty() ? sample_inputs(graph, sizes_of(graph, arguments)) : read_inputs(graph, arguments.inputs);
-    const PlanOptions options{.threads = threads_, .bounds = bounds_of(graph, shapes_of(graph, feed_)), .fast_math = is_fast_math(arguments.math), .disabled_passes = passes.disabled};
+    const PlanOptions options{.threads = threads_, .bounds = bounds_of(graph, shapes_of(graph, feed_)),
+                              .precision = precision_of(arguments.precision), .fast_math = is_fast_math(arguments.math),
+                              .disabled_passes = passes.disabled};
     plan_ = make_plan(std::move(graph), options);
     executor_ = std::make_unique<Executor>(plan_);
     inputs_ = inputs_of(plan_->graph, feed_);
@@ -167,7 +169,7 @@ void check(const Arguments& arguments) {
   require(arguments.batch >= 0, "--batch takes a whole number above 0", arguments.batch);
   require(arguments.seconds > 0 && arguments.seconds < 1e6, "--seconds takes a number above 0", arguments.seconds);
   require(arguments.inputs.empty() || (arguments.batch == 0 && arguments.dims.empty()), "--input says the sizes: leave out --batch and --dim");
-  require(arguments.precision == "f32", "--precision takes f32; a file of 8-bit products is computed in these", arguments.precision);
+  precision_of(arguments.precision);
 }
 
 }  // namespace
@@ -181,7 +183,7 @@ int bench_model_command(int argc, char** argv) {
       "dim", po::value(&arguments.dims)->composing(), "name=size of an open dimension; may be repeated")(
       "input,i", po::value(&arguments.inputs)->composing(), "data instead of made-up inputs; may be repeated")(
       "threads", po::value(&arguments.threads)->default_value(1), "threads of a run")(
-      "precision", po::value(&arguments.precision)->default_value("f32"), "of the products of floats: f32")(
+      "precision", po::value(&arguments.precision)->default_value("f32"), "of the products of floats: f32 or bf16")(
       "math", po::value(&arguments.math)->default_value(arguments.math), "strict: f32 sums are direct; fast: Winograd's convolutions where faster")(
       "seconds", po::value(&arguments.seconds)->default_value(2), "to measure for")(
       "profile", po::bool_switch(&profile), "then tell where the time goes, by op")(

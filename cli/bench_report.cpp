@@ -12,7 +12,7 @@ namespace tandem::cli {
 namespace {
 
 void add(Work& work, const Plan& plan, const Node& node) {
-  (multiplies_bytes(plan, node) ? work.int8 : work.f32) += flops_of(plan, node);
+  (multiplies_bytes(plan, node) ? work.int8 : multiplies_bf16(plan, node) ? work.bf16 : work.f32) += flops_of(plan, node);
 }
 
 nlohmann::json json_of(const OpRow& row, const Ceilings& ceilings) {
@@ -26,7 +26,7 @@ nlohmann::json json_of(const OpRow& row, const Ceilings& ceilings) {
 }  // namespace
 
 double Work::seconds_at(const Ceilings& ceilings) const {
-  return (f32 > 0 ? f32 / ceilings.f32 : 0) + (int8 > 0 ? int8 / ceilings.int8 : 0);
+  return (f32 > 0 ? f32 / ceilings.f32 : 0) + (bf16 > 0 ? bf16 / ceilings.bf16 : 0) + (int8 > 0 ? int8 / ceilings.int8 : 0);
 }
 
 Work work_of(const Plan& plan) {
@@ -40,6 +40,8 @@ Ceilings measure_ceilings(const Work& work, int threads) {
   Ceilings ceilings{.f32 = cpu::operations_per_second(cpu::Arithmetic::kF32, options)};
   if (work.int8 > 0) ceilings.int8 = cpu::operations_per_second(cpu::Arithmetic::kInt8, options);
   if (ceilings.int8 == 0) ceilings.int8 = ceilings.f32;  // nothing here is known to multiply bytes faster
+  // Where bf16 is widened, or slower than f32 (AVX-512 BF16 on some processors), f32 is what counts.
+  if (work.bf16 > 0) ceilings.bf16 = std::max(ceilings.f32, cpu::operations_per_second(cpu::Arithmetic::kBf16, options));
   ceilings.read = cpu::MemoryProbe().bytes_per_second(cpu::Traffic::kRead, options);
   return ceilings;
 }
@@ -81,6 +83,8 @@ nlohmann::json json_of(const BenchReport& report) {
   json["share_of_ceiling"] = report.share_of_ceiling();
   json["share_of_bandwidth"] = report.share_of_bandwidth();
   json["ceilings"] = {{"f32_per_second", report.ceilings.f32}, {"read_bytes_per_second", report.ceilings.read}};
+  json["bf16_share"] = report.work.sum() > 0 ? report.work.bf16 / report.work.sum() : 0;
+  if (report.work.bf16 > 0) json["ceilings"]["bf16_per_second"] = report.ceilings.bf16;
   if (report.work.int8 > 0) json["ceilings"]["int8_per_second"] = report.ceilings.int8;
   if (report.ops.empty()) return json;
   json["ops"] = nlohmann::json::array();
@@ -92,8 +96,9 @@ void print(const BenchReport& report, int threads) {
   const Timing& timing = report.timing;
   fmt::print("time        median {:.4g} ms, 99% within {:.4g}, least {:.4g}; of processors {:.4g}; {} runs on {} threads\n", timing.median_ms,
              timing.p99_ms, timing.min_ms, timing.processor_ms, timing.runs, threads);
-  fmt::print("arithmetic  {:.4g} GFLOP, {:.1f} GFLOP/s, {:.1f}% of the ceiling (f32 {:.0f}{})\n", report.work.sum() * 1e-9,
+  fmt::print("arithmetic  {:.4g} GFLOP, {:.1f} GFLOP/s, {:.1f}% of the ceiling (f32 {:.0f}{}{})\n", report.work.sum() * 1e-9,
              report.work.sum() / timing.median_ms * 1e-6, 100 * report.share_of_ceiling(), report.ceilings.f32 * 1e-9,
+             report.work.bf16 > 0 ? fmt::format(", bf16 {:.0f}", report.ceilings.bf16 * 1e-9) : "",
              report.work.int8 > 0 ? fmt::format(", int8 {:.0f}", report.ceilings.int8 * 1e-9) : "");
   fmt::print("memory      {:.4g} MB of weights, inputs and outputs: {:.1f}% of the time at {:.1f} GB/s\n",
              static_cast<double>(report.bytes_moved) * 1e-6, 100 * report.share_of_bandwidth(), report.ceilings.read * 1e-9);

@@ -14,14 +14,14 @@ namespace tandem::cli {
 
 // Per second, on as many threads as the runs had.
 struct Ceilings {
-  double f32 = 0, int8 = 0;  // operations
+  double f32 = 0, bf16 = 0, int8 = 0;  // operations
   double read = 0;           // bytes
 };
 
 // Operations by the kind of numbers.
 struct Work {
-  double f32 = 0, int8 = 0;
-  double sum() const { return f32 + int8; }
+  double f32 = 0, bf16 = 0, int8 = 0;
+  double sum() const { return f32 + bf16 + int8; }
   double seconds_at(const Ceilings& ceilings) const;
 };
 

@@ -11,12 +11,19 @@ void add_device_flags(po::options_description& options, DeviceFlags& flags) {
                         "cpu, cuda (the first GPU), cuda:N, or auto: a GPU if there is one")(
       "strict-device", po::bool_switch(&flags.strict), "refuse what would leave the GPU for the CPU, naming the ops")(
       "math", po::value(&flags.math)->default_value(flags.math),
-      "strict: f32 products are f32; fast: a GPU may use TF32 for them, a CPU Winograd's convolutions");
+      "strict: f32 products are f32; fast: a GPU may use TF32 for them, a CPU Winograd's convolutions")(
+      "precision", po::value(&flags.precision)->default_value(flags.precision),
+      "of products on the CPU: f32, or bf16 with sums in f32");
 }
 
 bool is_fast_math(const std::string& text) {
   require(text == "strict" || text == "fast", "--math takes strict or fast", text);
   return text == "fast";
+}
+
+DType precision_of(const std::string& text) {
+  require(text == "f32" || text == "bf16", "--precision takes f32 or bf16; a file of 8-bit products is computed in these", text);
+  return text == "bf16" ? DType::kBF16 : DType::kF32;
 }
 
 ChosenDevice::ChosenDevice(const DeviceFlags& flags)
@@ -26,6 +33,7 @@ ChosenDevice::ChosenDevice(const DeviceFlags& flags)
 
 PlanOptions ChosenDevice::plan(PlanOptions options) const {
   options.fast_math = fast_;
+  options.precision = precision_of(flags_.precision);
   if (!device_) return options;
   options.target = Space::kDevice;
   options.strict_device = flags_.strict;

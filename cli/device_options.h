@@ -1,4 +1,4 @@
-// --device, --strict-device and --math: where a command computes, said in the same way everywhere.
+// --device, --strict-device, --math and --precision: where a command computes, said in the same way everywhere.
 #pragma once
 
 #include <boost/program_options.hpp>
@@ -11,7 +11,7 @@
 namespace tandem::cli {
 
 struct DeviceFlags {
-  std::string device = "cpu", math = "strict";
+  std::string device = "cpu", math = "strict", precision = "f32";
   bool strict = false;
 };
 
@@ -19,6 +19,8 @@ void add_device_flags(boost::program_options::options_description& options, Devi
 
 // --math as it was given: whether a GPU may use TF32 for f32 products, and a CPU Winograd's convolutions. Throws InvalidArgument.
 bool is_fast_math(const std::string& text);
+// --precision as it was given. Throws InvalidArgument.
+DType precision_of(const std::string& text);
 
 // The device that was asked for, and what plans and executors for it need.
 class ChosenDevice {

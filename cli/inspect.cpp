@@ -196,6 +196,7 @@ int inspect_command(int argc, char** argv) {
     check_strict_device(flags.strict, nullptr, flags.device);
   plan_options.strict_device = flags.strict;
   plan_options.fast_math = is_fast_math(flags.math);
+  plan_options.precision = precision_of(flags.precision);
   plan_options.disabled_passes = {disabled.begin(), disabled.end()};
   auto [graph, passes] = open_model(file, {.passes = {.disabled = plan_options.disabled_passes}});
   if (!values["batch"].defaulted()) plan_options.bounds = bounds_asked_for(graph, plan_options.default_bound);

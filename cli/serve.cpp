@@ -252,6 +252,7 @@ int serve_command(int argc, char** argv) {
   server_options.device = flags.device;
   server_options.strict_device = flags.strict;
   server_options.fast_math = is_fast_math(flags.math);
+  server_options.precision = precision_of(flags.precision);
   server_options.log = [](const std::string& line) { fmt::print(stderr, "tandem serve: {}\n", line); };
 
   if (values.contains("dry-run")) return print_forecast(forecast_memory(server_options), server_options.memory_limit, json);

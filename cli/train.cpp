@@ -142,6 +142,7 @@ void apply_flags(const TrainArguments& arguments, const po::variables_map& value
   // Short for the keys of the same names.
   if (!values["device"].defaulted()) set_key(keys, "train.device", arguments.device.device);
   if (!values["math"].defaulted()) set_key(keys, "train.math", arguments.device.math);
+  if (!values["precision"].defaulted()) set_key(keys, "train.precision", arguments.device.precision);
   if (arguments.device.strict) config.strict_device = true;
   if (arguments.seed >= 0) config.seed = arguments.seed;
   config.resolve_paths(std::filesystem::current_path());

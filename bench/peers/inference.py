@@ -3,6 +3,7 @@
 
     python bench/peers/inference.py                                  every row, f32 and int8, one and two threads
     python bench/peers/inference.py --only mobilenet --rounds 3      a few seconds: after each change of a kernel
+    python bench/peers/inference.py --precision bf16                 products of bf16 on the f32 files: OpenVINO's hint, torch's autocast
 
 Checks first that the answers agree. Then each contestant runs in a process of its own, stopped while another runs, in turns, pinned alike. Prints
 medians over the rounds, Tandem's ratio to the best peer (above 1: Tandem is faster) beside the aim, its share of what the machine can do (of
@@ -29,7 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = [name for name in ("onnxruntime", "openvino", "torch") if importlib.util.find_spec(name)]
 # Relative L2 distance to the first peer. int8: each rounds where it likes, and by default computes the rest in what it likes.
-AGREEMENT = {"f32": 1e-3, "int8": 0.25}
+AGREEMENT = {"f32": 1e-3, "bf16": 0.05, "int8": 0.25}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +50,18 @@ def row(network, aims, name=None, **sizes):
 
 def rows():
     for n in (512, 1024, 2048, 4096):
-        yield row(f"gemm{n}", {"f32": ("ceiling", 0.92), "int8": ("ceiling", 0.85)}, batch=n)
+        yield row(f"gemm{n}", {"f32": ("ceiling", 0.92), "bf16": ("ceiling", 0.85), "int8": ("ceiling", 0.85)}, batch=n)
     for n in (768, 2048, 4096):
         for m in (1, 4, 16):
-            yield row(f"gemv{n}", {"f32": ("bandwidth", 0.9), "int8": ("bandwidth", 0.9)}, batch=m)
-    yield row("resnet50", {"f32": 1.2, "int8": 1.1}, batch=1)
-    yield row("resnet50", {"f32": 1.2, "int8": 1.03}, batch=8)
-    yield row("resnet18", {"f32": 1.4, "int8": 1.05}, batch=1)
-    yield row("mobilenet_v2", {"f32": 1.25, "int8": 1.4}, batch=1)
-    yield row("efficientnet_b0", {"f32": 1.35, "int8": 2.5}, batch=1)
-    yield row("bert", {"f32": 1.08, "int8": 1.25}, batch=1, sequence=128)
-    yield row("bert", {"f32": 1.05, "int8": 1.2}, batch=8, sequence=128)
-    yield row("gpt2", {"f32": 1.2, "int8": 1.2}, past=512)
+            yield row(f"gemv{n}", {"f32": ("bandwidth", 0.9), "bf16": ("bandwidth", 0.9), "int8": ("bandwidth", 0.9)}, batch=m)
+    yield row("resnet50", {"f32": 1.2, "bf16": 1.0, "int8": 1.1}, batch=1)
+    yield row("resnet50", {"f32": 1.2, "bf16": 1.0, "int8": 1.03}, batch=8)
+    yield row("resnet18", {"f32": 1.4, "bf16": 1.0, "int8": 1.05}, batch=1)
+    yield row("mobilenet_v2", {"f32": 1.25, "bf16": 1.2, "int8": 1.4}, batch=1)
+    yield row("efficientnet_b0", {"f32": 1.35, "bf16": 1.5, "int8": 2.5}, batch=1)
+    yield row("bert", {"f32": 1.08, "bf16": 1.1, "int8": 1.25}, batch=1, sequence=128)
+    yield row("bert", {"f32": 1.05, "bf16": 1.05, "int8": 1.2}, batch=8, sequence=128)
+    yield row("gpt2", {"f32": 1.2, "bf16": 1.2, "int8": 1.2}, past=512)
     yield row("mlp", {"f32": 2.0, "int8": 2.0}, batch=1)
     yield row("mlp", {"f32": 1.15, "int8": 1.5}, batch=64)
 
@@ -81,15 +82,23 @@ class Progress:
             print(f"\r{'':<100}\r", end="", file=sys.stderr, flush=True)
 
 
+def model_of(item, precision):
+    """bf16 is asked of f32 files."""
+    return peer_models.file_of(item.network, "f32" if precision == "bf16" else precision)
+
+
 def commands(options, item, precision, threads, folder, feed_file):
     """name -> (command, file of its answers)."""
-    file = peer_models.file_of(item.network, precision)
+    file, tandem = model_of(item, precision), ["--precision", "bf16"] if precision == "bf16" else []
     answers = {name: folder / f"{name}.npz" for name in ("Tandem", *options.peers)}
-    found = {"Tandem": [options.tandem, "bench", "model", file, "--input", feed_file, "--threads", threads, "--on-request", "--output", answers["Tandem"]]}
+    found = {"Tandem": [options.tandem, "bench", "model", file, "--input", feed_file, "--threads", threads, "--on-request", "--output", answers["Tandem"],
+                        *tandem]}
     for peer in options.peers:
+        if peer == "onnxruntime" and precision == "bf16":
+            continue  # has no such kernels for CPUs
         if peer != "torch":
             found[peer] = [sys.executable, HERE / "peer_process.py", peer, file, feed_file, answers[peer], threads, precision]
-        elif precision == "f32":
+        elif precision != "int8":
             found[peer] = [sys.executable, HERE / "peer_process.py", peer, item.network, feed_file, answers[peer], threads, precision]
     return found, answers
 
@@ -111,15 +120,16 @@ class Ceilings:
 
     def shares(self, options, item, precision, threads, feed_file, ms):
         """Of a run that takes `ms`: of the ceiling of arithmetic, and of reading weights and inputs."""
-        command = [options.tandem, "bench", "model", peer_models.file_of(item.network, precision), "--input", feed_file, "--threads", threads,
-                   "--seconds", 0.01, "--json"]
+        command = [options.tandem, "bench", "model", model_of(item, precision), "--input", feed_file, "--threads", threads,
+                   "--precision", "bf16" if precision == "bf16" else "f32", "--seconds", 0.01, "--json"]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
         facts = json.loads(done.stdout.splitlines()[-1])
         best = self.seen.setdefault(threads, {})
         for name, rate in facts["ceilings"].items():
             best[name] = max(rate, best.get(name, 0))
-        integer = facts["int8_share"] * facts["gflop"] * 1e9
-        products = integer / best.get("int8_per_second", 1) + (facts["gflop"] * 1e9 - integer) / best["f32_per_second"]
+        all_of_it = facts["gflop"] * 1e9
+        integer, short = facts["int8_share"] * all_of_it, facts.get("bf16_share", 0) * all_of_it
+        products = integer / best.get("int8_per_second", 1) + short / best.get("bf16_per_second", 1) + (all_of_it - integer - short) / best["f32_per_second"]
         return products * 1e3 / ms, facts["bytes_moved"] / best["read_bytes_per_second"] * 1e3 / ms
 
 
@@ -204,7 +214,7 @@ def geometric_mean(values):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", help="rows whose name holds this; may be repeated")
-    parser.add_argument("--precision", action="append", choices=["f32", "int8"])
+    parser.add_argument("--precision", action="append", choices=["f32", "bf16", "int8"])
     parser.add_argument("--threads", action="append", type=int, help="default: 1 and 2")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="of a round, at least five runs")

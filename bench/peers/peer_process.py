@@ -1,7 +1,7 @@
 """A peer as a contestant (contestant.py): python peer_process.py PEER FILE INPUTS.npz OUTPUT.npz THREADS PRECISION
 
 PEER: onnxruntime or openvino, which read FILE.onnx, or torch, for which FILE is the name of a model of peer_models.py. Each at its best settings for
-the precision: f32 means f32 (OpenVINO would take bf16 where the processor has it); int8 leaves to each what it does with the rest of the file.
+the precision: f32 means f32 (OpenVINO would take bf16 where the processor has it), bf16 OpenVINO's hint and torch's autocast; int8 leaves to each what it does with the rest of the file.
 """
 import json
 import sys
@@ -26,8 +26,8 @@ def open_openvino(file, feed, threads, precision):
     model = core.read_model(file)
     model.reshape({name: list(array.shape) for name, array in feed.items()})
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
-    if precision == "f32":
-        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    if precision != "int8":
+        settings["INFERENCE_PRECISION_HINT"] = precision
     request = core.compile_model(model, "CPU", settings).create_infer_request()
     names = [output.get_any_name() for output in model.outputs]
     for name, array in feed.items():
@@ -36,6 +36,21 @@ def open_openvino(file, feed, threads, precision):
     def run():
         request.infer()
         return {name: request.get_output_tensor(i).data for i, name in enumerate(names)}
+    return run
+
+
+def run_in_bf16(torch, network, module, arguments):
+    """Autocast, frozen where the module can be traced."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
+        try:
+            module = torch.jit.freeze(torch.jit.trace(module, arguments))
+        except Exception:
+            pass
+
+    def run():
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            results = module(*arguments)
+        return dict(zip(network.outputs, [r.float().numpy() for r in (results if isinstance(results, tuple) else (results,))]))
     return run
 
 
@@ -49,6 +64,8 @@ def open_torch(name, feed, threads, precision):
         module = network.module.eval()
         if arguments[0].ndim == 4:
             module, arguments = module.to(memory_format=torch.channels_last), [a.contiguous(memory_format=torch.channels_last) for a in arguments]
+        if precision == "bf16":
+            return run_in_bf16(torch, network, module, arguments)
         try:
             module = torch.jit.optimize_for_inference(torch.jit.trace(module, arguments))
         except Exception:  # what cannot be traced runs eagerly

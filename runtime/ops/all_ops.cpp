@@ -15,6 +15,8 @@ extern const OpFamily arg_reduce_ops;
 extern const OpFamily attention_ops;
 extern const OpFamily axis_normalization_ops;
 extern const OpFamily batch_normalization_ops;
+extern const OpFamily bf16_matmul_ops;
+extern const OpFamily bf16_normalization_ops;
 extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
 extern const OpFamily causal_conv_ops;
@@ -120,7 +122,7 @@ constexpr const OpFamily* kFamilies[] = {
     &attention_ops,
     &axis_normalization_ops,
     &batch_normalization_ops,
-    &bitwise_ops,
+    &bf16_matmul_ops, &bf16_normalization_ops, &bitwise_ops,
     &cast_ops,
     &causal_conv_ops,
     &center_crop_pad_ops,

@@ -2,15 +2,18 @@
 //
 //   tandem.ChannelsLastConv(x, w, bias?, residual?)           as tandem.FusedConv, in f32
 //   tandem.WinogradConv(x, w, bias?, residual?)               the same, by tiles of `tiles` x `tiles` outputs (runtime/plan/winograd.h)
+//   tandem.Bf16ChannelsLastConv(x, w, bias?, residual?)       the same of x in bf16, with w and bias in f32, y in f32 or bf16, by `to`
 //   tandem.ChannelsLastQuantizedConv(x, x_scale, ...)         as tandem.QuantizedConv (quantized_result.h), and then, if there is
 //       (..., other, other_scale, other_zero, sum_scale, sum_zero)   a residual, tandem.QuantizedAdd of its result and the other
 //
 // x, residual and y are [batch, spatial..., channels]; w is as in ONNX, a constant, packed once.
+#include "kernels/api/bf16_conv.h"
 #include "kernels/api/conv_channels_last.h"
 #include "kernels/api/conv_winograd.h"
 #include "kernels/api/integer_conv_channels_last.h"
 
 #include "runtime/ops/activation.h"
+#include "runtime/ops/bf16_type.h"
 #include "runtime/ops/channels_last.h"
 #include "runtime/ops/conv_shape.h"
 #include "runtime/ops/quantized_result.h"
@@ -23,6 +26,8 @@ constexpr std::string_view kAttributes[] = {"activation",   "activation_alpha", 
                                             "kernel_shape", "pads",             "strides"};
 constexpr std::string_view kWinogradAttributes[] = {"activation", "activation_alpha", "activation_beta", "auto_pad", "dilations", "group",
                                                     "kernel_shape", "pads", "strides", "tiles"};
+constexpr std::string_view kShortAttributes[] = {"activation",   "activation_alpha", "activation_beta", "auto_pad", "dilations", "group",
+                                                 "kernel_shape", "pads",             "strides",         "to"};
 constexpr std::string_view kQuantizedAttributes[] = {"auto_pad", "dilations", "group", "highest", "kernel_shape", "lowest", "pads", "strides"};
 constexpr int kOther = 10, kSumZero = 14;  // inputs of a quantized residual
 constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
@@ -114,6 +119,41 @@ BoundKernel bind_winograd(const BindContext& node) {
           .workspace = cpu::conv_winograd_workspace(geometry.planned(), filters.tiles(), node.threads())};
 }
 
+void infer_short(InferenceContext& node) {
+  node.require_dtype(0, DType::kBF16);
+  for (const int i : {1, 2})
+    if (node.has_input(i)) node.require_dtype(i, DType::kF32);
+  require_short(node, 3);
+  activation_of(node);
+  const auto y = output_dims(node, 1, 2);
+  if (y && node.has_input(3) && node.has_rank(3)) require_shape(node, 3, *y);
+  node.set_output(0, stored_type(node), y);
+}
+
+cpu::Bf16Filters packed_short_filters(const BindContext& node) {
+  node.require(node.is_constant(1), "the weights must be a constant");
+  const FilterLayout layout(node, 1);
+  return node.packed<cpu::Bf16Filters>(1, "bf16 " + layout.name,
+                                       [&](ConstTensorView weights) { return cpu::pack_bf16_filters(layout.geometry, weights); });
+}
+uint32_t pack_short(const BindContext& node) {
+  packed_short_filters(node);
+  return input_set(1);
+}
+
+BoundKernel bind_short(const BindContext& node) {
+  const PlannedConv geometry(node, channels_first(node.shape(0)), node.shape(1));
+  const Activation activation = activation_of(node);
+  const cpu::Bf16Filters filters = packed_short_filters(node);
+  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    const cpu::Bf16Epilogue epilogue = {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
+                                        .residual = in.size() > 3 ? in[3] : ConstTensorView{},
+                                        .activation = activation};
+    cpu::bf16_conv(context, geometry.of(channels_first(in[0].shape), in[1].shape), in[0], filters, out[0], epilogue);
+  };
+  return {.run = run, .workspace = cpu::bf16_conv_workspace(geometry.planned(), node.threads())};
+}
+
 void infer_quantized(InferenceContext& node) {
   require_quantized_operands(node);
   for (const int i : {1, 4, 6}) node.require_dtype(i, DType::kF32);
@@ -198,6 +238,18 @@ constexpr OpDef winograd_conv_op = {.name = "WinogradConv",
                                     .aliases = kResidualInPlace,
                                     .flops = flops<1>};
 
+constexpr OpDef short_conv_op = {.name = "Bf16ChannelsLastConv",
+                                 .domain = "tandem",
+                                 .min_inputs = 2,
+                                 .max_inputs = 4,
+                                 .attributes = kShortAttributes,
+                                 .infer = infer_short,
+                                 .cpu = bind_short,
+                                 .pack = pack_short,
+                                 .elements = Elements::kConverted,
+                                 .aliases = kResidualInPlace,
+                                 .flops = flops<1>};
+
 constexpr OpDef quantized_conv_op = {.name = "ChannelsLastQuantizedConv",
                                      .domain = "tandem",
                                      .min_inputs = 8,
@@ -208,7 +260,7 @@ constexpr OpDef quantized_conv_op = {.name = "ChannelsLastQuantizedConv",
                                      .pack = pack_quantized,
                                      .flops = flops<3>};
 
-constexpr const OpDef* kOps[] = {&conv_op, &winograd_conv_op, &quantized_conv_op};
+constexpr const OpDef* kOps[] = {&conv_op, &short_conv_op, &winograd_conv_op, &quantized_conv_op};
 
 }  // namespace
 

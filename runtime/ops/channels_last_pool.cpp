@@ -1,5 +1,6 @@
 // tandem.ChannelsLastMaxPool and ChannelsLastAveragePool: MaxPool (without indices) and AveragePool of images [batch, spatial..., channels],
-// which the pass layout_assignment puts into plans for the CPU.
+// which the pass layout_assignment puts into plans for the CPU; and Bf16ChannelsLastMaxPool and Bf16ChannelsLastAveragePool, the same of bf16.
+#include "kernels/api/bf16_conv.h"
 #include "kernels/api/pool_channels_last.h"
 
 #include "runtime/ops/channels_last.h"
@@ -27,6 +28,11 @@ void infer_average(InferenceContext& node) {
   set_dims(node);
 }
 
+void infer_short(InferenceContext& node) {
+  node.require_dtype(0, DType::kBF16);
+  set_dims(node);
+}
+
 BoundKernel bind_max(const BindContext& node) {
   return {.run = [window = PoolWindow(node, channels_first(node.shape(0)))](const KernelContext& context, Inputs in, Outputs out) {
     cpu::max_pool_channels_last(context, window.of(channels_first(in[0].shape)), in[0], out[0]);
@@ -39,12 +45,37 @@ BoundKernel bind_average(const BindContext& node) {
   }};
 }
 
+BoundKernel bind_short_max(const BindContext& node) {
+  return {.run = [window = PoolWindow(node, channels_first(node.shape(0)))](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::bf16_max_pool(context, window.of(channels_first(in[0].shape)), in[0], out[0]);
+  }};
+}
+BoundKernel bind_short_average(const BindContext& node) {
+  return {.run = [window = PoolWindow(node, channels_first(node.shape(0))), count_pad = node.get_int("count_include_pad", 0) != 0](
+                     const KernelContext& context, Inputs in, Outputs out) {
+    cpu::bf16_average_pool(context, window.of(channels_first(in[0].shape)), in[0], out[0], count_pad);
+  }};
+}
+
 constexpr OpDef max_pool_op = {
     .name = "ChannelsLastMaxPool", .domain = "tandem", .attributes = kMaxAttributes, .infer = infer_max, .cpu = bind_max};
 constexpr OpDef average_pool_op = {
     .name = "ChannelsLastAveragePool", .domain = "tandem", .attributes = kAverageAttributes, .infer = infer_average, .cpu = bind_average};
 
-constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op};
+constexpr OpDef short_max_pool_op = {.name = "Bf16ChannelsLastMaxPool",
+                                     .domain = "tandem",
+                                     .attributes = kMaxAttributes,
+                                     .infer = infer_short,
+                                     .cpu = bind_short_max,
+                                     .elements = Elements::kConverted};
+constexpr OpDef short_average_pool_op = {.name = "Bf16ChannelsLastAveragePool",
+                                         .domain = "tandem",
+                                         .attributes = kAverageAttributes,
+                                         .infer = infer_short,
+                                         .cpu = bind_short_average,
+                                         .elements = Elements::kConverted};
+
+constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op, &short_max_pool_op, &short_average_pool_op};
 
 }  // namespace
 

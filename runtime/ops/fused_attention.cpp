@@ -5,7 +5,10 @@
 // with everything that the written out one does: NumPy's broadcasting, up to 4 axes, and rows whose softmax is NaN. A float mask
 // is added; a bool one puts `hidden` in place of scores where it is false (with mask_hides: true). A head of K and V may serve a
 // group of heads of Q. softcap c: s -> c tanh(s / c). nan_guard: rows whose softmax is NaN give 0. The perms are those of the Transposes.
+//
+// tandem.Bf16Attention is the same of q, k, v and y in bf16, with float masks in f32: by the pass bf16_storage.
 #include "kernels/api/attention.h"
+#include "kernels/api/bf16_rows.h"
 
 #include <algorithm>
 #include <limits>
@@ -67,7 +70,8 @@ void infer(InferenceContext& node) {
   bool ranked = true;
   for (int i = kQ; i <= kSecondMask; ++i) {
     if (!node.has_input(i)) continue;
-    if (i >= kMask && node.dtype(i) != DType::kBool) node.require_same_dtype(kQ, i);
+    if (i >= kMask && node.dtype(i) == DType::kF32 && node.node().def->name == "Bf16Attention") node.require_dtype(kQ, DType::kBF16);
+    else if (i >= kMask && node.dtype(i) != DType::kBool) node.require_same_dtype(kQ, i);
     ranked = ranked && node.has_rank(i);
   }
   if (!ranked) return node.set_output(0, node.dtype(kQ), std::nullopt);
@@ -95,6 +99,7 @@ void infer(InferenceContext& node) {
   node.set_output(0, node.dtype(kQ), permuted(node, "y_perm", y));
 }
 
+template <bool in_bf16>
 BoundKernel bind(const BindContext& node) {
   const AttentionOptions options = options_of(node);
   const AttentionPerms perms = perms_of(node, node.rank(kQ));
@@ -102,17 +107,18 @@ BoundKernel bind(const BindContext& node) {
   const AttentionGeometry of = naming(node, [&] {
     return broadcast_attention_geometry(perms, node.shape(kQ), node.shape(kK), node.shape(kV), mask_shape(kMask), mask_shape(kSecondMask));
   });
-  return {.run =
-              [=](const KernelContext& context, Inputs in, Outputs out) {
-                AttentionInputs views;
-                views.q = in[kQ], views.k = in[kK], views.v = in[kV];
-                if (in.size() > kMask) views.mask = in[kMask];
-                if (in.size() > kSecondMask) views.second_mask = in[kSecondMask];
-                const AttentionGeometry now = broadcast_attention_geometry(perms, views.q.shape, views.k.shape, views.v.shape,
-                                                                           views.mask.shape, views.second_mask.shape);
-                cpu::attention(context, options, now, views, {out[0], {}, {}, {}});
-              },
-          .workspace = cpu::attention_workspace(node.dtype(kQ), of, false, node.threads())};
+  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    AttentionInputs views;
+    views.q = in[kQ], views.k = in[kK], views.v = in[kV];
+    if (in.size() > kMask) views.mask = in[kMask];
+    if (in.size() > kSecondMask) views.second_mask = in[kSecondMask];
+    const AttentionGeometry now = broadcast_attention_geometry(perms, views.q.shape, views.k.shape, views.v.shape, views.mask.shape,
+                                                               views.second_mask.shape);
+    if constexpr (in_bf16) cpu::bf16_attention(context, options, now, views, out[0]);
+    else cpu::attention(context, options, now, views, {out[0], {}, {}, {}});
+  };
+  return {.run = run,
+          .workspace = in_bf16 ? cpu::bf16_attention_workspace(of, node.threads()) : cpu::attention_workspace(node.dtype(kQ), of, false, node.threads())};
 }
 
 double flops(const BindContext& node) {
@@ -130,11 +136,23 @@ constexpr OpDef fused_attention_op = {
     .max_inputs = kInputs,
     .attributes = kAttributes,
     .infer = infer,
-    .cpu = bind,
+    .cpu = bind<false>,
     .flops = flops,
 };
 
-constexpr const OpDef* kOps[] = {&fused_attention_op};
+constexpr OpDef bf16_attention_op = {
+    .name = "Bf16Attention",
+    .domain = "tandem",
+    .min_inputs = 3,
+    .max_inputs = kInputs,
+    .attributes = kAttributes,
+    .infer = infer,
+    .cpu = bind<true>,
+    .elements = Elements::kConverted,
+    .flops = flops,
+};
+
+constexpr const OpDef* kOps[] = {&fused_attention_op, &bf16_attention_op};
 
 }  // namespace
 

@@ -36,7 +36,7 @@ struct PassReport {
 std::span<const Pass* const> default_passes();
 
 // Those that make_plan runs on a graph for the CPU, when all others are done: they use what only a plan has (casts around 16-bit
-// floats), and what they make has no kernels elsewhere. Their names may be given to run_passes too, which has nothing to leave out then.
+// floats), and what they make has no kernels elsewhere (bf16_storage only where a plan asks for bf16). Their names may be given to run_passes too, which has nothing to leave out then.
 std::span<const Pass* const> host_passes();
 
 // One pass, whatever the options disable.

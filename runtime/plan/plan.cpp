@@ -97,7 +97,8 @@ void rewrite_for_host(Plan& plan) {
   widen_halves(plan.graph, std::vector<bool>(plan.graph.nodes.size(), true));
   const bool verify = kVerifyEachPass && plan.packs->bytes() == 0;  // constants that another plan packed have no content
   for (const Pass* pass : host_passes())
-    if (!plan.options.disabled_passes.contains(pass->name)) plan.passes.push_back(run_pass(plan.graph, *pass, verify));
+    if (!plan.options.disabled_passes.contains(pass->name) && (pass != &bf16_storage_pass || plan.options.precision == DType::kBF16))
+      plan.passes.push_back(run_pass(plan.graph, *pass, verify));
 }
 
 // Of a plan for a GPU: what stays on the CPU and is declared in 16 bits computes in f32, between casts.
@@ -172,6 +173,7 @@ void bind_kernels(Plan& plan) {
 void plan_bodies(Plan& plan) {
   const PlanOptions options{.threads = plan.options.threads,
                             .memory_limit = plan.options.memory_limit,
+                            .precision = plan.options.precision,
                             .dynamic_inputs = true,
                             .fast_math = plan.options.fast_math,
                             .disabled_passes = plan.options.disabled_passes};
@@ -255,6 +257,9 @@ std::shared_ptr<const Plan> plan_at_bounds(Graph& graph, const PlanOptions& opti
 
 std::shared_ptr<const Plan> make_plan(Graph graph, const PlanOptions& options) {
   require(options.threads >= 1, "a plan needs at least one thread", options.threads);
+  require(options.precision == DType::kF32 || options.precision == DType::kBF16, "a plan computes in f32 or bf16", name(options.precision));
+  require(options.precision == DType::kF32 || options.target == Space::kHost, "the precision of a plan for a GPU is that of its graph; leave out",
+          name(options.precision));
   std::vector<PlanOptions> attempts{options};
   if (!options.packs) attempts[0].packs = std::make_shared<PackedConstants>();
   // The model may take some sizes only (those of a matrix, a multiple of the window): the run will know them.

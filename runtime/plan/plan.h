@@ -25,6 +25,7 @@ struct PlanOptions {
   std::map<std::string, int64_t, std::less<>> bounds = {};  // symbol -> largest value
   int64_t default_bound = 64;                               // for symbols not named above
   int64_t memory_limit = INT64_MAX;                         // bytes; more is refused before anything is allocated
+  DType precision = DType::kF32;                            // of products: f32 or, on the CPU, bf16 (the pass bf16_storage)
   Space target = Space::kHost;                              // kDevice: on a GPU, where ops have CUDA twins
   bool strict_device = false;                               // refuse a graph of which any op would run on the CPU
   int64_t device_memory_limit = INT64_MAX;                  // bytes of the GPU's memory

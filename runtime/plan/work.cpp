@@ -14,10 +14,21 @@ double flops_of(const Plan& plan, const Node& node) {
   return static_cast<double>(plan.shapes[static_cast<size_t>(node.outputs[0])].elements());
 }
 
+namespace {
+
+// Of the first input of an op that multiplies; undefined for others.
+DType multiplied_type(const Plan& plan, const Node& node) {
+  if (!node.def->flops || node.inputs.empty() || node.inputs[0] == kNoValue) return DType::kUndefined;
+  return plan.graph.value(node.inputs[0]).type.dtype;
+}
+
+}  // namespace
+
 bool multiplies_bytes(const Plan& plan, const Node& node) {
-  if (!node.def->flops || node.inputs.empty() || node.inputs[0] == kNoValue) return false;
-  const DType dtype = plan.graph.value(node.inputs[0]).type.dtype;
+  const DType dtype = multiplied_type(plan, node);
   return dtype == DType::kI8 || dtype == DType::kU8;
 }
+
+bool multiplies_bf16(const Plan& plan, const Node& node) { return multiplied_type(plan, node) == DType::kBF16; }
 
 }  // namespace tandem

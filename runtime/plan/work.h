@@ -11,5 +11,7 @@ double flops_of(const Plan& plan, const Node& node);
 
 // Whether a node's products are of bytes: its first input is i8 or u8.
 bool multiplies_bytes(const Plan& plan, const Node& node);
+// The same of bf16.
+bool multiplies_bf16(const Plan& plan, const Node& node);
 
 }  // namespace tandem

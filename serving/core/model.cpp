@@ -109,6 +109,7 @@ LanePlansOptions Model::lane_options() {
   options.plan.default_bound = std::min(options_.batch, options_.max_batch);
   options.plan.memory_limit = options_.memory_limit;
   options.plan.fast_math = options_.device.fast_math;
+  options.plan.precision = options_.device.precision;
   options.lanes = options_.lanes;
   options.admit = [this](const Plan& plan) { hold(plan); };
   options.limit = [this](std::string_view symbol) { return limit_of(symbol); };
@@ -121,6 +122,7 @@ void Model::plan_for_device(const Graph& graph) {
   options.admit = {};  // its memory is the GPU's, which answers for itself
   options.fast_math = options_.device.fast_math;
   options.plan.target = Space::kDevice;
+  options.plan.precision = DType::kF32;  // that of the graph
   options.plan.strict_device = options_.device.strict;
   try {
     options.plan.device_memory_limit = options.device->free_bytes();

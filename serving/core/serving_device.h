@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "kernels/base/dtype.h"
 #include "runtime/device/device.h"
 
 namespace tandem {
@@ -16,6 +17,7 @@ struct ServingDevice {
   std::string problem = {};             // why there is none though one was asked for: models then begin as fallen back
   bool strict = false;                  // a model that cannot be served from the device is refused
   bool fast_math = false;
+  DType precision = DType::kF32;        // of products on the CPU: f32 or bf16
   std::function<void(const std::string& line)> log = {};  // called from any thread
 };
 

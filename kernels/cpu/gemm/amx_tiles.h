@@ -39,6 +39,10 @@ class PlainTiles {
       std::memcpy(tiles_[t][r].data(), static_cast<const std::byte*>(from) + static_cast<int64_t>(r) * stride, shapes_.row_bytes[t]);
   }
   template <size_t t>
+  void load_once(const void* from, int64_t stride) {
+    load<t>(from, stride);
+  }
+  template <size_t t>
   void store(void* to, int64_t stride) const {
     for (size_t r = 0; r < shapes_.rows[t]; ++r)
       std::memcpy(static_cast<std::byte*>(to) + static_cast<int64_t>(r) * stride, tiles_[t][r].data(), shapes_.row_bytes[t]);
@@ -110,15 +114,17 @@ TileShapes product_tile_shapes(int64_t upper, int64_t lower, int64_t step) {
 }
 
 // Onto the sums that are in tiles 0 to 3. `between` runs after each product: the processor looks only some hundred instructions ahead, so work
-// that shall go on beside the tiles' must stand between them.
-template <bool kLower, bool kRight, TileNumbers kNumbers, class Tiles, class Between>
+// that shall go on beside the tiles' must stand between them. kOnce: rows of A are not read again soon, and should not take the panels' place in
+// the first-level cache.
+template <bool kLower, bool kRight, TileNumbers kNumbers, bool kOnce = false, class Tiles, class Between>
 void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
   constexpr int64_t kLine = 16;  // bytes of a panel a byte of k
   int64_t rest = o.run, at = o.offsets ? *o.offsets : 0;
   const int64_t* next = o.offsets;
   for (int64_t k = 0; k < o.depth; k += o.step, at += o.step, rest -= o.step) {
     if (next && rest == 0) at = *++next, rest = o.run;
-    tiles.template load<4>(o.upper + at, o.stride);
+    if constexpr (kOnce) tiles.template load_once<4>(o.upper + at, o.stride);
+    else tiles.template load<4>(o.upper + at, o.stride);
     tiles.template load<6>(o.left + k * kLine, 64);
     tiles.template add_products<0, 4, 6, kNumbers>();
     between();
@@ -128,7 +134,8 @@ void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
       between();
     }
     if constexpr (kLower) {
-      tiles.template load<5>(o.lower + at, o.stride);
+      if constexpr (kOnce) tiles.template load_once<5>(o.lower + at, o.stride);
+      else tiles.template load<5>(o.lower + at, o.stride);
       tiles.template add_products<2, 5, 6, kNumbers>();
       between();
     }
@@ -137,10 +144,6 @@ void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
       between();
     }
   }
-}
-template <bool kLower, bool kRight, TileNumbers kNumbers, class Tiles>
-void add_tile_products(Tiles& tiles, const TileOperands& o) {
-  add_tile_products<kLower, kRight, kNumbers>(tiles, o, [] {});
 }
 
 }  // namespace tandem::cpu

@@ -36,6 +36,7 @@ void add_einsum_cases(Cases& cases);
 void add_element_type_cases(Cases& cases);
 void add_quantization_cases(Cases& cases);
 void add_channels_last_cases(Cases& cases);  // of cases that are there
+void add_bf16_cases(Cases& cases);           // likewise
 
 inline constexpr void (*kFamilies[])(Cases&) = {
     add_unary_cases,
@@ -68,7 +69,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_einsum_cases,
     add_element_type_cases,
     add_quantization_cases,
-    add_channels_last_cases,
+    add_channels_last_cases, add_bf16_cases,
 };
 
 }  // namespace tandem::conformance

@@ -1,0 +1,65 @@
+// A block of a product of bf16 matrices: rows of A, read where they lie, times panels of 16 columns of B, summed in f32 and
+// finished at once.
+//
+//   result[r][c] = activation(seeds[c] + sum over k of a[r][k] * b[k][c] + residual[r][c])
+//
+// Panels hold B by pairs of k, [k / 2][16][2]: what vdpbf16ps and the tiles of AMX read. Products are exact in f32; sums are in
+// f32 in an order that depends on the tier and on k, not on the rows, columns or threads. The hardware of AMX and AVX-512 BF16
+// takes denormals for 0.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/api/activation.h"
+#include "kernels/api/isa.h"
+#include "kernels/base/half.h"
+#include "kernels/cpu/gemm/integer_block.h"
+
+namespace tandem::cpu {
+
+// Rows of f32 or bf16.
+template <class Byte>
+struct ShortRows {
+  Byte* data = nullptr;  // null: none
+  bool is_bf16 = true;
+  int64_t stride = 0;  // elements between rows
+  int64_t row_bytes() const { return data ? stride * (is_bf16 ? 2 : 4) : 0; }
+  Byte* at(int64_t row, int64_t column) const { return data + (row * stride + column) * (is_bf16 ? 2 : 4); }
+};
+
+struct Bf16Block {
+  const std::byte* a = nullptr;
+  int64_t a_stride = 0, rows = 0;     // bytes between rows; at most kMostBlockRows rows
+  int64_t depth = 0, step = 4;        // bytes of a row, and those that a tile of AMX takes at once; block_depth
+  const std::byte* panels = nullptr;  // [panel][depth / 4][16][2] bf16
+  int64_t columns = 0;
+  const float* seeds = nullptr;              // readable up to a whole panel
+  ShortRows<const std::byte> residual = {};  // may be the memory of `result`
+  ShortRows<std::byte> result = {};
+  Activation activation = {};
+};
+
+inline constexpr int64_t kMostBlockRows = 256;
+
+// How an instruction set multiplies blocks.
+struct Bf16Kernel {
+  int64_t rows = 0;  // of a tile: blocks are best a multiple
+  int64_t step = 0;  // the most bytes of k at once: 4, or a tile of AMX
+  void (*multiply)(const Bf16Block&) = nullptr;
+  void (*narrow)(const float* x, BF16* y, int64_t n) = nullptr;  // to nearest, ties to even
+  void (*widen)(const BF16* x, float* y, int64_t n) = nullptr;
+  // Rows of n, strides in elements.
+  void (*narrow_rows)(const float* x, int64_t x_stride, BF16* y, int64_t y_stride, int64_t rows, int64_t n) = nullptr;
+  void (*widen_rows)(const BF16* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, int64_t n) = nullptr;
+  // A panel of B from `count` <= 16 rows of its transpose, `stride` bytes apart: pairs [0, pairs) of each. Other columns are left
+  // as they are.
+  void (*transpose)(const std::byte* rows, int64_t stride, int64_t count, int64_t pairs, std::byte* panel) = nullptr;
+  // A panel's lines of one pair from two rows of B, n <= 16 columns. Other columns are left as they are.
+  void (*interleave)(const BF16* even, const BF16* odd, int64_t n, BF16* line) = nullptr;
+};
+
+// The best for a tier; all those that this machine can run, for tests.
+const Bf16Kernel& bf16_kernel(Isa isa);
+
+}  // namespace tandem::cpu

@@ -1,0 +1,195 @@
+// The entry, and convolutions by products: blocks of pixels, gathered as rows unless they lie so in the image, times panels of
+// filters.
+#include "kernels/cpu/bf16/conv.h"
+
+#include <omp.h>
+
+#include <algorithm>
+
+#include "kernels/base/block.h"
+#include "kernels/cpu/channels_last/depthwise.h"
+#include "kernels/cpu/patch_gather.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kPatchBytes = 256 * 1024;  // of rows held at once: they stay in the second-level cache beside the filters
+constexpr int64_t kFewestRows = 32;
+constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which one thread does it all
+
+int64_t panel_columns(const ConvShape& s) { return round_up(s.filters, kPanelColumns); }  // of a group
+int64_t row_bytes(const ConvShape& s) { return 2 * s.patch; }
+
+BlockDepth depth_of(const ConvShape& s, const Bf16Kernel& kernel) {
+  return s.pointwise ? block_depth(row_bytes(s), kernel.step) : copied_depth(row_bytes(s), kernel.step);
+}
+bool is_in_place(const ConvShape& s, const Bf16Kernel& kernel) {
+  return s.pointwise && depth_of(s, kernel).bytes == row_bytes(s);
+}
+
+int64_t most_rows(const ConvShape& s, const Bf16Kernel& kernel) {
+  return std::clamp(kPatchBytes / std::max<int64_t>(depth_of(s, kernel).bytes, 1) / 32 * 32, kFewestRows, kMostBlockRows);
+}
+int64_t patch_bytes(const ConvShape& s, const Bf16Kernel& kernel) {
+  return is_in_place(s, kernel) ? 0 : round_up(most_rows(s, kernel) * depth_of(s, kernel).bytes, kAlignment);
+}
+int64_t seed_bytes(const ConvShape& s) {
+  return round_up(s.groups * panel_columns(s) * static_cast<int64_t>(sizeof(float)), kAlignment);
+}
+
+// A task's part of the work: pixels by filters of one group.
+struct Part {
+  int64_t group, pixel, pixels, filter, filters;
+};
+
+class PatchConvolution {
+ public:
+  PatchConvolution(const Bf16ConvProblem& p, const ConvShape& s, const float* seeds)
+      : p_(p), s_(s), bytes_(s), seeds_(seeds), depth_(depth_of(s, p.kernel)), in_place_(is_in_place(s, p.kernel)) {
+    bytes_.channels *= 2;
+  }
+
+  void run(const Part& part, std::byte* scratch) const {
+    const int64_t pixel_bytes = s_.groups * bytes_.channels, column = part.group * panel_columns(s_) + part.filter;
+    const std::byte* x = p_.x.data + part.group * bytes_.channels;
+    Bf16Block block;
+    block.a = x + part.pixel * pixel_bytes, block.a_stride = pixel_bytes, block.rows = part.pixels;
+    block.depth = depth_.bytes, block.step = depth_.step;
+    block.panels = p_.filters + column * depth_.bytes, block.columns = part.filters;
+    block.seeds = seeds_ + column, block.activation = p_.epilogue.activation;
+    const int64_t filters = s_.groups * s_.filters, filter = part.group * s_.filters + part.filter;
+    block.result = {p_.y.data, p_.y.dtype == DType::kBF16, filters};
+    block.result.data = block.result.at(part.pixel, filter);
+    if (const ConstTensorView& residual = p_.epilogue.residual) {
+      block.residual = {residual.data, residual.dtype == DType::kBF16, filters};
+      block.residual.data = block.residual.at(part.pixel, filter);
+    }
+    if (!in_place_) {
+      PatchGather{bytes_, depth_.bytes, pixel_bytes, s_.w.kernel[2] * bytes_.channels, std::byte{0}}.rows(x, part.pixel, part.pixels, scratch);
+      block.a = scratch, block.a_stride = depth_.bytes;
+    }
+    p_.kernel.multiply(block);
+  }
+
+ private:
+  const Bf16ConvProblem& p_;
+  const ConvShape& s_;
+  ConvShape bytes_;  // whose channels are bytes
+  const float* seeds_;
+  BlockDepth depth_;
+  bool in_place_;
+};
+
+// How pixels and filters are cut into tasks.
+struct Tasks {
+  int64_t rows, blocks, width, parts;
+  Tasks(const ConvShape& s, const Bf16Kernel& kernel, int64_t pixels, int threads) {
+    blocks = ceil_div(pixels, most_rows(s, kernel)), parts = 1;
+    if (s.groups * blocks % threads != 0 && blocks < 8 * threads) {
+      // Few pixels are not worth cutting up: then filters are shared out, and patches gathered by every thread.
+      if (pixels >= 2 * threads * kernel.rows || s.filters < 4 * kPanelColumns * threads)
+        blocks = std::min(round_up(blocks, threads), pixels);
+      else
+        parts = threads;
+    }
+    rows = ceil_div(pixels, blocks), blocks = ceil_div(pixels, rows);
+    width = round_up(ceil_div(s.filters, parts), 2 * kPanelColumns), parts = ceil_div(s.filters, width);
+  }
+};
+
+// The biases of each group, readable up to a whole panel.
+const float* make_seeds(const ConvShape& s, ConstTensorView bias, std::byte* memory) {
+  auto* seeds = reinterpret_cast<float*>(memory);
+  std::fill_n(seeds, s.groups * panel_columns(s), 0.0f);
+  for (int64_t g = 0; bias && g < s.groups; ++g)
+    std::copy_n(bias.as<float>().data() + g * s.filters, s.filters, seeds + g * panel_columns(s));
+  return seeds;
+}
+
+}  // namespace
+
+size_t bf16_patch_filter_bytes(const ConvGeometry& g, const Bf16Kernel& kernel) {
+  const ConvShape s(g);
+  return static_cast<size_t>(s.groups * panel_columns(s) * depth_of(s, kernel).bytes);
+}
+
+void pack_bf16_patch_filters(const ConvGeometry& g, const Bf16Kernel& kernel, const float* w, std::byte* to) {
+  const ConvShape s(g);
+  const int64_t depth = depth_of(s, kernel).bytes;
+  for (int64_t f = 0; f < s.groups * s.filters; ++f) {
+    const int64_t column = f / s.filters * panel_columns(s) + f % s.filters;
+    auto* panel = reinterpret_cast<BF16*>(to + column / kPanelColumns * kPanelColumns * depth) + column % kPanelColumns * 2;
+    for (int64_t c = 0; c < s.channels; ++c)
+      for (int64_t t = 0; t < s.taps; ++t) {
+        const int64_t k = t * s.channels + c;
+        panel[k / 2 * 2 * kPanelColumns + k % 2] = to_bf16(w[(f * s.channels + c) * s.taps + t]);
+      }
+  }
+}
+
+size_t bf16_patch_workspace(const ConvGeometry& g, const Bf16Kernel& kernel, int threads) {
+  const ConvShape s(g);
+  return static_cast<size_t>(seed_bytes(s) + threads * patch_bytes(s, kernel));
+}
+
+void convolve_bf16_patches(const KernelContext& context, const Bf16ConvProblem& p) {
+  const ConvShape s(p.g);
+  const int64_t pixels = p.batch * s.output;
+  const int team = s.groups * pixels * s.filters * s.patch < kTeamWork ? 1 : context.threads;
+  const float* seeds = make_seeds(s, p.epilogue.bias, context.workspace.data());
+  std::byte* scratch = context.workspace.data() + seed_bytes(s);
+  const int64_t bytes = patch_bytes(s, p.kernel);
+  // What lies behind the taps of a row meets zeros in the panels, but must be a number.
+  if (bytes > 0 && depth_of(s, p.kernel).bytes != row_bytes(s)) std::fill_n(scratch, team * bytes, std::byte{0});
+  const Tasks tasks(s, p.kernel, pixels, team);
+  const int64_t count = s.groups * tasks.blocks * tasks.parts;
+  const PatchConvolution convolution(p, s, seeds);
+#pragma omp parallel for num_threads(team) schedule(static) if (team > 1 && count > 1)
+  for (int64_t task = 0; task < count; ++task) {
+    const int64_t block = task / tasks.parts, filter = task % tasks.parts * tasks.width,
+                  pixel = block % tasks.blocks * tasks.rows;
+    convolution.run(
+        {block / tasks.blocks, pixel, std::min(tasks.rows, pixels - pixel), filter, std::min(tasks.width, s.filters - filter)},
+        scratch + omp_get_thread_num() * bytes);
+  }
+}
+
+bool has_bf16_conv(const ConvGeometry& g) {
+  return !is_channelwise(g) ||
+         (g.window.kernel[0] == 1 && g.window.input[0] == 1 && g.window.output[0] == 1 && is_held_in_a_ring(g));
+}
+
+Bf16Filters pack_bf16_filters(const ConvGeometry& g, ConstTensorView w, Isa isa) {
+  check_conv_weight(g, w.shape);
+  const Bf16Kernel& kernel = bf16_kernel(isa);
+  Bf16Filters packed;
+  packed.isa_ = isa;
+  packed.bytes_ = is_channelwise(g) ? w.bytes() : bf16_patch_filter_bytes(g, kernel);
+  packed.data_ = make_zero_block(std::max<size_t>(packed.bytes_, 1));
+  const float* from = w.as<float>().data();
+  if (is_channelwise(g))
+    pack_depthwise_filters(g, from, reinterpret_cast<float*>(packed.data_.get()));
+  else
+    pack_bf16_patch_filters(g, kernel, from, packed.data_.get());
+  return packed;
+}
+
+size_t bf16_conv_workspace(const ConvGeometry& g, int threads, Isa isa) {
+  return is_channelwise(g) ? bf16_channelwise_workspace(g, isa, threads) : bf16_patch_workspace(g, bf16_kernel(isa), threads);
+}
+
+void bf16_conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, const Bf16Filters& w, TensorView y,
+               const Bf16Epilogue& epilogue) {
+  const int64_t batch = check_channels_last_conv(g, x.shape, y.shape);
+  ensure(x.dtype == DType::kBF16 && (y.dtype == DType::kBF16 || y.dtype == DType::kF32), "a convolution of bf16 has other types",
+         name(x.dtype), name(y.dtype));
+  ensure(has_bf16_conv(g), "a depthwise convolution in space has no form on bf16");
+  ensure(context.workspace.size() >= bf16_conv_workspace(g, context.threads, w.isa()),
+         "the workspace of a convolution of bf16 is too small", context.workspace.size());
+  if (y.elements() == 0) return;
+  const Bf16ConvProblem problem = {g, bf16_kernel(w.isa()), w.isa(), x, w.data(), y, epilogue, batch};
+  is_channelwise(g) ? convolve_bf16_channels(context, problem) : convolve_bf16_patches(context, problem);
+}
+
+}  // namespace tandem::cpu

@@ -1,0 +1,33 @@
+// The two ways to convolve images of bf16 with channels last: by products, or channel by channel.
+#pragma once
+
+#include "kernels/api/bf16_conv.h"
+#include "kernels/cpu/bf16/block.h"
+#include "kernels/cpu/conv_patches.h"
+
+namespace tandem::cpu {
+
+struct Bf16ConvProblem {
+  const ConvGeometry& g;
+  const Bf16Kernel& kernel;
+  Isa isa;
+  ConstTensorView x;
+  const std::byte* filters;
+  TensorView y;
+  const Bf16Epilogue& epilogue;
+  int64_t batch;
+};
+
+inline bool is_channelwise(const ConvGeometry& g) { return g.groups > 1 && g.groups == g.channels && g.groups == g.filters; }
+
+// Each: bytes of packed filters, packing, bytes of workspace, and the kernel.
+size_t bf16_patch_filter_bytes(const ConvGeometry&, const Bf16Kernel&);
+void pack_bf16_patch_filters(const ConvGeometry&, const Bf16Kernel&, const float* w, std::byte* to);
+size_t bf16_patch_workspace(const ConvGeometry&, const Bf16Kernel&, int threads);
+void convolve_bf16_patches(const KernelContext&, const Bf16ConvProblem&);
+
+bool is_held_in_a_ring(const ConvGeometry&);  // the lines under the kernel
+size_t bf16_channelwise_workspace(const ConvGeometry&, Isa, int threads);
+void convolve_bf16_channels(const KernelContext&, const Bf16ConvProblem&);
+
+}  // namespace tandem::cpu

@@ -1,0 +1,109 @@
+// What becomes of f32 sums of products of bf16: residual, activation, rounding. A template on a type of the tier's file, so that
+// files compiled with other flags share no instance; plain loops that the compiler turns into the tier's vectors.
+#pragma once
+
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "kernels/cpu/bf16/block.h"
+#include "kernels/cpu/bf16/gelu.h"
+#include "kernels/cpu/simd/elementwise_f32.h"
+
+namespace tandem::cpu {
+
+template <class V>
+struct Bf16Finish {
+  static void widen(const BF16* __restrict x, float* __restrict y, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) y[i] = std::bit_cast<float>(static_cast<uint32_t>(x[i].bits) << 16);
+  }
+  // As to_bf16, without a branch; or by V::narrow_16, which may take denormals for 0.
+  static void narrow(const float* __restrict x, BF16* __restrict y, int64_t n) {
+    int64_t i = 0;
+    if constexpr (requires { &V::narrow_16; })
+      for (; i + 16 <= n; i += 16) V::narrow_16(x + i, y + i);
+    for (; i < n; ++i) {
+      const uint32_t bits = std::bit_cast<uint32_t>(x[i]), upper = bits >> 16;
+      const uint32_t nearest = (bits + 0x7FFFu + (upper & 1u)) >> 16;
+      y[i].bits = static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? upper | 0x40u : nearest);
+    }
+  }
+
+  static void widen_rows(const BF16* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, int64_t n) {
+    if (x_stride == n && y_stride == n) n *= rows, rows = 1;
+    for (int64_t r = 0; r < rows; ++r) widen(x + r * x_stride, y + r * y_stride, n);
+  }
+  static void narrow_rows(const float* x, int64_t x_stride, BF16* y, int64_t y_stride, int64_t rows, int64_t n) {
+    if (x_stride == n && y_stride == n) n *= rows, rows = 1;
+    for (int64_t r = 0; r < rows; ++r) narrow(x + r * x_stride, y + r * y_stride, n);
+  }
+  static float widened(BF16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
+  static void add(const std::byte* from, bool is_bf16, float* __restrict sums, int64_t n) {
+    const auto* wide = reinterpret_cast<const float*>(from);
+    const auto* narrow = reinterpret_cast<const BF16*>(from);
+    if (is_bf16)
+      for (int64_t j = 0; j < n; ++j) sums[j] += widened(narrow[j]);
+    else
+      for (int64_t j = 0; j < n; ++j) sums[j] += wide[j];
+  }
+  // Between bounds; NaN stays.
+  static void clamp(float* sums, int64_t n, float low, float high) {
+    for (int64_t j = 0; j < n; ++j) {
+      const float raised = sums[j] < low ? low : sums[j];
+      sums[j] = raised > high ? high : raised;
+    }
+  }
+
+  // kColumns: of all rows, known when it is compiled; 0: n.
+  template <int64_t kColumns>
+  static void finish_rows(const Bf16Block& b, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t column, int64_t n) {
+    const int64_t count = kColumns > 0 ? kColumns : n;
+    const Activation& then = b.activation;
+    const bool relu = then.is(UnaryOp::kRelu), bounded = relu || then.is(UnaryOp::kClip),
+               quick_gelu = then.is(UnaryOp::kGelu) && b.result.is_bf16;
+    const float low = relu ? 0 : then.parameters.alpha,
+                high = relu ? std::numeric_limits<float>::infinity() : then.parameters.beta;
+    const std::byte* from = b.residual.data ? b.residual.at(row, column) : nullptr;
+    std::byte* to = b.result.at(row, column);
+    const int64_t from_step = b.residual.row_bytes(), to_step = b.result.row_bytes();
+    for (int64_t r = 0; r < rows; ++r, sums += stride, from += from_step, to += to_step) {
+      if (from) add(from, b.residual.is_bf16, sums, count);
+      if (bounded)
+        clamp(sums, count, low, high);
+      else if (quick_gelu)
+        gelu_for_bf16<V>(sums, count);
+      else if (then)
+        simd::unary(then.function, sums, sums, count, then.parameters);
+      if (b.result.is_bf16)
+        narrow(sums, reinterpret_cast<BF16*>(to), count);
+      else
+        std::memcpy(to, sums, static_cast<size_t>(count) * sizeof(float));
+    }
+  }
+
+  // Rows [row, row + rows) of the block, columns of one or two panels from `column` on. `sums` are worked on in place.
+  static void finish(const Bf16Block& b, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t column, int64_t panels) {
+    const int64_t left = b.columns - column, n = left < panels * kPanelColumns ? left : panels * kPanelColumns;
+    const auto rows_of = n == 2 * kPanelColumns ? &finish_rows<2 * kPanelColumns>
+                         : n == kPanelColumns   ? &finish_rows<kPanelColumns>
+                                                : &finish_rows<0>;
+    rows_of(b, sums, stride, row, rows, column, n);
+  }
+};
+
+// For block_tile.h.
+struct Bf16Blocks {
+  using Block = Bf16Block;
+  using Number = float;
+  template <class V>
+  struct Finish {
+    const Bf16Block& block;
+    int64_t column, panels;
+    Finish(const Bf16Block& b, int64_t first, int64_t count) : block(b), column(first), panels(count) {}
+    void operator()(float* sums, int64_t stride, int64_t row, int64_t rows) const {
+      Bf16Finish<V>::finish(block, sums, stride, row, rows, column, panels);
+    }
+  };
+};
+
+}  // namespace tandem::cpu

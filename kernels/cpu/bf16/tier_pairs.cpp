@@ -1,0 +1,37 @@
+// Products of bf16 by AVX-512 BF16 (vdpbf16ps, two products and two sums a lane): 12 x 32 sums in 24 of the 32 registers.
+#include <immintrin.h>
+
+#include "kernels/cpu/bf16/make_kernel.h"
+#include "kernels/cpu/bf16/tiers.h"
+#include "kernels/cpu/gemm/vector_avx512-inl.h"
+
+namespace tandem::cpu {
+namespace {
+
+struct Pairs {
+  static void narrow_16(const float* x, BF16* y) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(x))));
+  }
+  static constexpr int kLanes = 16, kRows = 12, kPanels = 2;
+  using Vector = Avx512Vector;
+  using Sum = __m512;
+  using Weights = __m512i;
+  using Quad = __m512i;
+  static Sum load_sums(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, Sum sum) { _mm512_storeu_ps(p, sum); }
+  static Weights load_weights(const std::byte* p) { return _mm512_loadu_si512(p); }
+  static Quad quad_of(const std::byte* p) {
+    int32_t pair;
+    std::memcpy(&pair, p, sizeof pair);
+    return _mm512_set1_epi32(pair);
+  }
+  static Sum add(Sum sum, Quad a, Weights b) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+  }
+};
+
+}  // namespace
+
+constinit const Bf16Kernel kPairsBf16 = make_bf16_kernel<Pairs>();
+
+}  // namespace tandem::cpu

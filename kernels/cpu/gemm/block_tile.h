@@ -1,0 +1,82 @@
+// The loops of a block of products in vectors, a template on the vectors that each tier defines: V::kRows rows by V::kPanels panels of 16
+// columns stay in registers while k goes by four bytes at a time (a quad of bytes, a pair of bf16). The four bytes of A are broadcast; those
+// of B lie side by side, [k / 4 bytes][16 columns][4 bytes].
+//
+// V has kLanes, kRows, kPanels, Sum, Weights (a vector of B) and Quad (four bytes of A in each lane), load_sums, load_weights, quad_of, store and
+// add(Sum, Quad, Weights). Of has Block, Number (of a sum), and Finish<V>, which takes rows of sums of some columns to where they belong.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/cpu/gemm/integer_block.h"
+
+namespace tandem::cpu {
+
+template <class V, class Of>
+struct BlockTile {
+  using Block = typename Of::Block;
+  using Number = typename Of::Number;
+  static constexpr int kParts = kPanelColumns / V::kLanes;  // vectors of a panel
+  using Tile = void (*)(const Block&, const std::byte*, const std::byte*, const Number*, Number*);
+
+  template <int R, int P>
+  static void multiply_tile(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds,
+                            Number* sums) {
+    constexpr int kVectors = P * kParts;
+    const int64_t panel_bytes = b.depth * kPanelColumns, stride = b.a_stride;
+    typename V::Sum sum[R][kVectors];
+    // Unrolled all of them: an index that is not known when it is compiled would keep the sums in memory.
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = V::load_sums(seeds + v * V::kLanes);
+    for (int64_t k = 0; k < b.depth; k += 4) {
+      typename V::Weights w[kVectors];
+      for (int v = 0; v < kVectors; ++v)
+        w[v] = V::load_weights(panels + v / kParts * panel_bytes + k * kPanelColumns + v % kParts * 4 * V::kLanes);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const typename V::Quad quad = V::quad_of(a + r * stride + k);
+        for (int v = 0; v < kVectors; ++v) sum[r][v] = V::add(sum[r][v], quad, w[v]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < kVectors; ++v) V::store(sums + r * P * kPanelColumns + v * V::kLanes, sum[r][v]);
+  }
+
+  template <int P, size_t... R>
+  static constexpr std::array<Tile, sizeof...(R)> by_rows(std::index_sequence<R...>) {
+    return {&multiply_tile<static_cast<int>(R) + 1, P>...};
+  }
+
+  template <int P>
+  static void multiply_panels(const Block& b, int64_t column) {
+    static constexpr auto kTiles = by_rows<P>(std::make_index_sequence<V::kRows>{});
+    constexpr int64_t kTogether = 4 * V::kRows;  // rows that are finished at once
+    alignas(64) std::array<Number, kTogether * P * kPanelColumns> sums;
+    const typename Of::template Finish<V> finish(b, column, P);
+    const std::byte* panels = b.panels + column * b.depth;
+    int64_t tiles = (b.rows + V::kRows - 1) / V::kRows;
+    for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
+      const int64_t rows = (b.rows - row + tiles - 1) / tiles;  // evenly: a tile of one row would cost nearly what a whole one does
+      kTiles[static_cast<size_t>(rows - 1)](b, b.a + row * b.a_stride, panels, b.seeds + column,
+                                            sums.data() + (row - done) * P * kPanelColumns);
+      row += rows;
+      if (row < b.rows && row - done + V::kRows <= kTogether) continue;
+      finish(sums.data(), P * kPanelColumns, done, row - done);
+      done = row;
+    }
+  }
+
+  static void multiply(const Block& b) {
+    int64_t column = 0;
+    for (; column + (V::kPanels - 1) * kPanelColumns < b.columns; column += V::kPanels * kPanelColumns)
+      multiply_panels<V::kPanels>(b, column);
+    for (; column < b.columns; column += kPanelColumns) multiply_panels<1>(b, column);
+  }
+};
+
+}  // namespace tandem::cpu

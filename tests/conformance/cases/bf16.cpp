@@ -1,0 +1,71 @@
+// The ops on bf16 by the cases of the ops whose twins they are: operands are rounded to bf16, and the references are given the
+// rounded numbers.
+#include <map>
+
+#include "tests/conformance/cases/cases.h"
+
+namespace tandem::conformance {
+namespace {
+
+struct Twin {
+  std::string op;
+  std::vector<size_t> shorts;        // inputs that are bf16
+  std::vector<size_t> rounded = {};  // inputs that stay f32, and are rounded when they are packed: constants
+  bool stores_f32 = true;            // y need not be rounded
+};
+
+const std::map<std::string, Twin> kTwins = {
+    {"MatMul", {"tandem.Bf16MatMul", {0}, {1}}},
+    {"tandem.FusedMatMul", {"tandem.Bf16MatMul", {0, 3}, {1}}},
+    {"LayerNormalization", {"tandem.Bf16LayerNormalization", {0}}},
+    {"RMSNormalization", {"tandem.Bf16RMSNormalization", {0}}},
+    {"tandem.ChannelsLastConv", {"tandem.Bf16ChannelsLastConv", {0, 3}, {1}}},
+    {"tandem.ChannelsLastMaxPool", {"tandem.Bf16ChannelsLastMaxPool", {0}, {}, false}},
+    {"tandem.ChannelsLastAveragePool", {"tandem.Bf16ChannelsLastAveragePool", {0}, {}, false}},
+    {"tandem.FusedAttention", {"tandem.Bf16Attention", {0, 1, 2}, {}, false}},
+};
+
+bool fits(const Case& one, const Twin& twin) {
+  if (one.opset != 0 || !one.reference || one.outputs != 1 || one.inputs.empty()) return false;
+  for (const Tensor& x : one.inputs)
+    if (x && x.dtype() != DType::kF32 && x.dtype() != DType::kBool) return false;
+  if (one.attributes.contains("transA") || one.attributes.contains("alpha")) return false;
+  if (one.op == "tandem.ChannelsLastConv") return one.inputs[0].shape().rank() <= 4 || !one.attributes.contains("group");
+  return twin.rounded.empty() || (one.inputs[0].shape().rank() > 0 && one.inputs[1].shape().rank() == 2);
+}
+
+Case twin_of(const Case& one, const Twin& twin) {
+  Case narrow = one;
+  narrow.op = twin.op, narrow.what = one.op + " " + one.what;
+  narrow.gradient = false;
+  narrow.constants.assign(twin.rounded.begin(), twin.rounded.end());
+  narrow.attributes.erase("stash_type");
+  if (twin.stores_f32) narrow.attributes["to"] = static_cast<int64_t>(DType::kF32);
+  narrow.rtol = twin.stores_f32 ? 2e-5 : 0.02, narrow.atol = twin.stores_f32 ? 2e-5 : 0.02;
+  for (size_t i : twin.shorts)
+    if (i < narrow.inputs.size() && narrow.inputs[i]) narrow.inputs[i] = as(DType::kBF16, narrow.inputs[i]);
+  // A filter a channel stays f32.
+  const bool channelwise = one.op == "tandem.ChannelsLastConv" && one.inputs[1].shape()[1] == 1 &&
+                           one.attributes.contains("group") &&
+                           std::get<int64_t>(one.attributes.at("group")) == one.inputs[1].shape()[0];
+  const std::vector<size_t> rounded = channelwise ? std::vector<size_t>() : twin.rounded;
+  narrow.reference = [reference = one.reference, shorts = twin.shorts, rounded](const std::vector<Tensor>& inputs) {
+    std::vector<Tensor> wide = inputs;
+    for (size_t i : shorts)
+      if (i < wide.size() && wide[i]) wide[i] = as(DType::kF32, wide[i]);
+    for (size_t i : rounded) wide[i] = as(DType::kF32, as(DType::kBF16, wide[i]));
+    return reference(wide);
+  };
+  return narrow;
+}
+
+}  // namespace
+
+void add_bf16_cases(Cases& cases) {
+  const Cases all = cases;
+  for (const Case& one : all)
+    if (const auto twin = kTwins.find(one.op); twin != kTwins.end() && fits(one, twin->second))
+      cases.push_back(twin_of(one, twin->second));
+}
+
+}  // namespace tandem::conformance
