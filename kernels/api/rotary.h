@@ -30,5 +30,9 @@ namespace cpu {
 
 void rotary_embedding(const KernelContext& context, const RotaryViews& views, const RotaryOptions& options);
 
+// The same as networks write it out, with a cos and a sin for every element: x * cos + (-second half, first half) * sin along the last axis,
+// of an even size n. cos and sin have one shape, [..., n], which broadcasts to x's. No positions. f32. y may be x's memory.
+void rotate_halves(const KernelContext& context, const RotaryViews& views);
+
 }  // namespace cpu
 }  // namespace tandem

@@ -43,7 +43,37 @@ void turn(const T* x, const T* cos, const T* sin, T* y, int64_t half, int64_t se
   }
 }
 
+// Where the row of x finds its angles: those of a broadcast axis are those of its first index.
+int64_t row_of_angles(int64_t row, const Shape& x, const Shape& angles) {
+  int64_t at = 0, stride = 1;
+  for (int axis = x.rank() - 2, own = angles.rank() - 2; own >= 0; --axis, --own) {
+    if (angles[own] != 1) at += row % x[axis] * stride;
+    row /= x[axis];
+    stride *= angles[own];
+  }
+  return at;
+}
+
 }  // namespace
+
+void rotate_halves(const KernelContext& context, const RotaryViews& views) {
+  const Shape &x_shape = views.x.shape, &angles = views.cos.shape;
+  const int64_t size = x_shape[x_shape.rank() - 1], half = size / 2, rows = size == 0 ? 0 : x_shape.elements() / size;
+  const float *x = views.x.as<float>().data(), *cos = views.cos.as<float>().data(), *sin = views.sin.as<float>().data();
+  float* y = views.y.as<float>().data();
+  parallel_chunks(context, rows, grain_of(size), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t angle = row_of_angles(row, x_shape, angles) * size;
+      const float *in = x + row * size, *c = cos + angle, *s = sin + angle;
+      float* out = y + row * size;
+      for (int64_t i = 0; i < half; ++i) {
+        const float a = in[i], b = in[i + half];
+        out[i] = a * c[i] - b * s[i];
+        out[i + half] = b * c[i + half] + a * s[i + half];
+      }
+    }
+  });
+}
 
 void rotary_embedding(const KernelContext& context, const RotaryViews& views, const RotaryOptions& options) {
   const Layout of = layout_of(views.x.shape, options.heads);

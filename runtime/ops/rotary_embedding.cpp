@@ -1,4 +1,5 @@
-// RotaryEmbedding (ONNX 23). Its gradient turns back: the same op with -sin.
+// RotaryEmbedding (ONNX 23). Its gradient turns back: the same op with -sin. tandem.RotateHalves(x, cos, sin) is what a pass makes of it on plans
+// for the CPU where a network wrote it out.
 #include "kernels/api/rotary.h"
 
 #include "runtime/ops/gradient_context.h"
@@ -59,7 +60,40 @@ constexpr OpDef rotary_embedding_op = {
     .aliases = kInPlace,
 };
 
-constexpr const OpDef* kOps[] = {&rotary_embedding_op};
+void infer_halves(InferenceContext& node) {
+  for (int i = 0; i < 3; ++i) node.require_dtype(i, DType::kF32);
+  node.set_output_like(0, 0);
+  for (int i = 0; i < 3; ++i)
+    if (!node.has_rank(i)) return;
+  const Dims &x = node.dims(0), &angles = node.dims(1);
+  node.require(!x.empty() && !angles.empty() && angles.size() <= x.size() && angles.size() == node.dims(2).size(),
+               "cos and sin must have one rank, at most that of x", to_string(x), to_string(angles), to_string(node.dims(2)));
+  node.require(!x.back().known() || x.back().size % 2 == 0, "the last axis must have two halves (its size)", x.back().size);
+  for (size_t a = 0; a < angles.size(); ++a) {
+    const Dim &own = angles[a], &whole = x[x.size() - angles.size() + a];
+    const bool broadcasts = own.size == 1 && a + 1 < angles.size();
+    node.require(!differ(own, node.dims(2)[a]) && (broadcasts || !differ(own, whole)), "cos and sin must broadcast to x (x, cos, sin)",
+                 to_string(x), to_string(angles), to_string(node.dims(2)));
+  }
+}
+
+BoundKernel bind_halves(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::rotate_halves(context, {.x = in[0], .cos = in[1], .sin = in[2], .positions = {}, .y = out[0]});
+  }};
+}
+
+constexpr OpDef rotate_halves_op = {
+    .name = "RotateHalves",
+    .domain = "tandem",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .infer = infer_halves,
+    .cpu = bind_halves,
+    .aliases = kInPlace,
+};
+
+constexpr const OpDef* kOps[] = {&rotary_embedding_op, &rotate_halves_op};
 
 }  // namespace
 

@@ -16,6 +16,7 @@
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/rewrite.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/passes/attention_layout.h"
 #include "runtime/passes/pass.h"
 #include "runtime/passes/pattern.h"
 
@@ -60,9 +61,7 @@ class Fusion {
     int changes = 0;
     const size_t count = graph_.nodes.size();
     for (size_t n = 0; n < count; ++n) {
-      const Node& node = graph_.nodes[n];
-      if (PatternGraph::is(node, "MatMul")) changes += fuse(n);
-      if (PatternGraph::is(node, "Transpose")) changes += absorb_transpose(n);
+      if (PatternGraph::is(graph_.nodes[n], "MatMul")) changes += fuse(n);
     }
     pattern_.finish();
     return changes;
@@ -347,21 +346,6 @@ class Fusion {
     return node;
   }
 
-  // The Transpose of a fused node's result that nobody else reads.
-  bool absorb_transpose(size_t anchor) {
-    const Node& transpose = graph_.nodes[anchor];
-    const Perm perm = NodeContext(transpose).get_ints("perm");
-    const Node* attention = pattern_.maker(transpose.inputs[0], "FusedAttention", "tandem");
-    if (!attention || attention->attributes.contains("y_perm") || perm.empty() || perm.back() + 1 != static_cast<int64_t>(perm.size()))
-      return false;
-    const Cut cut = pattern_.cut(anchor, attention->inputs);
-    if (!cut) return false;
-    Node moved = *attention;
-    moved.attributes["y_perm"] = perm;
-    pattern_.replace(anchor, cut, std::move(moved));
-    return true;
-  }
-
   Graph& graph_;
   PassNotes& notes_;
   PatternGraph pattern_;
@@ -370,7 +354,8 @@ class Fusion {
 
 int apply(Graph& graph, PassNotes& notes) {
   dead_code_pass.rewrite(graph, notes);  // exporters ask for shapes that nobody needs any more: readers that would be in the way
-  return Fusion(graph, notes).run();
+  const int changes = Fusion(graph, notes).run();
+  return changes + take_result_orders(graph);
 }
 
 }  // namespace

@@ -61,6 +61,9 @@ extern const Pass qdq_movement_pass;
 extern const Pass qdq_product_fusion_pass;
 extern const Pass quantized_residual_fusion_pass;
 extern const Pass reshape_simplification_pass;
+extern const Pass rotary_fusion_pass;
+extern const Pass row_products_pass;
+extern const Pass size_sharing_pass;
 extern const Pass transpose_sinking_pass;
 
 }  // namespace tandem

@@ -52,6 +52,7 @@ std::span<const Pass* const> default_passes() {
       // clang-format off: one a line
       &constant_folding_pass,
       &branch_inlining_pass,
+      &size_sharing_pass,
       &identity_removal_pass,
       &reshape_simplification_pass,
       &part_simplification_pass,
@@ -63,6 +64,7 @@ std::span<const Pass* const> default_passes() {
       &dequantization_folding_pass,
       &attention_fusion_pass,
       &normalization_fusion_pass,
+      &row_products_pass,
       &transpose_sinking_pass,  // behind what knows exporters' orders of axes: attention, normalizations
       &batch_norm_folding_pass,
       &gelu_fusion_pass,
@@ -75,8 +77,8 @@ std::span<const Pass* const> default_passes() {
 }
 
 std::span<const Pass* const> host_passes() {
-  static constexpr const Pass* kPasses[] = {&group_normalization_fusion_pass, &layout_assignment_pass, &quantized_residual_fusion_pass,
-                                           &bf16_storage_pass,               &elementwise_regions_pass};
+  static constexpr const Pass* kPasses[] = {&group_normalization_fusion_pass, &rotary_fusion_pass, &layout_assignment_pass,
+                                            &quantized_residual_fusion_pass,  &bf16_storage_pass,  &elementwise_regions_pass};
   return kPasses;
 }
 

@@ -89,9 +89,11 @@ bool TransposePlan::compose(size_t n, const StateViews& states) {
   if (is_frozen_[n] || states.contains(input)) return false;
   const TransposedForm& before = form(input);
   TransposedForm after{before.base, before.moved, before.is_transposed() ? composed(before.order, *order) : *order, costs_.add()};
-  TransposeCosts::Cost& cost = costs_.cost(after.component);
-  cost.bytes_before = bytes(output);
-  cost.count_before = 1;
+  if (!is_free_result_[n]) {
+    TransposeCosts::Cost& cost = costs_.cost(after.component);
+    cost.bytes_before = bytes(output);
+    cost.count_before = 1;
+  }
   if (before.is_transposed()) after.component = costs_.join(before.component, after.component);
   if (is_identity(after.order)) after.order.clear();
   form_of(output) = after;
@@ -99,19 +101,23 @@ bool TransposePlan::compose(size_t n, const StateViews& states) {
 }
 
 bool TransposePlan::can_absorb(const Node& node, size_t i) const {
+  if (is_fused_attention(node)) return i < 3 && is_transposed(node.inputs[i]) && operand_order(node, i, form(node.inputs[i]).order);
+  if (i > 1) return false;
   const DType dtype = type(node.inputs[i]).dtype;
   const bool beside_constant = i == 0 && graph_.value(node.inputs[1]).kind == ValueKind::kConstant;  // that is packed for a left operand as it is
   return (dtype == DType::kF32 || dtype == DType::kF64) && !beside_constant && is_transposed(node.inputs[i]) && swaps_last_axes(form(node.inputs[i]).order);
 }
 
 bool TransposePlan::absorb(const Node& node) {
-  constexpr std::string_view kProducts[] = {"MatMul", "Gemm", "FusedMatMul", "FusedGemm"};
+  constexpr std::string_view kProducts[] = {"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "FusedAttention"};
   if ((!node.def->domain.empty() && node.def->domain != "tandem") || std::ranges::find(kProducts, node.def->name) == std::end(kProducts))
     return false;
-  if (!can_absorb(node, 0) && !can_absorb(node, 1)) return false;
-  for (size_t i = 0; i < node.inputs.size(); ++i)
-    if (i > 1 || !can_absorb(node, i)) need(node.inputs[i], &node);
-  return true;
+  const auto absorbs = [&](size_t i) { return node.inputs[i] != kNoValue && can_absorb(node, i); };
+  bool any = false;
+  for (size_t i = 0; i < node.inputs.size(); ++i) any |= absorbs(i);
+  for (size_t i = 0; any && i < node.inputs.size(); ++i)
+    if (!absorbs(i)) need(node.inputs[i], &node);
+  return any;
 }
 
 const Permutation* TransposePlan::leading_order(const Node& node) const {

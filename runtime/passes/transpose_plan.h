@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/passes/attention_layout.h"
 #include "runtime/passes/pass.h"
 #include "runtime/passes/permutation.h"
 #include "runtime/passes/state_views.h"
@@ -27,7 +28,7 @@ enum class TransposeAction : uint8_t {
   kKeep,     // on its inputs as they are
   kDrop,     // a Transpose that has gone into forms
   kMove,     // before the Transpose
-  kAbsorb,   // a product that reads transposed operands
+  kAbsorb,   // a product or an attention that reads transposed operands
   kShape,    // of the tensor before the Transpose, in another order
 };
 
@@ -37,7 +38,11 @@ inline Dims dims_before(const Dims& dims, const Permutation& order) { return per
 class TransposePlan {
  public:
   TransposePlan(const Graph& graph, TransposedOps allowed)
-      : graph_(graph), allowed_(allowed), stays_(graph.nodes.size()), is_frozen_(graph.nodes.size()) {}
+      : graph_(graph),
+        allowed_(allowed),
+        stays_(graph.nodes.size()),
+        is_frozen_(graph.nodes.size()),
+        is_free_result_(transposes_of_attention(graph)) {}
 
   TransposedOps allowed() const { return allowed_; }
 
@@ -50,7 +55,7 @@ class TransposePlan {
   bool is_transposed(ValueId id) const { return id != kNoValue && form(id).is_transposed(); }
   // A transposed value that a Reshape of what it is the Transpose of gives as well.
   bool is_free(ValueId id) const;
-  // Whether a product reads operand `i` before its Transpose.
+  // Whether a product or an attention reads operand `i` before its Transpose.
   bool can_absorb(const Node& node, size_t i) const;
   // The order that the inputs of a moved node have in common; null if none is transposed.
   const Permutation* leading_order(const Node& node) const;
@@ -85,6 +90,7 @@ class TransposePlan {
   const Graph& graph_;
   TransposedOps allowed_;
   std::vector<bool> stays_, is_frozen_;  // by node: its move, its Transpose does not pay
+  std::vector<bool> is_free_result_;     // by node: a Transpose that the node before it can do
 
   // Of one sweep
   std::vector<TransposedForm> forms_;     // by ValueId

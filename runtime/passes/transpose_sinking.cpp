@@ -7,11 +7,14 @@
 // are transposed than before, first its moves and then its Transposes are left as they were, and the sweep begins again; so nothing gets
 // worse, and a pass over n nodes takes a few sweeps of time O(n).
 //
+// An attention walks strides: it takes Transposes of its operands, and of its result those that are left.
+//
 // Whoever looks for an exporter's order of axes (attention, normalizations) comes before this pass.
 #include <algorithm>
 
 #include "runtime/graph/rewrite.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/passes/attention_layout.h"
 #include "runtime/passes/reshape_target.h"
 #include "runtime/passes/transpose_plan.h"
 #include "runtime/passes/transpose_sinking.h"
@@ -137,8 +140,13 @@ class Rewriting {
   }
 
   void take_operands(Node& node) {
-    for (size_t i : {size_t{0}, size_t{1}}) {
-      if (!plan_.can_absorb(node, i)) continue;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] == kNoValue || !plan_.can_absorb(node, i)) continue;
+      if (is_fused_attention(node)) {
+        node.attributes[operand_attribute(i)] = *operand_order(node, i, plan_.form(node.inputs[i]).order);
+        node.inputs[i] = before(node.inputs[i]);
+        continue;
+      }
       if (node.def->domain.empty() && node.def->name == "MatMul") node.def = &newest_op("MatMul", "tandem");
       const std::string attribute = i == 0 ? "transA" : "transB";
       node.attributes[attribute] = int64_t{NodeContext(node).get_int(attribute, 0) == 0};
@@ -177,7 +185,19 @@ class Rewriting {
   std::map<std::pair<ValueId, Permutation>, ValueId> new_transposes_;
 };
 
-int apply(Graph& graph, PassNotes& notes) { return sink_transposes(graph, TransposedOps::kStandard, notes); }
+constexpr int kMostRounds = 3;  // a Reshape that was moved may be one with the next, which a Transpose can pass then
+
+int apply(Graph& graph, PassNotes& notes) {
+  release_result_orders(graph);
+  int changes = 0;
+  for (int round = 0; round < kMostRounds; ++round) {
+    const int more = sink_transposes(graph, TransposedOps::kStandard, notes);
+    changes += more;
+    if (more == 0) break;
+  }
+  take_result_orders(graph);
+  return changes;
+}
 
 }  // namespace
 

@@ -7,7 +7,7 @@
 
 #include "kernels/api/pool_channels_last.h"
 #include "runtime/ops/all_ops.h"
-#include "runtime/passes/reshape_target.h"
+#include "runtime/passes/transposed_reshape.h"
 
 namespace tandem {
 namespace {
@@ -44,6 +44,8 @@ class Rules {
     if (is_one_of(op, kReductions)) return reduction();
     if (op == "ArgMax" || op == "ArgMin") return arg_reduction();
     if (op == "Softmax" || op == "LogSoftmax" || op == "Hardmax") return node_.def->since >= 13 ? along("axis", -1, Inputs::kFirst) : std::nullopt;
+    if (op == "Reshape" || op == "Flatten") return reshape();
+    if (op == "Gather") return gather();
     if (op == "Concat") return along("axis", 0, Inputs::kAll);
     if (op == "Split") return along("axis", 0, Inputs::kFirst);
     if (op == "Slice") return slice();
@@ -123,6 +125,15 @@ class Rules {
   Result arg_reduction() const {
     Result op = along("axis", 0, Inputs::kFirst);
     if (op && context_.get_int("keepdims", 1) == 0) op->order = without(order_, marked({context_.get_int("axis", 0)}, rank_));
+    return op;
+  }
+
+  // Of a list of indices the axis stays, of a single one it goes.
+  Result gather() const {
+    const auto& indices = graph_.value(node_.inputs[1]).type.dims;
+    if (!indices || indices->size() > 1) return std::nullopt;
+    Result op = along("axis", 0, Inputs::kFirst);
+    if (op && indices->empty()) op->order = without(order_, marked({context_.get_int("axis", 0)}, rank_));
     return op;
   }
 
@@ -234,7 +245,6 @@ class Rules {
     const std::string_view op = node_.def->name;
     const DType type = graph_.value(node_.inputs[0]).type.dtype;
     if (op == "Resize") return resize();
-    if (op == "Reshape" || op == "Flatten") return reshape();
     if (rank_ < 3 || order_ != order_to_channels_first(order_.size())) return std::nullopt;
     if (op == "MaxPool" && node_.outputs.size() == 1 && cpu::pools_channels_last(type)) return pool("ChannelsLastMaxPool");
     if (op == "AveragePool" && type == DType::kF32) return pool("ChannelsLastAveragePool");
@@ -270,50 +280,17 @@ class Rules {
     return op;
   }
 
-  // Groups of axes of the input and of the output that hold the same elements, each cut or joined as a whole.
   Result reshape() const {
     const auto &from = graph_.value(node_.inputs[0]).type.dims, &to = graph_.value(node_.outputs[0]).type.dims;
-    if (!from || !to) return std::nullopt;
-    std::vector<std::pair<int, int>> pieces(order_.size());  // of an axis before the Transpose: axes [first, last) of the output
-    size_t i = 0, o = 0;
-    while (i < from->size()) {
-      size_t i_end = i, o_end = o;
-      if (!match(*from, *to, i_end, o_end)) return std::nullopt;
-      for (size_t a = i + 1; a < i_end; ++a)
-        if (order_[a] != order_[a - 1] + 1) return std::nullopt;
-      pieces[static_cast<size_t>(order_[i])] = {static_cast<int>(o), static_cast<int>(o_end)};
-      i = i_end, o = o_end;
-    }
-    if (o != to->size()) return std::nullopt;
-    Permutation back;  // axes of the output in the order before the Transpose
-    for (const auto& [first, last] : pieces)
-      for (int a = first; a < last; ++a) back.push_back(a);
-    const auto target = reshape_target(permuted(*from, inverse(order_)), permuted(*to, back));
-    if (!target) return std::nullopt;
+    const auto before = from && to ? transposed_reshape(*from, *to, order_) : std::nullopt;
+    if (!before) return std::nullopt;
     TransposedOp op = unchanged(Inputs::kFirst);
-    op.order = inverse(back);
+    op.order = before->order;
     op.attributes.clear();
-    if (target->keeps_zeros) op.attributes["allowzero"] = int64_t{1};
+    if (before->target.keeps_zeros) op.attributes["allowzero"] = int64_t{1};
     op.def = &newest_op("Reshape");
-    op.lists[1] = target->shape;
+    op.lists[1] = before->target.shape;
     return op;
-  }
-
-  // Moves both ends behind the next axes that hold the same number of elements: one that stays, one that is cut, or some that are joined.
-  static bool match(const Dims& from, const Dims& to, size_t& i, size_t& o) {
-    if (o == to.size()) return false;
-    if (from[i] == to[o] && (from[i].known() || !from[i].symbol.empty())) return ++i, ++o, true;
-    if (!from[i].known() || !to[o].known() || from[i].size < 1 || to[o].size < 1) return false;
-    int64_t left = from[i++].size, right = to[o++].size;
-    const bool cuts = left > right;
-    while (left != right) {
-      const bool ends = cuts ? o == to.size() : i == from.size();
-      const Dim& next = ends ? from[0] : cuts ? to[o++] : from[i++];
-      if (ends || !next.known() || next.size < 1) return false;
-      int64_t& less = cuts ? right : left;
-      if (__builtin_mul_overflow(less, next.size, &less) || (cuts ? right > left : left > right)) return false;
-    }
-    return true;
   }
 
   const Graph& graph_;

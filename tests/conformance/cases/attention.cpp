@@ -322,6 +322,40 @@ void add_rotary(Cases& cases) {
   cases.back().gradient = false;
 }
 
+// (x, cos, sin) -> x * cos + (-second half, first half) * sin; cos and sin lack axes of x in front, or have 1s.
+std::vector<Tensor> rotate_halves(const std::vector<Tensor>& in) {
+  const Shape &x = in[0].shape(), &angles = in[1].shape();
+  const std::vector<double> values = numbers(in[0]), cos = numbers(in[1]), sin = numbers(in[2]);
+  const auto size = static_cast<size_t>(x[x.rank() - 1]);
+  std::vector<double> y(values.size());
+  for (size_t at = 0; at < y.size(); ++at) {
+    size_t rest = at, angle = 0, stride = 1;
+    for (int axis = x.rank() - 1, own = angles.rank() - 1; own >= 0; --axis, --own) {
+      angle += rest % static_cast<size_t>(x[axis]) % static_cast<size_t>(angles[own]) * stride;
+      rest /= static_cast<size_t>(x[axis]);
+      stride *= static_cast<size_t>(angles[own]);
+    }
+    const bool second = at % size >= size / 2;
+    y[at] = values[at] * cos[angle] + (second ? values[at - size / 2] : -values[at + size / 2]) * sin[angle];
+  }
+  return {f64(x, y)};
+}
+
+void add_rotate_halves(Cases& cases) {
+  const auto add_one = [&](const std::string& what, const Shape& x, const Shape& angles) {
+    cases.push_back({.op = "tandem.RotateHalves",
+                     .what = what,
+                     .inputs = {uniform(x), uniform(angles, -1, 1, 2), uniform(angles, -1, 1, 3)},
+                     .reference = rotate_halves});
+  };
+  add_one("angles by row", {2, 3, 5, 8}, {1, 1, 5, 8});
+  add_one("rows before heads", {2, 5, 3, 6}, {5, 1, 6});
+  add_one("angles by batch", {2, 3, 5, 2}, {2, 1, 5, 2});
+  add_one("one vector", {10}, {10});
+  add_one("nothing", {2, 0, 4}, {1, 0, 4});
+  add_one("large", {2, 5, 60, 64}, {60, 64});
+}
+
 void add_tensor_scatter(Cases& cases) {
   const auto reference = [](bool circular) {
     return [=](const std::vector<Tensor>& in) {
@@ -358,6 +392,7 @@ void add_attention_cases(Cases& cases) {
   add_fused_attention(cases);
   add_flex_attention(cases);
   add_rotary(cases);
+  add_rotate_halves(cases);
   add_tensor_scatter(cases);
 }
 

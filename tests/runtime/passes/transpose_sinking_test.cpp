@@ -175,5 +175,63 @@ TEST(TransposeSinking, EmptyTensorsAndLongChains) {
   EXPECT_LE(transposes(graph), 1);
 }
 
+// As torch.nn.MultiheadAttention writes it: rows before batch, heads cut from batch * heads, the result's rows before batch again.
+TEST(TransposeSinking, AnAttentionTakesAllTransposes) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {2, "rows", 12});
+  const ValueId rows_first = transpose(graph, x, {1, 0, 2});
+  const auto heads = [&](unsigned seed) {
+    const ValueId w = graph.add_constant("w", random_tensor({12, 12}, seed));
+    const ValueId cut = add(graph, "Reshape", {add(graph, "MatMul", {rows_first, w}), ints(graph, {-1, 6, 4})});
+    return add(graph, "Reshape", {transpose(graph, cut, {1, 0, 2}), ints(graph, {2, 3, -1, 4})});
+  };
+  const ValueId q = heads(1), k = heads(2), v = heads(3);
+  const ValueId y = add(graph, "FusedAttention", {q, k, v}, {{"scale", 0.5f}, {"y_perm", Order{2, 0, 1, 3}}}, "tandem");
+  const ValueId joined = add(graph, "Reshape", {y, ints(graph, {0, 2, 12})});
+  const ValueId product = add(graph, "MatMul", {joined, graph.add_constant("w", random_tensor({12, 12}, 4))});
+  graph.outputs = {add(graph, "Add", {x, transpose(graph, product, {1, 0, 2})})};
+  constant_folding_pass.apply(graph);
+  EXPECT_GT(apply_and_compare(transpose_sinking_pass, graph, kTolerance), 0);
+  EXPECT_EQ(transposes(graph), 0) << to_text(graph);
+  const std::string text = to_text(graph);
+  EXPECT_NE(text.find("k_perm=[0, 2, 1, 3], q_perm=[0, 2, 1, 3], scale=0.5, v_perm=[0, 2, 1, 3], y_perm=[0, 2, 1, 3]"), std::string::npos) << text;
+}
+
+TEST(TransposeSinking, AnAttentionsResultThatNothingTakesBackStaysInItsOrder) {
+  Graph graph;
+  const auto operand = [&](const char* name) { return graph.add_input(name, DType::kF32, {2, 3, "rows", 4}); };
+  const ValueId q = operand("q"), k = operand("k"), v = operand("v");
+  graph.outputs = {add(graph, "FusedAttention", {q, k, v}, {{"y_perm", Order{2, 0, 1, 3}}}, "tandem")};
+  const std::string before = to_text(graph);
+  EXPECT_EQ(apply_and_compare(transpose_sinking_pass, graph), 0);
+  EXPECT_EQ(to_text(graph), before);
+}
+
+// The size of a head must come last in memory: what the kernel cannot walk is transposed.
+TEST(TransposeSinking, AnAttentionTakesNoOtherOrder) {
+  Graph graph;
+  const ValueId q = transpose(graph, graph.add_input("q", DType::kF32, {2, 3, 4, 5}), {0, 1, 3, 2});
+  const ValueId k = transpose(graph, graph.add_input("k", DType::kF32, {2, 3, 4, 7}), {0, 1, 3, 2});
+  const ValueId v = transpose(graph, graph.add_input("v", DType::kF32, {2, 3, 6, 7}), {0, 1, 3, 2});
+  graph.outputs = {add(graph, "FusedAttention", {q, k, v}, {}, "tandem")};
+  EXPECT_GT(apply_and_compare(transpose_sinking_pass, graph, kTolerance), 0);
+  EXPECT_EQ(transposes(graph), 2);
+  EXPECT_NE(to_text(graph).find("{k_perm=[0, 1, 3, 2]}"), std::string::npos) << to_text(graph);
+}
+
+// Of a list of indices an axis stays.
+TEST(TransposeSinking, PassesGatherAndReshape) {
+  for (const bool single : {true, false}) {
+    Graph graph;
+    const ValueId x = graph.add_input("x", DType::kF32, {3, 8, 5});
+    const ValueId index = single ? graph.add_constant("i", Tensor::of<int64_t>(Shape{}, {1})) : ints(graph, {2, 0});
+    const ValueId part = add(graph, "Gather", {transpose(graph, x, {1, 2, 0}), index}, {{"axis", int64_t{2}}});
+    const ValueId cut = add(graph, "Reshape", {part, ints(graph, single ? std::vector<int64_t>{2, 4, 5} : std::vector<int64_t>{2, 4, 5, 2})});
+    graph.outputs = {single ? cut : transpose(graph, cut, {3, 0, 1, 2})};
+    EXPECT_GT(apply_and_compare(transpose_sinking_pass, graph), 0);
+    EXPECT_EQ(transposes(graph), 0) << to_text(graph);
+  }
+}
+
 }  // namespace
 }  // namespace tandem
