@@ -47,7 +47,7 @@ class Mutator {
       case 5: bytes.replace(at, length, bytes.substr(below(bytes.size()), length)); break;
       default: {
         const std::string& other = seeds_[below(seeds_.size())];
-        bytes.replace(at, length, other.substr(below(other.size()), 1 + below(64)));
+        bytes.replace(at, length, other.empty() ? other : other.substr(below(other.size()), 1 + below(64)));
       }
     }
   }

@@ -39,8 +39,6 @@ std::vector<std::string> infer_body_seeds() {
       body(R"({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}}]})", "\1\2\3\4"),
       body(R"({"inputs": [{"name": "s", "shape": [2], "datatype": "BYTES", "parameters": {"binary_data_size": 10}}]})",
            std::string_view("\2\0\0\0ab\0\0\0\0", 10)),
-      body(R"({"inputs": [{"name": "x", "shape": [4], "datatype": "UINT8", "parameters": {"shared_memory_region": "r",
-           "shared_memory_byte_size": 4, "shared_memory_offset": 0}}]})"),
   };
 }
 
