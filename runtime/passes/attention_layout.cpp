@@ -74,8 +74,8 @@ void release_result_orders(Graph& graph) {
     const Permutation rest = composed(plain, order);
     TensorType type = graph.value(y).type;
     type.dims = permuted(*type.dims, inverse(rest));
-    const ValueId result = graph.add_result(std::string(graph.value(y).name));
-    graph.value(result).type = std::move(type);
+    const ValueId result = static_cast<ValueId>(graph.values.size());
+    graph.values.push_back({graph.unique_name(graph.value(y).name), std::move(type), ValueKind::kResult, {}});
     node.outputs[0] = result;
     node.attributes["y_perm"] = as_attribute(plain);
     const std::string name = node.name;

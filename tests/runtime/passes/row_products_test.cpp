@@ -40,8 +40,8 @@ TEST(RowProducts, WhatFollowsReachesTheEpilogue) {
   rows.graph.outputs = {rows.of("Add", {rows.of("Relu", {rows.multiplied()}), rows.graph.add_constant("c", random_tensor({3}, 4))})};
   EXPECT_EQ(rows.rewrite(), 1);
   const std::string text = to_text(rows.graph);
-  EXPECT_NE(text.find("  %MatMul: f32[batch, length, 3] = MatMul(%x, %w)\n"
-                      "  %Reshape.1: f32[batch, length, 3] = Add(%MatMul, %b)\n"
+  EXPECT_NE(text.find("  %Reshape.2: f32[batch, length, 3] = MatMul(%x, %w)\n"
+                      "  %Reshape.1: f32[batch, length, 3] = Add(%Reshape.2, %b)\n"
                       "  %Relu: f32[batch, length, 3] = Relu(%Reshape.1)\n"),
             std::string::npos)
       << text;
