@@ -22,14 +22,18 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   std::mutex mutex;  // of all below
   std::vector<std::shared_ptr<Entry>> entries;
-  std::vector<bool> sleeping;               // by lane
-  std::vector<Clock::TimePoint> free_at;    // by lane: when its batch is expected to end
-  double virtual_now = 0;      // of the batch that was begun last
+  std::vector<bool> sleeping;             // by lane
+  std::vector<Clock::TimePoint> free_at;  // by lane: when its batch is expected to end
+  double virtual_now = 0;                 // of the batch that was begun last
   std::optional<Clock::TimePoint> alarm;
   bool stopped = false;
 
   State(Workers& workers, const Clock& clock, std::function<void(std::optional<Clock::TimePoint>)> wake_at)
-      : workers(workers), clock(clock), wake_at(std::move(wake_at)), sleeping(static_cast<size_t>(workers.lanes()), true), free_at(sleeping.size()) {}
+      : workers(workers),
+        clock(clock),
+        wake_at(std::move(wake_at)),
+        sleeping(static_cast<size_t>(workers.lanes()), true),
+        free_at(sleeping.size()) {}
 
   struct Batch {
     std::shared_ptr<Entry> entry;
@@ -127,7 +131,8 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     return rows;
   }
   static Clock::TimePoint::duration expected(const Batch& batch) {
-    return std::chrono::duration_cast<Clock::TimePoint::duration>(std::chrono::duration<double>(batch.entry->cost.seconds(rows_of(batch))));
+    return std::chrono::duration_cast<Clock::TimePoint::duration>(
+        std::chrono::duration<double>(batch.entry->cost.seconds(rows_of(batch))));
   }
 
   void run(size_t lane, Batch& batch, Clock::TimePoint begun) {
@@ -135,21 +140,23 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     const int64_t all = rows_of(batch);
     std::erase_if(batch.requests, [&](const QueuedPtr& request) {
       if (!request->cancelled()) return false;
-      request->drop(
-          std::make_exception_ptr(Error(ErrorCode::kCancelled, "the request was cancelled before '" + entry.queue.model() + "' ran it")));
+      request->drop(std::make_exception_ptr(
+          Error(ErrorCode::kCancelled, "the request was cancelled before '" + entry.queue.model() + "' ran it")));
       return true;
     });
-    const int64_t begun_rows = rows_of(batch);
+    const int64_t begun_rows = rows_of(batch);  // of requests that may have none
+    const bool begins = !batch.requests.empty();
     std::vector<Clock::TimePoint> queued;
     if (entry.has_target())
       for (const QueuedPtr& request : batch.requests) queued.push_back(request->queued);
-    if (begun_rows > 0) entry.run(static_cast<int>(lane), batch.requests, begun);
-    const bool stopped = begun_rows > 0 && std::ranges::all_of(batch.requests, [](const QueuedPtr& request) { return request->cancelled(); });
+    if (begins) entry.run(static_cast<int>(lane), batch.requests, begun);
+    const bool stopped =
+        begins && std::ranges::all_of(batch.requests, [](const QueuedPtr& request) { return request->cancelled(); });
     batch.requests.clear();
     const Clock::TimePoint ended = clock.now();
     const std::lock_guard lock(mutex);
     --entry.running;
-    if (stopped || begun_rows == 0)
+    if (stopped || !begins)
       entry.saved_seconds += std::max(0.0, entry.cost.seconds(all) - std::chrono::duration<double>(ended - begun).count());
     entry.account(stopped ? 0 : begun_rows, begun, ended, queued);
   }

@@ -65,6 +65,15 @@ TEST_F(DispatcherTest, OneRequestWakesOneLane) {
   EXPECT_EQ(queue->queued(), 0);
 }
 
+TEST_F(DispatcherTest, ARequestWithoutRowsIsAnswered) {
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8}, note());
+  const QueuedPtr empty = request(1);
+  empty->rows = 0;
+  queue->submit(empty);
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(1)));
+}
+
 TEST_F(DispatcherTest, WhatComesWhileLanesAreBusyLeavesTogether) {
   const auto queue = dispatcher.add("m", {.max_batch_size = 8}, note());
   for (int id = 1; id <= 5; ++id) queue->submit(request(id));
