@@ -16,12 +16,13 @@ constexpr Command kBenchmarks[] = {
     {"machine", "what this machine can do at best: arithmetic and memory", bench_machine_command},
     {"model", "how long a model takes, beside what this machine can do", bench_model_command},
     {"roofline", "what a plan would cost on a GPU, launch by launch; needs none", bench_roofline_command},
+    {"train", "how long a training step takes, of a config or of any ONNX file", bench_train_command},
 };
 
 int print_help() {
   fmt::print("usage: tandem bench WHAT [options]\n\n");
   for (const Command& benchmark : kBenchmarks) fmt::print("  {:<9} {}\n", benchmark.name, benchmark.summary);
-  fmt::print("\n`tandem bench WHAT --help` explains each by example. bench/peers/inference.py runs other runtimes beside this one.\n");
+  fmt::print("\n`tandem bench WHAT --help` explains each by example. bench/peers/inference.py and training.py run other runtimes beside this one.\n");
   return kOk;
 }
 
@@ -36,7 +37,7 @@ int bench_command(int argc, char** argv) {
     known.push_back(benchmark.name);
   }
   fail(ErrorCode::kInvalidArgument,
-       what.empty() || what.starts_with("-") ? "name a benchmark: `tandem bench machine`, `model` or `roofline`"
+       what.empty() || what.starts_with("-") ? "name a benchmark: `tandem bench machine`, `model`, `roofline` or `train`"
                                              : fmt::format("unknown benchmark '{}'{}", what, did_you_mean(what, known)));
 }
 

@@ -6,5 +6,6 @@ namespace tandem::cli {
 int bench_machine_command(int argc, char** argv);
 int bench_model_command(int argc, char** argv);
 int bench_roofline_command(int argc, char** argv);
+int bench_train_command(int argc, char** argv);
 
 }  // namespace tandem::cli

@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/bench.h"
-#include "cli/bench_report.h"
+#include "cli/bench_subject.h"
 #include "cli/command.h"
 #include "cli/device_options.h"
 #include "cli/json_line.h"
@@ -81,11 +80,11 @@ class Subject {
  public:
   explicit Subject(const Arguments& arguments) : threads_(arguments.threads) {
     const PassOptions passes{.disabled = {arguments.disabled.begin(), arguments.disabled.end()}};
-    Graph graph = open_model(arguments.file, {.given = names_given(arguments.inputs), .passes = passes}).graph;
+    auto [graph, reports, packs, panels] = open_model(arguments.file, {.given = names_given(arguments.inputs), .passes = passes});
     feed_ = arguments.inputs.empty() ? sample_inputs(graph, sizes_of(graph, arguments)) : read_inputs(graph, arguments.inputs);
     const PlanOptions options{.threads = threads_, .bounds = bounds_of(graph, shapes_of(graph, feed_)),
                               .precision = precision_of(arguments.precision), .fast_math = is_fast_math(arguments.math),
-                              .disabled_passes = passes.disabled};
+                              .disabled_passes = passes.disabled, .packs = packs};
     plan_ = make_plan(std::move(graph), options);
     executor_ = std::make_unique<Executor>(plan_);
     inputs_ = inputs_of(plan_->graph, feed_);
@@ -134,28 +133,8 @@ class Subject {
   int64_t plan_bytes_ = 0, process_bytes_ = 0;
 };
 
-double number_of(const std::string& line) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
-  require(error == std::errc() && end == line.data() + line.size() && number > 0 && number < 1e6, "a line holds a number of seconds", line);
-  return number;
-}
-
-// For scripts that run others in between: each line read is a number of seconds, and answered by a line of JSON.
-void answer_requests(Subject& subject) {
-  std::cout << json_line({{"ready", true}, {"process_bytes", subject.process_bytes()}, {"peak_bytes", subject.plan_bytes()}}) << std::endl;
-  for (std::string line; std::getline(std::cin, line);)
-    std::cout << json_line(json_of(subject.time(number_of(line)))) << std::endl;
-}
-
 void measure_and_print(Subject& subject, const Arguments& arguments, bool profile, bool json) {
-  BenchReport report;
-  report.timing = subject.time(arguments.seconds);
-  report.work = work_of(subject.plan());
-  report.bytes_moved = subject.bytes_moved();
-  report.plan_bytes = subject.plan_bytes(), report.process_bytes = subject.process_bytes();
-  if (profile) report.ops = subject.profile(arguments.seconds);
-  report.ceilings = measure_ceilings(report.work, arguments.threads);
+  const BenchReport report = measure(subject, arguments.seconds, arguments.threads, profile);
   if (json)
     std::cout << json_line(json_of(report)) << "\n";
   else
@@ -196,7 +175,7 @@ int bench_model_command(int argc, char** argv) {
   Subject subject(arguments);
   if (!arguments.output.empty()) write_npz(arguments.output, subject.outputs());
   if (on_request)
-    answer_requests(subject);
+    answer_requests(subject, nlohmann::json::object());
   else
     measure_and_print(subject, arguments, profile, values.contains("json"));
   return kOk;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "kernels/cpu/machine/ceilings.h"
@@ -24,6 +25,13 @@ nlohmann::json json_of(const OpRow& row, const Ceilings& ceilings) {
 }
 
 }  // namespace
+
+double seconds_of(const std::string& line) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number);
+  require(error == std::errc() && end == line.data() + line.size() && number > 0 && number < 1e6, "a line holds a number of seconds", line);
+  return number;
+}
 
 double Work::seconds_at(const Ceilings& ceilings) const {
   return (f32 > 0 ? f32 / ceilings.f32 : 0) + (bf16 > 0 ? bf16 / ceilings.bf16 : 0) + (int8 > 0 ? int8 / ceilings.int8 : 0);

@@ -1,4 +1,4 @@
-// What `tandem bench model` found, as a table and as JSON.
+// What `tandem bench model` and `train` found, as a table and as JSON.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +52,9 @@ struct BenchReport {
   double share_of_ceiling() const { return work.seconds_at(ceilings) * 1e3 / timing.median_ms; }
   double share_of_bandwidth() const { return static_cast<double>(bytes_moved) / ceilings.read * 1e3 / timing.median_ms; }
 };
+
+// A line that a script sends: how long to measure. Throws InvalidArgument.
+double seconds_of(const std::string& line);
 
 nlohmann::json json_of(const Timing& timing);
 nlohmann::json json_of(const BenchReport& report);

@@ -29,6 +29,7 @@ struct Command {
 };
 
 int bench_command(int argc, char** argv);
+int check_command(int argc, char** argv);
 int compare_command(int argc, char** argv);
 int compile_command(int argc, char** argv);
 int conformance_command(int argc, char** argv);

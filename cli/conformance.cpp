@@ -1,4 +1,4 @@
-// `tandem conformance`: test cases in the layout of ONNX's backend suite.
+// `tandem conformance`: test cases in the layout of ONNX's backend suite; with --server the suite of the Open Inference Protocol v2.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "cli/json_line.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/server_conformance.h"
 #include "runtime/conformance/run_suite.h"
 #include "runtime/device/topology.h"
 #include "runtime/graph/limits.h"
@@ -25,12 +26,15 @@ const Usage kUsageText = {
     "tandem conformance DIR [options]",
     "Runs every ONNX test case beneath DIR (model.onnx and test_data_set_0/{input,output}_0.pb) and tells by op how many pass: types\n"
     "and shapes equal, floats within 1e-3 relative and 1e-7 absolute. Each case runs in a process apart. The exit code is 1 if a case\n"
-    "fails that --list does not name.",
+    "fails that --list does not name. With --server the Open Inference Protocol v2 is tested instead, against any server that speaks it; it should\n"
+    "have the models that --write-models makes.",
     "  tandem conformance onnx/backend/test/data\n"
     "  tandem conformance onnx/backend/test/data/node --filter 'test_conv_*' --verbose\n"
     "  tandem conformance onnx/backend/test/data/node --list tests/conformance/onnx_backend.txt --min-cases 1765\n"
     "  tandem conformance my_case --json                      one object with all cases\n"
-    "  tandem conformance my_networks --l2 5e-5               whole networks: the relative L2 distance of each output\n",
+    "  tandem conformance my_networks --l2 5e-5               whole networks: the relative L2 distance of each output\n"
+    "  tandem conformance --write-models models               the models of the other suite, to be served from there\n"
+    "  tandem conformance --server 127.0.0.1:8000 --grpc 127.0.0.1:8001 --model mlp\n",
 };
 constexpr size_t kMostFailuresShown = 10;  // without --verbose
 
@@ -134,6 +138,8 @@ int conformance_command(int argc, char** argv) {
   int threads = 1, jobs = 0;
   int64_t least = 1, timeout = 60;
   double l2 = 0;
+  ServerConformance server;
+  std::string models;
   options.add_options()("dir", po::value(&folder), "the folder with the cases, or one case (also as a plain word)")(
       "filter", po::value(&filters)->composing(), "only cases whose names fit this glob pattern; may be repeated")(
       "list", po::value(&list), "a file of known failures, with reasons")("min-cases", po::value(&least)->default_value(1),
@@ -142,9 +148,19 @@ int conformance_command(int argc, char** argv) {
       "threads", po::value(&threads)->default_value(1), "threads of each run")("timeout", po::value(&timeout)->default_value(60),
                                                                               "seconds that a case may take")(
       "disable-pass", po::value(&disabled), "leave a pass out")(
-      "l2", po::value(&l2), "judge each floating tensor as a whole: |got - expected| / |expected| is this at most");
+      "l2", po::value(&l2), "judge each floating tensor as a whole: |got - expected| / |expected| is this at most")(
+      "server", po::value(&server.server), "host[:port] of a server: tests the Open Inference Protocol v2 over HTTP instead")(
+      "grpc", po::value(&server.grpc), "host:port of its gRPC")("model", po::value(&server.model), "also asks this model of its own")(
+      "write-models", po::value(&models), "writes the models of that suite into a folder, and is done");
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "dir", values)) return kOk;
+  if (!models.empty()) return write_conformance_models(models);
+  if (!server.server.empty() || !server.grpc.empty()) {
+    server.filters = filters;
+    server.verbose = values.contains("verbose");
+    server.json = values.contains("json");
+    return run_server_conformance(server);
+  }
   require(!folder.empty(), "no folder given; usage: " + kUsageText.line);
   SuiteOptions suite = suite_options(list, filters, threads, timeout);
   suite.run.disabled_passes = {disabled.begin(), disabled.end()};

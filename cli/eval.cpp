@@ -88,8 +88,9 @@ int eval_command(int argc, char** argv) {
     if (split.empty()) split = "all";
   }
   const int used = threads > 0 ? static_cast<int>(threads) : allowed_cpus().threads;
-  Graph graph = open_model(is_run ? folder.model() : std::filesystem::path(what)).graph;
-  Executor executor(make_plan(std::move(graph), device.plan({.threads = used, .bounds = {}, .default_bound = kBatch})), device.executor());
+  OpenedModel model = open_model(is_run ? folder.model() : std::filesystem::path(what));
+  const PlanOptions planned = device.plan({.threads = used, .bounds = {}, .default_bound = kBatch, .packs = model.packs});
+  Executor executor(make_plan(std::move(model.graph), planned), device.executor());
   // The model's own classes: these rows may lack some.
   const std::vector<std::string> class_names = read_class_names(folder.manifest());
   if (!class_names.empty()) config.class_names = class_names;

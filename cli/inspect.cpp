@@ -10,11 +10,12 @@
 #include "cli/json_line.h"
 #include "cli/memory_report.h"
 #include "cli/options.h"
+#include "kernels/base/program_pages.h"
 #include "runtime/device/device_text.h"
 #include "runtime/graph/dot.h"
 #include "runtime/io/file.h"
+#include "runtime/model/compiled_model.h"
 #include "runtime/model/open_model.h"
-#include "runtime/plan/constant_release.h"
 #include "runtime/plan/plan.h"
 #include "runtime/plan/traffic.h"
 #include "runtime/plan/work.h"
@@ -75,6 +76,14 @@ void print_summary(const Graph& graph, const Plan& plan, const Summary& summary)
              plan.peak_bytes(), bounds.empty() ? "its fixed shape" : bounds);
 }
 
+// What a compiled model holds, all checksums compared, and what the plan found in it.
+void print_compiled(const CompiledContents& contents, const PanelCounts& counts) {
+  fmt::print("  compiled   of {}: {} bytes, checksums fit\n             {} tensors ({} bytes), {} panels ({} bytes){}\n             the plan took {} "
+             "panels from the file and packed {}\n",
+             contents.source, contents.file_bytes, contents.tensors, contents.tensor_bytes, contents.panels, contents.panel_bytes,
+             contents.panels_fit || contents.panels == 0 ? "" : " of another build, which are not used", counts.kept, counts.packed);
+}
+
 nlohmann::json signature(const Graph& graph, const std::vector<ValueId>& ids) {
   nlohmann::json list = nlohmann::json::array();
   for (ValueId id : ids) list.push_back({{"name", graph.value(id).name}, {"type", type_of(graph.value(id))}});
@@ -111,7 +120,19 @@ nlohmann::json device_json(const Plan& plan) {
           {"steps", steps}};
 }
 
-void print_json(const Graph& graph, const Plan& plan, const Summary& summary, const std::vector<PassReport>& passes) {
+nlohmann::json compiled_json(const CompiledContents& contents, const PanelCounts& counts) {
+  return {{"source", contents.source},
+          {"file_bytes", contents.file_bytes},
+          {"tensor_bytes", contents.tensor_bytes},
+          {"panels", contents.panels},
+          {"panel_bytes", contents.panel_bytes},
+          {"panels_fit", contents.panels_fit},
+          {"panels_taken", counts.kept},
+          {"panels_packed", counts.packed}};
+}
+
+// `compiled`: null for a model that is not.
+void print_json(const Graph& graph, const Plan& plan, const Summary& summary, const std::vector<PassReport>& passes, const nlohmann::json& compiled) {
   nlohmann::json out{{"name", graph.name},
                      {"inputs", signature(graph, graph.inputs)},
                      {"outputs", signature(graph, graph.outputs)},
@@ -129,6 +150,7 @@ void print_json(const Graph& graph, const Plan& plan, const Summary& summary, co
                      {"peak_bytes", plan.peak_bytes()},
                      {"process", to_json(process_figure(plan))}};
   if (plan.on_device()) out["device"] = device_json(plan);
+  if (!compiled.is_null()) out["compiled"] = compiled;
   for (const PassReport& pass : passes)
     out["passes"].push_back(
         {{"name", pass.name}, {"changes", pass.changes}, {"nodes_after", pass.nodes_after}, {"microseconds", pass.microseconds}});
@@ -153,6 +175,10 @@ std::map<std::string, int64_t, std::less<>> bounds_asked_for(const Graph& graph,
     for (const Dim& dim : graph.value(id).type.dims.value_or(Dims()))
       if (!dim.symbol.empty()) bounds[dim.symbol] = size;
   return bounds;
+}
+
+void drop_content(Graph& graph) {
+  for (Value& value : graph.values) value.data = Tensor();
 }
 
 // The elementwise nodes that run together, a region a line.
@@ -198,19 +224,26 @@ int inspect_command(int argc, char** argv) {
   plan_options.fast_math = is_fast_math(flags.math);
   plan_options.precision = precision_of(flags.precision);
   plan_options.disabled_passes = {disabled.begin(), disabled.end()};
-  auto [graph, passes] = open_model(file, {.passes = {.disabled = plan_options.disabled_passes}});
+  auto [graph, passes, packs, panels] = open_model(file, {.passes = {.disabled = plan_options.disabled_passes}});
+  plan_options.packs = packs;
   if (!values["batch"].defaulted()) plan_options.bounds = bounds_asked_for(graph, plan_options.default_bound);
-  const auto plan = make_plan(graph, plan_options);
-  if (!values.contains("text") && dot.empty()) release_packed(graph, *plan);  // the figure of a process that keeps the plan alone
+  return_program_pages();
+  Graph given = graph;
+  // The figure of a process that keeps the plan alone, as `tandem run` does.
+  if (!values.contains("text") && dot.empty()) drop_content(graph);
+  const auto plan = make_plan(std::move(given), plan_options);
+  return_program_pages();
+  const CompiledContents contents = panels ? check_compiled(open_regular(file), file) : CompiledContents{};
   passes.insert(passes.end(), plan->passes.begin(), plan->passes.end());
   if (dot == "-")
     std::cout << to_dot(graph);
   else if (!dot.empty())
     write_file(dot, to_dot(graph));
   if (values.contains("json"))
-    print_json(graph, *plan, summarize(*plan), passes);
+    print_json(graph, *plan, summarize(*plan), passes, panels ? compiled_json(contents, panels->counts()) : nlohmann::json());
   else if (dot != "-") {
     print_summary(graph, *plan, summarize(*plan));
+    if (panels) print_compiled(contents, panels->counts());
     if (values.contains("passes")) std::cout << "\n" << to_text(passes);
     if (values.contains("explain")) std::cout << "\n" << near_misses_to_text(passes) << regions_to_text(plan->graph);
     if (values.contains("text")) std::cout << "\n" << to_text(graph);

@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "runtime/graph/limits.h"
 #include "runtime/io/file.h"
+#include "serving/load/grpc_call.h"
 #include "serving/load/grpc_load_client.h"
 #include "serving/load/http_load_client.h"
 #include "serving/load/load_inputs.h"

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <system_error>
 #include <vector>
 
 #include "cli/command.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"train", "train a model on real data: config in, run folder out", train_command},
     {"bench", "measure this machine, or a model on it; what a plan would cost on a GPU", bench_command},
+    {"check", "say what would keep the models of a folder from being served, and what to write instead", check_command},
     {"compare", "find the first tensor in which two models, or two runtimes, differ", compare_command},
     {"compile", "keep a model after its passes, in a form that opens at once", compile_command},
     {"conformance", "run ONNX test cases and tell by op which pass", conformance_command},
@@ -74,6 +76,8 @@ int run(const Command& command, int argc, char** argv) {
     return report(command, json, error.code(), error.what());
   } catch (const std::bad_alloc&) {
     return report(command, json, ErrorCode::kOutOfMemory, "out of memory");
+  } catch (const std::system_error& error) {  // no thread, no descriptor ...
+    return report(command, json, ErrorCode::kUnavailable, fmt::format("the system refuses what is needed: {}", error.what()));
   } catch (const std::exception& error) {
     return report(command, json, ErrorCode::kInternal, error.what());
   }

@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "models/data/npy.h"
 #include "models/run/read_inputs.h"
+#include "kernels/base/program_pages.h"
 #include "runtime/exec/executor.h"
 #include "runtime/exec/profiler.h"
 #include "runtime/model/open_model.h"
@@ -93,17 +94,18 @@ int run_command(int argc, char** argv) {
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
   require(threads >= 1 && threads <= kMostThreads, fmt::format("--threads must lie in [1, {}]", kMostThreads), threads);
   const ChosenDevice device(flags);
-  Graph graph = open_model(file, {.given = names_given(inputs), .passes = {.disabled = {disabled.begin(), disabled.end()}}}).graph;
+  auto [graph, reports, packs, panels] = open_model(file, {.given = names_given(inputs), .passes = {.disabled = {disabled.begin(), disabled.end()}}});
+  return_program_pages();  // of the parser and the passes
   const Feed feed = read_inputs(graph, inputs);
-  const PlanOptions planned = device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed)), .disabled_passes = {disabled.begin(), disabled.end()}});
+  const PlanOptions planned = device.plan({.threads = threads, .bounds = bounds_of(graph, shapes_of(graph, feed)), .disabled_passes = {disabled.begin(), disabled.end()}, .packs = packs});
   Profiler profiler;
   // The plan alone has the weights: what kernels hold in another form is let go of.
   auto plan = make_plan(std::move(graph), planned);
-  const int64_t process_loaded = process_peak_bytes();
+  return_program_pages();  // of what packs and binds
   const ProcessFigure expected = values.contains("memory") ? process_figure(*plan, bytes_of(feed)) : ProcessFigure{};
   Executor executor(std::move(plan), device.executor({.profiler = profile.empty() ? nullptr : &profiler}));
   const auto results = run_feed(executor, feed);
-  const MemoryReport memory = memory_report(executor, expected, process_loaded);
+  const MemoryReport memory = memory_report(executor, expected);
   const Graph& run_graph = executor.plan().graph;
   if (!profile.empty()) {
     profiler.write_trace(profile);

@@ -11,6 +11,8 @@
 
 #include "cli/command.h"
 #include "cli/device_options.h"
+#include "cli/flag_file.h"
+#include "cli/limit_flags.h"
 #include "cli/options.h"
 #include "serving/engine/cost_profile.h"
 #include "serving/http/inference_server.h"
@@ -27,7 +29,7 @@ const Usage kUsageText = {
     "Triton and KServe\n"
     "work unchanged). A version that fails to load does not stop the others; `curl -XPOST HOST/v2/repository/index` tells why.\n"
     "SIGTERM or Ctrl-C finishes what was begun, at most --exit-timeout seconds long; a second one ends at once.\n"
-    "Exit codes: 0 stopped after finishing everything, 2 wrong options or repository, 4 the port cannot be used, or requests "
+    "Exit codes: 0 stopped after finishing everything, 2 wrong options or repository, 4 the port cannot be used, threads or descriptors are too few, or requests "
     "were cut off at\n"
     "--exit-timeout, 130 or 143 after a second Ctrl-C or SIGTERM.",
     "  tandem serve --repository models\n"
@@ -45,6 +47,7 @@ class StopSignals {
  public:
   StopSignals() {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);  // a log that may not grow must not end the server
     sigemptyset(&set_);
     for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, number);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
@@ -66,25 +69,13 @@ class StopSignals {
   sigset_t set_;
 };
 
-void print_limits(const InferenceServerOptions& options, bool json) {
-  const Limits& limits = options.http.limits;
-  const std::pair<std::string_view, int64_t> rows[] = {
-      {"request_bytes", limits.request_bytes},
-      {"request_header_bytes", limits.request_header_bytes},
-      {"request_headers", limits.request_headers},
-      {"request_tensors", limits.request_tensors},
-      {"request_timeout_ms", limits.request_timeout_ms},
-      {"json_depth", limits.json_depth},
-      {"connections", limits.connections},
-      {"queue_length", limits.queue_length},
-      {"max_batch", options.max_batch},
-      {"model_bytes", limits.model_bytes},
-      {"tensor_bytes", limits.tensor_bytes},
-  };
-  nlohmann::ordered_json object;
-  for (const auto& [name, value] : rows) object[std::string(name)] = value;
-  if (json) return fmt::print("{}\n", object.dump());
-  for (const auto& [name, value] : rows) fmt::print("{:<22} {}\n", name, value);
+// "mlp:stable=3", again and again.
+void read_labels(const std::vector<std::string>& texts, RepositoryOptions& models) {
+  for (const std::string& text : texts) {
+    const size_t colon = text.find(':');
+    require(colon != std::string::npos && colon > 0, "--label is written as MODEL:stable=3", text);
+    models.labels[text.substr(0, colon)].merge(parse_version_labels(text.substr(colon + 1)));
+  }
 }
 
 // What each model would hold, and whether all together do fit.
@@ -177,12 +168,14 @@ int serve_command(int argc, char** argv) {
   InferenceServerOptions server_options;
   HttpServerOptions& http = server_options.http;
   std::string repository, slo, versions, batch_sizes, control, memory_limit;
-  std::vector<std::string> load_at_start;
+  std::vector<std::string> load_at_start, labels;
+  double stuck_after = 60;
   int poll_secs = 15;
   int exit_timeout = 30;
   DeviceFlags flags;
   po::options_description options("options");
-  options.add_options()("repository,r", po::value(&repository), "folder of models (also as a plain word)")(
+  options.add_options()("config", po::value<std::string>(), "file of flags, one a line: http-port = 8000; those of the command line go before it")(
+      "repository,r", po::value(&repository), "folder of models (also as a plain word)")(
       "http-port", po::value(&http.port)->default_value(8000), "port; 0 takes a free one and prints it")(
       "grpc-port", po::value<int>(), "port of gRPC, 8001 unless given; 0 takes a free one (so it does with --http-port 0), =-1 none")(
       "metrics-port", po::value<int>(), "one more port, with /metrics and health alone; 0 takes a free one")(
@@ -199,33 +192,43 @@ int serve_command(int argc, char** argv) {
       "memory-limit", po::value(&memory_limit),
       "bytes that all models may hold together, such as 4G; a load that does not fit is refused, or evicts idle models with --model-control explicit")(
       "dry-run", "print what each model would hold of the memory, and leave: exit code 0 if all fit, 3 if not, 2 if one cannot be loaded")(
+      "label", po::value(&labels), "a name for a version, MODEL:stable=3, that clients may use in its place; again for more")(
+      "stuck-after", po::value(&stuck_after)->default_value(60), "seconds after which a batch that still runs makes the server say that it is not ready; 0: never")(
       "max-batch", po::value(&server_options.max_batch)->default_value(1024), "rows of one request at most")(
+      "max-dimension", po::value(&server_options.max_dimension)->default_value(65'536), "size of any other dimension that requests choose, at most")(
       "batch-sizes", po::value(&batch_sizes)->default_value("auto"),
-      "rows that models on a GPU are made ready for when they are loaded, unless their config.pbtxt says: a list such as 1,8,32, none, "
-      "or auto (powers of two up to 64)")("max-body", po::value(&http.limits.request_bytes)->default_value(http.limits.request_bytes),
-      "bytes of one request at most")("queue-length",
-                                      po::value(&http.limits.queue_length)->default_value(http.limits.queue_length),
-                                      "requests waiting for one model at most")(
+      "rows that models are made ready for when they are loaded, unless their config.pbtxt says: a list such as 1,8,32, none, "
+      "or auto (powers of two up to 64; on a CPU those that take little time)")(
       "slo", po::value(&slo),
       "latency that answers are to keep, such as p99=20ms: batches are chosen, and requests that would miss it refused at once (429); models "
       "may name their own, or dynamic_batching, in config.pbtxt")(
+      "batch-invariant", po::bool_switch(&server_options.models.batch_invariant),
+      "answers are the same, bit for bit, whatever else runs in their batch: tried at load; requests of models that cannot have it run alone")(
       "allow-client-shm", po::bool_switch(&server_options.allow_client_shm),
       "clients on this machine may hand over tensors in shared memory that they register")(
       "allow-settings", po::bool_switch(&server_options.allow_settings),
       "clients may change the settings of the log and of traces")("access-log", po::value(&server_options.access_log),
                                                                   "file, or - for standard output: a line of JSON for each request")(
-      "trace-file", po::value(&server_options.trace_file), "file for the traces that clients turn on (with --allow-settings)")("connections", po::value(&http.limits.connections)->default_value(http.limits.connections), "connections at most")(
+      "trace-file", po::value(&server_options.trace_file), "file for the traces that clients turn on (with --allow-settings)")(
       "exit-timeout", po::value(&exit_timeout)->default_value(exit_timeout), "seconds that a stop may take")(
-      "limits", "print what a request may be at most, and leave");
+      "limits", "print what a request may be at most, with the flags that say so, and leave");
+  add_limit_flags(options, http.limits);
   add_device_flags(options, flags);
   po::variables_map values;
-  if (!parse_options(argc, argv, kUsageText, options, "repository", values)) return kOk;
+  std::vector<std::string> words = with_flag_file(argc, argv, options, "repository");
+  std::vector<char*> all;
+  for (std::string& word : words) all.push_back(word.data());
+  if (!parse_options(static_cast<int>(all.size()), all.data(), kUsageText, options, "repository", values)) return kOk;
   const bool json = values.contains("json");
   if (values.contains("limits")) {
-    print_limits(server_options, json);
+    print_limits(http.limits, {server_options.max_batch, server_options.max_dimension}, json);
     return kOk;
   }
+  check_limits(http.limits);
   require(!repository.empty(), "no repository given; usage: " + kUsageText.line);
+  require(stuck_after >= 0 && stuck_after <= 1e6, "stuck-after must be between 0 and a million seconds", stuck_after);
+  server_options.health.stuck_after = std::chrono::nanoseconds(static_cast<int64_t>(stuck_after * 1e9));
+  read_labels(labels, server_options.models);
   require(http.port >= 0 && http.port <= 65'535, "http-port must be between 0 and 65535", http.port);
   const int grpc_port = values.contains("grpc-port") ? values["grpc-port"].as<int>() : http.port == 0 ? 0 : 8001;
   require(grpc_port >= -1 && grpc_port <= 65'535, "grpc-port must be between 0 and 65535, or -1 for none", grpc_port);

@@ -31,10 +31,8 @@ double best_time(const Options& options, const std::function<void()>& run) {
   return best;
 }
 
-double ceiling(const Options& options) {
-  const ArithmeticProbe& probe = chosen_isa() == Isa::kAmx ? kAmxBf16Probe : kBf16Probe;
-  return operations_per_second(probe, {.threads = options.threads});
-}
+// Of the tier that is chosen; 0: it has no products of bf16.
+double ceiling(const Options& options) { return operations_per_second(Arithmetic::kBf16, {.threads = options.threads}, chosen_isa()); }
 
 struct Case {
   std::string name;
@@ -72,7 +70,7 @@ void bench(const Options& options, const Case& c) {
 int main(int argc, char** argv) {
   using namespace tandem::cpu;
   const Options options = parse_options(argc, argv);
-  if (chosen_isa() < Isa::kVnni) return std::puts("this bench wants AVX-512 BF16 or AMX"), 1;
+  if (ceiling(options) == 0) return std::puts("this bench wants a tier with products of bf16"), 1;
   std::printf("tier %s, %d threads\n", std::string(name(chosen_isa())).c_str(), options.threads);
   std::vector<Case> cases;
   for (const int64_t size : {512, 1024, 2048, 4096}) cases.push_back({"square " + std::to_string(size), size, size, size});

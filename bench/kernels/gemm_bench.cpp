@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -107,11 +108,12 @@ void check_close(const std::string& what, double value, double expected, double 
   if (!(std::abs(value - expected) <= 1e-6 * (4 + terms / 8))) wrong(what, value, expected);
 }
 
-void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool packed, bool transpose_b) {
+void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool packed, bool transpose_b, bool transpose_a = false) {
   std::string what = "gemm " + std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k);
   what += packed ? ", packed B" : transpose_b ? ", B transposed" : "";
+  what += transpose_a ? ", A transposed" : "";
   if (!options.wants(what)) return;
-  const GemmShape shape{m, n, k, false, transpose_b};
+  const GemmShape shape{m, n, k, transpose_a, transpose_b};
   const Block a(noise(m * k, 1)), b(noise(k * n, 2)), c(static_cast<size_t>(m * n) * sizeof(float));
   const Block workspace(gemm_workspace_bytes<float>(shape, options.threads));
   KernelContext context;
@@ -120,7 +122,7 @@ void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool pa
   const ConstTensorView view{b.bytes().data(), DType::kF32, transpose_b ? Shape{n, k} : Shape{k, n}};
   const PackedMatrix weights = packed ? pack_matrix(view, transpose_b) : PackedMatrix();
   GemmArgs<float> args;
-  args.a = a.floats(), args.lda = k;
+  args.a = a.floats(), args.lda = transpose_a ? m : k;
   args.b = b.floats(), args.ldb = transpose_b ? k : n;
   if (packed) args.packed_b = &weights;
   args.c = c.floats(), args.ldc = n;
@@ -129,7 +131,7 @@ void bench_gemm(const Options& options, int64_t m, int64_t n, int64_t k, bool pa
     for (int64_t j : {int64_t{0}, n / 2, n - 1}) {
       double sum = 0;
       for (int64_t q = 0; q < k; ++q)
-        sum += double(a[i * k + q]) * double(b[transpose_b ? j * k + q : q * n + j]);
+        sum += double(a[transpose_a ? q * m + i : i * k + q]) * double(b[transpose_b ? j * k + q : q * n + j]);
       check_close(what, double(c[i * n + j]), sum, double(k));
     }
   report(options, what, 2.0 * double(m) * double(n) * double(k), [&] { gemm(context, shape, args); });
@@ -242,6 +244,11 @@ int main(int argc, char** argv) {
   for (int64_t m : {128, 197, 1024})  // BERT-base and ViT-B
     for (auto [n, k] : {std::pair<int64_t, int64_t>{768, 768}, {2304, 768}, {3072, 768}, {768, 3072}})
       bench_gemm(options, m, n, k, true, false);
+  for (auto [rows, out, in] : {std::array<int64_t, 3>{768, 128, 128}, {768, 512, 128}, {1024, 384, 384}, {1024, 1536, 384}, {1024, 384, 1536}}) {
+    bench_gemm(options, rows, out, in, false, true);         // a dense layer of a training step: forward, and the gradients
+    bench_gemm(options, rows, in, out, false, false);        // of its input
+    bench_gemm(options, out, in, rows, false, false, true);  // and of its weights
+  }
   bench_gemm(options, 64, 128, 9216, false, true);
   bench_gemm(options, 64, 9216, 128, false, false);
   bench_gemm(options, 128, 9216, 64, false, false);

@@ -51,11 +51,8 @@ std::vector<std::byte> noise(int64_t n, unsigned seed) {
   return bytes;
 }
 
-// Of the tier that is chosen.
-double ceiling(const Options& options) {
-  const ArithmeticProbe& probe = chosen_isa() == Isa::kAmx ? kAmxInt8Probe : kVnniProbe;
-  return operations_per_second(probe, {.threads = options.threads});
-}
+// Of the tier that is chosen; 0: it has no products of bytes.
+double ceiling(const Options& options) { return operations_per_second(Arithmetic::kInt8, {.threads = options.threads}, chosen_isa()); }
 
 struct Case {
   std::string name;
@@ -119,7 +116,7 @@ void bench(const Options& options, const Case& c) {
 int main(int argc, char** argv) {
   using namespace tandem::cpu;
   const Options options = parse_options(argc, argv);
-  if (chosen_isa() < Isa::kVnni) return std::puts("this bench wants VNNI or AMX"), 1;
+  if (ceiling(options) == 0) return std::puts("this bench wants a tier with products of bytes"), 1;
   std::printf("tier %s, %d threads\n", std::string(name(chosen_isa())).c_str(), options.threads);
   const std::vector<Case> cases = {
       {"resnet stem 7x7 s2 3->64, 224", 224, 3, 64, 7, 2},

@@ -94,9 +94,9 @@ def measure(run, seconds):
             "runs": len(times)}
 
 
-def answer(run):
+def answer(run, **facts):
     """The protocol of contestant.py, until nobody asks any more."""
-    print(json.dumps({"ready": True, "process_bytes": peak_bytes()}), flush=True)
+    print(json.dumps({"ready": True, "process_bytes": peak_bytes(), **facts}), flush=True)
     for line in sys.stdin:
         print(json.dumps(measure(run, float(line))), flush=True)
 

@@ -4,7 +4,8 @@ Cases: health, Identity as JSON, over gRPC and with 64 KiB, an MLP 30-256-256-2,
 dimensions); 1, 8, 32 and 256 connections.
 Beside them in the same rounds, where they are there: nginx answering a POST with 200 static bytes (--nginx), a bare gRPC echo (target grpc_echo), and MLServer with
 onnxruntime (--mlserver PYTHON, whose environment has both). Client and server share the processors. Rounds of all contestants are interleaved, each
-figure is that of the best round. Start to ready, resident memory and the processors that one connection keeps busy are measured besides.
+figure is that of the best round. `of cpus` is what all processors would answer by the processor time that server and client took, where other
+programs had some of them. Start to ready, resident memory and the processors that one connection keeps busy are measured besides.
 """
 import argparse
 import json
@@ -21,11 +22,26 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+# A model of MLServer that runs ONNX files, as its documentation has users write them.
 MLSERVER_RUNTIME = '''
-import onnxruntime, numpy
+import numpy
+import onnxruntime
 from mlserver import MLModel
-from mlserver.codecs import NumpyCodec
+from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceResponse
+
+
+def decoded(tensor):
+    if tensor.datatype == "BYTES":
+        return numpy.array(StringCodec.decode_input(tensor), dtype=object).reshape(tensor.shape)
+    return NumpyCodec.decode_input(tensor)
+
+
+def encoded(name, value):
+    output = StringCodec.encode_output(name, list(value.reshape(-1))) if value.dtype == object else NumpyCodec.encode_output(name, value)
+    output.shape = list(value.shape)
+    return output
+
 
 class OnnxModel(MLModel):
     async def load(self):
@@ -33,11 +49,11 @@ class OnnxModel(MLModel):
         return True
 
     async def predict(self, request):
-        feed = {one.name: NumpyCodec.decode_input(one) for one in request.inputs}
-        outputs = self.session.run(None, feed)
-        names = [one.name for one in self.session.get_outputs()]
-        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output(n, o) for n, o in zip(names, outputs)])
+        names = [one.name for one in request.outputs or self.session.get_outputs()]
+        outputs = self.session.run(names, {one.name: decoded(one) for one in request.inputs})
+        return InferenceResponse(id=request.id, model_name=self.name, outputs=[encoded(*one) for one in zip(names, outputs)])
 '''
+WIRE_NAMES = {TensorProto.FLOAT: "FP32", TensorProto.DOUBLE: "FP64", TensorProto.FLOAT16: "FP16", TensorProto.STRING: "BYTES"}
 
 
 def save(path, nodes, inputs, outputs, constants=()):
@@ -143,7 +159,7 @@ def start_mlserver(python, repository, folder, names):
     (folder / "settings.json").write_text(json.dumps(settings))
     for name in names:
         graph = onnx.load(repository / name / "1/model.onnx", load_external_data=False).graph
-        face = lambda one: {"name": one.name, "datatype": "FP32", "shape": [dim.dim_value or -1 for dim in one.type.tensor_type.shape.dim]}
+        face = lambda one: {"name": one.name, "datatype": WIRE_NAMES.get(one.type.tensor_type.elem_type, TensorProto.DataType.Name(one.type.tensor_type.elem_type)), "shape": [dim.dim_value or -1 for dim in one.type.tensor_type.shape.dim]}
         (folder / name).mkdir()
         (folder / name / "model-settings.json").write_text(json.dumps({
             "name": name, "implementation": "onnx_model.OnnxModel", "parameters": {"uri": str(repository / name / "1/model.onnx")},
@@ -172,27 +188,40 @@ def contests(servers, networks):
 
     static = [("nginx static", nginx.http, ["--path", "/"])] if nginx else []
     bare = [("bare echo", echo.grpc, ["identity", "--protocol", "grpc"])] if echo else []
-    few, all_counts = (1, 8, 32), (1, 8, 32, 256)
+    all_counts = (1, 8, 32, 256)
     yield "health", [("tandem", tandem.http, ["--path", "/v2/health/live"]), *static], all_counts
     yield "identity JSON", both(["identity", "--json-tensors"], "http"), all_counts
     yield "identity gRPC", both(["identity"], "grpc") + bare, all_counts
     yield "MLP HTTP", both(["mlp"], "http"), all_counts
-    yield "MLP gRPC", both(["mlp"], "grpc"), few
-    yield "64 KiB HTTP", both(["identity64k"], "http"), few
-    yield "64 KiB gRPC", both(["identity64k"], "grpc"), few
+    yield "MLP gRPC", both(["mlp"], "grpc"), all_counts
+    yield "64 KiB HTTP", both(["identity64k"], "http"), all_counts
+    yield "64 KiB gRPC", both(["identity64k"], "grpc"), all_counts
     for name, file in networks.items():
         shape = ["--shape", file.split("@")[1]] if "@" in file else []
         for protocol in ("http", "grpc"):
             yield f"{name} {protocol}", both([name, *shape], protocol), (1, 8)
 
 
-def measure(build, servers, networks, rounds, seconds):
+SERVER_OF = {"nginx static": "nginx", "bare echo": "echo"}
+
+
+def spent(server):
+    """Processor seconds of the server and of all clients that have ended."""
+    return cpu_seconds(server.process.pid) + sum(os.times()[2:4])
+
+
+def measure(build, servers, networks, only, rounds, seconds):
     best = {}
     for _ in range(rounds):
         for case, contestants, counts in contests(servers, networks):
+            if only and case not in only:
+                continue
             for connections in counts:
                 for name, port, flags in contestants:
+                    before = spent(servers[SERVER_OF.get(name, name)])
                     row = load(build, port, flags, connections, seconds)
+                    busy = spent(servers[SERVER_OF.get(name, name)]) - before
+                    row["rate_of_cpus"] = row["rate"] * (seconds + 0.2) / max(busy, 1e-3) * len(os.sched_getaffinity(0))
                     key = (case, name, connections)
                     if key not in best or row["rate"] > best[key]["rate"]:
                         best[key] = row
@@ -218,6 +247,7 @@ def main():
     parser.add_argument("--networks", nargs="*", default=[], metavar="NAME=FILE")
     parser.add_argument("--nginx", help="the program")
     parser.add_argument("--mlserver", metavar="PYTHON", help="a Python with mlserver and onnxruntime")
+    parser.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="only these, such as 'identity JSON'")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--json", type=pathlib.Path)
@@ -242,13 +272,13 @@ def main():
             first["mlserver"] = resident_mib(servers["mlserver"].process.pid)
         try:
             cpu = idle_cost(build, servers, options.seconds)
-            rows = measure(build, servers, networks, options.rounds, options.seconds)
-            print(f"{'case':<18} {'server':<14} {'connections':>11} {'answers/s':>10} {'p50 us':>10} {'p99 us':>10}")
+            rows = measure(build, servers, networks, options.cases, options.rounds, options.seconds)
+            print(f"{'case':<18} {'server':<14} {'connections':>11} {'answers/s':>10} {'of cpus/s':>10} {'p50 us':>10} {'p99 us':>10}")
             for (case, name, connections), row in rows.items():
                 if "error" in row:
                     print(f"{case:<18} {name:<14} {connections:>11}   {row['error']}")
                 else:
-                    print(f"{case:<18} {name:<14} {connections:>11} {row['rate']:>10.0f} {row['p50_us']:>10.1f} {row['p99_us']:>10.1f}")
+                    print(f"{case:<18} {name:<14} {connections:>11} {row['rate']:>10.0f} {row['rate_of_cpus']:>10.0f} {row['p50_us']:>10.1f} {row['p99_us']:>10.1f}")
             for name, one in first.items():
                 pid = servers[name].process.pid
                 print(f"{name}: ready after {servers[name].ready_ms:.0f} ms, resident {one:.1f} MiB, {resident_mib(pid):.1f} MiB after the load; "

@@ -56,6 +56,7 @@ struct AttentionGeometry {
   int64_t head_size = 0, value_size = 0;
   HeadStrides q, k, v, y, past_k, past_v;
   bool mask_broadcasts = false;  // a mask with one column is for all keys, not for the first alone
+  bool masks_cycle = false;      // a mask of fewer batches, a divisor of theirs, begins again
   int64_t group() const { return key_heads > 0 ? query_heads / key_heads : 1; }
 };
 
@@ -82,9 +83,10 @@ struct AttentionGrads {
 AttentionGeometry attention_geometry(const AttentionOptions&, const Shape& q, const Shape& k, const Shape& v, const Shape& past_k,
                                      const Shape& past_v);
 // The same of matrix products with NumPy's broadcasting, softmax(q k^T + masks) v: sizes of 1 meet any size, but heads of k and v
-// may also be shared by groups of heads of q. All shapes are as in memory and have up to 4 axes, missing ones being 1.
+// may also be shared by groups of heads of q. All shapes are as in memory and have up to 4 axes, missing ones being 1. With masks_cycle the
+// batch of a mask need only divide that of the scores.
 AttentionGeometry broadcast_attention_geometry(const AttentionPerms&, const Shape& q, const Shape& k, const Shape& v, const Shape& mask,
-                                               const Shape& second_mask);
+                                               const Shape& second_mask, bool masks_cycle = false);
 
 namespace cpu {
 
@@ -97,6 +99,10 @@ void attention(const KernelContext&, const AttentionOptions&, const AttentionGeo
 size_t attention_grad_workspace(DType, const AttentionGeometry&, int threads);
 void attention_grad(const KernelContext&, const AttentionOptions&, const AttentionInputs&, ConstTensorView dy,
                     const AttentionGrads&);
+// The same of broadcast_attention_geometry, without a past: `grads` is that of the gradients' shapes, which are stretched to all that the
+// operands are broadcast to.
+void attention_grad(const KernelContext&, const AttentionOptions&, const AttentionGeometry&, const AttentionGeometry& grads, const AttentionInputs&,
+                    ConstTensorView dy, const AttentionGrads&);
 
 }  // namespace cpu
 }  // namespace tandem

@@ -53,12 +53,12 @@ HeadStrides strides_of(const Sizes& sizes, const Sizes& strides) {
 }  // namespace
 
 AttentionGeometry broadcast_attention_geometry(const AttentionPerms& perms, const Shape& q, const Shape& k, const Shape& v,
-                                               const Shape& mask, const Shape& second_mask) {
+                                               const Shape& mask, const Shape& second_mask, bool masks_cycle) {
   const Sizes query = permuted(padded(q), perms.q), key = permuted(padded(k), perms.k), value = permuted(padded(v), perms.v);
   const std::string shapes = to_string(q) + to_string(k) + to_string(v);
   require(query[3] == key[3], "Q and K differ in the size of a head", shapes);
   AttentionGeometry of;
-  of.mask_broadcasts = true;
+  of.mask_broadcasts = true, of.masks_cycle = masks_cycle;
   of.head_size = query[3], of.value_size = value[3];
   of.batch = broadcast(broadcast(query[0], key[0], "batch"), value[0], "batch");
   of.key_heads = broadcast(key[1], value[1], "heads of K and V");
@@ -66,7 +66,7 @@ AttentionGeometry broadcast_attention_geometry(const AttentionPerms& perms, cons
   of.queries = query[2], of.keys = key[2];
   for (const Shape& one : {mask, second_mask}) {
     const Sizes sizes = padded(one);
-    of.batch = broadcast(of.batch, sizes[0], "batch of the mask");
+    if (!masks_cycle) of.batch = broadcast(of.batch, sizes[0], "batch of the mask");
     of.query_heads = broadcast(of.query_heads, sizes[1], "heads of the mask");
     of.queries = broadcast(of.queries, sizes[2], "rows of the mask");
     of.keys = broadcast(of.keys, sizes[3], "columns of the mask");

@@ -43,5 +43,7 @@ void bf16_conv(const KernelContext&, const ConvGeometry&, ConstTensorView x, con
 // Max and average pooling, as pool_channels_last.h says. y is bf16.
 void bf16_max_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y);
 void bf16_average_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y, bool count_include_pad = false);
+// y f32 [images, channels]: the means of x [images, pixels..., channels]. NaN of no pixels.
+void bf16_global_average(const KernelContext&, ConstTensorView x, TensorView y);
 
 }  // namespace tandem::cpu

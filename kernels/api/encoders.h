@@ -41,7 +41,8 @@ void one_hot_encode(const KernelContext& context, ConstTensorView x, TensorView 
 void encode_labels(const KernelContext& context, ConstTensorView x, TensorView y, const KeyIndex& keys, ConstTensorView values,
                    ConstTensorView fallback);
 
-// y [rows, sum of widths] in f32: the inputs side by side, each cut or filled with zeros to its width.
+// y [rows, sum of widths] in f32: the inputs side by side, each cut or filled with zeros to its width; without
+// widths each is as wide as it is.
 void vectorize_features(const KernelContext& context, std::span<const ConstTensorView> inputs, TensorView y,
                         std::span<const int64_t> widths);
 

@@ -29,6 +29,7 @@ struct QuantizedResidual {
   // And the sum's.
   float y_scale = 1;
   int32_t y_zero = 0;
+  QuickResidual quick = {};  // as quick_residual finds it for just these scales and zero points; else the sum takes longer
 };
 
 }  // namespace tandem
@@ -55,6 +56,10 @@ class ChannelsLastIntegerFilters {
 // w: u8 or i8; w_zero: null (0), or of w's type with one element or one a filter. Throws InvalidArgument for other shapes and types.
 ChannelsLastIntegerFilters pack_integer_filters_channels_last(const ConvGeometry&, ConstTensorView w, ConstTensorView w_zero = {},
                                                               Isa isa = chosen_isa());
+
+// What makes the sums of `residual` quick, where the tier has a use for it. Looks at scales, zero points and types, y_type that of the sum; takes some
+// ten microseconds, at most some milliseconds.
+QuickResidual quick_residual(const QuantizedResidual& residual, DType y_type, Isa isa = chosen_isa());
 
 // Bytes; for filters of that tier.
 size_t integer_conv_channels_last_workspace(const ConvGeometry&, int threads, Isa isa = chosen_isa());

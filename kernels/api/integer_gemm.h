@@ -90,7 +90,7 @@ class PackedWeight {
   PackedIntegers view_;
 };
 
-// What integer_gemm wants in KernelContext::workspace; less if B is packed.
+// What integer_gemm wants in KernelContext::workspace, for these sizes and all smaller ones; less if B is packed, whose k is what it is.
 size_t integer_gemm_workspace_bytes(const IntegerGemmShape&, bool b_is_packed);
 // By the whole team. `packed_b`, columns, may be given in place of b (which is not looked at then). Scales are of columns.
 void integer_gemm(const KernelContext&, const IntegerGemmShape&, const IntegerMatrix& a, const IntegerMatrix& b,

@@ -1,5 +1,7 @@
 #include "kernels/api/matmul_products.h"
 
+#include "kernels/api/products_of_run.h"
+
 #include <algorithm>
 
 namespace tandem {
@@ -72,6 +74,11 @@ ProductSet with_merged_axes(const ProductSet& set) {
 MatmulProducts matmul_products(const Shape& a, const Shape& b, bool transpose_a, bool transpose_b) {
   Operands o = operands_of(a, b, transpose_a, transpose_b);
   fold_leading_axes(o, transpose_a);
+  return {o.m, o.n, o.k, products_of(o)};
+}
+
+MatmulProducts unfolded_products(const Shape& a, const Shape& b, bool transpose_a, bool transpose_b) {
+  const Operands o = operands_of(a, b, transpose_a, transpose_b);
   return {o.m, o.n, o.k, products_of(o)};
 }
 

@@ -97,10 +97,11 @@ OutputScales make_output_scales(std::span<std::byte> memory, const ProductScalin
     std::construct_at(exact + c, scale);
     multiplier[c] = static_cast<float>(scale.product / unit);
     addend[c] = static_cast<float>((scale.bias + scale.bias_rest) / unit);
-    // Six roundings at most of numbers below largest + |addend|, each of 2^-24 of them. Scales at the limits of f32: always
-    // exactly.
-    const bool sound = std::isnormal(multiplier[c]) && std::isfinite(addend[c]);
-    tolerance[c] = sound ? (largest + std::abs(addend[c])) * 0x1p-21f : 1.0f;
+    // Five roundings at most of numbers below largest + |addend|, each of 2^-24 of them: the sum, the multiplier, the product, the addend or the
+    // result, whose bounds are a part each. Scales at the limits of f32: always exactly.
+    // And those with which a sum could be farther than 2^30 from 0.
+    const bool sound = std::isnormal(multiplier[c]) && std::abs(multiplier[c]) < 0.25f && std::abs(addend[c]) < 0x1p29f;
+    tolerance[c] = sound ? (largest + std::abs(addend[c])) * 5.5f * 0x1p-24f : 1.0f;
   }
   return {.count = static_cast<int64_t>(channels),
           .multiplier = multiplier,

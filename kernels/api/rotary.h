@@ -33,6 +33,8 @@ void rotary_embedding(const KernelContext& context, const RotaryViews& views, co
 // The same as networks write it out, with a cos and a sin for every element: x * cos + (-second half, first half) * sin along the last axis,
 // of an even size n. cos and sin have one shape, [..., n], which broadcasts to x's. No positions. f32. y may be x's memory.
 void rotate_halves(const KernelContext& context, const RotaryViews& views);
+// Of pairs that lie side by side: x * cos + (-x[1], x[0], -x[3], x[2], ...) * sin.
+void rotate_pairs(const KernelContext& context, const RotaryViews& views);
 
 }  // namespace cpu
 }  // namespace tandem

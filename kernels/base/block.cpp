@@ -50,12 +50,12 @@ std::shared_ptr<std::byte[]> map_block(size_t bytes) {
   return {memory, [bytes](std::byte* p) { ::munmap(p, bytes); }};
 }
 
-bool is_mapped(size_t bytes) { return kFromSystem && bytes >= kWholePages; }
-
 }  // namespace
 
+bool is_whole_pages(size_t bytes) { return kFromSystem && bytes >= kWholePages; }
+
 std::shared_ptr<std::byte[]> make_block(size_t bytes) {
-  if (is_mapped(bytes)) return map_block(bytes);
+  if (is_whole_pages(bytes)) return map_block(bytes);
   auto* memory = static_cast<std::byte*>(::operator new[](bytes ? bytes : 1, kLine, std::nothrow));
   if (!memory) fail_allocation(bytes);
   return {memory, [](std::byte* p) { ::operator delete[](p, kLine); }};
@@ -63,7 +63,7 @@ std::shared_ptr<std::byte[]> make_block(size_t bytes) {
 
 std::shared_ptr<std::byte[]> make_zero_block(size_t bytes) {
   auto block = make_block(bytes);
-  if (!is_mapped(bytes)) std::memset(block.get(), 0, bytes);  // fresh pages are zero
+  if (!is_whole_pages(bytes)) std::memset(block.get(), 0, bytes);  // fresh pages are zero
   return block;
 }
 

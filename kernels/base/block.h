@@ -12,6 +12,9 @@ namespace tandem {
 
 inline constexpr size_t kWholePages = size_t{1} << 20, kOwnPages = size_t{64} << 10;
 
+// Whether a block of so many bytes is whole pages of the system's: then part of a file may be mapped in its place.
+bool is_whole_pages(size_t bytes);
+
 // 64-byte aligned, never null; what is in it is undefined, or zero. Throws OutOfMemory naming the bytes.
 std::shared_ptr<std::byte[]> make_block(size_t bytes);
 std::shared_ptr<std::byte[]> make_zero_block(size_t bytes);

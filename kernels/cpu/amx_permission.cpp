@@ -1,14 +1,11 @@
 #include "kernels/cpu/amx_permission.h"
 
-#if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#endif
 
 namespace tandem::cpu {
 
-#if defined(__x86_64__) && defined(__linux__)
 namespace {
 
 constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM of Linux 5.16
@@ -27,8 +24,5 @@ bool amx_is_permitted() {
   static const bool permitted = has_amx() && ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return permitted;
 }
-#else
-bool amx_is_permitted() { return false; }
-#endif
 
 }  // namespace tandem::cpu

@@ -95,21 +95,10 @@ class Attention {
     std::fill_n(w.sums, block.rows * of_.value_size, T{0});
     KeyRange all{0, of_.keys};
     // Blocks of keys begin where they would without a window, so that a row's bits do not depend on the rows beside it.
-    if (!out_.scores) all = seen_by_any(block);
+    if (!out_.scores) all = scorer_.seen_by_any(block);
     if (w.ld > 0) all.first -= all.first % w.ld;
     for (int64_t first = all.first; first < all.end; first += w.ld) add_keys(block, {first, std::min(all.end, first + w.ld)}, w);
     finish(block, w);
-  }
-
-  KeyRange seen_by_any(const QueryBlock& block) const {
-    KeyRange all = scorer_.visible(block, 0);
-    for (int64_t r = 1; r < block.rows; ++r) {
-      const KeyRange one = scorer_.visible(block, r);
-      if (one.first == one.end) continue;
-      if (all.first == all.end) all = one;
-      all = {std::min(all.first, one.first), std::max(all.end, one.end)};
-    }
-    return all;
   }
 
   void add_keys(const QueryBlock& block, KeyRange keys, const Work& w) const {

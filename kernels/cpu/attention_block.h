@@ -33,6 +33,18 @@ struct KeyRange {
   int64_t first = 0, end = 0;
 };
 
+struct AttentionMask {
+  ConstTensorView view;
+  HeadStrides strides;
+  int64_t batches = 1;
+
+  // Of what it says of a row and a key, in elements.
+  int64_t offset(const QueryBlock& block, int64_t row, int64_t key) const {
+    const int64_t before = block.batch - block.batch % batches;  // of a mask that begins again
+    return block.offset(strides) - before * strides.batch + row * block.stride(strides) + key * strides.column;
+  }
+};
+
 template <class T>
 class AttentionScorer {
  public:
@@ -63,6 +75,24 @@ class AttentionScorer {
     if (options_.left_window >= 0) keys.first = std::clamp<int64_t>(at - options_.left_window, 0, std::min(valid, mask_columns_));
     keys.end = std::max(keys.end, keys.first);
     return keys;
+  }
+
+  // The keys that some row of the block may see: by their positions, and less those at the end that a mask of -inf hides from all.
+  KeyRange seen_by_any(const QueryBlock& block) const {
+    KeyRange all;
+    for (int64_t r = 0; r < block.rows; ++r) {
+      const KeyRange one = visible(block, r);
+      if (one.first == one.end) continue;
+      all = all.first == all.end ? one : KeyRange{std::min(all.first, one.first), std::max(all.end, one.end)};
+    }
+    for (const AttentionMask& mask : std::span(masks_.data(), mask_count_)) {
+      int64_t end = all.first;
+      for (int64_t r = block.rows; r-- > 0 && end < all.end;)  // under a causal mask the last row sees all that the others do
+        for (int64_t key = all.end; key > end; --key)
+          if (!hides_wholly(mask, mask.offset(block, r, key - 1))) end = key;
+      all.end = end;
+    }
+    return all;
   }
 
   // Keys [first, end) come from the past, then from the new ones: body(matrix, row stride, first key, keys) for each part.
@@ -113,10 +143,10 @@ class AttentionScorer {
 
   // Applies what the masks say of `n` keys from `first` on to one row of scores.
   void add_mask(const QueryBlock& block, int64_t row, int64_t first, int64_t n, T* scores) const {
-    for (const Mask& mask : std::span(masks_.data(), mask_count_)) {
+    for (const AttentionMask& mask : std::span(masks_.data(), mask_count_)) {
       const ConstTensorView& view = mask.view;
       const HeadStrides& strides = mask.strides;
-      const int64_t at = block.offset(strides) + row * block.stride(strides) + first * strides.column;
+      const int64_t at = mask.offset(block, row, first);
       if (n > 0 && view.dtype == DType::kBool)
         hide(view.as<bool>().data() + at, strides.column, n, scores);
       else if (n > 0 && strides.column == 0)
@@ -126,7 +156,22 @@ class AttentionScorer {
     }
   }
 
+  // Gradients of what add_mask made, to those of the scores before it: nothing passes where a score was replaced.
+  void drop_hidden(const QueryBlock& block, int64_t row, int64_t first, int64_t n, T* gradients) const {
+    for (const AttentionMask& mask : std::span(masks_.data(), mask_count_)) {
+      if (mask.view.dtype != DType::kBool || n <= 0) continue;
+      const bool* hidden = mask.view.as<bool>().data() + mask.offset(block, row, first);
+      for (int64_t i = 0; i < n; ++i)
+        if (hidden[i * mask.strides.column] == options_.mask_hides) gradients[i] = T{0};
+    }
+  }
+
  private:
+  bool hides_wholly(const AttentionMask& mask, int64_t at) const {
+    const auto i = static_cast<size_t>(at);
+    if (mask.view.dtype == DType::kBool) return hidden_ == kHidden && mask.view.as<bool>()[i] == options_.mask_hides;
+    return mask.view.as<T>()[i] == kHidden;
+  }
   void check_valid_keys() const {
     require(in_.valid_keys.elements() == of_.batch, "nonpad_kv_seqlen needs one number a batch", to_string(in_.valid_keys.shape));
     for (int64_t valid : in_.valid_keys.as<int64_t>())
@@ -145,11 +190,13 @@ class AttentionScorer {
     int64_t stride = mask.rank() == 0 ? 1 : mask[mask.rank() - 1];
     for (int i = 0; i < std::min(3, mask.rank() - 1); ++i) {
       const int64_t size = mask[mask.rank() - 2 - i];
-      require(size == 1 || size == wanted[static_cast<size_t>(i)], "attn_mask does not broadcast to the scores", to_string(mask));
+      const bool cycles = i == 2 && of_.masks_cycle && size > 0 && of_.batch % size == 0;
+      require(size == 1 || size == wanted[static_cast<size_t>(i)] || cycles, "attn_mask does not broadcast to the scores", to_string(mask));
       *steps[static_cast<size_t>(i)] = size == 1 ? 0 : stride;
       stride *= size;
     }
-    masks_[mask_count_++] = {view, strides};
+    const int64_t batches = of_.masks_cycle && mask.rank() == 4 ? mask[0] : of_.batch;
+    masks_[mask_count_++] = {view, strides, std::max<int64_t>(1, batches)};
   }
   void hide(const bool* mask, int64_t column, int64_t n, T* scores) const {
     if (column == 0) {
@@ -159,17 +206,12 @@ class AttentionScorer {
     for (int64_t i = 0; i < n; ++i) scores[i] = mask[i] != options_.mask_hides ? scores[i] : hidden_;
   }
 
-  struct Mask {
-    ConstTensorView view;
-    HeadStrides strides;
-  };
-
   const AttentionOptions& options_;
   const AttentionInputs& in_;
   const AttentionGeometry& of_;
   const simd::RowOps<T>& row_;
   T scale_, cap_, hidden_;
-  std::array<Mask, 2> masks_;
+  std::array<AttentionMask, 2> masks_;
   size_t mask_count_ = 0;
   int64_t mask_columns_;
 };

@@ -3,6 +3,8 @@
 //
 //   dV += P^T dY;   dP = dY V^T;   dS = P * (dP - rowsum(dP * P));   raw = dS * (1 - (capped / softcap)^2);
 //   dQ = scale * raw K;   dK += scale * raw^T Q
+//
+// A block has fewer queries than one of the forward pass: under a causal mask it then sees fewer keys that are for nothing.
 #include <omp.h>
 
 #include "kernels/cpu/attention_block.h"
@@ -11,18 +13,21 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kLine = 64;  // bytes
+constexpr int64_t kGradRows = 96;
 
 // One thread's part of the workspace: three matrices of a block's rows by all keys.
 template <class T>
 struct Scratch {
   explicit Scratch(const AttentionGeometry& of) {
-    const int64_t rows = std::min(kQueryRows, of.queries);
+    const int64_t rows = std::min(kGradRows, of.queries);
     matrix = round_up(rows * of.keys * static_cast<int64_t>(sizeof(T)), kLine);
     const GemmShape products[] = {{rows, of.keys, of.head_size, false, true},
                                   {rows, of.keys, of.value_size, false, true},
                                   {of.keys, of.value_size, rows, true, false},
                                   {of.keys, of.head_size, rows, true, false},
-                                  {rows, of.head_size, of.keys, false, false}};
+                                  {of.head_size, of.keys, rows, true, false},
+                                  {rows, of.head_size, of.keys, false, false},
+                                  {rows, of.head_size, of.keys, false, true}};
     size_t gemm_bytes = 0;
     for (const GemmShape& product : products) gemm_bytes = std::max(gemm_bytes, gemm_workspace_bytes<T>(product, 1));
     bytes = 3 * matrix + round_up(static_cast<int64_t>(gemm_bytes), kLine);
@@ -38,21 +43,21 @@ T* data_or_null(TensorView view) {
 template <class T>
 class AttentionBackward {
  public:
+  // `grads`: how the gradients lie in memory.
   AttentionBackward(const AttentionOptions& options, const AttentionInputs& in, ConstTensorView dy, const AttentionGrads& out,
-                    const AttentionGeometry& of)
+                    const AttentionGeometry& of, const AttentionGeometry& grads)
       : in_(in),
         of_(of),
+        grads_(grads),
         scorer_(options, in, of),
         row_(simd::row_ops<T>()),
         scratch_(of),
-        cap_(static_cast<T>(options.softcap)) {
+        cap_(static_cast<T>(options.softcap)),
+        drops_hidden_(std::isfinite(options.hidden)),
+        zero_if_nan_(options.undefined == UndefinedRows::kZero) {
     dy_ = dy.as<T>().data();
     dq_ = data_or_null<T>(out.dq), dk_ = data_or_null<T>(out.dk), dv_ = data_or_null<T>(out.dv);
     dscores_ = data_or_null<T>(out.dscores);
-    // With a past, the gradients to keys and values are those of the joined ones.
-    const auto joined = [&](int64_t size) { return HeadStrides{of.key_heads * of.keys * size, of.keys * size, size, 1}; };
-    dk_strides_ = in.past_k ? joined(of.head_size) : of.k;
-    dv_strides_ = in.past_v ? joined(of.value_size) : of.v;
   }
 
   void run(const KernelContext& context) {
@@ -67,7 +72,7 @@ class AttentionBackward {
  private:
   struct Work {
     KernelContext lone;
-    T *p, *dp, *capped;
+    T *p, *dp, *capped;  // [rows of the block, the keys that it sees]
     T *dk, *dv;
   };
 
@@ -77,104 +82,134 @@ class AttentionBackward {
     w.dp = reinterpret_cast<T*>(memory + scratch_.matrix);
     w.capped = reinterpret_cast<T*>(memory + 2 * scratch_.matrix);
     w.lone.workspace = {memory + 3 * scratch_.matrix, static_cast<size_t>(scratch_.bytes - 3 * scratch_.matrix)};
-    w.dk = dk_ ? dk_ + batch * dk_strides_.batch + key_head * dk_strides_.head : nullptr;
-    w.dv = dv_ ? dv_ + batch * dv_strides_.batch + key_head * dv_strides_.head : nullptr;
-    for (int64_t j = 0; j < of_.keys; ++j) {
-      if (w.dk) std::fill_n(w.dk + j * dk_strides_.row, of_.head_size, T{0});
-      if (w.dv) std::fill_n(w.dv + j * dv_strides_.row, of_.value_size, T{0});
-    }
+    w.dk = dk_ ? dk_ + batch * grads_.k.batch + key_head * grads_.k.head : nullptr;
+    w.dv = dv_ ? dv_ + batch * grads_.v.batch + key_head * grads_.v.head : nullptr;
+    if (w.dk) fill_zero(w.dk, grads_.k, of_.keys, of_.head_size);
+    if (w.dv) fill_zero(w.dv, grads_.v, of_.keys, of_.value_size);
     for (int64_t g = 0; g < of_.group(); ++g)
-      for (int64_t first = 0; first < of_.queries; first += kQueryRows) {
-        QueryBlock block{batch, key_head * of_.group() + g, key_head, first, std::min(kQueryRows, of_.queries - first)};
-        add_block(block, w);
+      for (int64_t first = 0; first < of_.queries; first += kGradRows) {
+        QueryBlock block{batch, key_head * of_.group() + g, key_head, first, std::min(kGradRows, of_.queries - first)};
+        add_block(block, scorer_.seen_by_any(block), w);
       }
   }
 
-  void add_block(const QueryBlock& block, const Work& w) const {
-    const int64_t n = of_.keys;
-    probabilities(block, w);
+  static void fill_zero(T* matrix, const HeadStrides& strides, int64_t rows, int64_t columns) {
+    const bool rows_last = strides.column != 1;
+    for (int64_t i = 0; i < (rows_last ? columns : rows); ++i)
+      std::fill_n(matrix + i * (rows_last ? strides.column : strides.row), rows_last ? rows : columns, T{0});
+  }
+
+  void add_block(const QueryBlock& block, KeyRange keys, const Work& w) const {
+    const int64_t n = keys.end - keys.first;
+    probabilities(block, keys, w);
     const T* dy = dy_ + block.offset(of_.y);
-    if (w.dv) add_product(w.lone, block, w.p, dy, block.stride(of_.y), of_.value_size, 1, w.dv, dv_strides_.row);
-    scorer_.for_values(block, {0, n}, [&](const T* v, int64_t v_stride, int64_t first, int64_t count) {
+    if (w.dv) {
+      const GemmShape shape{n, of_.value_size, block.rows, true, false};
+      add_product(w.lone, shape, w.p, n, dy, block.stride(of_.y), 1, w.dv + keys.first * grads_.v.row, grads_.v.row);
+    }
+    scorer_.for_values(block, keys, [&](const T* v, int64_t v_stride, int64_t first, int64_t count) {
       GemmArgs<T> args;
       args.a = dy, args.lda = block.stride(of_.y);
       args.b = v, args.ldb = v_stride;
-      args.c = w.dp + first, args.ldc = n;
+      args.c = w.dp + (first - keys.first), args.ldc = n;
       gemm<T>(w.lone, {block.rows, count, of_.value_size, false, true}, args);
     });
-    for (int64_t r = 0; r < block.rows; ++r) {
-      T *p = w.p + r * n, *ds = w.dp + r * n;
-      row_.product(p, ds, ds, n, -row_.dot(p, ds, n, 0));
-      if (dscores_)
-        std::copy_n(ds, n, dscores_ + ((block.batch * of_.query_heads + block.head) * of_.queries + block.first + r) * n);
-      if (scorer_.capped())
-        for (int64_t j = 0; j < n; ++j) ds[j] *= 1 - (w.capped[r * n + j] / cap_) * (w.capped[r * n + j] / cap_);
+    for (int64_t r = 0; r < block.rows; ++r) score_gradients(block, keys, r, w);
+    if (dq_) query_gradient(block, keys, w);
+    if (w.dk) add_key_gradient(block, keys, w);
+  }
+
+  // Of a row: from dP to those of the raw scores, in place.
+  void score_gradients(const QueryBlock& block, KeyRange keys, int64_t r, const Work& w) const {
+    const int64_t n = keys.end - keys.first;
+    T *p = w.p + r * n, *ds = w.dp + r * n;
+    row_.product(p, ds, ds, n, -row_.dot(p, ds, n, 0));
+    if (dscores_) {
+      T* out = dscores_ + ((block.batch * of_.query_heads + block.head) * of_.queries + block.first + r) * of_.keys;
+      std::fill_n(out, of_.keys, T{0});
+      std::copy_n(ds, n, out + keys.first);
     }
-    if (dq_) query_gradient(block, w);
-    const T* q = in_.q.as<T>().data() + block.offset(of_.q);
-    if (w.dk) add_product(w.lone, block, w.dp, q, block.stride(of_.q), of_.head_size, scorer_.scale(), w.dk, dk_strides_.row);
+    if (drops_hidden_) scorer_.drop_hidden(block, r, keys.first, n, ds);
+    if (scorer_.capped())
+      for (int64_t j = 0; j < n; ++j) ds[j] *= 1 - (w.capped[r * n + j] / cap_) * (w.capped[r * n + j] / cap_);
   }
 
-  // c[key] += scale * sum over the block's rows of left[row][key] * right[row]
-  void add_product(const KernelContext& lone, const QueryBlock& block, const T* left, const T* right, int64_t right_stride,
-                   int64_t size, T scale, T* c, int64_t c_stride) const {
+  // c += scale * a^T b
+  void add_product(const KernelContext& lone, const GemmShape& shape, const T* a, int64_t lda, const T* b, int64_t ldb, T scale, T* c,
+                   int64_t ldc) const {
     GemmArgs<T> args;
-    args.a = left, args.lda = of_.keys;
-    args.b = right, args.ldb = right_stride;
-    args.c = c, args.ldc = c_stride;
+    args.a = a, args.lda = lda;
+    args.b = b, args.ldb = ldb;
+    args.c = c, args.ldc = ldc;
     args.alpha = scale;
-    args.addend = c, args.ld_addend = c_stride;
-    gemm<T>(lone, {of_.keys, size, block.rows, true, false}, args);
+    args.addend = c, args.ld_addend = ldc;
+    gemm<T>(lone, shape, args);
   }
 
-  void query_gradient(const QueryBlock& block, const Work& w) const {
-    T* dq = dq_ + block.offset(of_.q);
-    const int64_t stride = block.stride(of_.q);
+  void add_key_gradient(const QueryBlock& block, KeyRange keys, const Work& w) const {
+    const int64_t n = keys.end - keys.first, stride = block.stride(of_.q);
+    const T* q = in_.q.as<T>().data() + block.offset(of_.q);
+    T* dk = w.dk + keys.first * grads_.k.row;
+    if (grads_.k.column == 1)
+      add_product(w.lone, {n, of_.head_size, block.rows, true, false}, w.dp, n, q, stride, scorer_.scale(), dk, grads_.k.row);
+    else
+      add_product(w.lone, {of_.head_size, n, block.rows, true, false}, q, stride, w.dp, n, scorer_.scale(), dk, grads_.k.column);
+  }
+
+  void query_gradient(const QueryBlock& block, KeyRange keys, const Work& w) const {
+    T* dq = dq_ + block.offset(grads_.q);
+    const int64_t stride = block.stride(grads_.q), n = keys.end - keys.first;
     for (int64_t r = 0; r < block.rows; ++r) std::fill_n(dq + r * stride, of_.head_size, T{0});
-    scorer_.for_keys(block, {0, of_.keys}, [&](const T* k, int64_t k_stride, int64_t first, int64_t count) {
+    scorer_.for_keys(block, keys, [&](const T* k, int64_t k_stride, int64_t first, int64_t count) {
+      const bool rows_last = of_.k.column != 1;
       GemmArgs<T> args;
-      args.a = w.dp + first, args.lda = of_.keys;
-      args.b = k, args.ldb = k_stride;
+      args.a = w.dp + (first - keys.first), args.lda = n;
+      args.b = k, args.ldb = rows_last ? of_.k.column : k_stride;
       args.c = dq, args.ldc = stride;
       args.alpha = scorer_.scale();
       args.addend = dq, args.ld_addend = stride;
-      gemm<T>(w.lone, {block.rows, of_.head_size, count, false, false}, args);
+      gemm<T>(w.lone, {block.rows, of_.head_size, count, false, rows_last}, args);
     });
   }
 
-  void probabilities(const QueryBlock& block, const Work& w) const {
-    const int64_t n = of_.keys;
-    scorer_.raw(w.lone, block, {0, n}, w.p, n);
+  void probabilities(const QueryBlock& block, KeyRange keys, const Work& w) const {
+    const int64_t n = keys.end - keys.first;
+    scorer_.raw(w.lone, block, keys, w.p, n);
     for (int64_t r = 0; r < block.rows; ++r) {
       T* p = w.p + r * n;
       if (scorer_.capped()) {
         scorer_.cap(p, n);
         std::copy_n(p, n, w.capped + r * n);
       }
-      const KeyRange seen = scorer_.visible(block, r);
-      scorer_.add_mask(block, r, seen.first, seen.end - seen.first, p + seen.first);
-      std::fill(p, p + seen.first, T{0});
-      std::fill(p + seen.end, p + n, T{0});
-      const int64_t count = seen.end - seen.first;
-      const T peak = row_.max(p + seen.first, count);
-      if (peak == AttentionScorer<T>::kHidden) {
-        std::fill_n(p, n, T{0});
-        continue;
-      }
-      const T sum = row_.exp(p + seen.first, p + seen.first, count, peak);
-      row_.affine(p + seen.first, p + seen.first, count, 1 / sum, 0);
+      const KeyRange visible = scorer_.visible(block, r);
+      const int64_t first = std::clamp(visible.first, keys.first, keys.end), end = std::clamp(visible.end, first, keys.end);
+      T* seen = p + (first - keys.first);
+      scorer_.add_mask(block, r, first, end - first, seen);
+      std::fill(p, seen, T{0});
+      std::fill(p + (end - keys.first), p + n, T{0});
+      softmax(seen, end - first);
     }
   }
 
+  // In place; a row without any key, and one that has no softmax, is zero.
+  void softmax(T* scores, int64_t n) const {
+    const T peak = row_.max(scores, n);
+    const T sum = peak == AttentionScorer<T>::kHidden ? T{0} : row_.exp(scores, scores, n, peak);
+    if (sum == 0 || (zero_if_nan_ && std::isnan(sum)))
+      std::fill_n(scores, n, T{0});
+    else
+      row_.affine(scores, scores, n, 1 / sum, 0);
+  }
+
   const AttentionInputs& in_;
-  const AttentionGeometry& of_;
+  const AttentionGeometry &of_, &grads_;
   AttentionScorer<T> scorer_;
   const simd::RowOps<T>& row_;
   Scratch<T> scratch_;
   T cap_;
+  bool drops_hidden_, zero_if_nan_;
   const T* dy_;
   T *dq_, *dk_, *dv_, *dscores_;
-  HeadStrides dk_strides_, dv_strides_;
 };
 
 }  // namespace
@@ -186,7 +221,16 @@ size_t attention_grad_workspace(DType dtype, const AttentionGeometry& of, int th
 void attention_grad(const KernelContext& context, const AttentionOptions& options, const AttentionInputs& in, ConstTensorView dy,
                     const AttentionGrads& out) {
   const AttentionGeometry of = attention_geometry(options, in.q.shape, in.k.shape, in.v.shape, in.past_k.shape, in.past_v.shape);
-  visit_float(in.q.dtype, [&]<class T>() { AttentionBackward<T>(options, in, dy, out, of).run(context); });
+  AttentionGeometry grads = of;
+  // With a past, the gradients to keys and values are those of the joined ones.
+  const auto joined = [&](int64_t size) { return HeadStrides{of.key_heads * of.keys * size, of.keys * size, size, 1}; };
+  if (in.past_k) grads.k = joined(of.head_size), grads.v = joined(of.value_size);
+  attention_grad(context, options, of, grads, in, dy, out);
+}
+
+void attention_grad(const KernelContext& context, const AttentionOptions& options, const AttentionGeometry& of, const AttentionGeometry& grads,
+                    const AttentionInputs& in, ConstTensorView dy, const AttentionGrads& out) {
+  visit_float(in.q.dtype, [&]<class T>() { AttentionBackward<T>(options, in, dy, out, of, grads).run(context); });
 }
 
 }  // namespace tandem::cpu

@@ -1,7 +1,9 @@
 // The public functions of convolution: views are checked, then handed to the kernel that fits the shape.
 #include "kernels/api/conv.h"
 
+#include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/api/packed_workspace.h"
 #include "kernels/cpu/conv_kernels.h"
@@ -42,6 +44,7 @@ PackedFilters pack_filters(const ConvGeometry& g, ConstTensorView w, Isa isa) {
     const GemmTier<T>& tier = gemm_tier<T>(isa);
     packed.bytes_ = s.depthwise() ? w.bytes() : static_cast<size_t>(filter_panel_elements(s, tier)) * sizeof(T);
     packed.data_ = make_aligned(packed.bytes_);
+    if (!w.data) return;  // room alone, for panels that were kept
     T* panels = reinterpret_cast<T*>(packed.data_.get());
     if (s.depthwise()) std::memcpy(panels, w.data, w.bytes());
     else pack_filter_panels(s, tier, w.as<T>().data(), panels, 1);
@@ -55,8 +58,14 @@ ConvWorkspace conv_workspace_bytes(const ConvGeometry& g, DType dtype, int threa
   return visit_float(dtype, [&]<class T>() {
     const GemmTier<T>& tier = gemm_tier<T>(isa);
     const auto bytes = [](int64_t elements) { return static_cast<size_t>(elements) * sizeof(T); };
-    return ConvWorkspace{bytes(filter_panel_elements(s, tier) + conv_forward_elements(s, tier, threads)),
-                         bytes(conv_input_grad_elements(s, tier, threads)), bytes(conv_weight_grad_elements(s, tier, threads))};
+    ConvWorkspace sizes{bytes(filter_panel_elements(s, tier) + conv_forward_elements(s, tier, threads)),
+                        bytes(conv_input_grad_elements(s, tier, threads)), bytes(conv_weight_grad_elements(s, tier, threads))};
+    // A smaller plane may go the other way.
+    if constexpr (std::is_same_v<T, float>) {
+      sizes.forward = std::max(sizes.forward, bytes(conv_by_rows_elements(g, isa, threads)));
+      sizes.input_grad = std::max(sizes.input_grad, bytes(conv_input_grad_by_rows_elements(g, isa, threads)));
+    }
+    return sizes;
   });
 }
 
@@ -72,6 +81,8 @@ void conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x
   visit_float(x.dtype, [&]<class T>() {
     ConvOperands<T> o = operands_of<T>(g, x, y, epilogue);
     o.w = w.as<T>().data();
+    if constexpr (std::is_same_v<T, float>)
+      if (!o.residual && forward_suits_rows(g)) return conv_by_rows(context, g, isa, o);
     forward(context, ConvShape(g), gemm_tier<T>(isa), o);
   });
 }
@@ -91,6 +102,9 @@ void conv_input_grad(const KernelContext& context, const ConvGeometry& g, ConstT
   const int64_t batch = check_conv(g, dx.shape, dy.shape);
   const ConvShape s(g);
   visit_float(dy.dtype, [&]<class T>() {
+    if constexpr (std::is_same_v<T, float>)
+      if (input_grad_suits_rows(g))
+        return conv_input_grad_by_rows(context, g, isa, w.as<float>().data(), dy.as<float>().data(), dx.as<float>().data(), batch);
     const auto kernel = s.depthwise() ? depthwise_input_grad<T> : conv_input_grad<T>;
     kernel(context, s, gemm_tier<T>(isa), w.as<T>().data(), dy.as<T>().data(), dx.as<T>().data(), batch);
   });

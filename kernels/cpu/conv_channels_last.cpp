@@ -15,11 +15,12 @@ bool is_depthwise(const ConvGeometry& g) { return g.groups == g.channels && g.gr
 ChannelsLastFilters pack_filters_channels_last(const ConvGeometry& g, ConstTensorView w, Isa isa) {
   check_conv_weight(g, w.shape);
   const ChannelsLastTier& tier = channels_last_tier(isa);
-  const float* from = w.as<float>().data();
   ChannelsLastFilters packed;
   packed.isa_ = isa;
   packed.bytes_ = is_depthwise(g) ? w.bytes() : static_cast<size_t>(product_filter_elements(g, tier)) * sizeof(float);
   packed.data_ = make_aligned(packed.bytes_);
+  if (!w.data) return packed;  // room alone, for panels that were kept
+  const float* from = w.as<float>().data();
   float* to = reinterpret_cast<float*>(packed.data_.get());
   if (is_depthwise(g)) pack_depthwise_filters(g, from, to);
   else pack_product_filters(g, tier, from, to);

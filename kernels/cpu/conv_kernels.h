@@ -40,6 +40,15 @@ int64_t conv_input_grad_elements(const ConvShape&, const GemmTier<T>&, int threa
 template <class T>
 void conv_input_grad(const KernelContext&, const ConvShape&, const GemmTier<T>&, const T* w, const T* dy, T* dx, int64_t batch);
 
+// Both of these by the kernels for channels last, for weights that are not packed before; f32, no residual (conv_by_rows.cpp). Elements of workspace for this plane and
+// all smaller ones; 0: no plane suits.
+bool forward_suits_rows(const ConvGeometry&);
+bool input_grad_suits_rows(const ConvGeometry&);
+int64_t conv_by_rows_elements(const ConvGeometry&, Isa, int threads);
+void conv_by_rows(const KernelContext&, const ConvGeometry&, Isa, const ConvOperands<float>&);
+int64_t conv_input_grad_by_rows_elements(const ConvGeometry&, Isa, int threads);
+void conv_input_grad_by_rows(const KernelContext&, const ConvGeometry&, Isa, const float* w, const float* dy, float* dx, int64_t batch);
+
 template <class T>
 int64_t conv_weight_grad_elements(const ConvShape&, const GemmTier<T>&, int threads);
 template <class T>

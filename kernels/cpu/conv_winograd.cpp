@@ -51,6 +51,7 @@ WinogradFilters pack_winograd_filters(const ConvGeometry& g, ConstTensorView w, 
   packed.tiles_ = tiles;
   packed.bytes_ = static_cast<size_t>(checked_mul(winograd_filter_elements(g, tier, m), sizeof(float), "Winograd filters"));
   packed.data_ = make_aligned(packed.bytes_);
+  if (!w.data) return packed;  // room alone, for panels that were kept
   pack_winograd_panels(g, tier, m, w.as<float>().data(), reinterpret_cast<float*>(packed.data_.get()));
   return packed;
 }

@@ -2,8 +2,6 @@
 // vectors, once per instruction set by Highway's foreach_target. Chunks of a fixed size are shared by the threads.
 #include "kernels/api/dropout.h"
 
-#undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/dropout.cpp"
 #include <hwy/foreach_target.h>

@@ -9,6 +9,7 @@
 
 #include "kernels/api/convert.h"
 #include "kernels/base/dtype_families.h"
+#include "kernels/cpu/simd/bf16_rows.h"
 
 namespace tandem::cpu {
 namespace {
@@ -41,6 +42,10 @@ void convert_loop(const std::byte* in, std::byte* out, int64_t n, NarrowRules ru
     for (int64_t i = 0; i < n; ++i) y[i] = widened(x[i]);
   else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, F16>)
     for (int64_t i = 0; i < n; ++i) y[i] = narrowed(x[i]);
+  else if constexpr (std::is_same_v<From, BF16> && std::is_same_v<To, float>)
+    simd::bf16_row_ops().widen(x, y, n);
+  else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, BF16>)
+    simd::bf16_row_ops().narrow(x, y, n);
   else
     for (int64_t i = 0; i < n; ++i) y[i] = convert<To>(x[i], rules);
 }

@@ -168,7 +168,8 @@ void vectorize_features(const KernelContext& context, std::span<const ConstTenso
   int64_t column = 0;
   for (size_t k = 0; k < inputs.size(); ++k) {
     const ConstTensorView& x = inputs[k];
-    const int64_t width = widths[k], in_width = rows == 0 ? 0 : x.elements() / rows, kept = std::min(width, in_width);
+    const int64_t in_width = rows == 0 ? 0 : x.elements() / rows, width = k < widths.size() ? widths[k] : in_width,
+                  kept = std::min(width, in_width);
     visit_number(x.dtype, [&]<class T>() {
       const T* in = x.as<T>().data();
       float* out = y.as<float>().data() + column;

@@ -136,7 +136,7 @@ void dft(const KernelContext& context, const FourierPlan& plan, ConstTensorView 
 
 void stft(const KernelContext& context, const FourierPlan& plan, ConstTensorView x, int64_t step, ConstTensorView window,
           TensorView y) {
-  const int64_t n = plan.length(), batch = x.shape[0], length = x.shape[1], parts = x.shape[2], frames = y.shape[1],
+  const int64_t n = plan.length(), batch = x.shape[0], length = x.shape[1], parts = x.shape.rank() == 3 ? x.shape[2] : 1, frames = y.shape[1],
                 bins = y.shape[2];
   check_workspace(context, plan);
   require(step > 0 && (frames == 0 || (frames - 1) * step + n <= length),

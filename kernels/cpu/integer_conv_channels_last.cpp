@@ -66,10 +66,12 @@ void make_seeds(const ConvShape& s, const IntegerFilterPanels& filters, int32_t 
   }
 }
 
-ResidualLines residual_lines(const QuantizedResidual& r, TensorView y) {
+ResidualLines residual_lines(const IntegerTier& tier, const QuantizedResidual& r, TensorView y) {
   ResidualLines lines;
   lines.own = line_operand({{y.data, r.type, y.shape}, r.scale, r.zero}, 1), lines.other = line_operand(r.other, 1);
   lines.result = line_result(BinaryOp::kAdd, lines.own, lines.other, r.y_scale, static_cast<float>(r.y_zero), quantized_range(y.dtype));
+  lines.combine = tier.combine;
+  lines.quick = r.quick;
   return lines;
 }
 
@@ -90,6 +92,11 @@ ChannelsLastIntegerFilters pack_integer_filters_channels_last(const ConvGeometry
   ChannelsLastIntegerFilters filters;
   filters.panels_ = std::move(panels);
   return filters;
+}
+
+QuickResidual quick_residual(const QuantizedResidual& residual, DType y_type, Isa isa) {
+  const IntegerTier& tier = integer_tier(isa);
+  return tier.block.find_quick ? tier.block.find_quick(residual_lines(tier, residual, {nullptr, y_type, {}})) : QuickResidual{};
 }
 
 size_t integer_conv_channels_last_workspace(const ConvGeometry& geometry, int threads, Isa isa) {
@@ -118,7 +125,7 @@ void integer_conv_channels_last(const KernelContext& context, const ConvGeometry
   const bool flipped = x.dtype == DType::kI8 && (is_channelwise(s) || !tier.block.signed_rows);
   make_seeds(s, panels, number_of(zero, x.dtype) + (flipped ? 128 : 0), seeds);
   ChannelsLastProblem problem = {s, tier, panels, x, zero, flipped, seeds, y, scales, batch};
-  const ResidualLines lines = residual ? residual_lines(*residual, y) : ResidualLines{};
+  const ResidualLines lines = residual ? residual_lines(tier, *residual, y) : ResidualLines{};
   if (residual) problem.residual = &lines;
   const auto convolve = is_channelwise(s) ? convolve_channels : is_strip_convolution(problem) ? convolve_strips : convolve_patches;
   convolve(problem, context.threads, scratch);

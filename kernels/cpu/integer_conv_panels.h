@@ -25,6 +25,7 @@ struct IntegerFilterPanels {
 // How a patch lies in a row of bytes: runs of taps whose channels are neighbours in the image too, each filled up to `bytes` of it.
 struct PatchRuns {
   int64_t count = 1, taps = 0, bytes = 0, step = 4;
+  bool in_image = false;  // each lies there as a whole
   int64_t depth() const { return count * bytes; }
 };
 PatchRuns patch_runs(const ConvShape&, const IntegerTier&);
@@ -34,12 +35,6 @@ inline int64_t panel_columns(const ConvShape& s) { return round_up(s.filters, kP
 
 // The number that 8 bits stand for.
 inline int32_t number_of(std::byte bits, DType type) { return type == DType::kI8 ? static_cast<int8_t>(bits) : static_cast<int32_t>(bits); }
-
-// A sum that follows: of bytes where y lies, and of others at the same places.
-struct ResidualLines {
-  LineOperand own, other;
-  LineResult result;
-};
 
 // What all tasks of a convolution share.
 struct ChannelsLastProblem {
@@ -57,10 +52,7 @@ struct ChannelsLastProblem {
 };
 // Makes the sum of y's bytes [at, at + n), if there is one: they are the convolution's.
 inline void add_residual(const ChannelsLastProblem& p, int64_t at, int64_t n) {
-  if (!p.residual) return;
-  LineOperand own = p.residual->own, other = p.residual->other;
-  own.data += at, other.data += at;
-  p.tier.combine(own, other, n, p.residual->result, p.y.data + at);
+  if (p.residual) p.residual->add(at, n, p.y.data + at);
 }
 // Where pixel `pixel` (of all images) and filter `filter` of the result lie.
 BlockResult result_at(const ChannelsLastProblem&, int64_t pixel, int64_t filter);

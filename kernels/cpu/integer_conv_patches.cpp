@@ -62,10 +62,14 @@ class PatchConvolution {
       }
       block.row_sums = sums, block.column_zeros = p_.filters.zeros + column;
     }
-    p_.tier.block.multiply(block);
     const int64_t filters = s.groups * s.filters, at = part.pixel * filters + part.group * s.filters + part.filter;
+    const bool adds = p_.residual && p_.tier.block.adds_residuals;
+    const ResidualLines residual = adds ? p_.residual->at(at) : ResidualLines{};
+    if (adds) block.residual = &residual;
+    p_.tier.block.multiply(block);
+    if (adds || !p_.residual) return;
     if (part.filters == filters) return add_residual(p_, at, part.pixels * filters);
-    for (int64_t pixel = 0; p_.residual && pixel < part.pixels; ++pixel) add_residual(p_, at + pixel * filters, part.filters);
+    for (int64_t pixel = 0; pixel < part.pixels; ++pixel) add_residual(p_, at + pixel * filters, part.filters);
   }
 
  private:
@@ -89,7 +93,7 @@ PatchRuns patch_runs(const ConvShape& s, const IntegerTier& tier) {
   const bool neighbours = s.groups == 1 && (s.w.dilation[2] == 1 || s.w.kernel[2] == 1);
   const int64_t taps = neighbours ? s.w.kernel[2] : 1, bytes = taps * s.channels;
   const BlockDepth run = block_depth(round_up(bytes, 4), tier.block.step);
-  const PatchRuns runs = {s.taps / taps, taps, run.bytes, run.step};
+  const PatchRuns runs = {s.taps / taps, taps, run.bytes, run.step, true};
   // Taps apart leave no room behind them, and short runs fill no tiles: then gathering all of them pays.
   const bool is_dense = neighbours || run.bytes == bytes, is_short = 2 * (runs.depth() / runs.step) > 5 * (whole.bytes / whole.step);
   return is_dense && !is_short ? runs : one;

@@ -3,8 +3,8 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstring>
 
+#include "kernels/cpu/conv_strips.h"
 #include "kernels/cpu/integer_conv_panels.h"
 
 namespace tandem::cpu {
@@ -13,21 +13,8 @@ namespace {
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kStripBytes = 96 * 1024;  // of lines with their border: some of the second cache
 constexpr int64_t kMostPixels = 384;        // of a strip's result
-constexpr int64_t kFewestOfTile = 12, kMostOfTile = 16;
 constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
 constexpr int64_t kMostRuns = 64;
-
-// Pixels of a line that a tile takes: a divisor, so that tiles are full; 0 if there is none.
-int64_t tile_of_line(int64_t width) {
-  for (int64_t n = kMostOfTile; n >= kFewestOfTile; --n)
-    if (width % n == 0) return n;
-  return 0;
-}
-
-// Lines and pixels of a line that the windows of `output` results cover.
-int64_t covered(const Window& w, size_t axis, int64_t output) {
-  return (output - 1) * w.stride[axis] + (w.kernel[axis] - 1) * w.dilation[axis] + 1;
-}
 
 struct Strips {
   const ConvShape& s;
@@ -38,9 +25,7 @@ struct Strips {
 
   Strips(const ConvShape& shape, const IntegerTier& tier) : s(shape), runs(patch_runs(shape, tier)) {
     const Window& w = s.w;
-    const bool inside = w.pad_begin[1] == 0 && w.pad_begin[2] == 0 && covered(w, 1, w.output[1]) <= w.input[1] &&
-                        covered(w, 2, w.output[2]) <= w.input[2];
-    in_place = inside && runs.bytes == runs.taps * s.channels;
+    in_place = is_borderless(w) && runs.bytes == runs.taps * s.channels;
     width = in_place ? w.input[2] : covered(w, 2, w.output[2]);
     line_bytes = width * s.groups * s.channels;
     const int64_t halo = covered(w, 1, 1), most = in_place ? w.output[1] : (kStripBytes / line_bytes - halo) / w.stride[1] + 1;
@@ -66,7 +51,8 @@ class StripConvolution {
     const std::byte* source = p_.x.data + image * s.input * channels;
     const std::byte* lines = source + first * w.stride[1] * strips_.line_bytes;
     if (!strips_.in_place) {
-      copy_lines(source, first * w.stride[1] - w.pad_begin[1], covered(w, 1, count), scratch);
+      const BorderedLines bordered = {w, strips_.width, channels, p_.x_zero};
+      bordered.copy(source, first * w.stride[1] - w.pad_begin[1], covered(w, 1, count), scratch);
       lines = scratch;
     }
     for (int64_t group = 0; group < s.groups; ++group) {
@@ -80,41 +66,21 @@ class StripConvolution {
       block.offsets = offsets_.data(), block.runs = strips_.runs.count;
       block.panels = p_.filters.data + column * block.depth, block.columns = filters, block.seeds = p_.seeds + column;
       block.result = result_at(p_, pixel, group * s.filters + filter);
+      const ResidualLines residual =
+          p_.residual ? p_.residual->at(pixel * s.groups * s.filters + group * s.filters + filter) : ResidualLines{};
+      if (p_.residual) block.residual = &residual;
       p_.tier.block.multiply(block);
     }
-    const int64_t all = s.groups * s.filters;
-    if (filters == s.filters) return add_residual(p_, pixel * all, count * w.output[2] * all);
-    for (int64_t i = pixel; p_.residual && i < pixel + count * w.output[2]; ++i)
-      for (int64_t group = 0; group < s.groups; ++group) add_residual(p_, i * all + group * s.filters + filter, filters);
   }
 
  private:
-  // `count` lines from `first` on, those outside of the image too, each with its border.
-  void copy_lines(const std::byte* image, int64_t first, int64_t count, std::byte* to) const {
-    const Window& w = p_.s.w;
-    const int64_t channels = p_.s.groups * p_.s.channels, left = std::min(w.pad_begin[2], strips_.width),
-                  inside = std::min(w.input[2], strips_.width - left);
-    const auto fill = [&](std::byte* from, int64_t pixels) {
-      std::memset(from, static_cast<int>(p_.x_zero), static_cast<size_t>(pixels * channels));
-    };
-    for (int64_t line = first; line < first + count; ++line, to += strips_.line_bytes) {
-      if (line < 0 || line >= w.input[1]) {
-        fill(to, strips_.width);
-        continue;
-      }
-      fill(to, left);
-      std::memcpy(to + left * channels, image + line * w.input[2] * channels, static_cast<size_t>(inside * channels));
-      fill(to + (left + inside) * channels, strips_.width - left - inside);
-    }
-  }
-
   const ChannelsLastProblem& p_;
   const Strips& strips_;
   std::array<int64_t, kMostRuns> offsets_{};
 };
 
 bool has_strips(const ConvShape& s, const IntegerTier& tier) {
-  return tier.block.takes_patches && !s.pointwise && s.w.kernel[0] == 1 && patch_runs(s, tier).count <= kMostRuns;
+  return tier.block.takes_patches && tier.block.adds_residuals && !s.pointwise && s.w.kernel[0] == 1 && patch_runs(s, tier).count <= kMostRuns;
 }
 
 }  // namespace
@@ -123,7 +89,7 @@ bool is_strip_convolution(const ChannelsLastProblem& p) {
   const Window& w = p.s.w;
   if (!has_strips(p.s, p.tier) || p.filters.has_zeros || p.flipped || w.output[0] != 1 || w.input[0] != 1) return false;
   const PatchRuns runs = patch_runs(p.s, p.tier);
-  return (runs.count > 1 || runs.taps * p.s.channels == runs.bytes) && tile_of_line(w.output[2]) > 0;
+  return runs.in_image && (runs.count > 1 || runs.taps * p.s.channels == runs.bytes) && tile_of_line(w.output[2]) > 0;
 }
 
 // Whatever the width of a line: a smaller image may have tiles where this one has none.

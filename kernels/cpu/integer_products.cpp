@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/api/integer_gemm.h"
-#include "kernels/api/matmul_products.h"
+#include "kernels/api/products_of_run.h"
 #include "kernels/api/quantize.h"
 #include "kernels/cpu/parallel.h"
 
@@ -54,7 +54,10 @@ size_t quantized_matmul_workspace_bytes(const Shape& a, const Shape& b, bool b_i
 
 void quantized_matmul(const KernelContext& context, ConstTensorView a, ConstTensorView a_zero, ConstTensorView b,
                       ConstTensorView b_zero, TensorView y, const OutputScales* scales, const PackedIntegers* packed_b) {
-  const MatmulProducts o = matmul_products(a.shape, b.shape, false, false);
+  const MatmulProducts o =
+      products_of_run(a.shape, b.shape, false, false, context.workspace.size(), [&](const MatmulProducts& p) {
+        return integer_gemm_workspace_bytes({p.m, p.n, p.k}, packed_b != nullptr);
+      });
   ensure(y.elements() == o.set.count * o.m * o.n, "output of an integer product has the wrong shape", to_string(y.shape));
   for (int64_t i = 0; i < o.set.count; ++i) {
     const Offsets at = offsets_of(o.set, i);

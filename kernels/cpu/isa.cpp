@@ -1,4 +1,4 @@
-// Tiers by cpuid. The compiler's __builtin_cpu_supports also asks XGETBV whether the operating system saves the wide registers.
+// Tiers by name; what the processor has is in kernels/cpu/architecture/.
 #include "kernels/api/isa.h"
 
 #include <array>
@@ -6,39 +6,11 @@
 #include <string>
 
 #include "kernels/base/error.h"
-#include "kernels/cpu/amx_permission.h"
 
 namespace tandem::cpu {
 namespace {
 
-struct Tier {
-  Isa isa;
-  std::string_view name;
-  bool (*supported)();
-};
-
-#if defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
-bool has_amx() { return has_vnni() && amx_is_permitted(); }
-#else
-bool has_avx2() { return false; }
-bool has_avx512() { return false; }
-bool has_vnni() { return false; }
-bool has_amx() { return false; }
-#endif
-
-constexpr std::array<Tier, 5> kTiers = {{
-    {Isa::kPortable, "portable", [] { return true; }},
-    {Isa::kAvx2, "avx2", has_avx2},
-    {Isa::kAvx512, "avx512", has_avx512},
-    {Isa::kVnni, "vnni", has_vnni},
-    {Isa::kAmx, "amx", has_amx},
-}};
+constexpr std::array<std::string_view, 9> kNames = {"portable", "avx2", "avx512", "vnni", "amx", "neon", "dotprod", "i8mm", "bf16"};
 
 std::string list_names(const std::vector<Isa>& isas) {
   std::string text;
@@ -48,25 +20,24 @@ std::string list_names(const std::vector<Isa>& isas) {
 
 }  // namespace
 
-std::string_view name(Isa isa) { return kTiers[static_cast<size_t>(isa)].name; }
-
-bool machine_has(Isa isa) { return kTiers[static_cast<size_t>(isa)].supported(); }
+std::string_view name(Isa isa) { return kNames[static_cast<size_t>(isa)]; }
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
-  for (const Tier& tier : kTiers)
-    if (tier.supported()) isas.push_back(tier.isa);
+  for (size_t i = 0; i < kNames.size(); ++i)
+    if (const auto isa = static_cast<Isa>(i); machine_has(isa)) isas.push_back(isa);
   return isas;
 }
 
 Isa choose_isa(std::string_view forced) {
   const std::vector<Isa> available = available_isas();
   if (forced.empty()) return available.back();
-  for (const Tier& tier : kTiers) {
-    if (tier.name != forced) continue;
-    require(tier.supported(), "TANDEM_ISA names an instruction set that this machine lacks; it has", forced,
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] != forced) continue;
+    const auto isa = static_cast<Isa>(i);
+    require(machine_has(isa), "TANDEM_ISA names an instruction set that this machine lacks; it has", forced,
             list_names(available));
-    return tier.isa;
+    return isa;
   }
   fail(ErrorCode::kInvalidArgument, "TANDEM_ISA is not the name of an instruction set; use one of",
        {forced, list_names(available)});

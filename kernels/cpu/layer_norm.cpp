@@ -14,7 +14,8 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kElementsPerThread = 16 * 1024;  // below this a second thread costs more than it brings
-constexpr int64_t kColumnBlock = 64;
+constexpr int64_t kColumnBlock = 256;  // at most, a multiple of 64
+constexpr int64_t kRowsTogether = 16;
 
 template <class T>
 struct RowStatistics {
@@ -40,21 +41,29 @@ T* data_or_null(TensorView view) {
 size_t statistics_bytes(int64_t rows, DType dtype) { return static_cast<size_t>(round_up(2 * rows, 16)) * size_of(dtype); }
 int64_t scratch_row_elements(int64_t length) { return round_up(length, 16); }
 
-// dscale and dbias: columns [first, last) summed down the rows.
+// dscale and dbias: columns [first, last) summed down the rows, kRowsTogether of them in T, these sums in double.
 template <class T>
-void sum_columns(const T* dy, const T* x, const RowStatistics<T>* of, int64_t rows, int64_t length, int64_t first, int64_t last,
-                 T* dscale, T* dbias) {
+void sum_columns(const simd::RowOps<T>& row, const T* dy, const T* x, const RowStatistics<T>* of, int64_t rows, int64_t length, int64_t first,
+                 int64_t last, T* dscale, T* dbias) {
   std::array<double, kColumnBlock> scale_sum{}, bias_sum{};
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = first; c < last; ++c) {
-      const T grad = dy[r * length + c];
-      scale_sum[static_cast<size_t>(c - first)] += static_cast<double>(grad * (x[r * length + c] - of[r].mean) * of[r].inverse);
-      bias_sum[static_cast<size_t>(c - first)] += static_cast<double>(grad);
+  std::array<T, kColumnBlock> scale_part, bias_part, product;
+  const int64_t columns = last - first;
+  for (int64_t begin = 0; begin < rows; begin += kRowsTogether) {
+    scale_part.fill(0), bias_part.fill(0);
+    for (int64_t r = begin; r < std::min(rows, begin + kRowsTogether); ++r) {
+      const T* grad = dy + r * length + first;
+      row.product(grad, x + r * length + first, product.data(), columns, -of[r].mean);
+      row.combine(scale_part.data(), product.data(), scale_part.data(), columns, 1, of[r].inverse, 0);
+      row.combine(bias_part.data(), grad, bias_part.data(), columns, 1, 1, 0);
+    }
+    for (size_t c = 0; c < static_cast<size_t>(columns); ++c) {
+      scale_sum[c] += static_cast<double>(scale_part[c]);
+      bias_sum[c] += static_cast<double>(bias_part[c]);
     }
   }
-  for (int64_t c = first; c < last; ++c) {
-    if (dscale) dscale[c] = static_cast<T>(scale_sum[static_cast<size_t>(c - first)]);
-    if (dbias) dbias[c] = static_cast<T>(bias_sum[static_cast<size_t>(c - first)]);
+  for (int64_t c = 0; c < columns; ++c) {
+    if (dscale) dscale[first + c] = static_cast<T>(scale_sum[static_cast<size_t>(c)]);
+    if (dbias) dbias[first + c] = static_cast<T>(bias_sum[static_cast<size_t>(c)]);
   }
 }
 
@@ -111,10 +120,11 @@ void normalize_grad(const KernelContext& context, const LayerNormGradViews& view
 #pragma omp parallel for num_threads(context.threads) if (split)
     for (int64_t r = 0; r < rows; ++r) of[r] = statistics(row, x + r * length, length, epsilon, about);
     // Columns before rows: dx may be the memory of dy or x.
-    const int64_t blocks = dscale || dbias ? ceil_div(length, kColumnBlock) : 0;
+    const int64_t block = std::min(kColumnBlock, round_up(ceil_div(length, context.threads), 64));
+    const int64_t blocks = dscale || dbias ? ceil_div(length, block) : 0;
 #pragma omp parallel for num_threads(context.threads) if (split)
     for (int64_t b = 0; b < blocks; ++b)
-      sum_columns(dy, x, of, rows, length, b * kColumnBlock, std::min(length, (b + 1) * kColumnBlock), dscale, dbias);
+      sum_columns(row, dy, x, of, rows, length, b * block, std::min(length, (b + 1) * block), dscale, dbias);
     if (dx == nullptr) return;
 #pragma omp parallel for num_threads(context.threads) if (split)
     for (int64_t r = 0; r < rows; ++r) {

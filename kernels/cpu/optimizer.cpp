@@ -2,8 +2,6 @@
 // element for Adam in f32), so all arithmetic happens in one pass; threads share chunks of a fixed size.
 #include "kernels/api/optimizer.h"
 
-#undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/optimizer.cpp"
 #include <hwy/foreach_target.h>

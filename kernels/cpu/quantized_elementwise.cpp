@@ -1,6 +1,9 @@
 #include "kernels/api/quantized_elementwise.h"
 
+#include <array>
 #include <cmath>
+#include <cstring>
+#include <optional>
 
 #include "kernels/api/quantize.h"
 #include "kernels/cpu/broadcast.h"
@@ -11,8 +14,9 @@ namespace {
 
 bool is_moderate(double scale) { return std::fabs(scale) > 1e-15 && std::fabs(scale) < 1e15; }
 
-// A dozen roundings of the definition and of this together, each of 2^-24 of the largest number on the way: of a product, of those that
-// need not be saturated. Where f32 might overflow or underflow, always the definition.
+// Roundings of the definition and of this together, each of 2^-24 of the number: for products a dozen, of results that need not be saturated; for
+// sums three of those (the sum, the quotient, the last multiply-add here), two of each term and two of each factor. Where f32 might overflow or
+// underflow, always the definition.
 QuickCombination quick_combination(BinaryOp op, const LineOperand& a, const LineOperand& b, float scale) {
   const double unit = static_cast<double>(scale), one = static_cast<double>(a.scale), two = static_cast<double>(b.scale);
   if (!is_moderate(one) || !is_moderate(two) || !is_moderate(unit)) return {0, 0, 0, -1};
@@ -22,8 +26,64 @@ QuickCombination quick_combination(BinaryOp op, const LineOperand& a, const Line
             static_cast<float>(0.5 - kLargestResult * kRoundings)};
   const double first = one / unit, second = two / unit, rest = -(first * a.zero + second * b.zero);
   const double largest = 255 * (std::fabs(first) + std::fabs(second)) + std::fabs(rest);
-  return {static_cast<float>(first), static_cast<float>(second), static_cast<float>(rest), static_cast<float>(0.5 - largest * kRoundings)};
+  return {static_cast<float>(first), static_cast<float>(second), static_cast<float>(rest), static_cast<float>(0.5 - (4 * largest + 4 * kLargestResult) * 0x1p-24)};
 }
+
+// Short lines of which one operand has the same for many: a factor a channel, behind the channels of every pixel. That one is laid out several times,
+// so that lines become long ones.
+class RepeatedLines {
+ public:
+  // Null if the operands are none of those.
+  static std::optional<RepeatedLines> of(const BroadcastLayout<2>& layout) {
+    if (layout.rank < 2 || 2 * layout.inner_size() > kBytes) return std::nullopt;
+    const auto inner = static_cast<size_t>(layout.rank - 1), rows = inner - 1;
+    for (const size_t k : {0, 1})
+      if (layout.inner_stride(0) == 1 && layout.inner_stride(1) == 1 && layout.strides[k][rows] == 0 &&
+          layout.strides[1 - k][rows] == layout.inner_size())
+        return RepeatedLines(layout, k);
+    return std::nullopt;
+  }
+
+  void run(const KernelContext& context, const std::array<LineOperand, 2>& operands, const LineResult& result, CombineLines combine,
+           std::byte* y) const {
+    const int64_t n = layout_.inner_size(), rows = layout_.dims[static_cast<size_t>(layout_.rank - 2)], blocks = layout_.total / (rows * n);
+    const int64_t together = std::min(rows, kBytes / n), groups = ceil_div(rows, together);
+    parallel_chunks(context, blocks * groups, grain_of(together * n), [&](int64_t begin, int64_t end) {
+      std::array<std::byte, kBytes> lines;
+      int64_t filled = -1;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t block = i / groups, row = i % groups * together, count = std::min(together, rows - row);
+        std::array<LineOperand, 2> at = operands;
+        for (size_t k = 0; k < 2; ++k) at[k].data += offset_of(block, k);
+        if (block != filled) repeat(at[repeated_].data, n, together, lines.data());
+        filled = block;
+        at[repeated_].data = lines.data(), at[1 - repeated_].data += row * n;
+        combine(at[0], at[1], count * n, result, y + (block * rows + row) * n);
+      }
+    });
+  }
+
+ private:
+  static constexpr int64_t kBytes = 4096;
+  RepeatedLines(const BroadcastLayout<2>& layout, size_t repeated) : layout_(layout), repeated_(repeated) {}
+
+  static void repeat(const std::byte* line, int64_t n, int64_t times, std::byte* to) {
+    for (int64_t i = 0; i < times; ++i) std::memcpy(to + i * n, line, static_cast<size_t>(n));
+  }
+  // Of a block of lines, in operand k.
+  int64_t offset_of(int64_t block, size_t k) const {
+    int64_t offset = 0;
+    for (int axis = layout_.rank - 3; axis >= 0; --axis) {
+      const auto a = static_cast<size_t>(axis);
+      offset += block % layout_.dims[a] * layout_.strides[k][a];
+      block /= layout_.dims[a];
+    }
+    return offset;
+  }
+
+  BroadcastLayout<2> layout_;
+  size_t repeated_;
+};
 
 }  // namespace
 
@@ -49,6 +109,7 @@ void quantized_binary(const KernelContext& context, BinaryOp op, const Quantized
   const LineOperand left = line_operand(a, loop.inner_stride(0)), right = line_operand(b, loop.inner_stride(1));
   const LineResult result = line_result(op, left, right, y_scale, static_cast<float>(y_zero), range);
   const IntegerTier& tier = integer_tier(chosen_isa());
+  if (const auto lines = RepeatedLines::of({y.shape, {&a.x.shape, &b.x.shape}})) return lines->run(context, {left, right}, result, tier.combine, y.data);
   loop.run(context, [&](const std::array<int64_t, 2>& offsets, int64_t at, int64_t n) {
     LineOperand one = left, two = right;
     one.data += offsets[0], two.data += offsets[1];

@@ -54,23 +54,41 @@ int64_t row_of_angles(int64_t row, const Shape& x, const Shape& angles) {
   return at;
 }
 
-}  // namespace
-
-void rotate_halves(const KernelContext& context, const RotaryViews& views) {
+// row(x, cos, sin, y) for each row of an even size.
+template <class Row>
+void rotate_rows(const KernelContext& context, const RotaryViews& views, Row row) {
   const Shape &x_shape = views.x.shape, &angles = views.cos.shape;
-  const int64_t size = x_shape[x_shape.rank() - 1], half = size / 2, rows = size == 0 ? 0 : x_shape.elements() / size;
+  const int64_t size = x_shape[x_shape.rank() - 1], rows = size == 0 ? 0 : x_shape.elements() / size;
   const float *x = views.x.as<float>().data(), *cos = views.cos.as<float>().data(), *sin = views.sin.as<float>().data();
   float* y = views.y.as<float>().data();
   parallel_chunks(context, rows, grain_of(size), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t angle = row_of_angles(row, x_shape, angles) * size;
-      const float *in = x + row * size, *c = cos + angle, *s = sin + angle;
-      float* out = y + row * size;
-      for (int64_t i = 0; i < half; ++i) {
-        const float a = in[i], b = in[i + half];
-        out[i] = a * c[i] - b * s[i];
-        out[i + half] = b * c[i + half] + a * s[i + half];
-      }
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t angle = row_of_angles(r, x_shape, angles) * size;
+      row(x + r * size, cos + angle, sin + angle, y + r * size);
+    }
+  });
+}
+
+}  // namespace
+
+void rotate_halves(const KernelContext& context, const RotaryViews& views) {
+  const int64_t half = views.x.shape[views.x.shape.rank() - 1] / 2;
+  rotate_rows(context, views, [=](const float* in, const float* cos, const float* sin, float* out) {
+    for (int64_t i = 0; i < half; ++i) {
+      const float a = in[i], b = in[i + half];
+      out[i] = a * cos[i] - b * sin[i];
+      out[i + half] = b * cos[i + half] + a * sin[i + half];
+    }
+  });
+}
+
+void rotate_pairs(const KernelContext& context, const RotaryViews& views) {
+  const int64_t size = views.x.shape[views.x.shape.rank() - 1];
+  rotate_rows(context, views, [=](const float* in, const float* cos, const float* sin, float* out) {
+    for (int64_t i = 0; i < size; i += 2) {
+      const float a = in[i], b = in[i + 1];
+      out[i] = a * cos[i] - b * sin[i];
+      out[i + 1] = b * cos[i + 1] + a * sin[i + 1];
     }
   });
 }

@@ -1,4 +1,4 @@
-// Which instruction leaves its result where, how each input lies in the output, and the loop over the tiles of kernels/cpu/tiling.h.
+// How each input lies in the output, and the loop over the tiles of kernels/cpu/tiling.h; kernels/cpu/tile_places.h says where results go.
 //
 // In a dense tensor whose axes are the output's or 1 a tile is contiguous too, so an operand is a pointer and a small shape, and nothing
 // is gathered. Only a short row that every tile repeats is written out once, since kernels would run over it a few elements at a time.
@@ -12,13 +12,14 @@
 #include <utility>
 
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/tile_places.h"
 #include "kernels/cpu/tiling.h"
 
 namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kTileElements = 8192;  // a few registers of f32 in the second-level cache, and the cost of a call spread thin
-constexpr int64_t kLeastElements = 256, kLeastTiles = 8;  // of a small output: its registers are to take less than it does
+constexpr int64_t kLeastElements = 128, kLeastTiles = 8;  // of a small output: its registers are to take less than it does
 constexpr int64_t kAlignment = 64;
 
 // How an input lies in the output.
@@ -27,11 +28,6 @@ struct Layout {
   bool full = false, single = false;  // the output's shape; one element
   uint32_t walks = 0;                 // the output's axes, as bits, along which it is not broadcast
   int reg = -1;                       // for one between the two: where it is written out, if its tiles repeat a short row
-};
-
-// Where an instruction leaves its result: an output, or a register of the tile.
-struct Result {
-  int output = -1, reg = -1;
 };
 
 int64_t aligned_size(const Shape& shape, int axis, int rank) {
@@ -59,7 +55,7 @@ Layout layout_of(const TileInput& input, const Shape& output) {
 struct TileRunner::Compiled {
   TileProgram program;
   std::vector<Layout> layouts;            // of the inputs
-  std::vector<Result> results;            // of the instructions
+  std::vector<TilePlace> results;         // of the instructions
   std::vector<uint64_t> partial;          // of the instructions: inputs, as bits, that are neither full nor one element
   uint64_t columns[Shape::kMaxRank] = {};  // for each axis of the output the inputs, as bits, that walk along it
   int rank = 0;                           // of the output
@@ -71,10 +67,9 @@ struct TileRunner::Compiled {
   Compiled(TileProgram what, std::span<const TileInput> inputs, const Shape& output, int team)
       : program(std::move(what)), rank(output.rank()), threads(team) {
     lay_out(inputs, output);
-    choose_registers();
-    for (Layout& layout : layouts)
-      if (!layout.full && !layout.single) layout.reg = static_cast<int>(registers++);
+    choose_places();
     tile_elements = std::clamp<int64_t>(output.elements(), 1, std::clamp(output.elements() / kLeastTiles, kLeastElements, kTileElements));
+    choose_rows(output);
     register_bytes = round_up(tile_elements * widest(), kAlignment);
     try_types();
   }
@@ -112,66 +107,29 @@ struct TileRunner::Compiled {
       require(output[axis] == 1 || (walked >> axis & 1), "a result is smaller than the region", to_string(output), axis);
   }
 
-  // Linear scan: a register is free again after the last instruction that reads it.
-  void choose_registers() {
-    const size_t n = program.instructions.size();
-    results.resize(n);
-    for (size_t o = 0; o < program.outputs.size(); ++o) results[static_cast<size_t>(program.outputs[o])].output = static_cast<int>(o);
-    last_is_copied = reads_memory_of_output(program.instructions.back());
-    if (last_is_copied) results.back().output = -1;
-    std::vector<size_t> last_read(n);
-    for (size_t i = 0; i < n; ++i)
-      for (const TileOperand& operand : program.instructions[i].operands)
-        if (is_result(operand)) last_read[static_cast<size_t>(operand.index)] = i;
-    std::vector<int> free;
-    for (size_t i = 0; i < n; ++i) {
-      if (const int taken = register_taken_over(i, last_read); taken >= 0) {
-        results[i].reg = results[static_cast<size_t>(taken)].reg;
-        last_read[static_cast<size_t>(taken)] = n;
-      } else if (results[i].output < 0) {
-        if (free.empty()) free.push_back(static_cast<int>(registers++));
-        results[i].reg = free.back();
-        free.pop_back();
-      }
-      for (const TileOperand& operand : program.instructions[i].operands) {
-        if (!is_result(operand)) continue;
-        const auto read = static_cast<size_t>(operand.index);
-        if (results[read].reg < 0 || last_read[read] != i) continue;
-        free.push_back(results[read].reg);
-        last_read[read] = n;  // an operand may stand there twice
-      }
-    }
+  void choose_places() {
+    std::vector<size_t> sizes;
+    for (const Layout& layout : layouts) sizes.push_back(layout.full ? size_of(layout.dtype) : 0);
+    TilePlaces places = place_results(program, sizes);
+    results = std::move(places.results);
+    registers = places.registers;
+    last_is_copied = places.last_is_copied;
   }
 
-  // The earlier result in whose register instruction i may put its own: one that it is the last to read, where its kernel allows it.
-  int register_taken_over(size_t i, std::span<const size_t> last_read) const {
-    if (results[i].output >= 0) return -1;
-    const TileInstruction& instruction = program.instructions[i];
-    const auto allows = [&](int result) {
-      for (size_t k = 0; k < instruction.operands.size(); ++k)
-        if (is_result(instruction.operands[k]) && instruction.operands[k].index == result && !(instruction.in_place >> k & 1)) return false;
-      const auto read = static_cast<size_t>(result);
-      return results[read].reg >= 0 && last_read[read] == i && size_of(program.instructions[read].dtype) == size_of(instruction.dtype);
-    };
-    for (const TileOperand& operand : instruction.operands)
-      if (is_result(operand) && allows(operand.index)) return operand.index;
-    return -1;
+  // Registers for the rows that all tiles repeat; in runs of other shapes such inputs are read where they lie.
+  void choose_rows(const Shape& output) {
+    const Tiling tiling(output, columns, tile_elements);
+    for (Layout& layout : layouts)
+      if (!layout.full && !layout.single && tiling.repeats_row(layout.walks)) layout.reg = static_cast<int>(registers++);
   }
 
-  // The first output may be the memory of an input; all reads of that must be over, or the kernel must allow it.
-  bool reads_memory_of_output(const TileInstruction& last) const {
-    for (size_t k = 0; k < last.operands.size(); ++k) {
-      const TileOperand& operand = last.operands[k];
-      if (is_input(operand) && layout(operand).full && size_of(layout(operand).dtype) == size_of(last.dtype) && !(last.in_place >> k & 1))
-        return true;
-    }
-    return false;
-  }
-
+  // Of an element of what lies in registers.
   int64_t widest() const {
     size_t bytes = 1;
-    for (const TileInstruction& instruction : program.instructions) bytes = std::max(bytes, size_of(instruction.dtype));
-    for (const Layout& layout : layouts) bytes = std::max(bytes, size_of(layout.dtype));
+    for (size_t i = 0; i < results.size(); ++i)
+      if (results[i].reg >= 0) bytes = std::max(bytes, size_of(program.instructions[i].dtype));
+    for (const Layout& layout : layouts)
+      if (layout.reg >= 0) bytes = std::max(bytes, size_of(layout.dtype));
     return static_cast<int64_t>(bytes);
   }
 
@@ -200,12 +158,11 @@ struct TileRunner::Compiled {
   }
 
   TensorView result(const Tile& tile, size_t instruction, const Shape& shape) const {
-    const Result& place = results[instruction];
+    const TilePlace& place = results[instruction];
     const DType dtype = program.instructions[instruction].dtype;
-    std::byte* const memory = place.output < 0
-                                  ? tile.registers + place.reg * register_bytes
-                                  : tile.outputs[static_cast<size_t>(place.output)].data + tile.start * static_cast<int64_t>(size_of(dtype));
-    return {memory, dtype, shape};
+    if (place.output < 0) return {tile.registers + place.reg * register_bytes, dtype, shape};
+    const TensorView& output = tile.outputs[static_cast<size_t>(place.output)];
+    return {output.data + tile.start * static_cast<int64_t>(size_of(output.dtype)), dtype, shape};
   }
 
   ConstTensorView operand(const Tile& tile, const TileOperand& what, const Shape& shape) const {

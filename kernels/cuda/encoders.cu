@@ -340,11 +340,12 @@ void vectorize_features(const KernelContext& context, std::span<const ConstTenso
     int64_t width = 0;
     for (; next < inputs.size() && columns.count < kMostColumns; ++next) {
       const ConstTensorView& x = inputs[next];
-      if (widths[next] == 0) continue;
+      const int64_t in_width = x.elements() / rows, own = next < widths.size() ? widths[next] : in_width;
+      if (own == 0) continue;
       cuda::visit_number(x.dtype, [&]<class T>() {
-        columns.inputs[columns.count++] = {x.as<T>().data(), width, x.elements() / rows, x.dtype};
+        columns.inputs[columns.count++] = {x.as<T>().data(), width, in_width, x.dtype};
       });
-      width += widths[next];
+      width += own;
     }
     if (width > 0) launch<join_columns>(context, grid_for(rows * width), columns, out, Divisor(width), row_width, rows * width);
     out += width;

@@ -47,6 +47,8 @@ int spins_for(int ranks) {
 void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // waits about as long as x86's pause; yield does nothing on most
 #endif
 }
 

@@ -113,7 +113,7 @@ DynamicSteps::~DynamicSteps() = default;
 
 int64_t DynamicSteps::peak_bytes() const {
   int64_t bytes = live_.peak();
-  for (const auto& [place, body] : bodies_) bytes += body->plan().host.arena + body->plan().host.workspace + body->dynamic_peak_bytes();
+  for (const auto& [place, body] : bodies_) bytes += body->plan().host.arena + body->plan().host.workspace;
   return bytes;
 }
 
@@ -132,7 +132,7 @@ void DynamicSteps::run(size_t step, Inputs planned, const KernelContext& context
     for (size_t i = 0; i < inputs.size(); ++i)
       if (plan_->is_dynamic(node.inputs[i])) inputs[i] = std::as_const(value(node.inputs[i]).tensor).view();
     if (!frames_[step]) frames_[step] = std::make_unique<Frame>(plan_->graph, node);
-    run_kernel(*frames_[step], node, inputs, context);
+    run_kernel(step, inputs, context);
   }
   for (ValueId id : last_read_[step]) {
     live_.remove(value(id));
@@ -140,11 +140,27 @@ void DynamicSteps::run(size_t step, Inputs planned, const KernelContext& context
   }
 }
 
-void DynamicSteps::run_kernel(Frame& frame, const Node& node, std::span<const ConstTensorView> inputs, const KernelContext& context) {
+// The dynamic input whose memory output `o` may take over: a value read here for the last time that alone holds what a kernel made.
+ValueId DynamicSteps::taken_over(size_t step, const Node& node, std::span<const ConstTensorView> inputs, size_t o, const Shape& shape) const {
+  const DType dtype = plan_->graph.value(node.outputs[o]).type.dtype;
+  for (const Alias& alias : node.def->aliases) {
+    const auto i = static_cast<size_t>(alias.input);
+    if (alias.kind != AliasKind::kMay || alias.output != static_cast<int>(o) || i >= inputs.size() || node.inputs[i] == kNoValue) continue;
+    const ValueId from = node.inputs[i];
+    if (std::ranges::find(last_read_[step], from) == last_read_[step].end() || std::ranges::count(node.inputs, from) > 1) continue;
+    if (inputs[i].shape == shape && inputs[i].dtype == dtype && live_.is_sole(value(from).tensor)) return from;
+  }
+  return kNoValue;
+}
+
+void DynamicSteps::run_kernel(size_t step, std::span<const ConstTensorView> inputs, const KernelContext& context) {
+  Frame& frame = *frames_[step];
+  const Node& node = plan_->graph.nodes[static_cast<size_t>(plan_->steps[step].node)];
   if (!frame.is_bound || !frame.has_shapes_of(inputs)) frame.bind(inputs, context.threads, plan_->packs.get());
   std::vector<Tensor> outputs(node.outputs.size());
   std::vector<TensorView> views(node.outputs.size());
   const bool view = node.def->cpu == nullptr;
+  bool fresh = true;
   int64_t output_bytes = 0;
   for (size_t o = 0; o < outputs.size(); ++o) {
     if (node.outputs[o] == kNoValue) continue;
@@ -153,11 +169,13 @@ void DynamicSteps::run_kernel(Frame& frame, const Node& node, std::span<const Co
       const ValueId from = node.inputs[static_cast<size_t>(node.def->aliases[0].input)];
       const Tensor& tensor = value(from).tensor;
       const bool is_ours = plan_->is_dynamic(from) && !tensor.is_borrowed();
+      fresh = !is_ours;
       outputs[o] = (is_ours ? tensor : Tensor::copy_of(inputs[static_cast<size_t>(node.def->aliases[0].input)])).reshaped(shape);
     } else {
-      outputs[o] = Tensor(plan_->graph.value(node.outputs[o]).type.dtype, shape);
+      const ValueId from = o == 0 ? taken_over(step, node, inputs, o, shape) : kNoValue;
+      outputs[o] = from != kNoValue ? value(from).tensor : Tensor(plan_->graph.value(node.outputs[o]).type.dtype, shape);
       views[o] = outputs[o].view();
-      output_bytes += static_cast<int64_t>(outputs[o].bytes());
+      if (from == kNoValue) output_bytes += static_cast<int64_t>(outputs[o].bytes());
     }
   }
   if (!view) {
@@ -168,7 +186,7 @@ void DynamicSteps::run_kernel(Frame& frame, const Node& node, std::span<const Co
     frame.kernel.run(own, inputs, views);
   }
   for (size_t o = 0; o < outputs.size(); ++o)
-    if (node.outputs[o] != kNoValue) keep(node, o, RunValue::of(std::move(outputs[o])));
+    if (node.outputs[o] != kNoValue) keep(node, o, RunValue::of(std::move(outputs[o])), fresh);
 }
 
 void DynamicSteps::evaluate(size_t step, const Node& node, Inputs planned, const KernelContext& context) {
@@ -178,7 +196,10 @@ void DynamicSteps::evaluate(size_t step, const Node& node, Inputs planned, const
     inputs[i] = plan_->is_dynamic(node.inputs[i]) ? value(node.inputs[i]) : RunValue::of(Tensor::borrow(planned[i]));
   }
   const EvaluateContext::RunSubgraph run_subgraph = [&](std::string_view name, std::span<const RunValue> given) {
-    return bodies_.at({plan_->steps[step].node, std::string(name)})->run_values(given);
+    Executor& body = *bodies_.at({plan_->steps[step].node, std::string(name)});
+    std::vector<RunValue> results = body.run_values(given);
+    live_.note(body.dynamic_peak_bytes() + live_.beside(given));
+    return results;
   };
   EvaluateContext evaluation(node, inputs, outputs, context.threads, run_subgraph);
   node.def->evaluate(evaluation);
@@ -187,14 +208,14 @@ void DynamicSteps::evaluate(size_t step, const Node& node, Inputs planned, const
 }
 
 // What was made must be what the shape rule promised, and ours: planned memory is soon written again.
-void DynamicSteps::keep(const Node& node, size_t output, RunValue made) {
+void DynamicSteps::keep(const Node& node, size_t output, RunValue made, bool fresh) {
   const TensorType& type = plan_->graph.value(node.outputs[output]).type;
   ensure(made.dtype == type.dtype && made.container == type.container, "an op made another type than its rule says (op, output, made, rule)",
          node.def->name, output, name(made.dtype), name(type.dtype));
   if (made.tensor.is_borrowed()) made.tensor = made.tensor.clone();
   for (Tensor& tensor : made.sequence)
     if (tensor.is_borrowed()) tensor = tensor.clone();
-  live_.add(made);
+  live_.add(made, fresh);
   values_[static_cast<size_t>(node.outputs[output])] = std::move(made);
 }
 

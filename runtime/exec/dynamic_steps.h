@@ -23,7 +23,7 @@ class DynamicSteps {
   explicit DynamicSteps(std::shared_ptr<const Plan> plan);
   ~DynamicSteps();
 
-  // Forgets the values of the last run.
+  // Forgets the values of the last run: what nobody else holds is free.
   void begin();
   void set_value(ValueId id, RunValue value) { values_[static_cast<size_t>(id)] = std::move(value); }
   const RunValue& value(ValueId id) const { return values_[static_cast<size_t>(id)]; }
@@ -36,9 +36,10 @@ class DynamicSteps {
 
  private:
   struct Frame;
-  void run_kernel(Frame& frame, const Node& node, std::span<const ConstTensorView> inputs, const KernelContext& context);
+  void run_kernel(size_t step, std::span<const ConstTensorView> inputs, const KernelContext& context);
+  ValueId taken_over(size_t step, const Node& node, std::span<const ConstTensorView> inputs, size_t output, const Shape& shape) const;
   void evaluate(size_t step, const Node& node, Inputs planned, const KernelContext& context);
-  void keep(const Node& node, size_t output, RunValue value);
+  void keep(const Node& node, size_t output, RunValue value, bool fresh = false);
 
   std::shared_ptr<const Plan> plan_;
   std::vector<RunValue> values_;                 // indexed by ValueId

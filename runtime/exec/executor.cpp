@@ -161,7 +161,15 @@ std::vector<RunValue> Executor::run_values(std::span<const RunValue> inputs) {
   const auto results = run(views);
   std::vector<RunValue> outputs;
   for (size_t i = 0; i < results.size(); ++i) outputs.push_back(result(i, results[i]));
+  forget_values();
   return outputs;
+}
+
+// Of a run whose outputs are the caller's own by now: a body waits for its next run with nothing but its arena.
+void Executor::forget_values() {
+  next_values_.clear();
+  if (dynamic_) dynamic_->begin();
+  if (unbounded_) unbounded_->forget_values();
 }
 
 // An output of the last run as the caller's own.

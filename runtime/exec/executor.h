@@ -97,6 +97,7 @@ class Executor {
   void check_stop() const;
   Executor& unbounded();
   RunValue result(size_t output, const ConstTensorView& view) const;
+  void forget_values();
   void bring_states();
   void wait_for_device();
 

@@ -29,6 +29,13 @@ std::shared_ptr<std::byte[]> part_of(std::shared_ptr<MappedFile> file, int64_t o
           }};
 }
 
+bool map_over(std::span<std::byte> room, const FileDescriptor& file, int64_t offset, const std::string& path) {
+  if (offset % ::sysconf(_SC_PAGESIZE) != 0) return false;
+  void* memory = ::mmap(room.data(), room.size(), PROT_READ, MAP_PRIVATE | MAP_FIXED, file.get(), offset);
+  check(memory != MAP_FAILED, ErrorCode::kUnavailable, "cannot map file", path, system_message(errno));
+  return true;
+}
+
 void read_exactly(const FileDescriptor& file, std::span<std::byte> to, int64_t offset, const std::string& path) {
   while (!to.empty()) {
     const ssize_t count = ::pread(file.get(), to.data(), to.size(), offset);

@@ -30,6 +30,10 @@ class MappedFile {
 // get them from the file again.
 std::shared_ptr<std::byte[]> part_of(std::shared_ptr<MappedFile> file, int64_t offset, int64_t bytes);
 
+// Maps the file from `offset` on, to be read only, in place of `room`, which is whole pages of its own and goes back to the system as they do. False,
+// and nothing has happened, if the offset is not that of a page. Throws Unavailable naming `path`.
+bool map_over(std::span<std::byte> room, const FileDescriptor& file, int64_t offset, const std::string& path);
+
 // Fills `to` from `offset`. Throws InvalidArgument naming `path` and the bytes missing if the file ends before, Unavailable if it cannot be read.
 void read_exactly(const FileDescriptor& file, std::span<std::byte> to, int64_t offset, const std::string& path);
 

@@ -9,11 +9,13 @@ namespace {
 
 OpenedModel open_compiled(FileDescriptor file, const std::filesystem::path& path, const OpenOptions& options) {
   require(options.passes.disabled.empty(), "a compiled model has its passes behind it: none can be left out", path.filename().string());
-  return {load_compiled(std::move(file), path, options.limits, options.weights), {}};
+  const auto packs = options.packs ? options.packs : std::make_shared<PackedConstants>();
+  CompiledModel model = load_compiled(std::move(file), path, *packs, options.limits, options.weights);
+  return {std::move(model.graph), {}, packs, std::move(model.panels)};
 }
 
 OpenedModel rewritten(Graph graph, const OpenOptions& options) {
-  OpenedModel model{std::move(graph), {}};
+  OpenedModel model{std::move(graph), {}, options.packs ? options.packs : std::make_shared<PackedConstants>(), nullptr};
   if (options.optimize) model.reports = run_passes(model.graph, options.passes);
   return_freed_memory();  // the parsed file, weights that the passes replaced
   return model;

@@ -1,6 +1,6 @@
 // onnxruntime's ops on quantized tensors (domain com.microsoft) that are others of ONNX in a row: QuantizeLinear and
-// DequantizeLinear for more types than ONNX's of their time, QGemm, QLinearConv, QLinearReduceMean, QLinearWhere, and look-ups in
-// packed weights of 2, 4 and 8 bits (GatherBlockQuantized; MatMulNBits has a kernel of its own).
+// DequantizeLinear for more types than ONNX's of their time, QGemm, QLinearConv, QLinearReduceMean, QLinearWhere, DynamicQuantizeLSTM,
+// and look-ups in packed weights of 2, 4 and 8 bits (GatherBlockQuantized; MatMulNBits has a kernel of its own).
 #include <algorithm>
 #include <numeric>
 
@@ -13,6 +13,8 @@ constexpr std::string_view kAxis[] = {"axis"};
 constexpr std::string_view kGemm[] = {"alpha", "transA", "transB"};
 constexpr std::string_view kConv[] = {"auto_pad", "channels_last", "dilations", "group", "kernel_shape", "pads", "strides"};
 constexpr std::string_view kReduce[] = {"axes", "keepdims"};
+constexpr std::string_view kLstm[] = {"activation_alpha", "activation_beta", "activations", "clip",
+                                      "direction",        "hidden_size",     "input_forget"};
 constexpr std::string_view kGatherBlocks[] = {"bits", "block_size", "gather_axis", "quantize_axis"};
 
 void quantize(ContribContext& node) {
@@ -84,6 +86,24 @@ void quantized_where(ContribContext& node) {
   node.set_output(0, node.emit("QuantizeLinear", {chosen, node.input(7), node.input(8)}));
 }
 
+// [directions, size, gates] of bytes with scales [directions] or [directions, gates], and zero points like them -> weights of an LSTM.
+ValueId restored_gates(ContribContext& node, int w, int scale) {
+  const auto spread = [&](int i) { return node.reshape(node.cast(node.input(i), DType::kF32), {node.size(node.input(w), 0), 1, -1}); };
+  ValueId x = node.cast(node.input(w), DType::kF32);
+  if (node.has_input(scale + 1)) x = node.emit("Sub", {x, spread(scale + 1)});
+  return node.transpose(node.emit("Mul", {x, spread(scale)}), {0, 2, 1});
+}
+
+// X, W, R, B, lengths, first h and c, peepholes, then scale and zero point of W and of R. The input and the states, which onnxruntime
+// rounds to 8 bits for each product (in groups that hang on its threads), stay f32: the weights are what the file has quantized.
+void quantized_lstm(ContribContext& node) {
+  node.need_inputs({0, 1, 2, 8, 10});
+  std::vector<ValueId> inputs = {node.input(0), restored_gates(node, 1, 8), restored_gates(node, 2, 10)};
+  for (int i = 3; i < 8; ++i) inputs.push_back(node.input(i));
+  const auto outputs = node.emit_many("LSTM", std::move(inputs), 3, node.node().attributes);
+  for (int i = 0; i < 3; ++i) node.set_output(i, outputs[static_cast<size_t>(i)]);
+}
+
 ValueId byte(ContribContext& node, int64_t value) { return node.constant(Tensor::scalar(static_cast<uint8_t>(value))); }
 
 // Bytes [..., n] of several values each, the lowest bits first -> [..., n * 8 / bits] of one each.
@@ -138,6 +158,7 @@ constexpr ContribOp kOps[] = {
     contrib_op("QLinearConv", 8, 9, 1, kConv, quantized_conv),
     contrib_op("QLinearReduceMean", 5, 5, 1, kReduce, quantized_mean),
     contrib_op("QLinearWhere", 9, 9, 1, {}, quantized_where),
+    contrib_op("DynamicQuantizeLSTM", 3, 12, 3, kLstm, quantized_lstm),
     contrib_op("GatherBlockQuantized", 3, 4, 1, kGatherBlocks, gather_blocks),
 };
 

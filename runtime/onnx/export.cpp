@@ -8,6 +8,7 @@
 #include "runtime/io/file.h"
 #include "runtime/onnx/attribute_proto.h"
 #include "runtime/onnx/external_weights.h"
+#include "runtime/onnx/moved_operands.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/onnx/older_ops.h"
 #include "runtime/onnx/standard_ops.h"
@@ -156,7 +157,7 @@ class GraphWriter {
     for (int i = 0; i < body.captured_inputs; ++i) captured.push_back(name(node.inputs[next++]));
     proto.set_name(key);
     proto.set_type(AttributeProto::GRAPH);
-    const Graph standard = with_older_ops(with_standard_ops(body, opset_), opset_);
+    const Graph standard = with_moved_operands(with_older_ops(with_standard_ops(body, opset_), opset_), opset_);
     GraphWriter(standard, opset_, taken_, external_).write(*proto.mutable_g(), captured);
   }
 
@@ -227,7 +228,7 @@ std::string serialize(const Graph& graph, int asked, ExternalWeights* external) 
   const Graph expanded = with_standard_ops(graph, newest);
   const int found = asked ? asked : common_opset(expanded, "", newest);
   const int opset = found ? found : newest;
-  const Graph standard = with_older_ops(expanded, opset);
+  const Graph standard = with_moved_operands(with_older_ops(expanded, opset), opset);
   check_opset(standard, opset);
   const size_t weights = weight_bytes(standard);
   require(external || weights <= size_t{INT_MAX}, "the model is too large for one ONNX file (bytes of weights, limit)", weights, INT_MAX);

@@ -11,6 +11,7 @@
 #include "runtime/onnx/gradient_node.h"
 #include "runtime/onnx/importer.h"
 #include "runtime/onnx/old_attributes.h"
+#include "runtime/onnx/normalization_scales.h"
 #include "runtime/onnx/quantization_scales.h"
 #include "runtime/ops/all_ops.h"
 
@@ -86,6 +87,7 @@ void Importer::read_node(NodeProto& proto) try {
   }
   if (const ContribOp* contrib = find_contrib_op(def->domain, def->name); contrib && def == &contrib->def)
     return expand_contrib(graph_, *contrib, node);
+  if (broadcasts_scales(graph_, node)) return append_with_broadcast_scales(graph_, node);
   infer_types(graph_, node);
   check_scales(graph_, node);
   graph_.nodes.push_back(std::move(node));

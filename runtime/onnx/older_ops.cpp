@@ -7,6 +7,8 @@
 
 #include "runtime/onnx/node_writer.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/ops/plain_attention.h"
+#include "runtime/ops/symbolic.h"
 
 namespace tandem {
 namespace {
@@ -46,6 +48,24 @@ class OlderForm : private NodeWriter {
     const ValueId y = scaled_row(emit("Div", {centred, deviation(centred)}));
     if (has_input(2)) emit("Add", {y, node().inputs[2]});
     finish();
+  }
+
+  // Without a past, for heads that lie apart: as the fused one is written out.
+  void attention() {
+    const Node& node = this->node();
+    const auto dims = [&](size_t i) -> const std::optional<Dims>& { return graph_.value(node.inputs[i]).type.dims; };
+    const bool plain = !has_output(1) && !has_output(2) && !has_output(3) && !has_input(4) && !has_input(5) && !has_input(6) && get_int("is_causal", 0) == 0 &&
+                       get_int("left_window_size", -1) < 0 && get_int("right_window_size", -1) < 0;
+    const bool four = dims(0) && dims(1) && dims(0)->size() == 4 && (has_attribute("scale") || dims(0)->back().known());
+    const bool masked = has_input(3);
+    // A mask of fewer columns hides the keys beyond them, where the form would stretch it or fail.
+    const bool whole = !masked || !dims(3) || dims(3)->empty() || !four || !differ(dims(3)->back(), (*dims(1))[2]);
+    require(plain && four && whole, "this attention has no form in this opset (node, opset)", node.name, opset_);
+    Node fused = node;
+    fused.def = &newest_op("FusedAttention", "tandem");
+    const float scale = has_attribute("scale") ? get_float("scale", 1) : 1 / std::sqrt(static_cast<float>(dims(0)->back().size));
+    fused.attributes = {{"scale", scale}, {"softcap", get_float("softcap", 0)}, {"nan_guard", int64_t{masked}}};
+    append_plain_attention(graph_, fused, opset_);
   }
 
   void rms_normalization() {
@@ -98,7 +118,7 @@ struct Rule {
   void (OlderForm::*write)();
 };
 constexpr Rule kRules[] = {
-    {"Gelu", 20, &OlderForm::gelu}, {"HardSwish", 14, &OlderForm::hard_swish}, {"LayerNormalization", 17, &OlderForm::layer_normalization},
+    {"Attention", 23, &OlderForm::attention}, {"Gelu", 20, &OlderForm::gelu}, {"HardSwish", 14, &OlderForm::hard_swish}, {"LayerNormalization", 17, &OlderForm::layer_normalization},
     {"Mish", 18, &OlderForm::mish}, {"RMSNormalization", 23, &OlderForm::rms_normalization}, {"Swish", 24, &OlderForm::swish},
 };
 

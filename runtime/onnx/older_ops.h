@@ -7,11 +7,12 @@
 
 namespace tandem {
 
-// Whether with_older_ops knows this op of ai.onnx: Gelu, HardSwish, LayerNormalization, Mish, RMSNormalization, Swish.
+// Whether with_older_ops knows this op of ai.onnx: Attention, Gelu, HardSwish, LayerNormalization, Mish, RMSNormalization, Swish.
 bool can_be_written_older(std::string_view op);
 
 // The graph with these ops written as ONNX's function bodies do where `opset` does not have them yet. Bodies within it stay as they are. A
-// LayerNormalization that shows its Mean or InvStdDev, and a row of unknown axes, are refused with InvalidArgument.
+// LayerNormalization that shows its Mean or InvStdDev, a row of unknown axes, and an attention that is causal, has a past or heads side by side, are
+// refused with InvalidArgument.
 Graph with_older_ops(const Graph& graph, int opset);
 
 }  // namespace tandem

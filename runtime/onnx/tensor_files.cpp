@@ -45,7 +45,10 @@ Tensor read(const FileDescriptor& file, const std::string& name, int64_t offset,
 }  // namespace
 
 TensorFiles::TensorFiles(std::filesystem::path folder, Weights weights, FileDescriptor model)
-    : folder_(std::move(folder)), weights_(weights), model_(std::move(model)) {}
+    : folder_(std::move(folder)), weights_(weights) {
+  const int64_t size = model ? size_of_file(model, "the model's own") : 0;
+  model_ = {"the model's own", std::move(model), size, nullptr};
+}
 
 void TensorFiles::open(const std::string& location) {
   if (last_.file && last_.location == location) return;
@@ -63,15 +66,17 @@ Tensor TensorFiles::read_beside(const tandem_onnx_proto::TensorProto& proto, DTy
   open(extent.location);
   require(checked_add(extent.offset, bytes, "external data") <= last_.size,
           "external data reaches past the end of its file (offset, bytes, file size)", extent.offset, bytes, last_.size);
-  // Any byte but 0 and 1 in a bool has to be mended, so bools are copied.
-  const bool may_map = weights_ == Weights::kMapped && bytes >= kLeastMapped && dtype != DType::kBool;
-  if (!may_map || extent.offset % static_cast<int64_t>(size_of(dtype)) != 0) return read(last_.file, extent.location, extent.offset, dtype, shape);
-  if (!last_.mapped) last_.mapped = std::make_shared<MappedFile>(last_.file, last_.size, extent.location);
-  return Tensor::over(part_of(last_.mapped, extent.offset, bytes), dtype, shape);
+  return content(last_, {extent.offset, bytes}, dtype, shape);
 }
 
-Tensor TensorFiles::read_inside(const FileRange& range, DType dtype, const Shape& shape) {
-  return read(model_, "the model's own", range.offset, dtype, shape);
+Tensor TensorFiles::read_inside(const FileRange& range, DType dtype, const Shape& shape) { return content(model_, range, dtype, shape); }
+
+Tensor TensorFiles::content(Opened& from, const FileRange& range, DType dtype, const Shape& shape) const {
+  // Any byte but 0 and 1 in a bool has to be mended, so bools are copied.
+  const bool may_map = weights_ == Weights::kMapped && range.bytes >= kLeastMapped && dtype != DType::kBool;
+  if (!may_map || range.offset % static_cast<int64_t>(size_of(dtype)) != 0) return read(from.file, from.location, range.offset, dtype, shape);
+  if (!from.mapped) from.mapped = std::make_shared<MappedFile>(from.file, from.size, from.location);
+  return Tensor::over(part_of(from.mapped, range.offset, range.bytes), dtype, shape);
 }
 
 }  // namespace tandem

@@ -42,10 +42,12 @@ class TensorFiles {
     std::shared_ptr<MappedFile> mapped;  // null as long as nothing was mapped
   };
   void open(const std::string& location);
+  // Mapped where that may be and the range begins at a multiple of an element, which in a model's own file is chance; else read.
+  Tensor content(Opened& from, const FileRange& range, DType dtype, const Shape& shape) const;
 
   std::filesystem::path folder_;
   Weights weights_;
-  FileDescriptor model_;
+  Opened model_;
   Opened last_;  // a model's tensors lie in one file, or in one each
 };
 

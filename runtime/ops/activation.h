@@ -15,12 +15,12 @@ inline constexpr std::pair<std::string_view, UnaryOp> kFusableActivations[] = {
     {"Softplus", UnaryOp::kSoftplus},
 };
 
-// "" or no attribute: none. Throws InvalidArgument for another name.
-inline Activation activation_of(const NodeContext& node) {
-  const std::string wanted = node.get_string("activation", "");
+// "" or no attribute: none. `prefix`: of the attributes' names, in a node of several stages. Throws InvalidArgument for another name.
+inline Activation activation_of(const NodeContext& node, const std::string& prefix = "") {
+  const std::string attribute = prefix + "activation", wanted = node.get_string(attribute, "");
   if (wanted.empty()) return {};
   for (const auto& [name, function] : kFusableActivations)
-    if (name == wanted) return {function, {node.get_float("activation_alpha", 0), node.get_float("activation_beta", 0)}};
+    if (name == wanted) return {function, {node.get_float(attribute + "_alpha", 0), node.get_float(attribute + "_beta", 0)}};
   node.reject("activation must be one that an epilogue takes (runtime/ops/activation.h)", wanted);
 }
 

@@ -21,6 +21,7 @@ extern const OpFamily bitwise_ops;
 extern const OpFamily cast_ops;
 extern const OpFamily causal_conv_ops;
 extern const OpFamily center_crop_pad_ops;
+extern const OpFamily channels_last_conv_chain_ops;
 extern const OpFamily channels_last_conv_ops;
 extern const OpFamily channels_last_pool_ops;
 extern const OpFamily clip_ops;
@@ -126,6 +127,7 @@ constexpr const OpFamily* kFamilies[] = {
     &cast_ops,
     &causal_conv_ops,
     &center_crop_pad_ops,
+    &channels_last_conv_chain_ops,
     &channels_last_conv_ops,
     &channels_last_pool_ops,
     &clip_ops,

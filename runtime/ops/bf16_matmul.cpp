@@ -6,6 +6,7 @@
 //                                              `to`
 #include "kernels/api/bf16_gemm.h"
 
+#include "runtime/graph/kept_panels.h"
 #include "runtime/ops/activation.h"
 #include "runtime/ops/bf16_type.h"
 #include "runtime/ops/symbolic.h"
@@ -37,8 +38,8 @@ void infer(InferenceContext& node) {
 cpu::PackedBf16 packed_weights(const BindContext& node) {
   node.require(node.is_constant(1), "the weights must be a constant");
   const bool transposed = node.get_int("transB", 0) != 0;
-  return node.packed<cpu::PackedBf16>(1, transposed ? "bf16 matrix^T" : "bf16 matrix",
-                                      [&](ConstTensorView weights) { return cpu::pack_bf16(weights, transposed); });
+  return kept_or_packed<cpu::PackedBf16>(node, 1, transposed ? "bf16 matrix^T" : "bf16 matrix",
+                                         [&](ConstTensorView weights) { return cpu::pack_bf16(weights, transposed); });
 }
 uint32_t pack(const BindContext& node) {
   packed_weights(node);

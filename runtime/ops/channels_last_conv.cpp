@@ -12,10 +12,12 @@
 #include "kernels/api/conv_winograd.h"
 #include "kernels/api/integer_conv_channels_last.h"
 
+#include "runtime/graph/kept_panels.h"
 #include "runtime/ops/activation.h"
 #include "runtime/ops/bf16_type.h"
 #include "runtime/ops/channels_last.h"
 #include "runtime/ops/conv_shape.h"
+#include "runtime/ops/filter_layout.h"
 #include "runtime/ops/quantized_result.h"
 #include "runtime/ops/symbolic.h"
 
@@ -49,30 +51,7 @@ void infer(InferenceContext& node) {
   node.set_output(0, DType::kF32, y);
 }
 
-// The geometry with the least image that the kernel covers, which is all that a layout of weights may hang on, and its name.
-struct FilterLayout {
-  ConvGeometry geometry;
-  std::string name = "channels last";
-
-  FilterLayout(const BindContext& node, int w) {
-    const Shape& weights = node.shape(w);
-    const int64_t groups = node.get_int("group", 1);
-    const std::vector<int64_t> strides = node.get_ints("strides"), dilations = node.get_ints("dilations");
-    const std::vector<int64_t> kernel(weights.dims().begin() + 2, weights.dims().end());
-    Shape x{1, checked_mul(weights[1], groups, "channels")};
-    for (size_t a = 0; a < kernel.size(); ++a) x.push_back(checked_mul(kernel[a], a < dilations.size() ? dilations[a] : 1, "window"));
-    geometry = make_conv_geometry(x, weights, groups, {.kernel = kernel, .strides = strides, .dilations = dilations});
-    for (const auto& list : {std::vector<int64_t>{groups}, strides, dilations})
-      for (int64_t number : list) name += ", " + std::to_string(number);
-  }
-};
-
-cpu::ChannelsLastFilters packed_filters(const BindContext& node) {
-  node.require(node.is_constant(1), "the weights must be a constant");
-  const FilterLayout layout(node, 1);
-  return node.packed<cpu::ChannelsLastFilters>(
-      1, layout.name, [&](ConstTensorView weights) { return cpu::pack_filters_channels_last(layout.geometry, weights); });
-}
+cpu::ChannelsLastFilters packed_filters(const BindContext& node) { return channels_last_filters(node, 1, filter_layout(node, 1)); }
 uint32_t pack(const BindContext& node) {
   packed_filters(node);
   return input_set(1);
@@ -82,10 +61,10 @@ cpu::WinogradFilters packed_winograd_filters(const BindContext& node) {
   const int64_t tiles = node.get_int("tiles", 4);
   node.require(tiles == 2 || tiles == 4, "tiles must be 2 or 4", tiles);
   node.require(node.is_constant(1), "the weights must be a constant");
-  FilterLayout layout(node, 1);
+  FilterLayout layout = filter_layout(node, 1);
   node.require(cpu::has_winograd_form(layout.geometry), "Winograd wants a kernel of 3 x 3 at stride 1", to_string(node.shape(1)));
   layout.name += ", Winograd " + std::to_string(tiles);
-  return node.packed<cpu::WinogradFilters>(1, layout.name, [&](ConstTensorView weights) {
+  return kept_or_packed<cpu::WinogradFilters>(node, 1, layout.name, [&](ConstTensorView weights) {
     return cpu::pack_winograd_filters(layout.geometry, weights, static_cast<cpu::WinogradTiles>(tiles));
   });
 }
@@ -132,9 +111,9 @@ void infer_short(InferenceContext& node) {
 
 cpu::Bf16Filters packed_short_filters(const BindContext& node) {
   node.require(node.is_constant(1), "the weights must be a constant");
-  const FilterLayout layout(node, 1);
-  return node.packed<cpu::Bf16Filters>(1, "bf16 " + layout.name,
-                                       [&](ConstTensorView weights) { return cpu::pack_bf16_filters(layout.geometry, weights); });
+  const FilterLayout layout = filter_layout(node, 1);
+  return kept_or_packed<cpu::Bf16Filters>(node, 1, "bf16 " + layout.name,
+                                          [&](ConstTensorView weights) { return cpu::pack_bf16_filters(layout.geometry, weights); });
 }
 uint32_t pack_short(const BindContext& node) {
   packed_short_filters(node);
@@ -177,11 +156,24 @@ QuantizedResidual residual_of(Inputs in) {
   return residual;
 }
 
+// Found once, where all that the sum hangs on is constant.
+QuickResidual quick_residual_of(const BindContext& node) {
+  if (node.inputs() <= kOther) return {};
+  std::vector<ConstTensorView> in(static_cast<size_t>(node.inputs()));
+  in[kOther].dtype = node.dtype(kOther);
+  for (const int i : {6, 7, kOther + 1, kOther + 2, kSumZero - 1, kSumZero}) {
+    const Tensor* constant = node.constant(i);
+    if (!constant) return {};
+    in[static_cast<size_t>(i)] = constant->view();
+  }
+  return cpu::quick_residual(residual_of(in), in[kSumZero].dtype);
+}
+
 cpu::ChannelsLastIntegerFilters packed_integer_filters(const BindContext& node) {
   const Tensor* zero = node.has_input(5) ? node.constant(5) : nullptr;
   node.require(node.is_constant(3) && (zero || !node.has_input(5)), "the weights and their zero point must be constants");
   const ConstTensorView zeros = zero ? zero->view() : ConstTensorView{};
-  FilterLayout layout(node, 3);
+  FilterLayout layout = filter_layout(node, 3);
   layout.name += ", zero " + std::string(reinterpret_cast<const char*>(zeros.data), zero ? zeros.bytes() : 0);
   return node.packed<cpu::ChannelsLastIntegerFilters>(
       3, layout.name, [&](ConstTensorView weights) { return cpu::pack_integer_filters_channels_last(layout.geometry, weights, zeros); });
@@ -197,11 +189,13 @@ BoundKernel bind_quantized(const BindContext& node) {
   for (int i = kOther + 1; i < node.inputs(); ++i)
     node.require(node.shape(i).elements() == 1, "scales and zero points of a residual must be one number (input)", i);
   const cpu::ChannelsLastIntegerFilters filters = packed_integer_filters(node);
+  const QuickResidual quick = quick_residual_of(node);
   const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
     Pieces pieces(context);
     const OutputScales scales = result.scales(context, pieces, in);
     const bool has_residual = in.size() > static_cast<size_t>(kOther);
-    const QuantizedResidual residual = has_residual ? residual_of(in) : QuantizedResidual();
+    QuantizedResidual residual = has_residual ? residual_of(in) : QuantizedResidual();
+    residual.quick = quick;
     cpu::integer_conv_channels_last(pieces.rest_of(context), geometry.of(channels_first(in[0].shape), in[3].shape), in[0], in[2], filters,
                                     out[0], &scales, has_residual ? &residual : nullptr);
   };

@@ -1,7 +1,10 @@
 // tandem.ChannelsLastMaxPool and ChannelsLastAveragePool: MaxPool (without indices) and AveragePool of images [batch, spatial..., channels],
 // which the pass layout_assignment puts into plans for the CPU; and Bf16ChannelsLastMaxPool and Bf16ChannelsLastAveragePool, the same of bf16.
+// Bf16GlobalAverage: the means over all spatial axes, which stay as ones, in f32.
 #include "kernels/api/bf16_conv.h"
 #include "kernels/api/pool_channels_last.h"
+
+#include <algorithm>
 
 #include "runtime/ops/channels_last.h"
 #include "runtime/ops/pool_window.h"
@@ -31,6 +34,15 @@ void infer_average(InferenceContext& node) {
 void infer_short(InferenceContext& node) {
   node.require_dtype(0, DType::kBF16);
   set_dims(node);
+}
+
+void infer_global(InferenceContext& node) {
+  node.require_dtype(0, DType::kBF16);
+  if (!node.has_rank(0)) return node.set_output(0, DType::kF32, std::nullopt);
+  node.require(node.rank(0) >= 3, "input X must have spatial axes", to_string(node.dims(0)));
+  Dims dims = node.dims(0);
+  std::fill(dims.begin() + 1, dims.end() - 1, Dim(1));
+  node.set_output(0, DType::kF32, std::move(dims));
 }
 
 BoundKernel bind_max(const BindContext& node) {
@@ -75,7 +87,13 @@ constexpr OpDef short_average_pool_op = {.name = "Bf16ChannelsLastAveragePool",
                                          .cpu = bind_short_average,
                                          .elements = Elements::kConverted};
 
-constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op, &short_max_pool_op, &short_average_pool_op};
+BoundKernel bind_global(const BindContext&) {
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) { cpu::bf16_global_average(context, in[0], out[0]); }};
+}
+constexpr OpDef global_average_op = {
+    .name = "Bf16GlobalAverage", .domain = "tandem", .infer = infer_global, .cpu = bind_global, .elements = Elements::kConverted};
+
+constexpr const OpDef* kOps[] = {&max_pool_op, &average_pool_op, &short_max_pool_op, &short_average_pool_op, &global_average_op};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "kernels/api/conv.h"
 #include "kernels/api/packed_workspace.h"
 
+#include "runtime/graph/kept_panels.h"
 #include "runtime/ops/activation.h"
 #include "runtime/ops/conv_shape.h"
 #include "runtime/ops/gradient_context.h"
@@ -73,7 +74,7 @@ cpu::PackedFilters packed_filters(const BindContext& node) {
     window.set(1, checked_mul(weights.shape[1], groups, "channels"));
     return cpu::pack_filters(make_conv_geometry(window, weights.shape, groups, {}), weights);
   };
-  return node.packed<cpu::PackedFilters>(1, "filters of " + std::to_string(groups), pack);
+  return kept_or_packed<cpu::PackedFilters>(node, 1, "filters of " + std::to_string(groups), pack);
 }
 uint32_t pack(const BindContext& node) { return packed_filters(node) ? input_set(1) : 0; }
 

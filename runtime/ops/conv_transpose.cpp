@@ -2,6 +2,7 @@
 // tandem.ConvTransposeGradWeight(dy, x, like w): a convolution of dy, and the weight gradient of that convolution.
 #include "kernels/api/conv_transpose.h"
 
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 #include "runtime/ops/window_attributes.h"
@@ -31,7 +32,8 @@ struct TransposedAttributes {
   int64_t groups;
 };
 
-// [batch, channels, output...]: what is not known of x is probed with a size that any pads leave something of.
+// [batch, channels, output...]: what is not known of x is probed with a size that any pads leave something of. Without output_shape an
+// output grows with its input by the stride.
 Dims output_dims(const InferenceContext& node, const TransposedAttributes& attributes) {
   const Dims &x = node.dims(0), &w = node.dims(1);
   Dims y(x.size());
@@ -52,7 +54,12 @@ Dims output_dims(const InferenceContext& node, const TransposedAttributes& attri
     const Shape sizes = g.input_shape(1);
     y[1] = Dim(g.channels);
     for (size_t i = 2; i < x.size(); ++i)
-      if (x[i].known() || !attributes.output_shape.empty()) y[i] = Dim(sizes[static_cast<int>(i)]);
+      if (x[i].known() || !attributes.output_shape.empty()) {
+        y[i] = Dim(sizes[static_cast<int>(i)]);
+      } else {
+        const int64_t stride = g.window.stride[i + 3 - x.size()], there = checked_mul(stride, probe, "output");
+        y[i] = shifted(product(std::vector<Dim>{x[i], Dim(stride)}), sizes[static_cast<int>(i)] - there);
+      }
     return y;
   });
 }

@@ -191,6 +191,9 @@ Dim slice_end(const Dim& size, const Dim& at) {
   if (place.constant() == 0) place.terms.erase(Factors());
   if (place.is_number() && place.constant() == std::numeric_limits<int32_t>::max()) return size;
   if (place.is_number() && place.constant() == std::numeric_limits<int32_t>::min()) return Dim(int64_t{0});
+  Sum from_begin = whole;
+  from_begin.add_multiple(place, 1);
+  if (from_begin.is_number() && from_begin.constant() == 0) return Dim(int64_t{0});  // -size, which is 0 for a size of 0
   if (!never_negative(place)) {
     Sum below;  // -place - 1: a place that may be 0 counts from the begin then
     below.add_multiple(place, -1);

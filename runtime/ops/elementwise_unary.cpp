@@ -1,6 +1,10 @@
 // Arithmetic functions of one value, rounding and predicates. ONNX opset 6 on (Erf, Sign 9; Round 11; BitwiseNot 18).
 #include "runtime/ops/elementwise_unary.h"
 
+#include <algorithm>
+
+#include "runtime/ops/dim_algebra.h"
+
 namespace tandem {
 namespace {
 
@@ -11,6 +15,15 @@ constexpr std::string_view kInfinities[] = {"detect_negative", "detect_positive"
 void infer_integer(InferenceContext& node) {
   node.require(is_integer(node.dtype(0)), "input must be an integer (type)", name(node.dtype(0)));
   node.set_output_like(0, 0);
+}
+// Of a size: where a slice begins that is counted from the end.
+void infer_neg(InferenceContext& node) {
+  infer_number(node);
+  const auto content = node.content(0);
+  if (node.dtype(0) != DType::kI64 || !content || std::ranges::any_of(*content, [](const Dim& dim) { return dim.symbol.empty(); })) return;
+  Dims negated;
+  for (const Dim& dim : *content) negated.push_back(difference(Dim(int64_t{0}), dim));
+  node.set_content(0, std::move(negated));
 }
 void infer_not(InferenceContext& node) {
   node.require_dtype(0, DType::kBool);
@@ -55,7 +68,7 @@ constexpr OpDef predicate(std::string_view name, int since, Rule infer, Bind cpu
 }
 
 constexpr OpDef abs_op = unary<UnaryOp::kAbs>("Abs", 6, infer_number, abs_gradient);
-constexpr OpDef neg_op = unary<UnaryOp::kNeg>("Neg", 6, infer_number, neg_gradient);
+constexpr OpDef neg_op = unary<UnaryOp::kNeg>("Neg", 6, infer_neg, neg_gradient);
 constexpr OpDef exp_op = unary<UnaryOp::kExp>("Exp", 6, infer_float, exp_gradient);
 constexpr OpDef log_op = unary<UnaryOp::kLog>("Log", 6, infer_float, log_gradient);
 constexpr OpDef sqrt_op = unary<UnaryOp::kSqrt>("Sqrt", 6, infer_float, sqrt_gradient);

@@ -13,9 +13,13 @@ void infer_expand(InferenceContext& node) {
   node.require_dtype(1, DType::kI64);
   const auto dims = node.has_rank(0) ? std::optional(node.dims(0)) : std::nullopt;
   auto shape = node.content(1);
+  const bool is_open = !shape;
   if (!shape && node.has_rank(1) && node.rank(1) == 1 && node.dims(1)[0].known() && node.dims(1)[0].size <= Shape::kMaxRank)
     shape = Dims(static_cast<size_t>(node.dims(1)[0].size));  // the rank is known at least
-  node.set_output(0, node.dtype(0), node.broadcast_dims(dims, shape));
+  auto y = node.broadcast_dims(dims, shape);
+  // Sizes that the input happens to settle in a plan may be 1 in a run, and then the shape tells: the run decides.
+  if (is_open && y && !y->empty() && fixed_shape(*y)) y->front() = Dim();
+  node.set_output(0, node.dtype(0), std::move(y));
 }
 void expand_gradient(GradientContext& node) {
   if (node.wants(0)) node.set_input_grad(0, node.reduce_to(node.output_grad(), node.input(0)));

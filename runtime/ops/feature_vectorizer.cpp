@@ -43,12 +43,7 @@ void infer_vectorizer(InferenceContext& node) {
 
 template <auto kernel>
 BoundKernel bind_vectorizer(const BindContext& node) {
-  auto widths = widths_of(node);
-  for (int i = 0; i < node.inputs() && static_cast<int>(widths.size()) < node.inputs(); ++i) {
-    const Shape& x = node.shape(i);
-    widths.push_back(x.rank() == 1 ? x[0] : x.product(1, x.rank()));
-  }
-  return {.run = [widths](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in, out[0], widths); }};
+  return {.run = [widths = widths_of(node)](const KernelContext& context, Inputs in, Outputs out) { kernel(context, in, out[0], widths); }};
 }
 
 void infer_extractor(InferenceContext& node) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <tuple>
+#include <utility>
 
 namespace tandem {
 namespace {
@@ -175,6 +176,27 @@ void add_roots(Builder<T>& builder, const NodeContext& node, const std::vector<i
   for (const auto& [position, root] : roots) builder.add_root(root);
 }
 
+// What each leaf adds, and to which target. `numbers`: of the nodes as they are listed, ~i for leaf i.
+template <class T>
+void add_votes(Builder<T>& builder, const NodeContext& node, const std::string& prefix, const NodeNames& names,
+               const std::vector<int32_t>& numbers, int64_t targets) {
+  const auto vote_trees = node.get_ints(prefix + "_treeids"), vote_nodes = node.get_ints(prefix + "_nodeids"),
+             vote_targets = node.get_ints(prefix + "_ids");
+  const auto weights = reals<T>(node, prefix + "_weights");
+  for (const auto& [name, size] :
+       {std::pair("_nodeids", vote_nodes.size()), {"_ids", vote_targets.size()}, {"_weights", weights.size()}})
+    require_length(node, prefix + name, size, vote_trees.size());
+  // skl2onnx writes the number of a leaf once a class, each time for the one target of its decision paths: as in onnxruntime, which
+  // these files are made for, the first counts.
+  std::vector<uint8_t> voted(prefix == "target" && targets == 1 ? numbers.size() : 0);
+  for (size_t v = 0; v < vote_trees.size(); ++v) {
+    const int32_t leaf = ~numbers[names.find(vote_trees[v], vote_nodes[v])];
+    if (leaf < 0) continue;  // LightGBM's files have votes of inner nodes: they never count
+    if (!voted.empty() && std::exchange(voted[static_cast<size_t>(leaf)], 1) != 0) continue;
+    builder.add_vote(leaf, vote_targets[v], weights[v]);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -221,17 +243,7 @@ Forest<T> read_listed_trees(const NodeContext& node, const std::string& prefix, 
     builder.set_children(static_cast<size_t>(numbers[i]), numbers[a], numbers[b]);
   }
   add_roots(builder, node, trees, has_parent, numbers);
-  const auto vote_trees = node.get_ints(prefix + "_treeids"), vote_nodes = node.get_ints(prefix + "_nodeids"),
-             vote_targets = node.get_ints(prefix + "_ids");
-  const auto weights = reals<T>(node, prefix + "_weights");
-  for (const auto& [name, size] :
-       {std::pair("_nodeids", vote_nodes.size()), {"_ids", vote_targets.size()}, {"_weights", weights.size()}})
-    require_length(node, prefix + name, size, vote_trees.size());
-  for (size_t v = 0; v < vote_trees.size(); ++v) {
-    const int32_t leaf = numbers[names.find(vote_trees[v], vote_nodes[v])];
-    if (leaf < 0)
-      builder.add_vote(~leaf, vote_targets[v], weights[v]);  // LightGBM's files have votes of inner nodes: they never count
-  }
+  add_votes(builder, node, prefix, names, numbers, targets);
   return builder.finish(leaves);
 }
 

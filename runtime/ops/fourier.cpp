@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/graph/contexts.h"
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -123,12 +124,14 @@ void infer_stft(InferenceContext& node) {
   if (frame) bins = Dim(onesided ? *frame / 2 + 1 : *frame);
   if (node.has_rank(0)) {
     const Dims& signal = node.dims(0);
-    node.require(signal.size() == 3, "signal must be [batch, length, 1 or 2]", to_string(signal));
-    node.require(!onesided || signal[2].size != 2, "onesided takes a real signal", to_string(signal));
+    node.require(signal.size() == 2 || signal.size() == 3, "signal must be [batch, length], or [batch, length, 1 or 2]",
+                 to_string(signal));
+    node.require(!onesided || signal.size() == 2 || signal[2].size != 2, "onesided takes a real signal", to_string(signal));
     batch = signal[0];
-    if (step && frame && signal[1].known()) {
-      node.require(signal[1].size >= *frame, "the signal is shorter than a frame (signal, frame)", to_string(signal), *frame);
-      frames = Dim((signal[1].size - *frame) / *step + 1);
+    if (step && frame) {
+      node.require(!signal[1].known() || signal[1].size >= *frame, "the signal is shorter than a frame (signal, frame)",
+                   to_string(signal), *frame);
+      frames = shifted(floor_quotient(shifted(signal[1], -*frame), *step), 1);
     }
   }
   node.set_output(0, node.dtype(0), Dims{batch, frames, bins, Dim(2)});

@@ -4,7 +4,10 @@
 //
 // with everything that the written out one does: NumPy's broadcasting, up to 4 axes, and rows whose softmax is NaN. A float mask
 // is added; a bool one puts `hidden` in place of scores where it is false (with mask_hides: true). A head of K and V may serve a
-// group of heads of Q. softcap c: s -> c tanh(s / c). nan_guard: rows whose softmax is NaN give 0. The perms are those of the Transposes.
+// group of heads of Q. With mask_cycles a mask's first of four axes need only divide that of the scores: it begins again. softcap c: s -> c tanh(s / c). nan_guard: rows whose softmax is NaN give 0. The perms are those of the Transposes.
+//
+// tandem.FusedAttentionGrad(dy, q, k, v, mask?, second mask?) has the gradients of q, k and v, each as its operand lies in memory but stretched to
+// all that it is broadcast to, and, if asked for, those of the masked scores, [batch, heads, queries, keys].
 //
 // tandem.Bf16Attention is the same of q, k, v and y in bf16, with float masks in f32: by the pass bf16_storage.
 #include "kernels/api/attention.h"
@@ -14,14 +17,18 @@
 #include <limits>
 #include <numeric>
 
+#include "runtime/ops/gradient_context.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
 namespace {
 
-constexpr std::string_view kAttributes[] = {"hidden", "k_perm", "mask_hides", "nan_guard", "q_perm", "scale", "softcap", "v_perm", "y_perm"};
+constexpr std::string_view kAttributes[] = {"hidden", "k_perm", "mask_cycles", "mask_hides", "nan_guard", "q_perm", "scale", "softcap", "v_perm",
+                                            "y_perm"};
 
 enum Input { kQ, kK, kV, kMask, kSecondMask, kInputs };
+
+bool masks_cycle(const NodeContext& node) { return node.get_int("mask_cycles", 0) != 0; }
 
 AttentionOptions options_of(const NodeContext& node) {
   AttentionOptions options;
@@ -63,62 +70,162 @@ Dims permuted(const NodeContext& node, std::string_view attribute, const Dims& d
   return result;
 }
 
+// The axes of each operand, in the order of its perm, and those of the scores; `first` is the input that is Q.
+struct Operands {
+  Dims q, k, v, scores;
+  size_t rank() const { return q.size(); }
+};
+
+// Nothing if a rank is not known.
+std::optional<Operands> operands_of(InferenceContext& node, int first) {
+  for (int i = kQ; i <= kSecondMask; ++i)
+    if (node.has_input(first + i) && !node.has_rank(first + i)) return std::nullopt;
+  const Dims &q = node.dims(first + kQ), &k = node.dims(first + kK), &v = node.dims(first + kV);
+  const size_t rank = q.size();
+  node.require(rank >= 2 && rank <= 4 && k.size() == rank && v.size() == rank, "Q, K and V must have one rank, 2 to 4", to_string(q),
+               to_string(k), to_string(v));
+  Operands of{permuted(node, "q_perm", q), permuted(node, "k_perm", k), permuted(node, "v_perm", v), {}};
+  // Heads of K and V in groups do not broadcast: those of Q say how many there are. A symbol may turn out to be 1.
+  const auto leading = [&](const Dims& dims, bool keys) {
+    Dims front(dims.begin(), dims.end() - 2);
+    if (!keys || rank != 4 || of.q[1].size == 1) return front;
+    if (of.q[1].known() || front[1] == of.q[1]) front[1] = Dim(1);
+    else if (front[1].size != 1) front[1] = Dim();
+    return front;
+  };
+  of.scores = *node.broadcast_dims(leading(of.q, false), node.broadcast_dims(leading(of.k, true), leading(of.v, true)));
+  of.scores.insert(of.scores.end(), {of.q[rank - 2], *node.broadcast_dims(Dims{of.k[rank - 2]}, Dims{of.v[rank - 2]})->begin()});
+  for (int i : {kMask, kSecondMask}) {
+    if (!node.has_input(first + i)) continue;
+    Dims mask = node.dims(first + i);
+    node.require(mask.size() <= rank, "a mask must not have more axes than Q (mask)", to_string(mask));
+    if (mask.size() == 4 && masks_cycle(node)) mask.front() = Dim(1);
+    of.scores = *node.broadcast_dims(of.scores, mask);
+  }
+  return of;
+}
+
 void infer(InferenceContext& node) {
   options_of(node);
   require_float(node, kQ);
   for (int i : {kK, kV}) node.require_same_dtype(kQ, i);
-  bool ranked = true;
-  for (int i = kQ; i <= kSecondMask; ++i) {
-    if (!node.has_input(i)) continue;
-    if (i >= kMask && node.dtype(i) == DType::kF32 && node.node().def->name == "Bf16Attention") node.require_dtype(kQ, DType::kBF16);
-    else if (i >= kMask && node.dtype(i) != DType::kBool) node.require_same_dtype(kQ, i);
-    ranked = ranked && node.has_rank(i);
-  }
-  if (!ranked) return node.set_output(0, node.dtype(kQ), std::nullopt);
-  const size_t rank = node.dims(kQ).size();
-  node.require(rank >= 2 && rank <= 4 && node.dims(kK).size() == rank && node.dims(kV).size() == rank, "Q, K and V must have one rank, 2 to 4",
-               to_string(node.dims(kQ)), to_string(node.dims(kK)), to_string(node.dims(kV)));
-  const Dims q = permuted(node, "q_perm", node.dims(kQ)), k = permuted(node, "k_perm", node.dims(kK)),
-             v = permuted(node, "v_perm", node.dims(kV));
-  // Heads of K and V in groups do not broadcast: those of Q say how many there are.
-  const auto leading = [&](const Dims& dims, bool keys) {
-    Dims front(dims.begin(), dims.end() - 2);
-    if (keys && rank == 4 && q[1].size != 1) front[1] = Dim(1);
-    return front;
-  };
-  Dims y = *node.broadcast_dims(leading(q, false), node.broadcast_dims(leading(k, true), leading(v, true)));
-  y.insert(y.end(), {q[rank - 2], Dim(1)});
   for (int i : {kMask, kSecondMask}) {
     if (!node.has_input(i)) continue;
-    Dims mask = node.dims(i);
-    node.require(mask.size() <= rank, "a mask must not have more axes than Q (mask)", to_string(mask));
-    if (!mask.empty()) mask.back() = Dim(1);
-    y = *node.broadcast_dims(y, mask);
+    if (node.dtype(i) == DType::kF32 && node.node().def->name == "Bf16Attention") node.require_dtype(kQ, DType::kBF16);
+    else if (node.dtype(i) != DType::kBool) node.require_same_dtype(kQ, i);
   }
-  y.back() = v.back();
+  const std::optional<Operands> of = operands_of(node, 0);
+  if (!of) return node.set_output(0, node.dtype(kQ), std::nullopt);
+  Dims y = of->scores;
+  y.back() = of->v.back();
   node.set_output(0, node.dtype(kQ), permuted(node, "y_perm", y));
+}
+
+// As it lies in memory.
+Dims restored(const NodeContext& node, std::string_view attribute, const Dims& dims) {
+  const std::vector<int64_t> perm = perm_of(node, attribute, dims.size());
+  Dims result(dims.size());
+  for (size_t i = 0; i < dims.size(); ++i) result[static_cast<size_t>(perm[i])] = dims[i];
+  return result;
+}
+
+void infer_grad(InferenceContext& node) {
+  const DType dtype = node.dtype(0);
+  for (int i : {kQ, kK, kV}) node.require_same_dtype(0, 1 + i);
+  const std::optional<Operands> of = operands_of(node, 1);
+  if (!of) {
+    for (int i = 0; i < 4; ++i) node.set_output(i, dtype, std::nullopt);
+    return;
+  }
+  const size_t rank = of->rank();
+  const Dim queries = of->scores[rank - 2], keys = of->scores[rank - 1];
+  Dims front(of->scores.begin(), of->scores.end() - 2), key_front = front;
+  if (rank >= 3) key_front.back() = node.broadcast_dims(Dims{of->k[rank - 3]}, Dims{of->v[rank - 3]})->front();
+  const auto matrix = [](Dims leading, const Dim& rows, const Dim& columns) {
+    leading.insert(leading.end(), {rows, columns});
+    return leading;
+  };
+  node.set_output(0, dtype, restored(node, "q_perm", matrix(front, queries, of->q.back())));
+  node.set_output(1, dtype, restored(node, "k_perm", matrix(key_front, keys, of->k.back())));
+  node.set_output(2, dtype, restored(node, "v_perm", matrix(key_front, keys, of->v.back())));
+  node.set_output(3, dtype, of->scores);
+}
+
+void gradient(GradientContext& node) {
+  const auto float_mask = [&](int i) { return node.wants(i) && node.type(node.input(i)).dtype != DType::kBool; };
+  const bool masks = float_mask(kMask) || float_mask(kSecondMask);
+  std::vector<ValueId> inputs = {node.output_grad()};
+  for (int i = 0; i < node.inputs(); ++i) inputs.push_back(node.input(i));
+  const auto grads = node.emit_many("FusedAttentionGrad", inputs, masks ? 4 : 3, node.node().attributes, "tandem");
+  for (int i : {kQ, kK, kV})
+    if (node.wants(i)) node.set_input_grad(i, node.reduce_to(grads[static_cast<size_t>(i)], node.input(i)));
+  if (!masks) return;
+  node.require(!masks_cycle(node), "no gradient is defined of masks that begin again");
+  ValueId scores = grads[3];
+  if (float_mask(kSecondMask)) node.set_input_grad(kSecondMask, node.reduce_to(scores, node.input(kSecondMask)));
+  if (!float_mask(kMask)) return;
+  if (node.has_input(kSecondMask) && node.type(node.input(kSecondMask)).dtype == DType::kBool) {
+    const ValueId zero = node.scalar(0, node.type(scores).dtype);
+    const bool hides = node.get_int("mask_hides", 0) != 0;
+    scores = node.emit("Where", {node.input(kSecondMask), hides ? zero : scores, hides ? scores : zero});
+  }
+  node.set_input_grad(kMask, node.reduce_to(scores, node.input(kMask)));
+}
+
+// Sizes at the shapes that `shape` tells of inputs, by number; the first is Q.
+template <class ShapeOf>
+AttentionGeometry geometry_of(const AttentionPerms& perms, bool cycles, ShapeOf shape) {
+  return broadcast_attention_geometry(perms, shape(kQ), shape(kK), shape(kV), shape(kMask), shape(kSecondMask), cycles);
+}
+
+AttentionInputs inputs_of(Inputs in) {
+  AttentionInputs views;
+  views.q = in[kQ], views.k = in[kK], views.v = in[kV];
+  if (in.size() > kMask) views.mask = in[kMask];
+  if (in.size() > kSecondMask) views.second_mask = in[kSecondMask];
+  return views;
 }
 
 template <bool in_bf16>
 BoundKernel bind(const BindContext& node) {
   const AttentionOptions options = options_of(node);
   const AttentionPerms perms = perms_of(node, node.rank(kQ));
-  const auto mask_shape = [&](int i) { return node.has_input(i) ? node.shape(i) : Shape(); };
-  const AttentionGeometry of = naming(node, [&] {
-    return broadcast_attention_geometry(perms, node.shape(kQ), node.shape(kK), node.shape(kV), mask_shape(kMask), mask_shape(kSecondMask));
-  });
+  const bool cycles = masks_cycle(node);
+  const AttentionGeometry of =
+      naming(node, [&] { return geometry_of(perms, cycles, [&](int i) { return node.has_input(i) ? node.shape(i) : Shape(); }); });
   const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
-    AttentionInputs views;
-    views.q = in[kQ], views.k = in[kK], views.v = in[kV];
-    if (in.size() > kMask) views.mask = in[kMask];
-    if (in.size() > kSecondMask) views.second_mask = in[kSecondMask];
-    const AttentionGeometry now = broadcast_attention_geometry(perms, views.q.shape, views.k.shape, views.v.shape, views.mask.shape,
-                                                               views.second_mask.shape);
+    const AttentionInputs views = inputs_of(in);
+    const AttentionGeometry now = geometry_of(perms, cycles, [&](int i) { return static_cast<size_t>(i) < in.size() ? in[static_cast<size_t>(i)].shape : Shape(); });
     if constexpr (in_bf16) cpu::bf16_attention(context, options, now, views, out[0]);
     else cpu::attention(context, options, now, views, {out[0], {}, {}, {}});
   };
   return {.run = run,
           .workspace = in_bf16 ? cpu::bf16_attention_workspace(of, node.threads()) : cpu::attention_workspace(node.dtype(kQ), of, false, node.threads())};
+}
+
+BoundKernel bind_grad(const BindContext& node) {
+  const AttentionOptions options = options_of(node);
+  const AttentionPerms perms = perms_of(node, node.rank(1 + kQ));
+  const bool cycles = masks_cycle(node);
+  const AttentionGeometry of =
+      naming(node, [&] { return geometry_of(perms, cycles, [&](int i) { return node.has_input(1 + i) ? node.shape(1 + i) : Shape(); }); });
+  const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
+    const AttentionInputs views = inputs_of(in.subspan(1));
+    const AttentionGeometry now = geometry_of(
+        perms, cycles, [&](int i) { return 1 + static_cast<size_t>(i) < in.size() ? in[1 + static_cast<size_t>(i)].shape : Shape(); });
+    const AttentionGeometry grads =
+        broadcast_attention_geometry(perms, out[0].shape, out[1].shape, out[2].shape, views.mask.shape, views.second_mask.shape, cycles);
+    cpu::attention_grad(context, options, now, grads, views, in[0], {out[0], out[1], out[2], out.size() > 3 ? out[3] : TensorView{}});
+  };
+  return {.run = run, .workspace = cpu::attention_grad_workspace(node.dtype(0), of, node.threads())};
+}
+
+// The scores again, dP, and the products for dQ, dK and dV.
+double grad_flops(const BindContext& node) {
+  const AttentionPerms perms = perms_of(node, node.rank(1 + kQ));
+  const AttentionGeometry of = geometry_of(perms, masks_cycle(node), [&](int i) { return node.has_input(1 + i) ? node.shape(1 + i) : Shape(); });
+  return 2.0 * static_cast<double>(of.batch * of.query_heads * of.queries) * static_cast<double>(of.keys) *
+         static_cast<double>(3 * of.head_size + 2 * of.value_size);
 }
 
 double flops(const BindContext& node) {
@@ -136,8 +243,22 @@ constexpr OpDef fused_attention_op = {
     .max_inputs = kInputs,
     .attributes = kAttributes,
     .infer = infer,
+    .gradient = gradient,
     .cpu = bind<false>,
     .flops = flops,
+};
+
+constexpr OpDef fused_attention_grad_op = {
+    .name = "FusedAttentionGrad",
+    .domain = "tandem",
+    .min_inputs = 4,
+    .max_inputs = 1 + kInputs,
+    .min_outputs = 3,
+    .max_outputs = 4,
+    .attributes = kAttributes,
+    .infer = infer_grad,
+    .cpu = bind_grad,
+    .flops = grad_flops,
 };
 
 constexpr OpDef bf16_attention_op = {
@@ -152,7 +273,7 @@ constexpr OpDef bf16_attention_op = {
     .flops = flops,
 };
 
-constexpr const OpDef* kOps[] = {&fused_attention_op, &bf16_attention_op};
+constexpr const OpDef* kOps[] = {&fused_attention_op, &fused_attention_grad_op, &bf16_attention_op};
 
 }  // namespace
 

@@ -41,11 +41,11 @@ class IndexList {
 };
 
 // The list in input i as far as the graph tells: all numbers or nothing. In what the graph computes, an unknown dimension looks
-// like -1; it is taken for a number only where the node's first input leaves nothing open.
+// like -1, which is a number in constants only (plans make constants of what they have computed).
 inline std::optional<std::vector<int64_t>> known_indices(const InferenceContext& node, int i) {
   const auto content = node.content(i);
   if (!content) return std::nullopt;
-  const bool exact = node.constant(i) || (node.has_rank(0) && fixed_shape(node.dims(0)));
+  const bool exact = node.constant(i) != nullptr;
   std::vector<int64_t> values;
   for (const Dim& dim : *content) {
     if (!dim.symbol.empty() || (!exact && dim == Dim())) return std::nullopt;

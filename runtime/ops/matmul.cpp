@@ -46,8 +46,15 @@ ValueId flattened(GradientContext& node, ValueId x) {
 
 ValueId unsqueezed(GradientContext& node, ValueId x, int64_t axis) { return node.emit("Unsqueeze", {x, node.ints({axis})}); }
 
+// left * right, each transposed or not.
+ValueId product(GradientContext& node, ValueId left, ValueId right, bool transpose_left, bool transpose_right) {
+  return node.emit_internal("MatMul", {left, right},
+                            {{"transA", static_cast<int64_t>(transpose_left)}, {"transB", static_cast<int64_t>(transpose_right)}});
+}
+
 void gradient(GradientContext& node) {
   ValueId a = node.input(0), b = node.input(1), dy = node.output_grad();
+  const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
   const size_t rank_a = node.type(a).dims ? node.type(a).dims->size() : 0,
                rank_b = node.type(b).dims ? node.type(b).dims->size() : 0;
   node.require(rank_a > 0 && rank_b > 0, "the gradient needs inputs of known rank");
@@ -60,16 +67,16 @@ void gradient(GradientContext& node) {
     dy = unsqueezed(node, dy, -2);
   }
   if (node.wants(0)) {
-    const ValueId da = node.emit_internal("MatMul", {dy, b}, {{"transB", int64_t{1}}});
+    const ValueId da = ta ? product(node, b, dy, tb, true) : product(node, dy, b, false, !tb);
     node.set_input_grad(0, node.reduce_to(da, node.input(0)));
   }
   if (!node.wants(1)) return;
   // A matrix of weights shared by all leading axes: one product over all rows at once, instead of a batch of them to be summed.
-  if (rank_b == 2 && rank_a > 2 && node.type(a).dims->back().known() && node.type(dy).dims->back().known()) {
-    node.set_input_grad(1, node.emit_internal("MatMul", {flattened(node, a), flattened(node, dy)}, {{"transA", int64_t{1}}}));
-    return;
+  if (rank_b == 2 && rank_a > 2 && !ta && node.type(a).dims->back().known() && node.type(dy).dims->back().known()) {
+    a = flattened(node, a);
+    dy = flattened(node, dy);
   }
-  ValueId db = node.emit_internal("MatMul", {a, dy}, {{"transA", int64_t{1}}});
+  ValueId db = tb ? product(node, dy, a, true, ta) : product(node, a, dy, !ta, false);
   if (rank_b == 1) db = node.emit("Squeeze", {db, node.ints({-1})});
   node.set_input_grad(1, node.reduce_to(db, node.input(1)));
 }
@@ -150,6 +157,7 @@ constexpr OpDef internal_matmul_op = {
     .max_inputs = 2,
     .attributes = kTransposeAttributes,
     .infer = infer,
+    .gradient = gradient,
     .cpu = bind,
     .cuda = on_cuda(bind_cuda),
     .pack = pack,

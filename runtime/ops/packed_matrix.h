@@ -2,14 +2,14 @@
 #pragma once
 
 #include "kernels/api/gemm.h"
-#include "runtime/graph/contexts.h"
+#include "runtime/graph/kept_panels.h"
 
 namespace tandem {
 
 // Constant input `i`, of rank 2 and a float type; stored [n, k] if `transposed`.
 inline cpu::PackedMatrix packed_matrix(const BindContext& node, int i, bool transposed) {
-  return node.packed<cpu::PackedMatrix>(i, transposed ? "matrix^T" : "matrix",
-                                        [&](ConstTensorView weights) { return cpu::pack_matrix(weights, transposed); });
+  return kept_or_packed<cpu::PackedMatrix>(node, i, transposed ? "matrix^T" : "matrix",
+                                           [&](ConstTensorView weights) { return cpu::pack_matrix(weights, transposed); });
 }
 
 }  // namespace tandem

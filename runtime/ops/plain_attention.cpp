@@ -70,7 +70,17 @@ class PlainAttention : private NodeContext {
     return graph_.add_constant(node().name + ".shape", Tensor::of<int64_t>(Shape({static_cast<int64_t>(values.size())}), values));
   }
 
+  // The mask once for each of its batches among those of the scores.
+  ValueId cycled(ValueId scores, ValueId mask) {
+    const auto& dims = graph_.value(mask).type.dims;
+    if (get_int("mask_cycles", 0) == 0 || !dims || dims->size() != 4 || dims->front().size == 1) return mask;
+    const auto batches = [&](ValueId x) { return emit("Gather", {emit("Shape", {x}), integers({0})}); };
+    const ValueId times = emit("Div", {batches(scores), batches(mask)});
+    return emit("Tile", {mask, emit("Concat", {times, integers({1, 1, 1})}, {{"axis", int64_t{0}}})});
+  }
+
   ValueId masked(ValueId scores, ValueId mask) {
+    mask = cycled(scores, mask);
     if (graph_.value(mask).type.dtype != DType::kBool) return emit("Add", {scores, mask});
     const ValueId hidden = number(get_float("hidden", -std::numeric_limits<float>::infinity()));
     return get_int("mask_hides", 0) != 0 ? emit("Where", {mask, hidden, scores}) : emit("Where", {mask, scores, hidden});

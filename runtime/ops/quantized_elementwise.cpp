@@ -2,10 +2,12 @@
 //
 //   tandem.ByteTable(x, table)                                             y[i] = table[x[i]], a constant of 256
 //   tandem.QuantizedAdd, QuantizedMul(a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero)
+//   tandem.QuantizedMean(x, x_scale, x_zero)    f32, over the pixels of images with channels last; attribute keepdims (1)
 //
-// with scales and zero points of one number. The same bits as the nodes they stand for.
+// with scales and zero points of one number. The same bits as the nodes they stand for; but a mean is that of the exact sum.
 #include "kernels/api/quantized_elementwise.h"
 
+#include "kernels/api/quantized_mean.h"
 #include "runtime/ops/quantized_result.h"
 
 namespace tandem {
@@ -41,7 +43,28 @@ BoundKernel bind_binary(const BindContext& node) {
   }};
 }
 
+void infer_mean(InferenceContext& node) {
+  require_8_bits(node, 0);
+  node.require_dtype(1, DType::kF32);
+  require_zero_type(node, 2, 0);
+  if (!node.has_rank(0)) return node.set_output(0, DType::kF32, std::nullopt);
+  Dims y = node.dims(0);
+  node.require(y.size() >= 3, "input X must have a batch axis, pixels and channels", to_string(y));
+  if (node.get_int("keepdims", 1) != 0)
+    std::fill(y.begin() + 1, y.end() - 1, Dim(1));
+  else
+    y.erase(y.begin() + 1, y.end() - 1);
+  node.set_output(0, DType::kF32, std::move(y));
+}
+BoundKernel bind_mean(const BindContext& node) {
+  for (const int i : {1, 2}) node.require(node.shape(i).elements() == 1, "scale and zero point must be one number (input)", i);
+  return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::quantized_mean(context, {in[0], in[1].as<float>()[0], zero_point(in[2])}, out[0]);
+  }};
+}
+
 constexpr Alias kInPlace[] = {{0, 0}};
+constexpr std::string_view kMeanAttributes[] = {"keepdims"};
 
 constexpr OpDef byte_table_op = {.name = "ByteTable",
                                  .domain = "tandem",
@@ -63,7 +86,16 @@ constexpr OpDef quantized(std::string_view name, BoundKernel (*bind)(const BindC
 constexpr OpDef add_op = quantized("QuantizedAdd", bind_binary<BinaryOp::kAdd>);
 constexpr OpDef mul_op = quantized("QuantizedMul", bind_binary<BinaryOp::kMul>);
 
-constexpr const OpDef* kOps[] = {&byte_table_op, &add_op, &mul_op};
+constexpr OpDef mean_op = {.name = "QuantizedMean",
+                           .domain = "tandem",
+                           .min_inputs = 3,
+                           .max_inputs = 3,
+                           .attributes = kMeanAttributes,
+                           .infer = infer_mean,
+                           .cpu = bind_mean,
+                           .elements = Elements::kConverted};
+
+constexpr const OpDef* kOps[] = {&byte_table_op, &add_op, &mul_op, &mean_op};
 
 }  // namespace
 

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cmath>
+#include <vector>
 
+#include "runtime/ops/dim_algebra.h"
 #include "runtime/ops/element_types.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/gradient_shapes.h"
@@ -98,10 +100,27 @@ std::vector<float> scale_attributes(const NodeContext& node, int rank) {
   return {1, 1, node.get_float("height_scale", 1), node.get_float("width_scale", 1)};
 }
 
-int64_t scaled(int64_t size, float scale) {
-  const float product = static_cast<float>(size) * scale;
-  require(product < 9e18f, "a scaled dimension is too large", size, scale);
-  return static_cast<int64_t>(std::floor(product));
+// A scale that is a small number of halves, quarters ...: as exact in float as with symbols.
+struct Ratio {
+  int64_t times, by;
+};
+std::optional<Ratio> small_ratio(float scale) {
+  constexpr float kMostTimes = 65536, kMostBy = 256;
+  for (float by = 1; by <= kMostBy; by *= 2) {
+    const float times = scale * by;
+    if (times <= kMostTimes && times == std::floor(times)) return Ratio{static_cast<int64_t>(times), static_cast<int64_t>(by)};
+  }
+  return std::nullopt;
+}
+
+// The largest number that is not above size * scale, of a float product where the scale is no small ratio.
+Dim scaled(const Dim& size, float scale) {
+  if (const auto ratio = small_ratio(scale))
+    return floor_quotient(product(std::vector<Dim>{size, Dim(ratio->times)}), ratio->by);
+  if (!size.known()) return {};
+  const float reached = static_cast<float>(size.size) * scale;
+  require(reached < 9e18f, "a scaled dimension is too large", size.size, scale);
+  return Dim(static_cast<int64_t>(std::floor(reached)));
 }
 int64_t rounded(double size) {
   require(size < 9e18, "a scaled dimension is too large", size);
@@ -126,7 +145,7 @@ Dims dims_by_scales(const InferenceContext& node, const IndexList& axes, std::sp
   for (size_t i = 0; i < axes.size(); ++i) {
     node.require(scales[i] > 0, "a scale must be positive", scales[i]);
     Dim& dim = y[static_cast<size_t>(axes[i])];
-    if (scales[i] != 1) dim = dim.known() ? Dim(naming(node, [&] { return scaled(dim.size, scales[i]); })) : Dim();
+    if (scales[i] != 1) dim = naming(node, [&] { return scaled(dim, scales[i]); });
   }
   return y;
 }

@@ -1,5 +1,5 @@
-// RotaryEmbedding (ONNX 23). Its gradient turns back: the same op with -sin. tandem.RotateHalves(x, cos, sin) is what a pass makes of it on plans
-// for the CPU where a network wrote it out.
+// RotaryEmbedding (ONNX 23). Its gradient turns back: the same op with -sin. tandem.RotateHalves(x, cos, sin) and RotatePairs are what a pass
+// makes of it on plans for the CPU where a network wrote it out.
 #include "kernels/api/rotary.h"
 
 #include "runtime/ops/gradient_context.h"
@@ -60,7 +60,7 @@ constexpr OpDef rotary_embedding_op = {
     .aliases = kInPlace,
 };
 
-void infer_halves(InferenceContext& node) {
+void infer_rotation(InferenceContext& node) {
   for (int i = 0; i < 3; ++i) node.require_dtype(i, DType::kF32);
   node.set_output_like(0, 0);
   for (int i = 0; i < 3; ++i)
@@ -77,23 +77,20 @@ void infer_halves(InferenceContext& node) {
   }
 }
 
-BoundKernel bind_halves(const BindContext&) {
+template <auto rotate>
+BoundKernel bind_rotation(const BindContext&) {
   return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
-    cpu::rotate_halves(context, {.x = in[0], .cos = in[1], .sin = in[2], .positions = {}, .y = out[0]});
+    rotate(context, {.x = in[0], .cos = in[1], .sin = in[2], .positions = {}, .y = out[0]});
   }};
 }
 
-constexpr OpDef rotate_halves_op = {
-    .name = "RotateHalves",
-    .domain = "tandem",
-    .min_inputs = 3,
-    .max_inputs = 3,
-    .infer = infer_halves,
-    .cpu = bind_halves,
-    .aliases = kInPlace,
-};
+constexpr OpDef rotation(std::string_view name, BoundKernel (*cpu)(const BindContext&)) {
+  return {.name = name, .domain = "tandem", .min_inputs = 3, .max_inputs = 3, .infer = infer_rotation, .cpu = cpu, .aliases = kInPlace};
+}
+constexpr OpDef rotate_halves_op = rotation("RotateHalves", bind_rotation<cpu::rotate_halves>);
+constexpr OpDef rotate_pairs_op = rotation("RotatePairs", bind_rotation<cpu::rotate_pairs>);
 
-constexpr const OpDef* kOps[] = {&rotary_embedding_op, &rotate_halves_op};
+constexpr const OpDef* kOps[] = {&rotary_embedding_op, &rotate_halves_op, &rotate_pairs_op};
 
 }  // namespace
 

@@ -21,15 +21,16 @@ int64_t probe_size(const WindowAttributes& attributes, size_t axis) {
   return checked_add(checked_mul(attributes.kernel[axis], dilation, "window"), 1, "window");
 }
 
-// The size that a window leaves of one that is a symbol; unknown where it rounds up, as the last window may then start behind the end.
+// The size that a window leaves of one that is a symbol; unknown where it rounds up and the last window might start behind the end.
 Dim window_size(const WindowAttributes& attributes, const Window& window, size_t spatial_axis, const Dim& size) {
   const size_t axis = spatial_axis + 3 - attributes.kernel.size();  // a Window has three axes, the last ones in use
   const int64_t stride = window.stride[axis];
   if (window.output[axis] == window.input[axis] && stride == 1) return size;
   if (attributes.auto_pad == AutoPad::kSameUpper || attributes.auto_pad == AutoPad::kSameLower) return ceil_quotient(size, stride);
-  if (attributes.ceil_mode && stride > 1) return {};
   const int64_t reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-  return shifted(floor_quotient(shifted(size, window.pad_begin[axis] + window.pad_end[axis] - reach), stride), 1);
+  const Dim room = shifted(size, window.pad_begin[axis] + window.pad_end[axis] - reach);
+  if (!attributes.ceil_mode) return shifted(floor_quotient(room, stride), 1);
+  return window.pad_end[axis] + stride <= reach ? shifted(ceil_quotient(room, stride), 1) : Dim();
 }
 
 }  // namespace

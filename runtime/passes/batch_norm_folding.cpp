@@ -1,4 +1,4 @@
-// Conv, Gemm or MatMul by constant weights, followed by BatchNormalization outside of training: one linear map after the other is
+// Conv, ConvTranspose, Gemm or MatMul by constant weights, followed by BatchNormalization outside of training: one linear map after the other is
 // one.
 //
 //   (W x + b - mean) * f + B  =  (f W) x + ((b - mean) * f + B),   f = scale / sqrt(var + epsilon), per output channel
@@ -50,7 +50,9 @@ std::optional<Node> fold(Graph& graph, const Node& linear, const Node& norm) {
   const std::string_view op = linear.def->name;
   const Tensor* weights = linear.inputs.size() > 1 ? constant_of(graph, linear.inputs[1]) : nullptr;
   const bool is_conv = op == "Conv", is_gemm = op == "Gemm", is_matmul = op == "MatMul";
-  if (!linear.def->domain.empty() || !(is_conv || is_gemm || is_matmul) || !weights) return std::nullopt;
+  const bool is_transposed = op == "ConvTranspose";  // of one group: its weights name the channels of one
+  if (!linear.def->domain.empty() || !(is_conv || is_transposed || is_gemm || is_matmul) || !weights) return std::nullopt;
+  if (weights->dtype() != DType::kF32 && weights->dtype() != DType::kF64) return std::nullopt;  // 16 bits would round them again
   const auto& input_dims = graph.value(linear.inputs[0]).type.dims;
   if (is_matmul && !(input_dims && input_dims->size() == 2 && weights->shape().rank() == 2)) return std::nullopt;
   const Tensor* bias = context.has_input(2) ? constant_of(graph, linear.inputs[2]) : nullptr;

@@ -7,13 +7,15 @@
 // Products by constant weights, attention, layer normalizations, and convolutions and pools with channels last have a form on
 // bf16. What such a form reads is stored in bf16, whoever makes it: another such form rounds its f32 sums, an elementwise node
 // computes in f32 and is followed by a Cast, which becomes a part of its region; ops that only move elements move them in bf16.
-// Scores and softmax of attention, statistics, weights of normalizations and biases stay f32, and so does everything else:
+// Means over the pixels of an image read it as it is stored. Scores and softmax of attention, statistics, weights of normalizations and biases stay f32, and so does everything else:
 // Softmax, reductions, losses, products of two activations, and inputs and outputs of the graph. Graphs with states (training)
 // are left alone.
 #include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "runtime/graph/contexts.h"
@@ -153,14 +155,15 @@ class Lowering {
     }
   }
 
-  // `id` in another type: a cast that is there, or a new one as the next node.
-  ValueId cast(ValueId id, DType to) {
+  // `id` in another type: a cast that is there, or a new one as the next node. Elementwise nodes have casts of their own, which
+  // become parts of their regions: one that is read elsewhere too would be written to memory for all.
+  ValueId cast(ValueId id, DType to, bool for_elementwise = false) {
     if (value(id).type.dtype == to) return id;
-    const auto [known, is_new] = casts_.try_emplace({id, to}, kNoValue);
+    const auto [known, is_new] = casts_.try_emplace({id, to, for_elementwise}, kNoValue);
     if (!is_new) return known->second;
-    const std::string name = value(id).name + "." + std::string(tandem::name(to));
+    const std::string name = value(id).name + "." + std::string(tandem::name(to)) + (for_elementwise ? ".part" : "");
     const ValueId made = graph_.add_node(newest_op("Cast"), {id}, 1, {{"to", static_cast<int64_t>(to)}}, name)[0];
-    return casts_[{id, to}] = made;
+    return casts_[{id, to, for_elementwise}] = made;
   }
   // What stands for `id` by now.
   ValueId stored(ValueId id) const {
@@ -226,12 +229,32 @@ class Lowering {
     }
   }
 
+  // Means over all axes but the first and the last.
+  bool is_spatial_mean(const Node& node) const {
+    const auto& dims = value(node.inputs[0]).type.dims;
+    if (!is_op(node, "ReduceMean", "") || NodeContext(node).get_int("keepdims", 1) == 0 || !dims || dims->size() < 3) return false;
+    std::vector<int64_t> axes = NodeContext(node).get_ints("axes");
+    if (has_input(node, 1)) {
+      if (!is_constant(node.inputs[1])) return false;
+      const auto known = value(node.inputs[1]).data.as<int64_t>();
+      axes.assign(known.begin(), known.end());
+    }
+    const auto rank = static_cast<int64_t>(dims->size());
+    std::set<int64_t> reduced;
+    for (int64_t axis : axes) reduced.insert(axis < 0 ? axis + rank : axis);
+    return static_cast<int64_t>(reduced.size()) == rank - 2 && *reduced.begin() == 1 && *reduced.rbegin() == rank - 2;
+  }
+
   // A node on f32. What a form reads of it is rounded at once, and read so by all.
   void write(Node node) {
-    for (ValueId& id : node.inputs)
-      if (id != kNoValue && stored_.contains(id)) id = reads_shape(node) ? stored(id) : read_as(id, DType::kF32);
-    const std::vector<ValueId> results = node.outputs;
+    if (!node.inputs.empty() && node.inputs[0] != kNoValue && stored_.contains(node.inputs[0]) && is_spatial_mean(node)) {
+      ++changes_;
+      return append({&newest_op("Bf16GlobalAverage", "tandem"), node.name, {stored(node.inputs[0])}, node.outputs, {}});
+    }
     const bool elementwise = is_elementwise(*node.def);
+    for (ValueId& id : node.inputs)
+      if (id != kNoValue && stored_.contains(id)) id = reads_shape(node) ? stored(id) : cast(stored(id), DType::kF32, elementwise);
+    const std::vector<ValueId> results = node.outputs;
     append(std::move(node));
     if (!elementwise || is_output(results[0]) || !is_f32(results[0]) || !wanted(results[0])) return;
     stored_[results[0]] = cast(results[0], DType::kBF16);
@@ -241,7 +264,7 @@ class Lowering {
   std::vector<std::vector<int>> readers_;
   std::vector<bool> wanted_, is_output_;  // by ValueId, of those that were there: wanted in bf16
   std::map<ValueId, ValueId> stored_;     // a value that is stored in bf16, and that
-  std::map<std::pair<ValueId, DType>, ValueId> casts_;
+  std::map<std::tuple<ValueId, DType, bool>, ValueId> casts_;
   int changes_ = 0;
 };
 

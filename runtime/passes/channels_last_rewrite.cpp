@@ -7,12 +7,14 @@
 #include "runtime/ops/all_ops.h"
 #include "runtime/ops/channels_last.h"
 #include "runtime/passes/channel_map.h"
+#include "runtime/passes/pixel_conv.h"
 #include "runtime/passes/reshape_target.h"
 
 namespace tandem {
 namespace {
 
 constexpr std::string_view kSuffix = ".channels_last";
+constexpr std::string_view kDeep = ".deep";  // pixels of a transposed convolution while they are channels
 
 bool is_op(const Node& node, std::string_view name, std::string_view domain) { return node.def->name == name && node.def->domain == domain; }
 bool is_float_conv(const Node& node) { return is_op(node, "Conv", "") || is_op(node, "FusedConv", "tandem"); }
@@ -34,9 +36,12 @@ class Rewriting {
       if (may_change && has_channels_last_form(graph_, node)) {
         write_conv(node);
         ++changes;
+      } else if (const auto pixels = left_alone.contains(deep_name(node)) ? std::nullopt : pixels_of(node)) {
+        write_pixels(node, *pixels);
+        ++changes;
       } else if (const auto shuffle = may_change ? shuffle_of(nodes, node) : std::nullopt) {
         write_shuffle(node, *shuffle);
-      } else if (const auto map = may_change ? map_of(nodes, node) : std::nullopt) {
+      } else if (const auto map = may_change ? map_of(node) : std::nullopt) {
         write_map(node, *map);
       } else {
         graph_.nodes.push_back(node);
@@ -69,6 +74,24 @@ class Rewriting {
     graph_.nodes.push_back({&def, node.name, std::move(inputs), {made}, std::move(attributes)});
     infer_types(graph_, graph_.nodes.back());
     graph_.nodes.push_back({&newest_op("Transpose"), node.name, {made}, {y}, {{"perm", as_list(order_to_channels_first(rank(y)))}}});
+  }
+
+  std::string deep_name(const Node& node) const { return result_name(graph_, node) + std::string(kDeep); }
+
+  std::optional<PixelConv> pixels_of(const Node& node) const {
+    const auto& dims = node.inputs.empty() || node.inputs[0] == kNoValue ? std::nullopt : graph_.value(node.inputs[0]).type.dims;
+    return dims && graph_.value(node.inputs[0]).kind != ValueKind::kConstant ? pixel_conv_of(graph_, node) : std::nullopt;
+  }
+
+  // A convolution with channels last, and DepthToSpace behind it, which then moves into that layout.
+  void write_pixels(const Node& node, const PixelConv& pixels) {
+    Node conv{.def = &newest_op("Conv"), .name = node.name, .inputs = {node.inputs[0]}, .outputs = {}, .attributes = {}};
+    conv.inputs.push_back(graph_.add_constant(node.name + ".weights", pixels.weights));
+    if (pixels.bias) conv.inputs.push_back(graph_.add_constant(node.name + ".bias", pixels.bias));
+    conv.outputs = {graph_.add_result(deep_name(node))};
+    infer_types(graph_, conv);
+    write_conv(conv);
+    graph_.nodes.push_back({&newest_op("DepthToSpace"), node.name, conv.outputs, node.outputs, {{"blocksize", pixels.block}}});
   }
 
   // Channels as a matrix, transposed (ShuffleNet): Reshape [n, a, b, ...], Transpose [n, b, a, ...], Reshape back.
@@ -112,13 +135,12 @@ class Rewriting {
     write(node, newest_op("Reshape"), {swapped, list(back->shape)}, {});
   }
 
-  // A normalization that no convolution before it took up. Behind a Concat it stays: that one's inputs are made in place with channels first only.
-  std::optional<ChannelMap> map_of(const std::vector<Node>& nodes, const Node& node) const {
+  // A normalization that no convolution before it took up.
+  std::optional<ChannelMap> map_of(const Node& node) const {
     if (!is_op(node, "BatchNormalization", "")) return std::nullopt;
     const TensorType& x = graph_.value(node.inputs[0]).type;
-    const int maker = producers_[static_cast<size_t>(node.inputs[0])];
     if (x.dtype != DType::kF32 || !x.dims || x.dims->size() < 3 || x.dims->size() > 5) return std::nullopt;
-    if (maker < 0 || is_op(nodes[static_cast<size_t>(maker)], "Concat", "")) return std::nullopt;
+    if (producers_[static_cast<size_t>(node.inputs[0])] < 0) return std::nullopt;
     return map_of_batch_norm(graph_, node, DType::kF32);
   }
 

@@ -23,10 +23,29 @@ bool is_dequantized_weight(const Node& node) { return node.def->domain.empty() &
 class Folder {
  public:
   Folder(Graph& graph, bool keeps_quantized)
-      : graph_(graph), keeps_quantized_(keeps_quantized), contents_(graph.values.size()), shapes_(graph.values.size()) {}
+      : graph_(graph), keeps_quantized_(keeps_quantized), contents_(graph.values.size()), shapes_(graph.values.size()), readers_(graph.values.size()) {
+    for (const Node& node : graph.nodes) count(node.inputs);
+    count(graph.inputs), count(graph.outputs);
+  }
 
-  // True if all outputs of the node are constants now.
+  // True if all outputs of the node are constants now. What only folded nodes read goes at once: exporters write long chains of large tables.
   bool fold(const Node& node) {
+    if (!become_constants(node)) return false;
+    for (ValueId id : node.inputs)
+      if (id != kNoValue && --readers_[static_cast<size_t>(id)] == 0) value(id).data = {};
+    return true;
+  }
+
+ private:
+  Value& value(ValueId id) { return graph_.value(id); }
+  Shape& shape(ValueId id) { return shapes_[static_cast<size_t>(id)]; }
+
+  void count(const std::vector<ValueId>& read) {
+    for (ValueId id : read)
+      if (id != kNoValue) ++readers_[static_cast<size_t>(id)];
+  }
+
+  bool become_constants(const Node& node) {
     infer_types(graph_, node, &contents_);
     if (node.def->stateful || node.def->name == "Dropout" || (keeps_quantized_ && is_dequantized_weight(node))) return false;
     if (fold_known_content(node)) return true;
@@ -37,10 +56,6 @@ class Folder {
       return false;  // it will fail in the same way when it is run, if it is
     }
   }
-
- private:
-  Value& value(ValueId id) { return graph_.value(id); }
-  Shape& shape(ValueId id) { return shapes_[static_cast<size_t>(id)]; }
 
   void become_constant(ValueId id, Tensor content) {
     Value& result = value(id);
@@ -127,6 +142,7 @@ class Folder {
   bool keeps_quantized_;
   InferenceContext::KnownContents contents_;
   std::vector<Shape> shapes_;  // by ValueId; only those of the node at hand are filled in
+  std::vector<int> readers_;   // by ValueId: nodes that are not folded, the graph's own lists
 };
 
 int fold_constants(Graph& graph, bool keeps_quantized = false);

@@ -7,7 +7,7 @@
 
 namespace tandem {
 
-// Equal content gives equal hashes. FNV-1a over 8-byte words, of a large tensor over samples; not for defence against an adversary.
+// Equal content gives equal hashes. FNV-1a over 8-byte words, of a large tensor over a sample; not for defence against an adversary.
 uint64_t content_hash(const Tensor& tensor);
 uint64_t content_hash(const Attribute& attribute);
 

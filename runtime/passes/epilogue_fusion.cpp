@@ -36,9 +36,10 @@ bool has_activation(const Node& node) { return !NodeContext(node).get_string("ac
 
 bool is_float_or_double(const TensorType& type) { return type.dtype == DType::kF32 || type.dtype == DType::kF64; }
 
-// A constant of shape [1, ..., 1, n], or [n].
+// A constant of shape [1, ..., 1, n], or any vector of n: a parameter in training.
 bool is_row(const Value& value, const Dim& n) {
-  if (value.kind != ValueKind::kConstant || !n.known()) return false;
+  if (!n.known()) return false;
+  if (value.kind != ValueKind::kConstant) return value.type.dims && *value.type.dims == Dims{n};
   const Shape& shape = value.data.shape();
   return shape.rank() >= 1 && shape.elements() == n.size && shape[shape.rank() - 1] == n.size;
 }
@@ -179,7 +180,7 @@ class Fusion {
   // A constant as a vector.
   ValueId flattened(ValueId id) {
     const Value& value = pattern_.graph().value(id);
-    if (value.data.shape().rank() == 1) return id;
+    if (value.kind != ValueKind::kConstant || value.data.shape().rank() == 1) return id;
     const Tensor data = value.data;
     return pattern_.add_constant(std::string(value.name), data.reshaped({data.elements()}));
   }

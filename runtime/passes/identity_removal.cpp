@@ -1,5 +1,5 @@
 // Takes out nodes that give back an input (no_op.h): Identity, a Reshape to the same shape, x * 1; those that undo or repeat what the node
-// before them did (Neg of Neg, Relu of Relu); and of two Casts the first, if it lost nothing.
+// before them did (Neg of Neg, Relu of Relu); of two Casts the first, if it lost nothing; an Expand whose reader broadcasts just so.
 //
 // A node that reads a state stays unless it is a mere view: its output is a copy, and the state may change before the copy is
 // read.
@@ -7,6 +7,7 @@
 
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/rewrite.h"
+#include "runtime/ops/elementwise_nodes.h"
 #include "runtime/passes/no_op.h"
 #include "runtime/passes/pass.h"
 #include "runtime/passes/state_views.h"
@@ -39,6 +40,7 @@ class Removal {
       Node& node = graph_.nodes[n];
       states_.follow(node);
       skip_exact_cast(node);
+      skip_expansions(node);
       ValueId source = given_back(graph_, node);
       if (source == kNoValue) source = undone(node);
       if (source == kNoValue || (states_.contains(source) && !is_view(*node.def)) || !replacement_.replace(node.outputs[0], source)) continue;
@@ -74,6 +76,23 @@ class Removal {
     if (!loses_nothing(dtype(first->inputs[0]), dtype(first->outputs[0]), dtype(node.outputs[0]))) return;
     node.inputs[0] = first->inputs[0];
     ++changes_;
+  }
+
+  // Add(Expand(x), y) for a y of the expanded shape. PRelu and Clip broadcast one way only.
+  void skip_expansions(Node& node) {
+    const bool broadcasts = node.def->domain.empty() && is_elementwise(*node.def) && !is_standard(node, "PRelu") && !is_standard(node, "Clip");
+    if (!broadcasts || node.inputs.size() < 2) return;
+    for (ValueId& id : node.inputs) {
+      const int p = id == kNoValue ? -1 : producers_[static_cast<size_t>(replacement_.current(id))];
+      if (p < 0 || !is_standard(graph_.nodes[static_cast<size_t>(p)], "Expand")) continue;
+      const ValueId source = graph_.nodes[static_cast<size_t>(p)].inputs[0];
+      const bool other_has_shape = std::ranges::any_of(node.inputs, [&](ValueId other) {
+        return other != id && other != kNoValue && same_dims(graph_.value(id).type, graph_.value(other).type);
+      });
+      if (!other_has_shape || states_.contains(source)) continue;
+      id = source;
+      ++changes_;
+    }
   }
 
   Graph& graph_;

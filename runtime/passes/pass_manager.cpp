@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "runtime/graph/nearest_name.h"
+#include "runtime/passes/plan_rewrites.h"
 
 namespace tandem {
 namespace {
@@ -14,6 +15,7 @@ void check_names(const PassOptions& options, std::span<const Pass* const> passes
   std::vector<std::string_view> names;
   for (const Pass* pass : passes) names.push_back(pass->name);
   for (const Pass* pass : host_passes()) names.push_back(pass->name);
+  names.insert(names.end(), std::begin(kPlanRewrites), std::end(kPlanRewrites));
   for (const std::string& name : options.disabled)
     if (std::ranges::find(names, name) == names.end())
       fail(ErrorCode::kInvalidArgument, "no pass has this name" + did_you_mean(name, names), {name});
@@ -62,6 +64,7 @@ std::span<const Pass* const> default_passes() {
       &qdq_elementwise_fusion_pass,
       &byte_table_fusion_pass,
       &dequantization_folding_pass,
+      &einsum_products_pass,
       &attention_fusion_pass,
       &normalization_fusion_pass,
       &row_products_pass,
@@ -77,8 +80,9 @@ std::span<const Pass* const> default_passes() {
 }
 
 std::span<const Pass* const> host_passes() {
-  static constexpr const Pass* kPasses[] = {&group_normalization_fusion_pass, &rotary_fusion_pass, &layout_assignment_pass,
-                                            &quantized_residual_fusion_pass,  &bf16_storage_pass,  &elementwise_regions_pass};
+  static constexpr const Pass* kPasses[] = {
+      &group_normalization_fusion_pass, &rotary_fusion_pass, &layout_assignment_pass,  &quantized_residual_fusion_pass,
+      &quantized_mean_fusion_pass,      &bf16_storage_pass,  &elementwise_regions_pass};
   return kPasses;
 }
 

@@ -39,8 +39,8 @@ bool moves(const Graph& graph, const Node& node) {
 
 // Of a Pad, whether its value is 0 (then it is the zero point), or it needs none.
 bool pads_zeros(const Graph& graph, const NodeContext& pad) {
+  if (!pad.has_input(1)) return false;  // before opset 11 floats alone are padded, by an attribute
   if (pad.get_string("mode", "constant") != "constant") return true;
-  if (!pad.has_input(1)) return false;  // before opset 11 the value is an attribute, a float
   if (!pad.has_input(2)) return true;
   const Value& value = graph.value(pad.node().inputs[2]);
   return value.kind == ValueKind::kConstant && value.data.dtype() == DType::kF32 && value.data.elements() == 1 &&

@@ -71,14 +71,24 @@ class Sharing {
                       }));
   }
 
+  // A Reshape of a list to a list changes nothing, as long as it has that many elements.
+  ValueId list_behind(ValueId id) const {
+    for (const Node* reshape = maker(id, "Reshape"); reshape; reshape = maker(id, "Reshape")) {
+      const auto &from = value(reshape->inputs[0]).type.dims, &to = value(id).type.dims;
+      if (!from || !to || from->size() != 1 || to->size() != 1 || !(*from)[0].known() || *from != *to) break;
+      id = reshape->inputs[0];
+    }
+    return id;
+  }
+
   // Where(list == wanted, instead, list) for a list that is joined of constants and sizes: decided part by part.
   bool choose(size_t n) {
     const Node node = graph_.nodes[n];
-    const ValueId list = node.inputs[2];
+    const ValueId list = list_behind(node.inputs[2]);
     const Node *equal = maker(node.inputs[0], "Equal"), *concat = maker(list, "Concat");
     if (!equal || !concat) return false;
-    const bool list_first = same_list(equal->inputs[0], list);
-    if (!list_first && !same_list(equal->inputs[1], list)) return false;
+    const bool list_first = same_list(list_behind(equal->inputs[0]), list);
+    if (!list_first && !same_list(list_behind(equal->inputs[1]), list)) return false;
     const auto wanted = numbers(equal->inputs[list_first]), instead = numbers(node.inputs[1]);
     if (!wanted || !instead || wanted->size() != instead->size()) return false;
     std::vector<std::pair<ValueId, std::vector<int64_t>>> parts;  // a value, or numbers

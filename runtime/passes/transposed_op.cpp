@@ -1,6 +1,7 @@
 // Families: elementwise ops (nothing changes), ops along one axis, ops with a list of axes that stay, go (Reduce without keepdims, Squeeze) or
 // come (Unsqueeze), ops with numbers for all axes (Pad, Resize), ops on rows, which only let the last axis be where it is, and Reshape where it
-// cuts or joins axes that lie side by side before the Transpose as well. For a host pools become those with channels last.
+// cuts or joins axes that lie side by side before the Transpose as well. For a host pools, and blocks of channels
+// that become pixels, are those with channels last.
 #include "runtime/passes/transposed_op.h"
 
 #include <span>
@@ -248,15 +249,22 @@ class Rules {
     if (rank_ < 3 || order_ != order_to_channels_first(order_.size())) return std::nullopt;
     if (op == "MaxPool" && node_.outputs.size() == 1 && cpu::pools_channels_last(type)) return pool("ChannelsLastMaxPool");
     if (op == "AveragePool" && type == DType::kF32) return pool("ChannelsLastAveragePool");
+    if (rank_ == 4 && op == "DepthToSpace") return renamed("ChannelsLastDepthToSpace");
+    if (rank_ == 4 && op == "SpaceToDepth") return renamed("ChannelsLastSpaceToDepth");
     if (op == "GlobalAveragePool") return global_pool("ReduceMean");
     return op == "GlobalMaxPool" ? global_pool("ReduceMax") : std::nullopt;
   }
 
+  Result renamed(std::string_view name) const {
+    TransposedOp op = unchanged(Inputs::kFirst);
+    op.def = &newest_op(name, "tandem");
+    return op;
+  }
+
   Result pool(std::string_view name) const {
     if (rank_ > 5) return std::nullopt;
-    TransposedOp op = unchanged(Inputs::kFirst);
-    op.attributes.erase("storage_order");
-    op.def = &newest_op(name, "tandem");
+    Result op = renamed(name);
+    op->attributes.erase("storage_order");
     return op;
   }
 

@@ -44,11 +44,16 @@ void ConstantRelease::packed(const Node& node, uint32_t inputs) {
   }
 }
 
-void release_packed(Graph& graph, const Plan& plan) {
+void let_go_of_constants(Graph& graph) {
+  for (Value& value : graph.values)
+    if (value.kind == ValueKind::kConstant) value.data = Tensor();
+}
+
+void take_constants(Graph& graph, const Plan& plan) {
   const size_t shared = std::min(graph.values.size(), plan.graph.values.size());  // a plan adds values at the end
   for (size_t i = 0; i < shared; ++i)
-    if (graph.values[i].kind == ValueKind::kConstant && !plan.graph.values[i].data && graph.values[i].name == plan.graph.values[i].name)
-      graph.values[i].data = Tensor();
+    if (graph.values[i].kind == ValueKind::kConstant && graph.values[i].name == plan.graph.values[i].name)
+      graph.values[i].data = plan.graph.values[i].data;
 }
 
 }  // namespace tandem

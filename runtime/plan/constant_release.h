@@ -29,7 +29,9 @@ class ConstantRelease {
   int64_t bytes_ = 0;
 };
 
-// Lets go in `graph` of what its `plan` let go of: another plan of it takes that from PlanOptions::packs.
-void release_packed(Graph& graph, const Plan& plan);
+// For a graph of which a copy is planned and that stays, so that weights are never held twice: all constants go before the plan is made, and what it
+// has left of them comes back. Another plan of the graph takes the rest from PlanOptions::packs.
+void let_go_of_constants(Graph& graph);
+void take_constants(Graph& graph, const Plan& plan);
 
 }  // namespace tandem

@@ -39,10 +39,12 @@ Parts::Parts(const Graph& graph, std::span<const Shape> shapes) : graph_(graph),
   });
 }
 
-bool Parts::is_fixed(ValueId id, int axis) const {
+bool Parts::is_known(ValueId id, int axis) const {
   const auto& dims = graph_.value(id).type.dims;
-  return all_fixed_ || shape(id)[axis] <= 1 || (dims && (*dims)[static_cast<size_t>(axis)].known());
+  return all_fixed_ || (dims && (*dims)[static_cast<size_t>(axis)].known());
 }
+
+bool Parts::is_fixed(ValueId id, int axis) const { return shape(id)[axis] <= 1 || is_known(id, axis); }
 
 // Of all elements with one index along `axis` and those before it.
 std::optional<int64_t> Parts::bytes_behind(ValueId id, int axis) const {
@@ -119,7 +121,7 @@ std::optional<int64_t> Parts::split_offset(const Node& node, size_t output) cons
   int64_t start = 0;
   for (size_t before = 0; before < output; ++before) {
     const ValueId part = node.outputs[before];
-    if (part == kNoValue || !is_fixed(part, a)) return std::nullopt;
+    if (part == kNoValue || !is_known(part, a)) return std::nullopt;
     start += shape(part)[a];
   }
   if (start == 0) return 0;
@@ -141,7 +143,7 @@ std::optional<int64_t> Parts::offset_in_output(const Node& node, size_t input) c
   if (!is_one_row(whole, a)) return std::nullopt;
   int64_t start = 0;
   for (size_t before = 0; before < input; ++before) {
-    if (!is_fixed(node.inputs[before], a)) return std::nullopt;
+    if (!is_known(node.inputs[before], a)) return std::nullopt;
     start += shape(node.inputs[before])[a];
   }
   if (start == 0) return 0;

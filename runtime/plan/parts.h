@@ -25,7 +25,8 @@ class Parts {
  private:
   struct Axis;
   const Shape& shape(ValueId id) const { return shapes_[static_cast<size_t>(id)]; }
-  bool is_fixed(ValueId id, int axis) const;
+  bool is_known(ValueId id, int axis) const;
+  bool is_fixed(ValueId id, int axis) const;  // or at most 1: what is 0 in a run has no parts either
   std::optional<int64_t> bytes_behind(ValueId id, int axis) const;
   bool is_one_row(ValueId id, int axis) const;
   std::optional<int64_t> slice_offset(const Node& node) const;

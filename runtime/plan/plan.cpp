@@ -12,6 +12,7 @@
 #include "runtime/passes/half_widening.h"
 #include "runtime/plan/arena.h"
 #include "runtime/plan/constant_release.h"
+#include "runtime/plan/conv_chains.h"
 #include "runtime/plan/node_order.h"
 #include "runtime/plan/shapes.h"
 #include "runtime/plan/storage.h"
@@ -221,6 +222,7 @@ void fill(Plan& plan) {
     rewrite_for_host(plan);
   resolve_at_bounds(plan);
   if (plan.options.fast_math && !plan.on_device()) choose_winograd(plan);
+  if (!plan.on_device()) chain_convs(plan);
   place(plan);
   if (plan.on_device()) {
     widen_host_nodes(plan);

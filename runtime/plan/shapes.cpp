@@ -50,7 +50,10 @@ class ShapePropagation {
       infer_types(graph_, node, &contents_);
       for (ValueId id : node.outputs) dynamic = dynamic || (id != kNoValue && !settle(id));
     }
-    if (!dynamic) return compute_content(node);
+    if (!dynamic) {
+      compute_content(node);
+      return keep_as_constants(node);
+    }
     for (ValueId id : node.outputs)
       if (id != kNoValue) result_.dynamic[static_cast<size_t>(id)] = true;
   }
@@ -93,12 +96,24 @@ class ShapePropagation {
     contents_[static_cast<size_t>(out)] = std::move(elements);
   }
 
+  // Here all content is numbers, and -1 is one: the rules of the nodes that read it shall not take it for an unknown dimension.
+  void keep_as_constants(const Node& node) {
+    for (ValueId id : node.outputs) {
+      if (id == kNoValue) continue;
+      if (const std::optional<Tensor> known = known_tensor(id)) {
+        graph_.value(id).data = *known;
+        graph_.value(id).kind = ValueKind::kConstant;
+      }
+    }
+  }
+
   std::optional<Tensor> known_tensor(ValueId id) const {
     const Value& value = graph_.value(id);
     if (value.kind == ValueKind::kConstant) return value.data;
     const auto& content = contents_[static_cast<size_t>(id)];
     if (!content || std::ranges::any_of(*content, [](const Dim& dim) { return !dim.symbol.empty(); })) return std::nullopt;
     Tensor tensor(value.type.dtype, result_.shapes[static_cast<size_t>(id)]);
+    if (tensor.elements() != static_cast<int64_t>(content->size())) return std::nullopt;
     const bool known = visit_shape_type(tensor.dtype(), [&]<class T>() {
       std::ranges::transform(*content, tensor.as<T>().begin(), [](const Dim& dim) { return static_cast<T>(dim.size); });
     });

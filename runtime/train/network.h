@@ -11,7 +11,7 @@ namespace tandem {
 struct Network {
   Graph graph;                          // the model as it is served: raw inputs to outputs
   std::vector<std::string> parameters;  // its constants that are trained, in the order of their use
-  std::string scores;                   // the value the loss reads: logits [batch, classes], or predictions [batch, 1]
+  std::string scores;                   // the value the loss reads: logits [batch, ..., classes], or predictions [batch, 1]
 };
 
 }  // namespace tandem

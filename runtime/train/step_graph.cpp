@@ -7,6 +7,7 @@
 #include "runtime/ops/all_ops.h"
 #include "runtime/passes/mixed_precision.h"
 #include "runtime/passes/pass_manager.h"
+#include "runtime/passes/training_passes.h"
 #include "runtime/train/collective_schedule.h"
 #include "runtime/train/emitter.h"
 #include "runtime/train/loss_scaling.h"
@@ -15,6 +16,12 @@ namespace tandem {
 namespace {
 
 enum class Position { kFirst, kMiddle, kUpdate };
+
+constexpr const Pass* kBeforeGradients[] = {&constant_folding_pass,       &identity_removal_pass,    &size_sharing_pass,
+                                            &reshape_simplification_pass, &part_simplification_pass, &common_subexpression_pass,
+                                            &normalization_fusion_pass};
+constexpr const Pass* kFusedOnCpu[] = {&attention_fusion_pass};
+constexpr const Pass* kOfProducts[] = {&transposed_products_pass, &gelu_fusion_pass, &dead_code_pass};
 
 class StepBuilder {
  public:
@@ -29,6 +36,7 @@ class StepBuilder {
 
   Graph training(Position position) && {
     to_training_form();
+    simplify();
     if (config_.precision != DType::kF32) {
       graph_.outputs = {graph_.find(network_.scores)};  // keeps name and type: the loss is f32
       lower_precision(graph_, config_.precision);
@@ -105,8 +113,8 @@ class StepBuilder {
     float ratio = dropout.get_float("ratio", 0.5f);  // an attribute before opset 12, an input since
     if (dropout.has_input(1)) {
       const Value& given = graph_.value(node.inputs[1]);
-      dropout.require(given.kind == ValueKind::kConstant && given.data.dtype() == DType::kF32, "to train, the ratio must be an f32 constant",
-                      given.name);
+      dropout.require(given.kind == ValueKind::kConstant && given.data.dtype() == DType::kF32,
+                      "to train, the ratio must be an f32 constant", given.name);
       ratio = given.data.as<float>()[0];
     }
     node.def = &newest_op("RandomDropout", "tandem");
@@ -129,17 +137,41 @@ class StepBuilder {
     emit.internal("Assign", {running_variance, variance});
   }
 
+  // What exporters spell out is made one op, and what they compute of shapes numbers, before it is differentiated: one fused
+  // gradient in place of many. Values get new ids.
+  void simplify() {
+    graph_.outputs = {graph_.find(network_.scores)};
+    std::vector<std::string> arenas, parameters;
+    for (ValueId id : arenas_) arenas.push_back(graph_.value(id).name);
+    for (ValueId id : parameters_) parameters.push_back(graph_.value(id).name);
+    run_passes(graph_, {}, kBeforeGradients);
+    if (!config_.on_device) run_passes(graph_, {}, kFusedOnCpu);
+    run_passes(graph_, {}, kOfProducts);
+    for (size_t i = 0; i < arenas.size(); ++i) arenas_[i] = graph_.find(arenas[i]);
+    for (size_t i = 0; i < parameters.size(); ++i) parameters_[i] = graph_.find(parameters[i]);
+  }
+
+  // Scores [..., classes] as rows, and the dimensions of their targets.
+  ValueId append_cross_entropy(Emitter& emit, ValueId scores, Dims batch) {
+    const bool is_row = batch.size() == 1;
+    const int64_t axis = static_cast<int64_t>(batch.size());
+    ValueId label = graph_.add_input("target", DType::kI64, std::move(batch));
+    if (!is_row) {
+      scores = emit.op("Flatten", {scores}, {{"axis", axis}});
+      label = emit.op("Reshape", {label, graph_.add_constant("loss.rows", Tensor::of<int64_t>({1}, std::vector<int64_t>{-1}))});
+    }
+    return emit.op("SoftmaxCrossEntropyLoss", {scores, label}, {{"reduction", std::string("mean")}});
+  }
+
   ValueId append_loss() {
     Emitter emit(graph_, "loss");
     const ValueId scores = graph_.find(network_.scores);
-    require(!network_.graph.inputs.empty() && !network_.graph.value(network_.graph.inputs[0]).type.dims->empty(),
-            "the first input of the network needs a batch dimension");
-    const Dim batch = network_.graph.value(network_.graph.inputs[0]).type.dims->front();
-    if (config_.loss == LossKind::kCrossEntropy) {
-      const ValueId label = graph_.add_input("target", DType::kI64, {batch});
-      return emit.op("SoftmaxCrossEntropyLoss", {scores, label}, {{"reduction", std::string("mean")}});
-    }
-    const ValueId label = graph_.add_input("target", DType::kF32, {batch, Dim(1)});
+    const std::optional<Dims>& dims = graph_.value(scores).type.dims;
+    require(dims && dims->size() >= 2, "the loss needs scores [batch, ..., classes]", network_.scores,
+            dims ? to_string(*dims) : "of unknown rank");
+    Dims batch(dims->begin(), dims->end() - 1);
+    if (config_.loss == LossKind::kCrossEntropy) return append_cross_entropy(emit, scores, std::move(batch));
+    const ValueId label = graph_.add_input("target", DType::kF32, *dims);
     const ValueId error = emit.op("Sub", {scores, label});
     return emit.op("ReduceMean", {emit.op("Mul", {error, error})}, {{"keepdims", int64_t{0}}});
   }

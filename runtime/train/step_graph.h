@@ -23,12 +23,14 @@ struct StepConfig {
   int64_t bucket_bytes = 1 << 20;  // of gradients per all-reduce
   bool reduces_alone = false;      // all-reduce with one rank too: it changes nothing, and shows what the way costs
   uint64_t seed = 0;               // of dropout
+  bool on_device = false;          // for a GPU, where an attention that is written out stays so: there are twins for its parts alone
   DType precision = DType::kF32;   // kBF16 or kF16: products and what follows them (runtime/passes/mixed_precision.h), on a GPU only
 };
 
 // All graphs share their states by name: "parameters.<bucket>", the optimizer's moments, "step", "gradients.<bucket>"
-// (accumulation), in f16 "loss_scale", "loss_scale.good_steps" and "applied_steps" (runtime/train/loss_scaling.h). Inputs of the training graphs: those of the network that the loss depends on, then "target" (i64 [batch], or
-// f32 [batch, 1] for a mean squared error), and "micro_batch" (i64 scalar, the number of this micro-batch in the whole run) if
+// (accumulation), in f16 "loss_scale", "loss_scale.good_steps" and "applied_steps" (runtime/train/loss_scaling.h). Inputs of the
+// training graphs: those of the network that the loss depends on, then "target" (i64 of the scores' shape without the classes, or
+// f32 of their shape for a mean squared error), and "micro_batch" (i64 scalar, the number of this micro-batch in the whole run) if
 // the network has dropout.
 struct StepGraphs {
   std::optional<Graph> first;   // accumulate > 1: sets the gradient sums. Output: loss.

@@ -22,10 +22,19 @@ std::span<const ConstTensorView> run_feed(Executor& executor, const Feed& feed) 
   return executor.run(inputs_of(executor.plan().graph, feed));
 }
 
+namespace {
+
+StepConfig placed(StepConfig config, bool on_device) {
+  config.on_device = on_device;
+  return config;
+}
+
+}  // namespace
+
 Trainer::Trainer(const Network& network, const StepConfig& config, const Options& options)
     : network_(network),
-      config_(config),
-      graphs_(build_step(network, config)),
+      config_(placed(config, options.device != nullptr)),
+      graphs_(build_step(network, config_)),
       rank_(options.communicator ? options.communicator->rank() : 0),
       on_device_(options.device != nullptr) {
   const int world = options.communicator ? options.communicator->size() : 1;

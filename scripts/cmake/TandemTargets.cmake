@@ -13,7 +13,7 @@ if(TANDEM_CCACHE)  # paths relative to the source tree: checkouts and build fold
     ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${TANDEM_CCACHE})
 endif()
 find_program(TANDEM_LLD ld.lld)
-if(TANDEM_LLD)
+if(TANDEM_LLD AND NOT CMAKE_CROSSCOMPILING)  # the cross compiler looks for it under another name
   add_link_options(-fuse-ld=lld)
 endif()
 
@@ -22,6 +22,10 @@ add_library(tandem_options INTERFACE)
 target_include_directories(tandem_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(tandem_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unknown-pragmas;-fno-math-errno>)
 target_compile_definitions(tandem_options INTERFACE _GLIBCXX_ASSERTIONS)
+# The first x86-64 had no FMA, so that plain code rounds each product there. It shall do so on every machine: the same bits.
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(tandem_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+endif()
 if(TANDEM_WERROR)
   target_compile_options(tandem_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()

@@ -37,7 +37,7 @@ void ModelQueue::push(QueuedPtr request, TimePoint now) {
   Level& level = levels_[priority];
   const auto waiting = static_cast<int64_t>(level.in_time.size() + level.delayed.size());
   check(size_ < options_.queue_length && (policy.max_size == 0 || waiting < policy.max_size), ErrorCode::kUnavailable,
-        "Exceeds maximum queue size for '" + model_ + "'",
+        "Exceeds maximum queue size for '" + model_ + "' (the server's --queue-length, or max_queue_size of its configuration)",
         policy.max_size > 0 ? std::min(policy.max_size, options_.queue_length) : options_.queue_length);
   std::chrono::microseconds timeout = policy.timeout;
   if (policy.allow_override && request->timeout.count() > 0 && (timeout.count() == 0 || request->timeout < timeout))

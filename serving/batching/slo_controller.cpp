@@ -28,7 +28,8 @@ int64_t SloController::batch(const BatchCost& cost) {
   until_next_ = kLook;
   batch_ = 1;
   double best = 1 / cost.seconds(1);
-  for (int64_t rows = 2; rows <= max_batch_ && 2 * cost.seconds(rows, deviations()) <= budget(); ++rows) {
+  const int64_t most = std::min(max_batch_, cost.largest());  // larger ones are taken to gain nothing
+  for (int64_t rows = 2; rows <= most && 2 * cost.seconds(rows, deviations()) <= budget(); ++rows) {
     const double rate = static_cast<double>(rows) / cost.seconds(rows);
     if (rate < best * kWorthMore) continue;
     best = rate;

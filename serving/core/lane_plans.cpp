@@ -20,9 +20,14 @@ bool same_constants(const Plan& a, const Plan& b) {
 
 LanePlans::LanePlans(Graph graph, const Signature& signature, LanePlansOptions options)
     : graph_(std::move(graph)), signature_(signature), options_(std::move(options)), lanes_(static_cast<size_t>(options_.lanes)) {
+  if (!options_.device) {
+    Graph given = graph_;
+    let_go_of_constants(graph_);  // so that the plan alone has them, and each goes as it is packed
+    largest_ = {make_plan(std::move(given), options_.plan), nullptr};
+    take_constants(graph_, *largest_.plan);
+    return;
+  }
   largest_ = with_constants(make_plan(graph_, options_.plan));
-  release_packed(graph_, *largest_.plan);
-  if (!options_.device) return;
   for (Lane& lane : lanes_) make_executor(lane, largest_);
 }
 

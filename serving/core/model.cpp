@@ -28,7 +28,7 @@ Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions&
     options_.max_batch = own;
     max_batch_flag_ = "max_batch_size of its config.pbtxt";
   }
-  plan_for_host(graph);
+  plan_for_host(options_.device.device ? graph : std::move(graph));  // alone: what is packed is let go of one by one
   if (options_.device.device)
     plan_for_device(graph);  // not the host plan's: that one is written for kernels of the CPU, which hold its weights
   else if (!options_.device.problem.empty())
@@ -92,11 +92,11 @@ ServingConfig Model::config() const {
 std::string Model::title() const { return "model '" + name_ + "', version " + std::to_string(version_); }
 
 // A GPU may run what the CPU cannot: a model that is larger than the host may hold.
-void Model::plan_for_host(const Graph& graph) {
+void Model::plan_for_host(Graph graph) {
   try {
     LanePlansOptions options = lane_options();
     options.plan.packs = options_.packs;
-    host_ = std::make_unique<LanePlans>(graph, signature_, std::move(options));
+    host_ = std::make_unique<LanePlans>(std::move(graph), signature_, std::move(options));
   } catch (const Error& error) {
     if (!options_.device.device) throw;
     host_problem_ = error.what();
@@ -216,7 +216,8 @@ void Model::check_limits(std::span<const ConstTensorView> inputs) const {
             "inference request batch-size must be <= " + std::to_string(options_.max_batch) + " for '" + name_ + "' (" +
                 max_batch_flag_ + ")",
             size);
-    require(false, "dimension '" + symbol + "' must be <= " + std::to_string(options_.max_dimension) + " for '" + name_ + "'",
+    require(false, "dimension '" + symbol + "' must be <= " + std::to_string(options_.max_dimension) + " for '" + name_ +
+                       "' (the server's --max-dimension)",
             size);
   });
 }

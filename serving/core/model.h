@@ -30,7 +30,7 @@ struct ModelOptions {
   int threads = 1;                   // OpenMP team of a lane
   int64_t batch = 64;                // rows that memory is planned for at first
   int64_t max_batch = 1024;          // rows of one request at most (--max-batch)
-  int64_t max_dimension = 65'536;    // any other symbolic dimension at most
+  int64_t max_dimension = 65'536;    // any other symbolic dimension at most (--max-dimension)
   int64_t memory_limit = INT64_MAX;  // bytes of one plan
   MemoryBudget* budget = nullptr;    // of all models; null: without one. Outlives the model
   std::shared_ptr<PackedConstants> packs = {};  // of a model of the same content; null: its own
@@ -91,7 +91,7 @@ class Model {
   bool may_fall_back() const { return host_ && !options_.device.strict; }
   std::string why_no_fallback() const;
   const LanePlans& plans() const { return host_ ? *host_ : *device_; }
-  void plan_for_host(const Graph& graph);
+  void plan_for_host(Graph graph);
   void plan_for_device(const Graph& graph);
   void make_ready();
   void not_from_device(const Error& error);

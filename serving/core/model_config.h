@@ -72,9 +72,21 @@ struct ServingConfig {
   std::map<std::string, int> lines = {};   // of the fields in the text, by path: "input[0].dims"; empty for JSON
 };
 
+// One thing that is wrong with a configuration.
+struct ConfigProblem {
+  std::string path;   // "input[0].dims"
+  int line = 0;       // of config.pbtxt; 0: the field has none
+  std::string why;
+  std::string write;  // what would be right there; "": nothing is known to be
+};
+// "line 3: input[0].dims: why; write dims: [4]"
+std::string to_string(const ConfigProblem& problem);
+
 // `text` as in config.pbtxt. Throws InvalidArgument naming line and field for what is no ModelConfig (unknown fields too), and for what no
 // model could have: a size below 0, a name twice, a priority that is out of range, scheduling that Tandem does not have.
 ServingConfig parse_model_config(std::string_view text);
+// The same, but what is wrong whatever the model is goes to `problems`, all of it.
+ServingConfig read_model_config(std::string_view text, std::vector<ConfigProblem>& problems);
 // The same in proto3's JSON form, numbers as numbers or in quotes.
 ServingConfig parse_model_config_json(std::string_view text);
 
@@ -85,6 +97,9 @@ struct ConfiguredModel {
   int64_t max_batch = 0;  // rows of one request that the server takes; 0 without a batch dimension
   int lanes = 1;
 };
+
+// All that contradicts the model, in the words of Triton and with what would be right.
+std::vector<ConfigProblem> config_problems(const ServingConfig& config, const ConfiguredModel& model);
 
 // Throws InvalidArgument, naming the line, for what contradicts the model, in the words of Triton and with what would be right; then fills in
 // all that was not said.

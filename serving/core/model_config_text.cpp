@@ -6,6 +6,8 @@
 #include "kernels/base/error.h"
 #include "model_config.pb.h"
 #include "models/data/utf8.h"
+#include "runtime/graph/nearest_name.h"
+#include "serving/core/config_findings.h"
 #include "serving/core/model_config_message.h"
 
 namespace tandem {
@@ -51,9 +53,27 @@ void note_lines(const Message& message, const TextFormat::ParseInfoTree& tree, c
   }
 }
 
+// The text between `before` and the next quote; "" if there is none.
+std::string quoted_after(const std::string& text, std::string_view before) {
+  const size_t at = text.find(before);
+  if (at == std::string::npos) return "";
+  const size_t begin = at + before.size();
+  return text.substr(begin, text.find('"', begin) - begin);
+}
+
+// " (did you mean 'max_batch_size'?)" for a field that there is not, in the words of protobuf's parser.
+std::string meant_field(const std::string& error) {
+  const std::string type = quoted_after(error, "Message type \""), field = quoted_after(error, "has no field named \"");
+  if (type.empty() || field.empty()) return "";
+  const auto* message = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(type);
+  std::vector<std::string_view> names;
+  for (int i = 0; message && i < message->field_count(); ++i) names.push_back(message->field(i)->name());
+  return did_you_mean(field, names);
+}
+
 }  // namespace
 
-ServingConfig parse_model_config(std::string_view text) {
+ServingConfig read_model_config(std::string_view text, std::vector<ConfigProblem>& problems) {
   require(is_utf8(text), "the configuration is not UTF-8");
   inference::ModelConfig message;
   FirstError error;
@@ -63,11 +83,20 @@ ServingConfig parse_model_config(std::string_view text) {
   parser.WriteLocationsTo(&tree);
   parser.SetRecursionLimit(kMostDepth);
   const bool parsed = parser.ParseFromString(std::string(text), &message);
-  require(parsed && error.text().empty(), error.text());
+  require(parsed && error.text().empty(), error.text() + meant_field(error.text()));
   std::map<std::string, int> lines;
   note_lines(message, tree, "", lines);
   ServingConfig config = config_of_message(message, std::move(lines));
-  check_model_config(config);
+  ConfigFindings found(config);
+  check_fields(config, found);
+  problems = found.take();
+  return config;
+}
+
+ServingConfig parse_model_config(std::string_view text) {
+  std::vector<ConfigProblem> problems;
+  ServingConfig config = read_model_config(text, problems);
+  if (!problems.empty()) fail(ErrorCode::kInvalidArgument, to_string(problems.front()));
   return config;
 }
 

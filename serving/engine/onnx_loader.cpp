@@ -41,7 +41,8 @@ int64_t bytes_of(const ModelRepository::Source& source, const std::vector<fs::pa
 
 ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& limits) {
   const auto pool = std::make_shared<WeightPool>();
-  return [options, limits, pool](ModelRepository::Source source) {
+  const auto threads = std::make_shared<WarmUpThreads>();
+  return [options, limits, pool, threads](ModelRepository::Source source) {
     ModelOptions own = options;
     const std::vector<fs::path> beside = files_beside(source.folder, source.file_name);
     const std::string digest = sha256_file(source.file);
@@ -51,7 +52,7 @@ ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& l
     const bool is_first = own.packs.use_count() == 1;
     if (own.budget && is_first) own.budget->require_room("model '" + source.name + "'", bytes_of(source, beside));
     // Copied: a file that is cut short must not end the server.
-    Graph graph = open_model(std::move(source.file), source.folder, {.limits = limits, .weights = Weights::kCopied}).graph;
+    Graph graph = open_model(std::move(source.file), source.folder, {.limits = limits, .weights = Weights::kCopied, .packs = own.packs}).graph;
     pool->share(graph);
     own.config = std::move(source.config);
     if (auto declared = declared_batch_sizes(own.config)) own.batch_sizes = std::move(declared);
@@ -59,6 +60,7 @@ ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& l
     if (source.dry_run) return model;
     check_golden_sample(source.folder, *model, limits);
     warm_up(*model, source.folder.parent_path(), limits);
+    warm_up_batch_sizes(*model, *threads);
     return model;
   };
 }

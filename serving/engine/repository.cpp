@@ -6,6 +6,7 @@
 #include "kernels/base/error.h"
 #include "runtime/io/file.h"
 #include "serving/core/model_name.h"
+#include "serving/engine/batch_invariance.h"
 #include "serving/engine/cost_profile.h"
 #include "serving/engine/eviction.h"
 
@@ -109,9 +110,9 @@ ServingConfig ModelRepository::read_config(const fs::path& folder) const {
   }
 }
 
-template <class Each>
-std::optional<ModelListing> ModelRepository::for_each_version(const std::string& name, const fs::path& folder,
-                                                              const LoadOverrides& overrides, Each&& each) const {
+std::optional<ModelListing> ModelRepository::for_each_version(
+    const std::string& name, const fs::path& folder, const LoadOverrides& overrides,
+    const std::function<void(int64_t version, const Package& package)>& each) const {
   if (!valid_model_name(name)) return unavailable(name, "not a model name: use letters, digits and _ - . + =, 128 at most");
   std::vector<int64_t> versions;
   ServingConfig config;
@@ -128,7 +129,14 @@ std::optional<ModelListing> ModelRepository::for_each_version(const std::string&
     return unavailable(name, "model.onnx lies in the model's folder; it belongs into a version's: " + name + "/1/model.onnx");
   if (versions.empty()) return unavailable(name, "no version folder; a model lies at " + name + "/1/model.onnx");
   const VersionPolicy policy = config.versions.value_or(options_.versions);
-  const std::vector<int64_t> selected = select_versions(versions, policy);
+  std::set<int64_t> selected;
+  for (int64_t version : select_versions(versions, policy)) selected.insert(version);
+  try {
+    for (const auto& [label, version] : labels_of(name, config))
+      if (std::ranges::find(versions, version) != versions.end()) selected.insert(version);
+  } catch (const Error& error) {
+    return unavailable(name, "failed to load '" + name + "': " + error.what());
+  }
   if (selected.empty()) return unavailable(name, "no version is selected by the policy " + to_string(policy));
   for (int64_t version : selected) each(version, Package{name, folder, config, overrides.dry_run});
   return std::nullopt;
@@ -193,10 +201,11 @@ ModelListing ModelRepository::load_version(int64_t version, const Package& packa
   const std::string what = "failed to load '" + name + "', version " + std::to_string(version) + ": ";
   try {
     std::shared_ptr<Model> model = make_model(version, package);
-    const BatchingOptions batching = batching_of(*model, options_);
+    BatchingOptions batching = batching_of(*model, options_);
+    std::string alone = keep_bits(*model, options_.batch_invariant, batching);
     BatchCost cost;
     if (batching.slo) cost = cost_of_batches(*model, *batching.slo, options_.profiles, package.folder / file_of(version, package));
-    return {name, version, ModelState::kReady, "", std::make_shared<ServedModel>(std::move(model), batching, context_, cost)};
+    return {name, version, ModelState::kReady, std::move(alone), std::make_shared<ServedModel>(std::move(model), batching, context_, cost)};
   } catch (const std::bad_alloc&) {
     return unavailable(name, what + "out of memory", version);
   } catch (const std::exception& failure) {
@@ -240,9 +249,38 @@ std::string ModelRepository::without_root(std::string text, const fs::path& fold
   return text;
 }
 
+// Those of the server's flags go before those of the model.
+VersionLabels ModelRepository::labels_of(const std::string& name, const ServingConfig& config) const {
+  VersionLabels labels;
+  if (const auto own = options_.labels.find(name); own != options_.labels.end()) labels = own->second;
+  if (const auto declared = config.parameters.find("labels"); declared != config.parameters.end())
+    labels.merge(parse_version_labels(declared->second));
+  return labels;
+}
+
+std::optional<int64_t> ModelRepository::version_named(std::string_view name, const std::string& text) const {
+  if (text.empty()) return std::nullopt;
+  if (const int64_t version = parse_version(text); version > 0) return version;
+  std::string shown = text.substr(0, 64);
+  for (char& c : shown)
+    if (c < ' ' || c > '~') c = '?';
+  std::string known;
+  const std::lock_guard lock(mutex_);
+  if (const auto labels = labels_.find(name); labels != labels_.end()) {
+    if (const auto found = labels->second.find(text); found != labels->second.end()) return found->second;
+    for (const auto& [label, version] : labels->second) known += (known.empty() ? ", or one of its labels: " : ", ") + label;
+  }
+  fail(ErrorCode::kInvalidArgument, "failed to get model version from specified version string '" + shown +
+                                        "', version should be an integral value > 0" + known);
+}
+
 void ModelRepository::put(const std::string& name, Versions versions) {
   Versions old;  // goes when nobody waits for the lock
+  VersionLabels labels;
+  for (const ModelListing& listing : versions)
+    if (listing.served) labels = labels_of(name, listing.model()->config());
   const std::lock_guard lock(mutex_);
+  labels_[name] = std::move(labels);
   old = std::exchange(models_[name], std::move(versions));
 }
 

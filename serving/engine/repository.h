@@ -22,6 +22,7 @@
 #include "runtime/io/file_descriptor.h"
 #include "serving/core/memory_budget.h"
 #include "serving/core/model.h"
+#include "serving/core/version_labels.h"
 #include "serving/core/version_policy.h"
 #include "serving/engine/folder_fingerprint.h"
 #include "serving/engine/served_model.h"
@@ -41,7 +42,7 @@ struct ModelListing {
   std::string name;
   int64_t version = 0;  // 0: no version of it was looked at
   ModelState state = ModelState::kUnavailable;
-  std::string reason;                   // why it is not ready, or not what lies in the folder
+  std::string reason;                   // why it is not ready, or not what lies in the folder, or does not run as others do
   std::shared_ptr<ServedModel> served;  // null unless ready
 
   // Whether requests are answered: loaded, and not failed on a strict device since.
@@ -63,9 +64,11 @@ ModelControl parse_model_control(std::string_view text);
 
 struct RepositoryOptions {
   VersionPolicy versions;
+  std::map<std::string, VersionLabels, std::less<>> labels = {};  // by model; they go before the parameter "labels" of config.pbtxt
   ModelControl control = ModelControl::kNone;
   std::set<std::string, std::less<>> load_at_start = {};  // with kExplicit; "*" is all of them
   std::optional<Slo> slo = {};                           // of models that name none themselves (parameter "slo" of config.pbtxt)
+  bool batch_invariant = false;                          // of models that do not say (parameter "batch_invariant")
   std::filesystem::path profiles = {};                   // where measured costs are kept; empty: nowhere
   Limits limits = {};                                     // queue_length: requests that wait for one model
   MemoryBudget* budget = nullptr;                         // of all models; outlives the repository
@@ -92,6 +95,16 @@ struct MemoryForecast {
   MemoryNeed need;
   int64_t additional = 0;  // bytes beside those that are held already, by models of equal weights too
   std::string problem;     // why it cannot be loaded; then the rest is 0
+};
+
+// What keeps a model version from being served, or one of its folder's.
+struct ModelCheck {
+  std::string name;
+  int64_t version = 0;                      // 0: none was looked at
+  std::vector<ConfigProblem> problems = {};  // of config.pbtxt
+  std::string failure = {};                 // of all else; "": there is none
+  std::vector<std::string> notes = {};      // what is passed over
+  bool is_good() const { return problems.empty() && failure.empty(); }
 };
 
 class ModelRepository {
@@ -123,6 +136,8 @@ class ModelRepository {
   // The version asked for, or the highest that answers. Throws NotFound ("Request for unknown model: ...") if there is none of
   // that name or number, Unavailable with the reason if it is there and not ready.
   std::shared_ptr<ServedModel> find(std::string_view name, std::optional<int64_t> version = {}) const;
+  // The version meant by a text: "" is the server's choice, a number is itself, anything else a label of the model. Throws InvalidArgument.
+  std::optional<int64_t> version_named(std::string_view name, const std::string& text) const;
   // Ascending. Empty for an unknown name.
   std::vector<int64_t> ready_versions(std::string_view name) const;
   // Whether everything that should be served is.
@@ -132,6 +147,9 @@ class ModelRepository {
 
   // What loading the versions that the policy selects would take, and whether it could. Throws InvalidArgument for a name that is none.
   std::vector<MemoryForecast> forecast(const std::string& name, const LoadOverrides& overrides = {});
+  // Tries the versions that the policy selects, one after the other, without serving them: each is held against its configuration, loaded, and
+  // runs its golden sample and warm-ups. Throws nothing.
+  std::vector<ModelCheck> examine(const std::string& name);
   // Loads the versions of a model that the policy selects, anew if they are served already, and returns when they are. What does not fit
   // the budget takes the place of models that are idle, least recently used first, with ModelControl::kExplicit. Throws
   // InvalidArgument ("failed to load '<name>', ...") if one of them cannot be; what was served before is then served on.
@@ -159,12 +177,13 @@ class ModelRepository {
   };
 
   // Calls each(version, package) for those that the policy selects. The listing that says why there is none, else nothing.
-  template <class Each>
   std::optional<ModelListing> for_each_version(const std::string& name, const std::filesystem::path& folder, const LoadOverrides& overrides,
-                                               Each&& each) const;
+                                               const std::function<void(int64_t version, const Package& package)>& each) const;
   Versions load_all(const std::string& name, const std::filesystem::path& folder, const LoadOverrides& overrides);
   Versions load_folder(const std::string& name) { return load_all(name, root_ / name, {}); }
+  VersionLabels labels_of(const std::string& name, const ServingConfig& config) const;
   ServingConfig read_config(const std::filesystem::path& folder) const;
+  ModelCheck examine_version(int64_t version, const Package& package, std::vector<ConfigProblem> problems);
   ModelListing load_version(int64_t version, const Package& package);
   static std::filesystem::path file_of(int64_t version, const Package& package);
   Source open(int64_t version, const Package& package) const;
@@ -186,6 +205,7 @@ class ModelRepository {
   mutable std::mutex mutex_;                                       // of what follows
   std::map<std::string, Versions, std::less<>> models_;
   std::map<std::string, Keep, std::less<>> kept_;
+  std::map<std::string, VersionLabels, std::less<>> labels_;  // of what is loaded
 };
 
 // The usual Loader: import, default passes, plan.

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 namespace tandem {
@@ -53,6 +54,18 @@ bool is_unwanted(std::span<const QueuedPtr> batch) {
   return std::ranges::all_of(batch, [](const QueuedPtr& request) { return request->cancelled(); });
 }
 
+// Its share of the lanes' time beside other models.
+double weight_of(const ServingConfig& config) {
+  const auto declared = config.parameters.find("weight");
+  if (declared == config.parameters.end()) return 1;
+  double weight = 0;
+  const std::string& text = declared->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
+  require(error == std::errc() && end == text.data() + text.size() && weight >= 0.01 && weight <= 100,
+          "parameter 'weight' must be a number from 0.01 to 100", text);
+  return weight;
+}
+
 std::vector<std::string> text_inputs_of(const Model& model) {
   std::vector<std::string> names;
   for (const auto& [input, known] : model.categories().by_input()) names.push_back(input);
@@ -88,6 +101,7 @@ class ServedModel::Run {
     const Clock::TimePoint now = served_.clock_.now();
     const auto seconds = [](Clock::TimePoint::duration time) { return std::chrono::duration<double>(time).count(); };
     served_.metrics_.succeed(seconds(now - call.arrived), seconds(begun_ - call.queued), call.rows);
+    served_.statistics_.add_latency(now - call.arrived);
     batch_.queue += begun_ - call.queued;
     batch_.total += now - call.arrived;
     ++answered_;
@@ -100,6 +114,8 @@ class ServedModel::Run {
     batch_.requests = answered_;
     batch_.rows = rows;
     served_.statistics_.add(batch_);
+    const auto seconds = [](nanoseconds time) { return std::chrono::duration<double>(time).count(); };
+    served_.metrics_.run_batch(rows, seconds(batch_.infer), seconds(mark_ - begun_));
   }
 
  private:
@@ -135,6 +151,7 @@ ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& ba
       clock_(context.clock),
       metrics_(context.metrics.add_model(model_->name(), model_->version(), text_inputs_of(*model_))),
       tracer_(context.tracer),
+      watch_(context.watch),
       last_used_(context.clock.now().time_since_epoch().count()),
       buffers_(static_cast<size_t>(context.lanes)) {
   if (!model_->signature().batched) batching_.max_batch_size = 1;
@@ -143,7 +160,8 @@ ServedModel::ServedModel(std::shared_ptr<Model> model, const BatchingOptions& ba
     buckets_.emplace(declared->second, model_->signature());
   queue_ = context.dispatcher.add(
       model_->name(), batching_,
-      [this](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) { run(lane, batch, begun); }, 1, cost);
+      [this](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) { run(lane, batch, begun); }, weight_of(config),
+      cost);
 }
 
 ServedModel::~ServedModel() {
@@ -194,6 +212,7 @@ void ServedModel::enqueue(const std::shared_ptr<InferenceCall>& call) {
 }
 
 void ServedModel::run(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
+  const WatchedBatch watched(watch_, lane, model_->name(), clock_);
   if (batch.size() > 1) {
     try {
       return run_together(lane, batch, begun);

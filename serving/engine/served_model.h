@@ -14,6 +14,7 @@
 #include "serving/core/model.h"
 #include "serving/engine/batch_tensors.h"
 #include "serving/engine/inference_call.h"
+#include "serving/engine/lane_watch.h"
 #include "serving/engine/length_buckets.h"
 #include "serving/monitor/model_statistics.h"
 #include "serving/monitor/request_tracer.h"
@@ -28,6 +29,7 @@ struct ServingContext {
   const Clock& clock;
   int lanes = 1;
   RequestTracer* tracer = nullptr;
+  LaneWatch* watch = nullptr;
 };
 
 class ServedModel : public std::enable_shared_from_this<ServedModel> {
@@ -47,6 +49,8 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   // Compute that was spared because its requests had been cancelled.
   double saved_seconds() const { return queue_->saved_seconds(); }
   ModelStatistics statistics() const { return statistics_.snapshot(); }
+  // Of the requests answered, as of LatencyBuckets::counts.
+  std::vector<std::pair<int64_t, uint64_t>> latencies() const { return statistics_.latencies(); }
 
   // Counts the request and queues it; call->inputs are set, in the order and of the ranks of the signature. What is wrong is told
   // through call->fail, as everything is that happens later. Throws nothing.
@@ -69,6 +73,7 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   const Clock& clock_;
   ModelMetrics& metrics_;
   RequestTracer* tracer_;
+  LaneWatch* watch_;
   std::atomic<Clock::TimePoint::rep> last_used_;
   StatisticsRecorder statistics_;
   std::vector<BatchBuffer> buffers_;  // by lane

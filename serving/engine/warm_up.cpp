@@ -1,7 +1,10 @@
 #include "serving/engine/warm_up.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <exception>
+#include <future>
 #include <random>
 #include <span>
 #include <vector>
@@ -79,7 +82,78 @@ void run_sample(Model& model, const Warmup& warmup, const fs::path& folder, cons
     for (int64_t i = 0; i < std::max<int64_t>(1, warmup.count); ++i) model.run(lane, views);
 }
 
+constexpr std::chrono::milliseconds kWarmUpTime{20};  // of a lane, for sizes that nobody named
+
+struct Sizes {
+  std::vector<int64_t> rows;  // in the order in which they are run
+  bool are_declared = false;
+};
+
+// Declared ones from the largest on, for which the plan grows once.
+Sizes sizes_of(const Model& model) {
+  const ModelOptions& options = model.options();
+  Sizes sizes{sizes_to_make_ready(options.batch_sizes, model.signature(), std::min(options.batch, options.max_batch), options.max_batch),
+              options.batch_sizes.has_value()};
+  if (sizes.are_declared) std::ranges::reverse(sizes.rows);
+  return sizes;
+}
+
+void run_sizes(Model& model, int lane, const Sizes& sizes) {
+  const auto end = std::chrono::steady_clock::now() + kWarmUpTime;
+  try {
+    for (const int64_t rows : sizes.rows) {
+      if (!sizes.are_declared && rows > 1 && std::chrono::steady_clock::now() > end) return;
+      const std::vector<Tensor> inputs = example_inputs(model.signature(), rows);
+      std::vector<ConstTensorView> views;
+      for (const Tensor& input : inputs) views.push_back(input.view());
+      model.run(lane, views);
+    }
+  } catch (const DoesNotFit&) {
+    if (sizes.are_declared) throw;
+  } catch (const Error&) {  // an op that refuses zeros
+  }
+}
+
 }  // namespace
+
+Lane* WarmUpThreads::of_lane(int lane) {
+  const std::lock_guard lock(mutex_);
+  const auto index = static_cast<size_t>(lane);
+  if (lanes_.size() <= index) lanes_.resize(index + 1);
+  if (!lanes_[index]) try {
+      lanes_[index] = std::make_unique<Lane>(LaneOptions{.name = "warm-up " + std::to_string(lane)});
+    } catch (const Error&) {
+      return nullptr;
+    }
+  return lanes_[index].get();
+}
+
+void warm_up_batch_sizes(Model& model, WarmUpThreads& threads) {
+  if (model.device().on_device || open_dimension(model.signature())) return;
+  const Sizes sizes = sizes_of(model);
+  if (sizes.rows.empty()) return;
+  const auto failure_of = [&](int lane) -> std::exception_ptr {
+    try {
+      run_sizes(model, lane, sizes);
+      return nullptr;
+    } catch (...) {
+      return std::current_exception();
+    }
+  };
+  std::vector<std::future<std::exception_ptr>> lanes;
+  std::exception_ptr failure;  // the first: all lanes end before it is thrown, for they use the model
+  try {
+    lanes.reserve(static_cast<size_t>(model.options().lanes));
+    for (int lane = 1; lane < model.options().lanes; ++lane)
+      if (Lane* thread = threads.of_lane(lane)) lanes.push_back(thread->call([&failure_of, lane] { return failure_of(lane); }));
+    failure = failure_of(0);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  for (std::future<std::exception_ptr>& lane : lanes)
+    if (const std::exception_ptr other = lane.get(); !failure) failure = other;
+  if (failure) std::rethrow_exception(failure);
+}
 
 void warm_up(Model& model, const fs::path& folder, const Limits& limits) {
   for (const Warmup& warmup : model.config().warmups) try {

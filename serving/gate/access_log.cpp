@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 
 #include "kernels/base/error.h"
+#include "serving/monitor/iso_time.h"
 #include "serving/protocol/json_writer.h"
 
 namespace tandem {
@@ -22,23 +22,10 @@ FileDescriptor opened(const std::string& path) {
   return file;
 }
 
-// "2026-11-21T09:30:00.123Z"
-std::string now_text() {
-  const auto now = std::chrono::system_clock::now();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[32];
-  std::string result(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.", &utc));
-  const std::string digits = std::to_string(1000 + ms);
-  return result + digits.substr(1) + "Z";
-}
-
 std::string line_of(const Access& access) {
   std::string line;
   JsonWriter json(line);
-  json.begin_object().member("time", now_text()).member("protocol", access.protocol).member("peer", access.peer);
+  json.begin_object().member("time", iso_time_now()).member("protocol", access.protocol).member("peer", access.peer);
   json.member("request", access.what.substr(0, kLongestName)).member("status", access.status);
   json.member("us", std::chrono::duration_cast<std::chrono::microseconds>(access.time).count());
   json.member("bytes_in", access.bytes_in).member("bytes_out", access.bytes_out).end_object();

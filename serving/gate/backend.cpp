@@ -9,6 +9,20 @@ Extensions extensions_of(const Backend& backend) {
   return {.shared_memory = backend.shared_memory != nullptr, .logging = settings, .trace = settings && backend.tracer.is_enabled()};
 }
 
+std::string why_not_ready(const Backend& backend) {
+  bool any = false;
+  for (const ModelListing& listing : backend.repository.listings()) {
+    if (!listing.answers() && listing.is_wanted())
+      return "model '" + listing.name + "' is not ready: " + (listing.served ? "the GPU failed" : listing.reason);
+    any = any || listing.answers();
+  }
+  // Where clients load models, a server without any is ready to be told which.
+  if (!any && backend.repository.control() != ModelControl::kExplicit) return "there is no model in the repository";
+  return backend.health ? backend.health->why_not_ready() : "";
+}
+
+bool is_alive(const Backend& backend) { return !backend.health || backend.health->is_alive(); }
+
 void authorize_tracing(const Backend& backend, const Caller& caller) {
   backend.authorizer.authorize(Action::kChangeSettings, caller, "change trace settings");
   if (!backend.tracer.is_enabled()) throw NotEnabled("there is no file for traces: start the server with --trace-file");

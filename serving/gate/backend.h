@@ -7,6 +7,7 @@
 
 #include "runtime/device/lane.h"
 #include "serving/batching/clock.h"
+#include "serving/engine/health_monitor.h"
 #include "serving/engine/repository.h"
 #include "serving/engine/shared_memory.h"
 #include "serving/gate/access_log.h"
@@ -28,6 +29,7 @@ struct Backend {
   RequestTracer& tracer;
   const Authorizer& authorizer;
   SharedMemory* shared_memory = nullptr;  // null: clients may use none
+  const HealthMonitor* health = nullptr;  // null: lanes are taken to be well
 };
 
 // What the server says of itself.
@@ -38,6 +40,11 @@ struct ServerIdentity {
 
 // What the server's flags let clients use.
 Extensions extensions_of(const Backend& backend);
+
+// Why requests should go elsewhere: a model that should be served is not, or a lane is stuck or computes wrongly. "": they need not.
+std::string why_not_ready(const Backend& backend);
+// False once every lane is stuck: only a new start helps.
+bool is_alive(const Backend& backend);
 
 // Throws NotEnabled unless clients may change settings, and there is a file to trace to.
 void authorize_tracing(const Backend& backend, const Caller& caller);

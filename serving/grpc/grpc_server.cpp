@@ -1,9 +1,11 @@
 #include "serving/grpc/grpc_server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "kernels/base/checked.h"
 #include "kernels/base/error.h"
@@ -42,6 +44,11 @@ void limit(grpc::ServerBuilder& builder, const Limits& limits) {
   builder.SetResourceQuota(quota);
 }
 
+// gRPC's own lines on standard error tell of mistakes that clients make, and as many as they like. Each such call has its status.
+void quiet() {
+  if (!std::getenv("GRPC_VERBOSITY")) gpr_set_log_function([](gpr_log_func_args*) {});
+}
+
 }  // namespace
 
 class GrpcServer::Impl {
@@ -51,6 +58,8 @@ class GrpcServer::Impl {
         acceptor_({options.host, options.port, options.limits.connections}),
         service_(options_, backend, streams_),
         health_([this](const std::string& name) { return health_of(name); }, streams_) {
+    static const bool is_quiet = (quiet(), true);
+    ensure(is_quiet, "gRPC writes its own log");
     static const bool with_reflection = (grpc::reflection::InitProtoReflectionServerBuilderPlugin(), true);
     ensure(with_reflection, "gRPC reflection is missing");
     grpc::ServerBuilder builder;

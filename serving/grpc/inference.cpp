@@ -2,7 +2,6 @@
 #include "serving/batching/overloaded.h"
 #include "serving/grpc/call_bytes-inl.h"
 #include "serving/grpc/inference-inl.h"
-#include "serving/grpc/model_version.h"
 #include "serving/protocol/answer_message.h"
 #include "serving/protocol/infer_message.h"
 #include "serving/protocol/match.h"
@@ -101,7 +100,9 @@ std::shared_ptr<InferenceCall> begin_inference(const InferenceContext& context, 
   asked->bytes_in = static_cast<int64_t>(request.Length());
   try {
     read_message(request, context.limits, *asked->message);
-    asked->served = context.backend.repository.find(asked->message->model_name(), parse_model_version(asked->message->model_version()));
+    const ModelRepository& models = context.backend.repository;
+    const std::string& name = asked->message->model_name();
+    asked->served = models.find(name, models.version_named(name, asked->message->model_version()));
   } catch (...) {
     asked->fail(std::current_exception());
     return nullptr;

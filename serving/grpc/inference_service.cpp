@@ -5,7 +5,6 @@
 
 #include "kernels/base/error.h"
 #include "serving/core/model_config.h"
-#include "serving/grpc/model_version.h"
 #include "serving/grpc/stream_infer-inl.h"
 #include "serving/protocol/infer_request.h"
 #include "serving/protocol/metadata_message.h"
@@ -100,20 +99,18 @@ InferenceService::Reactor* InferenceService::change(Context* context, const Byte
 }
 
 bool InferenceService::ready() const {
-  const std::vector<ModelListing> listings = backend_.repository.listings();
-  return !draining_ &&
-         std::ranges::all_of(listings, [](const ModelListing& listing) { return listing.answers() || !listing.is_wanted(); });
+  return !draining_ && why_not_ready(backend_).empty();
 }
 
 bool InferenceService::model_ready(const std::string& name, const std::string& version) const try {
-  return backend_.repository.find(name, parse_model_version(version))->model().usable();
+  return backend_.repository.find(name, backend_.repository.version_named(name, version))->model().usable();
 } catch (const Error& error) {
   if (error.code() == ErrorCode::kUnavailable) return false;
   throw;
 }
 
 std::vector<ModelListing> InferenceService::listings_of(const std::string& name, const std::string& version) const {
-  const std::optional<int64_t> number = parse_model_version(version);
+  const std::optional<int64_t> number = backend_.repository.version_named(name, version);
   if (!name.empty()) backend_.repository.find(name, number);  // it must be there
   std::vector<ModelListing> listings = backend_.repository.listings();
   std::erase_if(listings, [&](const ModelListing& listing) {
@@ -124,7 +121,7 @@ std::vector<ModelListing> InferenceService::listings_of(const std::string& name,
 
 InferenceService::Reactor* InferenceService::ServerLive(Context* context, const Bytes* request, Bytes* response) {
   return answer<ServerLiveRequest, ServerLiveResponse>(context, request, response,
-                                                       [](const auto&, ServerLiveResponse& to) { to.set_live(true); });
+                                                       [this](const auto&, ServerLiveResponse& to) { to.set_live(is_alive(backend_)); });
 }
 
 InferenceService::Reactor* InferenceService::ServerReady(Context* context, const Bytes* request, Bytes* response) {
@@ -148,7 +145,7 @@ InferenceService::Reactor* InferenceService::ServerMetadata(Context* context, co
 InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, const Bytes* request, Bytes* response) {
   return answer<ModelMetadataRequest, ModelMetadataResponse>(
       context, request, response, [this](const ModelMetadataRequest& asked, ModelMetadataResponse& to) {
-        const std::optional<int64_t> version = parse_model_version(asked.version());
+        const std::optional<int64_t> version = backend_.repository.version_named(asked.name(), asked.version());
         const std::shared_ptr<ServedModel> served = backend_.repository.find(asked.name(), version);
         const Model& model = served->model();
         const std::vector<int64_t> versions =
@@ -160,7 +157,7 @@ InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, con
 InferenceService::Reactor* InferenceService::ModelConfig(Context* context, const Bytes* request, Bytes* response) {
   return answer<ModelConfigRequest, ModelConfigResponse>(
       context, request, response, [this](const ModelConfigRequest& asked, ModelConfigResponse& to) {
-        const auto served = backend_.repository.find(asked.name(), parse_model_version(asked.version()));
+        const auto served = backend_.repository.find(asked.name(), backend_.repository.version_named(asked.name(), asked.version()));
         write_message(served->model().config(), *to.mutable_config());
       });
 }

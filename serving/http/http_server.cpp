@@ -22,6 +22,11 @@ int64_t most_connections(const Limits& limits) {
   return std::max<int64_t>(1, std::min(limits.connections, stats.max_fds - stats.open_fds - kSpareFds));
 }
 
+HttpResponse too_many_connections(int64_t most, const Limits& limits) {
+  const std::string_view why = most < limits.connections ? "the limit of open files, ulimit -n" : "the server's --connections";
+  return refusal(503, "more than " + std::to_string(most) + " connections (" + std::string(why) + ")");
+}
+
 }  // namespace
 
 class HttpServer::Impl {
@@ -35,10 +40,7 @@ class HttpServer::Impl {
     listen();
     most_ = most_connections(options.limits);
     accept();
-    for (const auto& worker : workers_) {
-      sweep(worker);
-      threads_.emplace_back([worker] { worker->context.run(); });
-    }
+    for (const auto& worker : workers_) threads_.emplace_back([worker] { run(*worker); });
   }
 
   ~Impl() {
@@ -94,8 +96,9 @@ class HttpServer::Impl {
     const std::shared_ptr<Worker>& worker = workers_[next_++ % workers_.size()];
     acceptor_->async_accept(worker->context, [this, worker](error_code error, tcp::socket socket) {
       if (!acceptor_->is_open()) return;
-      if (!error) admit(std::move(socket), worker);
-      if (!error || error == net::error::connection_aborted) return accept();
+      if (!error || error == net::error::connection_aborted) accept();
+      if (!error) return admit(std::move(socket), worker);
+      if (error == net::error::connection_aborted) return;
       retry_->expires_after(std::chrono::milliseconds(50));  // out of descriptors or memory: those who wait stay in the backlog
       retry_->async_wait([this](error_code stopped) {
         if (!stopped && acceptor_->is_open()) accept();
@@ -106,10 +109,11 @@ class HttpServer::Impl {
   void admit(tcp::socket socket, const std::shared_ptr<Worker>& worker) {
     const int64_t others = shared_->connections.fetch_add(1);
     if (others >= most_ + kRefusedAtOnce) return shared_->leave();
-    net::post(worker->context, [socket = std::move(socket), worker, shared = shared_, full = others >= most_]() mutable {
+    net::post(worker->context, [socket = std::move(socket), worker, shared = shared_, most = most_, full = others >= most_]() mutable {
       if (worker->ended) return shared->leave();
+      if (!worker->sweeps) sweep(worker);
       const auto session = std::make_shared<Session>(std::move(socket), worker, shared);
-      if (full) return session->turn_away(refusal(503, "too many connections"));
+      if (full) return session->turn_away(too_many_connections(most, shared->options.limits));
       session->start();
     });
   }
@@ -128,17 +132,31 @@ class HttpServer::Impl {
     shared_->none_left.notify_all();
   }
 
+  // What is thrown at one connection (memory is lacking) is the end of that one: its time limit closes it.
+  static void run(Worker& worker) {
+    for (;;) {
+      try {
+        worker.context.run();
+        return;
+      } catch (const std::exception&) {
+      }
+    }
+  }
+
+  // As long as there are sessions: a server without clients is not woken.
   static void sweep(const std::shared_ptr<Worker>& worker) {
+    worker->sweeps = true;
+    worker->date = http_date();
     worker->sweep.expires_after(kSweep);
     worker->sweep.async_wait([worker](error_code error) {
       if (error || worker->ended) return;
-      worker->date = http_date();
+      worker->sweeps = false;
       const SteadyTime now = std::chrono::steady_clock::now();
       for (auto next = worker->sessions.begin(); next != worker->sessions.end();) {
         const std::shared_ptr<Session> session = *next++;  // it may leave
         session->check_deadline(now);
       }
-      sweep(worker);
+      if (!worker->sessions.empty()) sweep(worker);
     });
   }
 

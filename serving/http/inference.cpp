@@ -74,7 +74,7 @@ void take(InferRequest parsed, const Route& route, const Signature& signature, A
 void begin_inference(const Backend& backend, const Limits& limits, const Route& route, const HttpRequest& request,
                      const HttpRespond& respond) {
   const Clock::TimePoint arrived = backend.clock.now();
-  const std::shared_ptr<ServedModel> served = backend.repository.find(route.model, version_of(route));
+  const std::shared_ptr<ServedModel> served = backend.repository.find(route.model, backend.repository.version_named(route.model, version_text(route)));
   const auto answer = std::make_shared<Answer>(Answer{served->model(), backend.shared_memory, route.endpoint, arrived});
   const auto call =
       std::make_shared<InferenceCall>([answer, respond](std::span<const ConstTensorView> outputs,

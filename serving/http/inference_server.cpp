@@ -13,14 +13,21 @@
 #include "serving/grpc/grpc_server.h"
 #include "serving/http/failure.h"
 #include "serving/http/v2_service.h"
+#include "serving/monitor/heap_keeper.h"
+#include "serving/monitor/process_room.h"
 
 namespace tandem {
 namespace {
+
+constexpr std::chrono::seconds kCheckup{2};  // between two looks at the lanes
+constexpr int64_t kOtherThreads = 32;      // timers, control, and those of gRPC
+constexpr int64_t kDescriptors = 24;       // open once the server is ready, and some for files
 
 LaneSetOptions lane_options(const InferenceServerOptions& options) {
   require(options.threads >= 1, "threads of a lane must be at least 1", options.threads);
   require(options.lanes >= 0, "lanes must be at least 1, or 0 for as many as the processors allow", options.lanes);
   require(options.max_batch >= 1, "max-batch must be at least 1", options.max_batch);
+  require(options.max_dimension >= 1, "max-dimension must be at least 1", options.max_dimension);
   LaneSetOptions lanes;
   lanes.threads = options.threads;
   lanes.lanes = options.lanes > 0 ? options.lanes : std::max(1, allowed_cpus().threads / options.threads);
@@ -41,6 +48,7 @@ ModelOptions model_options(const InferenceServerOptions& options, int lanes, Ser
   model.lanes = lanes;
   model.threads = options.threads;
   model.max_batch = options.max_batch;
+  model.max_dimension = options.max_dimension;
   model.budget = &budget;
   if (options.batch_sizes) check_batch_sizes(*options.batch_sizes, options.max_batch);
   model.batch_sizes = options.batch_sizes;
@@ -74,15 +82,19 @@ struct InferenceServer::Parts {
                    log),
         lanes(lane_options(options)),
         workers(lanes),
+        watch(static_cast<int>(lanes.size())),
         metrics(options.version),
         dispatcher(workers, clock, [this](std::optional<Clock::TimePoint> time) { alarm.set(time); }),
         alarm([this] { dispatcher.tick(); }),
         control({.name = "control"}),
         repository(options.repository, repository_options(options, budget),
                    onnx_loader(model_options(options, static_cast<int>(lanes.size()), log, budget), options.http.limits),
-                   {dispatcher, metrics, clock, static_cast<int>(lanes.size()), &tracer}),
+                   {dispatcher, metrics, clock, static_cast<int>(lanes.size()), &tracer, &watch}),
+        health(workers, watch, clock, options.health, product_probe(static_cast<int>(lanes.size()), options.threads, open_device_of(options, log)),
+               [this](const std::string& line) { log.write(Severity::kWarning, line); }),
         service(backend(options), {.version = options.version}, options.http.limits) {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
+    look_after_lanes();
     http.emplace(options.http,
                  [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
     if (options.metrics_port) listen_for_metrics(options);
@@ -90,6 +102,7 @@ struct InferenceServer::Parts {
   }
   ~Parts() {
     poller.reset();
+    checkup.reset();
     control.stop(Lane::Stop::kDrop);
     lanes.stop(Lane::Stop::kDrop);  // first: what they finish may still be sent
     dispatcher.stop();
@@ -99,7 +112,7 @@ struct InferenceServer::Parts {
   }
 
   Backend backend(const InferenceServerOptions& options) {
-    return {repository, metrics, control, clock, log, accesses, tracer, authorizer, options.allow_client_shm ? &shared_memory : nullptr};
+    return {repository, metrics, control, clock, log, accesses, tracer, authorizer, options.allow_client_shm ? &shared_memory : nullptr, &health};
   }
 
   // A port that a monitoring system may reach though the clients' is closed to it.
@@ -112,6 +125,14 @@ struct InferenceServer::Parts {
       if (path == "/metrics" || path.starts_with("/v2/health/")) return service.handle(request, respond);
       respond(failure(404, "Not Found: this port has /metrics and /v2/health"));
     });
+  }
+
+  void look_after_lanes() {
+    checkup.emplace([this] {
+      health.tick();
+      checkup->set(clock.now() + kCheckup);
+    });
+    checkup->set(clock.now());
   }
 
   void poll(std::chrono::milliseconds interval) {
@@ -130,20 +151,26 @@ struct InferenceServer::Parts {
   Authorizer authorizer;
   LaneSet lanes;
   LaneWorkers workers;
+  LaneWatch watch;
   ServerMetrics metrics;
   Dispatcher dispatcher;
   Alarm alarm;
   Lane control;
   SharedMemory shared_memory;
   ModelRepository repository;
+  HealthMonitor health;
   V2Service service;
-  std::optional<Alarm> poller;
+  std::optional<Alarm> poller, checkup;
+  HeapKeeper heap;
   std::optional<HttpServer> http;
   std::optional<HttpServer> metrics_http;
   std::optional<GrpcServer> grpc;
 };
 
-std::vector<MemoryForecast> forecast_memory(const InferenceServerOptions& options) {
+namespace {
+
+// A repository of which nothing is served, and what it stands on; `use` looks at it.
+void with_idle_repository(const InferenceServerOptions& options, const std::function<void(ModelRepository&)>& use) {
   LaneSetOptions lane = lane_options(options);
   const int lanes = lane.lanes;
   lane.lanes = 1;  // none computes
@@ -158,15 +185,42 @@ std::vector<MemoryForecast> forecast_memory(const InferenceServerOptions& option
   models.dry_run = true;
   ModelRepository repository(options.repository, models, onnx_loader(model_options(options, lanes, log, budget), options.http.limits),
                              {dispatcher, metrics, clock, lanes});
-  std::vector<MemoryForecast> all;
-  for (const std::string& name : repository.model_folders())
-    for (MemoryForecast& forecast : repository.forecast(name)) all.push_back(std::move(forecast));
+  use(repository);
   set.stop(Lane::Stop::kDrop);
   dispatcher.stop();
+}
+
+}  // namespace
+
+std::vector<MemoryForecast> forecast_memory(const InferenceServerOptions& options) {
+  std::vector<MemoryForecast> all;
+  with_idle_repository(options, [&](ModelRepository& repository) {
+    for (const std::string& name : repository.model_folders())
+      for (MemoryForecast& forecast : repository.forecast(name)) all.push_back(std::move(forecast));
+  });
   return all;
 }
 
-InferenceServer::InferenceServer(const InferenceServerOptions& options) : parts_(std::make_unique<Parts>(options)) {}
+std::vector<ModelCheck> check_models(const InferenceServerOptions& options, const std::string& only,
+                                     const std::function<void(const std::string& name, size_t done, size_t all)>& begin) {
+  std::vector<ModelCheck> all;
+  with_idle_repository(options, [&](ModelRepository& repository) {
+    std::vector<std::string> names = repository.model_folders();
+    if (!only.empty()) std::erase_if(names, [&](const std::string& name) { return name != only; });
+    check(only.empty() || !names.empty(), ErrorCode::kNotFound, "no such model in the repository", only);
+    for (size_t i = 0; i < names.size(); ++i) {
+      begin(names[i], i, names.size());
+      for (ModelCheck& one : repository.examine(names[i])) all.push_back(std::move(one));
+    }
+  });
+  return all;
+}
+
+InferenceServer::InferenceServer(const InferenceServerOptions& options) {
+  const LaneSetOptions lanes = lane_options(options);
+  check_room_for(static_cast<int64_t>(lanes.lanes) * lanes.threads + options.http.threads + kOtherThreads, kDescriptors);
+  parts_ = std::make_unique<Parts>(options);
+}
 InferenceServer::~InferenceServer() = default;
 int InferenceServer::port() const { return parts_->http->port(); }
 std::optional<int> InferenceServer::grpc_port() const {

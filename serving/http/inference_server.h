@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "serving/engine/health_monitor.h"
 #include "serving/engine/repository.h"
 #include "serving/http/http_server.h"
 
@@ -23,6 +24,8 @@ struct InferenceServerOptions {
   int lanes = 0;                                    // 0: as many as the processors allow
   int threads = 1;                                  // of each lane
   int64_t max_batch = 1024;
+  int64_t max_dimension = 65'536;  // any other dimension that requests choose, at most
+  HealthOptions health;
   int64_t memory_limit = INT64_MAX;            // bytes of all models together
   bool allow_settings = false;                 // clients may change settings of log and trace
   std::string access_log = {};                 // a file, or "-": a line of JSON for each request
@@ -39,6 +42,10 @@ struct InferenceServerOptions {
 
 // What each model of the repository would take, without serving any. Throws what the constructor of InferenceServer throws.
 std::vector<MemoryForecast> forecast_memory(const InferenceServerOptions& options);
+
+// What each model of the repository, or the one named, would fail of, without serving any. `begin` is called before each model. Throws as above.
+std::vector<ModelCheck> check_models(const InferenceServerOptions& options, const std::string& only,
+                                     const std::function<void(const std::string& name, size_t done, size_t all)>& begin);
 
 class InferenceServer {
  public:

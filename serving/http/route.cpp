@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "serving/core/model_name.h"
+#include "serving/core/version_labels.h"
 #include "serving/core/version_policy.h"
 
 namespace tandem {
@@ -59,7 +60,9 @@ std::optional<Match> match_model(const std::vector<std::string_view>& path) {
   if (next < path.size() && path[next] == "versions") {
     if (next + 1 == path.size()) return std::nullopt;
     match.route.version = parse_version(path[next + 1]);
-    if (match.route.version == 0) throw HttpFault{400, "a model version must be a positive decimal number"};
+    if (match.route.version == 0) match.route.label = decode(path[next + 1]);
+    if (match.route.version == 0 && !valid_version_label(match.route.label))
+      throw HttpFault{400, "a model version must be a positive decimal number, or a label"};
     next += 2;
   }
   if (next == path.size()) return match;
@@ -74,11 +77,11 @@ std::optional<Match> match_model(const std::vector<std::string_view>& path) {
   else if (action == "stats")
     match.route.endpoint = Endpoint::kStatistics;
   else if (action == "infer")
-    match = {{Endpoint::kInfer, match.route.model, match.route.version}, "POST"};
+    match.route.endpoint = Endpoint::kInfer, match.method = "POST";
   else if (action == "generate")
-    match = {{Endpoint::kGenerate, match.route.model, match.route.version}, "POST"};
+    match.route.endpoint = Endpoint::kGenerate, match.method = "POST";
   else if (action == "generate_stream")
-    match = {{Endpoint::kGenerateStream, match.route.model, match.route.version}, "POST"};
+    match.route.endpoint = Endpoint::kGenerateStream, match.method = "POST";
   else
     return std::nullopt;
   return match;
@@ -92,7 +95,9 @@ std::optional<Match> match_control(const std::vector<std::string_view>& path) {
 std::optional<Match> match_region(const std::vector<std::string_view>& path) {
   const bool names_one = path.size() == 5 && path[2] == "region";
   if (!names_one && path.size() != 3) return std::nullopt;
-  Match match{{Endpoint::kRegionStatus, "", 0, names_one ? decode(path[3]) : "", path[1] == "cudasharedmemory"}, "POST"};
+  Match match{{Endpoint::kRegionStatus, ""}, "POST"};
+  if (names_one) match.route.region = decode(path[3]);
+  match.route.of_device = path[1] == "cudasharedmemory";
   const std::string_view action = path.back();
   if (action == "status")
     match.method = "GET";
@@ -107,6 +112,7 @@ std::optional<Match> match_region(const std::vector<std::string_view>& path) {
 
 std::optional<Match> match_path(std::string_view path) {
   if (path == "/") return Match{{Endpoint::kIndexPage, "", 0}, "GET"};
+  if (path == "/status.json") return Match{{Endpoint::kOverview, "", 0}, "GET"};
   if (path == "/metrics") return Match{{Endpoint::kMetrics, "", 0}, "GET"};
   if (path == "/v2" || path == "/v2/") return Match{{Endpoint::kServerMetadata, "", 0}, "GET"};
   if (path == "/v2/health/live") return Match{{Endpoint::kLive, "", 0}, "GET"};
@@ -124,9 +130,7 @@ std::optional<Match> match_path(std::string_view path) {
 
 }  // namespace
 
-std::optional<int64_t> version_of(const Route& route) {
-  return route.version > 0 ? std::optional<int64_t>(route.version) : std::nullopt;
-}
+std::string version_text(const Route& route) { return route.version > 0 ? std::to_string(route.version) : route.label; }
 
 Route route_of(std::string_view method, std::string_view target) {
   const std::optional<Match> match = match_path(target.substr(0, target.find('?')));

@@ -10,6 +10,7 @@ namespace tandem {
 
 enum class Endpoint : uint8_t {
   kIndexPage,         // GET  /
+  kOverview,          // GET  /status.json
   kMetrics,           // GET  /metrics
   kServerMetadata,    // GET  /v2
   kLive,              // GET  /v2/health/live
@@ -35,12 +36,13 @@ struct Route {
   Endpoint endpoint;
   std::string model;        // where the path names one: valid (valid_model_name)
   int64_t version = 0;      // 0: not named
+  std::string label = {};   // a version by its name
   std::string region = {};  // of shared memory; "": all
   bool of_device = false;   // of CUDA's shared memory rather than the system's
 };
 
-// Nothing: the highest that answers.
-std::optional<int64_t> version_of(const Route& route);
+// As ModelRepository::version_named takes it.
+std::string version_text(const Route& route);
 
 // The query is ignored; HEAD goes where GET goes. Throws HttpFault 404 for a path that is none, 405 for a wrong method, 400 for a
 // model name or a version that cannot be one, whatever its encoding.

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -20,15 +21,16 @@
 
 // Asio in C++20 mode relies on <optional> and <utility> being there already.
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 
 #include "serving/http/http_server.h"
+#include "serving/http/unread_bytes-inl.h"
 
 namespace tandem::http_detail {
 
@@ -38,10 +40,13 @@ using boost::system::error_code;
 using net::ip::tcp;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr int64_t kMostChunks = 65'536;                // of one chunked body
+constexpr int64_t kFewChunks = 65'536;                 // of one chunked body are taken, and beyond that
+constexpr int64_t kChunkBytes = 1'024;                 // one for as many bytes of --max-body
 constexpr size_t kReadBytes = 64 << 10;                // one read
 constexpr size_t kReserveBytes = 1 << 20;              // of a body, before its bytes have come
+constexpr std::string_view kReadOnce[] = {"Content-Encoding", "Inference-Header-Content-Length"};  // two would be believed by two readers
 constexpr std::chrono::milliseconds kLinger{1'000};    // for a client to read the refusal of what it is still sending
+constexpr std::chrono::milliseconds kAfterRefusal{10};  // from a 429 to the next request of its connection
 constexpr std::chrono::milliseconds kDrainGrace{250};  // for a request that is on its way when draining begins
 
 // A body that grows as bytes come, whatever length was announced.
@@ -118,9 +123,12 @@ class Session;
 // One network thread with its sessions. Everything but `context` is touched by that thread alone.
 struct Worker {
   net::io_context context{1};
+  net::executor_work_guard<net::io_context::executor_type> waits{context.get_executor()};  // for sessions that are to come
   net::steady_timer sweep{context};
+  bool sweeps = false;  // there are sessions, whose time limits are looked at
   std::unordered_set<std::shared_ptr<Session>> sessions;  // owned from start to close
-  std::string date = http_date();
+  std::string date;  // as it was at the last sweep
+  std::vector<char> received = std::vector<char>(kReadBytes);  // by the last read, whichever session's
   bool draining = false;
   bool ended = false;  // its thread has been joined
 };
@@ -161,7 +169,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (state_ != State::kReading) return close();
     error_code ignored;
     socket_.cancel(ignored);
-    send(refusal(408, "the request took longer than " + std::to_string(limits().request_timeout_ms) + " ms to arrive"), true,
+    send(refusal(408, "the request took longer than " + std::to_string(limits().request_timeout_ms) + " ms to arrive (the server's --request-timeout)"), true,
          true);
   }
   void drain() {
@@ -171,6 +179,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void close() {
     if (state_ == State::kClosed) return;
     state_ = State::kClosed;
+    rest_.reset();
     error_code ignored;
     socket_.close(ignored);
     worker_->sessions.erase(shared_from_this());
@@ -199,15 +208,18 @@ class Session : public std::enable_shared_from_this<Session> {
     chunks_ = 0;
     state_ = State::kIdle;
     expire_in(worker_->draining ? kDrainGrace : shared_->options.idle_timeout);
-    if (buffer_.size() > 0) return on_bytes();
+    if (!unread_.empty()) return on_bytes();
     read_some();
   }
 
   void read_some() {
-    socket_.async_read_some(buffer_.prepare(kReadBytes), [self = shared_from_this()](error_code error, size_t bytes) {
+    unread_.keep();
+    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
       if (self->state_ != State::kIdle && self->state_ != State::kReading) return;
+      const size_t bytes = error ? 0 : self->socket_.read_some(net::buffer(self->worker_->received), error);
+      if (error == net::error::would_block) return self->read_some();
       if (error) return self->close();  // the client has gone, in the middle of a request or between two
-      self->buffer_.commit(bytes);
+      self->unread_.add({self->worker_->received.data(), bytes});
       self->on_bytes();
     });
   }
@@ -223,12 +235,15 @@ class Session : public std::enable_shared_from_this<Session> {
       if (error == http::error::need_more) return read_some();
       if (error) return reject(error);
       if (const auto fault = header_fault()) return refuse(*fault);
+      if (parser_->chunked()) header_ = parser_->get().base();
       parser_->on_chunk_header(count_chunk_);
       parser_->eager(true);
     }
-    while (!parser_->is_done() && buffer_.size() > 0 && !error) feed(error);
+    while (!parser_->is_done() && !unread_.empty() && !error) feed(error);
     if (error && error != http::error::need_more) return reject(error);
     if (parser_->is_done()) return handle();
+    if (unread_.view().size() > static_cast<size_t>(limits().request_header_bytes))  // a chunk's first line, or trailers, that do not end
+      return reject(http::error::header_limit);
     if (!continued_ && parser_->get()[http::field::expect].size() > 0) {
       continued_ = true;
       socket_.write_some(net::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), error);  // an empty send buffer takes it whole
@@ -236,14 +251,24 @@ class Session : public std::enable_shared_from_this<Session> {
     read_some();
   }
 
-  void feed(error_code& error) { buffer_.consume(parser_->put(buffer_.data(), error)); }
+  // Beast throws at a field of more than 64 KiB, which a trailer, or a larger --max-header-bytes, lets come.
+  void feed(error_code& error) {
+    try {
+      unread_.consume(parser_->put(net::buffer(unread_.view()), error));
+    } catch (const std::length_error&) {
+      error = http::error::header_limit;
+    }
+  }
 
   // What makes a request of right syntax unacceptable.
   std::optional<HttpResponse> header_fault() const {
     const auto& header = parser_->get();
     if (std::distance(header.begin(), header.end()) > limits().request_headers)
-      return refusal(431, "more than " + std::to_string(limits().request_headers) + " headers");
-    if (header.count(http::field::content_length) > 1) return refusal(400, "Content-Length is given twice");
+      return refusal(431, "more than " + std::to_string(limits().request_headers) + " headers (the server's --max-headers)");
+    if (header.count(http::field::content_length) > 1 || header[http::field::content_length].find(',') != std::string_view::npos)
+      return refusal(400, "Content-Length is given twice");
+    for (const std::string_view name : kReadOnce)
+      if (header.count(boost::beast::string_view(name.data(), name.size())) > 1) return refusal(400, std::string(name) + " is given twice");
     if (header.count(http::field::transfer_encoding) > 0 && (!parser_->chunked() || header.version() < 11))
       return refusal(400, "Transfer-Encoding must be chunked");
     if (header.version() >= 11 && header.count(http::field::host) != 1) return refusal(400, "exactly one Host header is needed");
@@ -252,25 +277,30 @@ class Session : public std::enable_shared_from_this<Session> {
     return std::nullopt;
   }
 
+  int64_t most_chunks() const { return std::max(kFewChunks, limits().request_bytes / kChunkBytes); }
+
   void reject(const error_code& error) {
     if (error == http::error::header_limit) {
       const bool in_first_line = parser_->get().target().empty();
+      const std::string most = std::to_string(limits().request_header_bytes) + " bytes";
       return refuse(in_first_line
-                        ? refusal(414, "the request line is too long")
-                        : refusal(431, "headers are longer than " + std::to_string(limits().request_header_bytes) + " bytes"));
+                        ? refusal(414, "the request line is longer than " + most + " (the server's --max-header-bytes)")
+                        : refusal(431, "headers are longer than " + most + " (the server's --max-header-bytes)"));
     }
     if (error == http::error::body_limit)
       return refuse(refusal(413, "the request body is larger than the limit of " + std::to_string(limits().request_bytes) +
                                      " bytes (the server's --max-body)"));
-    if (error == http::error::bad_chunk_extension && chunks_ > kMostChunks)
-      return refuse(refusal(413, "the request body has more than " + std::to_string(kMostChunks) + " chunks"));
+    if (error == http::error::bad_chunk_extension && chunks_ > most_chunks())
+      return refuse(refusal(413, "the request body has more than " + std::to_string(most_chunks()) + " chunks (more are taken with a larger --max-body)"));
     refuse(refusal(400, "malformed HTTP request: " + error.message()));
   }
 
   void handle() {
+    unread_.keep();
     state_ = State::kHandling;
     deadline_ = SteadyTime::max();
     gone_ = {};
+    if (parser_->chunked()) parser_->get().base() = std::move(header_);  // trailers are not taken for headers
     const ParsedRequest request(parser_->get(), socket_, gone_);
     head_ = request.method() == "HEAD";
     const HttpRespond respond = [handle = weak_from_this()](HttpResponse response) {
@@ -318,9 +348,21 @@ class Session : public std::enable_shared_from_this<Session> {
       if (self->state_ != State::kWriting) return;
       if (error || (close_after && !unread)) return self->close();
       if (close_after) return self->linger();
+      const bool was_refused = self->response_.status == 429;
       self->response_ = {};
       self->continued_ = false;
+      if (was_refused) return self->pause();
       self->await_request();
+    });
+  }
+
+  // Who is told to come again later and asks again at once would take from those who compute the processors that they need.
+  void pause() {
+    state_ = State::kIdle;
+    expire_in(shared_->options.idle_timeout);
+    rest_ = std::make_unique<net::steady_timer>(worker_->context, kAfterRefusal);
+    rest_->async_wait([self = shared_from_this()](error_code) {
+      if (self->state_ == State::kIdle) self->await_request();
     });
   }
 
@@ -342,12 +384,14 @@ class Session : public std::enable_shared_from_this<Session> {
     socket_.shutdown(tcp::socket::shutdown_send, error);
     state_ = State::kLingering;
     expire_in(kLinger);
-    buffer_.consume(buffer_.size());
+    unread_.clear();
     discard();
   }
   void discard() {
-    socket_.async_read_some(buffer_.prepare(kReadBytes), [self = shared_from_this()](error_code error, size_t) {
-      if (error || self->state_ != State::kLingering) return self->close();
+    unread_.keep();
+    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+      if (!error) self->socket_.read_some(net::buffer(self->worker_->received), error);
+      if ((error && error != net::error::would_block) || self->state_ != State::kLingering) return self->close();
       self->discard();
     });
   }
@@ -357,15 +401,17 @@ class Session : public std::enable_shared_from_this<Session> {
   tcp::socket socket_;
   State state_ = State::kIdle;
   SteadyTime deadline_ = SteadyTime::max();
-  boost::beast::flat_buffer buffer_;
+  UnreadBytes unread_;
   std::optional<Parser> parser_ = std::make_optional<Parser>();
+  http::request_header<> header_;  // of a chunked request, as it was before its trailers
   int64_t chunks_ = 0;
   std::function<void(uint64_t, boost::beast::string_view, error_code&)> count_chunk_ = [this](uint64_t, boost::beast::string_view,
                                                                                               error_code& error) {
-    if (++chunks_ > kMostChunks) error = http::error::bad_chunk_extension;
+    if (++chunks_ > most_chunks()) error = http::error::bad_chunk_extension;
   };
   bool head_ = false, continued_ = false, watching_ = false;
   std::function<void()> gone_;
+  std::unique_ptr<net::steady_timer> rest_;  // after a refusal
   std::string header_text_;
   HttpResponse response_;
 };

@@ -5,8 +5,10 @@
 #include "serving/http/content_coding.h"
 #include "serving/http/failure.h"
 #include "serving/http/inference.h"
+#include "serving/http/status_page.h"
 #include "serving/protocol/infer_request.h"
 #include "serving/protocol/metadata.h"
+#include "serving/protocol/overview.h"
 #include "serving/protocol/settings.h"
 #include "serving/protocol/statistics.h"
 #include "serving/protocol/triton_metrics.h"
@@ -39,21 +41,22 @@ HttpResponse packed(HttpResponse response, ContentCoding coding) {
   return response;
 }
 
-// Where a loaded model is served from, if that is to be told.
-std::string device_note(const ModelListing& listing) {
-  if (!listing.served) return "";
-  const ModelDevice device = listing.model()->device();
-  if (device.on_device)
-    return "  (on " + device.asked + (device.not_captured.empty() ? "" : ", without captured graphs: " + device.not_captured) +
-           ")";
-  if (device.problem.empty()) return "";
-  return (listing.answers() ? "  (on the CPU, not on a GPU: " : "  (the GPU failed: ") + device.problem + ")";
+bool changes_server(const Route& route, const HttpRequest& request) {
+  switch (route.endpoint) {
+    case Endpoint::kLoad:
+    case Endpoint::kUnload:
+    case Endpoint::kRegisterRegion:
+    case Endpoint::kUnregisterRegion: return true;
+    case Endpoint::kLogSettings:
+    case Endpoint::kTraceSettings: return request.method() == "POST";
+    default: return false;
+  }
 }
 
 }  // namespace
 
 V2Service::V2Service(const Backend& backend, const ServerIdentity& identity, const Limits& limits)
-    : backend_(backend), identity_(identity), limits_(limits) {}
+    : backend_(backend), identity_(identity), limits_(limits), begun_(backend.clock.now()) {}
 
 // The same with a line of the access log written when it is answered.
 HttpRespond V2Service::recorded(const HttpRequest& request, HttpRespond respond) const {
@@ -89,6 +92,8 @@ void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
 }
 
 void V2Service::serve(const Route& route, const HttpRequest& request, const HttpRespond& respond) {
+  if (changes_server(route, request) && comes_from_elsewhere(request))
+    throw HttpFault{403, "a page of another site may not change this server"};
   switch (route.endpoint) {
     case Endpoint::kInfer:
     case Endpoint::kGenerate:
@@ -101,20 +106,24 @@ void V2Service::serve(const Route& route, const HttpRequest& request, const Http
 
 HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) const {
   switch (route.endpoint) {
-    case Endpoint::kIndexPage: return index_page();
+    case Endpoint::kIndexPage:
+      return wants_page(request) ? status_page() : status_text(identity_, backend_.repository.listings());
+    case Endpoint::kOverview: return overview();
     case Endpoint::kMetrics: return metrics_text();
     case Endpoint::kServerMetadata:
       return {200, "application/json",
               server_metadata_json(identity_.name, identity_.version, extensions_of(backend_))};
-    case Endpoint::kLive: return {};
+    case Endpoint::kLive:
+      check(is_alive(backend_), ErrorCode::kUnavailable, "every lane is stuck: start the server again");
+      return {200, "application/json", R"({"live":true})"};
     case Endpoint::kServerReady: return server_ready();
     case Endpoint::kModelReady:
-      check(backend_.repository.find(route.model, version_of(route))->model().usable(), ErrorCode::kUnavailable,
+      check(find(route)->model().usable(), ErrorCode::kUnavailable,
             "model '" + route.model + "' is not ready: the GPU failed");
-      return {};
+      return {200, "application/json", model_ready_json(route.model)};
     case Endpoint::kModelMetadata: return model_metadata(route);
     case Endpoint::kModelConfig:
-      return {200, "application/json", model_config_json(backend_.repository.find(route.model, version_of(route))->model().config())};
+      return {200, "application/json", model_config_json(find(route)->model().config())};
     case Endpoint::kStatistics: return statistics(route);
     case Endpoint::kRepositoryIndex:
       return {200, "application/json", repository_index_json(backend_.repository.listings(), parse_ready_filter(request.body()))};
@@ -132,12 +141,25 @@ HttpResponse V2Service::answer(const Route& route, const HttpRequest& request) c
   throw HttpFault{404, "Not Found"};
 }
 
+std::shared_ptr<ServedModel> V2Service::find(const Route& route) const {
+  return backend_.repository.find(route.model, backend_.repository.version_named(route.model, version_text(route)));
+}
+
+std::string V2Service::why_not_ready() const { return draining_ ? "the server is shutting down" : tandem::why_not_ready(backend_); }
+
 HttpResponse V2Service::server_ready() const {
-  if (draining_) return failure(400, "the server is shutting down");
-  for (const ModelListing& listing : backend_.repository.listings())
-    if (!listing.answers() && listing.is_wanted())
-      return failure(400, "model '" + listing.name + "' is not ready: " + (listing.served ? "the GPU failed" : listing.reason));
-  return {};
+  const std::string reason = why_not_ready();
+  return reason.empty() ? HttpResponse{200, "application/json", R"({"ready":true})"} : failure(400, reason);
+}
+
+HttpResponse V2Service::overview() const {
+  const Overview overview{.name = identity_.name,
+                          .version = identity_.version,
+                          .uptime_seconds = std::chrono::duration<double>(backend_.clock.now() - begun_).count(),
+                          .not_ready = why_not_ready(),
+                          .may_control = backend_.authorizer.allowed().change_models,
+                          .memory_limit = backend_.repository.memory_limit()};
+  return {200, "application/json", overview_json(overview, backend_.repository.listings()), {{"Cache-Control", "no-store"}}};
 }
 
 HttpResponse V2Service::metrics_text() const {
@@ -152,22 +174,28 @@ HttpResponse V2Service::metrics_text() const {
                          .captured_graphs = device.captured_graphs});
     backend_.metrics.set_saved_seconds(listing.name, listing.version, listing.served->saved_seconds());
   }
+  if (backend_.health) {
+    const std::vector<std::string> problems = backend_.health->problems();
+    for (size_t lane = 0; lane < problems.size(); ++lane) backend_.metrics.set_lane(static_cast<int>(lane), problems[lane].empty());
+  }
   return {200, "text/plain; version=0.0.4; charset=utf-8", backend_.metrics.text() + triton_metrics_text(backend_.repository.listings())};
 }
 
 HttpResponse V2Service::model_metadata(const Route& route) const {
-  const std::shared_ptr<ServedModel> served = backend_.repository.find(route.model, version_of(route));
+  const std::shared_ptr<ServedModel> served = find(route);
   const Model& model = served->model();
   const std::vector<int64_t> versions =
-      route.version > 0 ? std::vector<int64_t>{route.version} : backend_.repository.ready_versions(route.model);
+      !version_text(route).empty() ? std::vector<int64_t>{model.version()} : backend_.repository.ready_versions(route.model);
   return {200, "application/json", model_metadata_json(model.name(), versions, model.signature(), model.device())};
 }
 
 HttpResponse V2Service::statistics(const Route& route) const {
-  if (!route.model.empty()) backend_.repository.find(route.model, version_of(route));  // it must be there
+  const std::string version = version_text(route);
+  const int64_t only = !route.model.empty() && !version.empty() ? find(route)->model().version() : 0;
+  if (!route.model.empty() && only == 0) find(route);  // it must be there
   std::vector<ModelListing> listings = backend_.repository.listings();
   std::erase_if(listings, [&](const ModelListing& listing) {
-    return (!route.model.empty() && listing.name != route.model) || (route.version > 0 && listing.version != route.version);
+    return (!route.model.empty() && listing.name != route.model) || (only > 0 && listing.version != only);
   });
   return {200, "application/json", statistics_json(listings)};
 }
@@ -238,17 +266,6 @@ void V2Service::change(const Route& route, const HttpRequest& request, const Htt
     respond({200, "application/json", std::move(answer), {}});
   };
   change_models(backend_, caller, what, run, [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
-}
-
-// For a person with a browser or curl: what is here.
-HttpResponse V2Service::index_page() const {
-  std::string text = identity_.name + " " + identity_.version + ": Open Inference Protocol v2\n\n";
-  for (const ModelListing& listing : backend_.repository.listings()) {
-    text += (listing.answers() ? "ready        /v2/models/" : "UNAVAILABLE  /v2/models/") + listing.name;
-    if (listing.version > 0) text += "/versions/" + std::to_string(listing.version);
-    text += (listing.reason.empty() ? device_note(listing) : "  (" + listing.reason + ")") + "\n";
-  }
-  return {200, "text/plain; charset=utf-8", text + "\nPOST .../infer runs a model. See also /v2, /v2/health/ready, /metrics.\n"};
 }
 
 }  // namespace tandem

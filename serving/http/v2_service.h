@@ -27,8 +27,12 @@ class V2Service {
  private:
   void serve(const Route& route, const HttpRequest& request, const HttpRespond& respond);
   HttpResponse answer(const Route& route, const HttpRequest& request) const;
-  HttpResponse index_page() const;
+  // Of the version that is named. Throws what ModelRepository::find throws.
+  std::shared_ptr<ServedModel> find(const Route& route) const;
+  // "": it is ready.
+  std::string why_not_ready() const;
   HttpResponse server_ready() const;
+  HttpResponse overview() const;
   HttpResponse metrics_text() const;
   HttpResponse model_metadata(const Route& route) const;
   HttpResponse statistics(const Route& route) const;
@@ -41,6 +45,7 @@ class V2Service {
   const Backend backend_;
   const ServerIdentity identity_;
   const Limits limits_;
+  const Clock::TimePoint begun_;
   std::atomic<bool> draining_{false};
 };
 

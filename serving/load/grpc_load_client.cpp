@@ -1,14 +1,14 @@
 #include "serving/load/grpc_load_client.h"
 
 #include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/support/byte_buffer.h>
 
 #include <algorithm>
 #include <optional>
 #include <vector>
 
 #include "kernels/base/error.h"
+#include "serving/load/grpc_call.h"
+#include "serving/load/grpc_channel-inl.h"
 
 namespace tandem {
 namespace {
@@ -16,29 +16,6 @@ namespace {
 using std::chrono::system_clock;
 
 constexpr std::chrono::seconds kPatience{30};
-
-std::string method_path(const std::string& method) { return "/inference.GRPCInferenceService/" + method; }
-
-grpc::ByteBuffer buffer_of(const std::string& bytes) {
-  const grpc::Slice slice(bytes);
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-std::string bytes_of(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  std::string bytes;
-  check(buffer.Dump(&slices).ok(), ErrorCode::kUnavailable, "an answer of gRPC has no bytes");
-  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  return bytes;
-}
-
-// Without this, channels to one address share a connection.
-std::shared_ptr<grpc::Channel> own_channel(const std::string& target) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetMaxReceiveMessageSize(-1);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-}
 
 AnswerKind kind_of(const grpc::Status& status) {
   switch (status.error_code()) {
@@ -77,7 +54,7 @@ struct GrpcLoadClient::Impl {
 
   const Clock& clock;
   grpc::ByteBuffer request;
-  const std::string path = method_path("ModelInfer");
+  const std::string path = inference_path("ModelInfer");
   grpc::CompletionQueue queue;
   std::vector<std::unique_ptr<Connection>> connections;
   std::string problem;
@@ -85,9 +62,9 @@ struct GrpcLoadClient::Impl {
 
 GrpcLoadClient::GrpcLoadClient(const std::string& target, const std::string& request, int connections, const Clock& clock)
     : impl_(std::make_unique<Impl>(clock)) {
-  impl_->request = buffer_of(request);
+  impl_->request = load_detail::buffer_of(request);
   for (int i = 0; i < connections; ++i) {
-    impl_->connections.push_back(std::make_unique<Impl::Connection>(own_channel(target)));
+    impl_->connections.push_back(std::make_unique<Impl::Connection>(load_detail::own_channel(target)));
     impl_->connections.back()->channel->GetState(true);
   }
   for (const auto& one : impl_->connections)
@@ -124,23 +101,6 @@ void GrpcLoadClient::wait(Clock::TimePoint until, std::vector<LoadAnswer>& answe
   void* tag = nullptr;
   bool ok = false;
   if (impl_->queue.AsyncNext(&tag, &ok, deadline(until)) == grpc::CompletionQueue::GOT_EVENT) impl_->take(tag, answers);
-}
-
-std::string grpc_exchange(const std::string& target, const std::string& method, const std::string& request) {
-  grpc::CompletionQueue queue;
-  grpc::GenericStub stub(own_channel(target));
-  grpc::ClientContext context;
-  context.set_deadline(system_clock::now() + kPatience);
-  grpc::ByteBuffer answer;
-  grpc::Status status;
-  const auto reader = stub.PrepareUnaryCall(&context, method_path(method), buffer_of(request), &queue);
-  reader->StartCall();
-  reader->Finish(&answer, &status, nullptr);
-  void* tag = nullptr;
-  bool ok = false;
-  queue.Next(&tag, &ok);
-  check(status.ok(), ErrorCode::kUnavailable, target + " did not answer " + method, status.error_message());
-  return bytes_of(answer);
 }
 
 }  // namespace tandem

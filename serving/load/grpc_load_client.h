@@ -24,7 +24,4 @@ class GrpcLoadClient final : public LoadClient {
   std::unique_ptr<Impl> impl_;
 };
 
-// One call of GRPCInferenceService, waited for: the answer's bytes. Throws Unavailable with what the server said.
-std::string grpc_exchange(const std::string& target, const std::string& method, const std::string& request);
-
 }  // namespace tandem

@@ -6,7 +6,7 @@
 #include "inference_service.pb.h"
 #include "kernels/base/error.h"
 #include "kernels/base/philox.h"
-#include "serving/load/grpc_load_client.h"
+#include "serving/load/grpc_call.h"
 #include "serving/protocol/datatype.h"
 #include "serving/protocol/infer_response.h"
 #include "serving/protocol/json_writer.h"

@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
+
+#include "serving/monitor/latency_buckets.h"
 
 namespace tandem {
 
@@ -42,11 +46,16 @@ class StatisticsRecorder {
   void add(const Batch& batch);
   // A request that was not answered, `time` after it had come.
   void fail(std::chrono::nanoseconds time, bool cancelled = false);
+  // How long one request took that was answered.
+  void add_latency(std::chrono::nanoseconds latency) { latencies_.add(latency); }
   ModelStatistics snapshot() const;
+  // As of LatencyBuckets::counts.
+  std::vector<std::pair<int64_t, uint64_t>> latencies() const { return latencies_.counts(); }
 
  private:
   mutable std::mutex mutex_;
   ModelStatistics sums_;
+  LatencyBuckets latencies_;
 };
 
 }  // namespace tandem

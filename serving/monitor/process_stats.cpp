@@ -8,10 +8,15 @@
 
 namespace tandem {
 
+int64_t resident_bytes() {
+  int64_t total = 0, resident = 0;
+  std::ifstream file("/proc/self/statm");
+  return file >> total >> resident ? resident * sysconf(_SC_PAGESIZE) : 0;
+}
+
 ProcessStats process_stats() {
   ProcessStats stats;
-  int64_t total = 0, resident = 0;
-  if (std::ifstream file("/proc/self/statm"); file >> total >> resident) stats.resident_bytes = resident * sysconf(_SC_PAGESIZE);
+  stats.resident_bytes = resident_bytes();
   std::error_code error;
   for (std::filesystem::directory_iterator it("/proc/self/fd", error), end; !error && it != end; it.increment(error))
     ++stats.open_fds;

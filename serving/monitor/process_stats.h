@@ -13,5 +13,7 @@ struct ProcessStats {
 };
 
 ProcessStats process_stats();
+// One of them, cheaply; 0 without /proc.
+int64_t resident_bytes();
 
 }  // namespace tandem

@@ -1,11 +1,10 @@
 #include "serving/monitor/server_log.h"
 
 #include <array>
-#include <chrono>
 #include <cstdio>
-#include <ctime>
 
 #include "kernels/base/error.h"
+#include "serving/monitor/iso_time.h"
 
 namespace tandem {
 namespace {
@@ -27,19 +26,8 @@ std::string plain_line(std::string_view text) {
   return text.size() > kLongest ? line + "..." : line;
 }
 
-// "2026-11-21T09:30:00.123Z I ": UTC.
-std::string iso_prefix(Severity severity) {
-  const auto now = std::chrono::system_clock::now();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 48> text{};
-  const size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(text.data() + length, text.size() - length, ".%03dZ %c ", static_cast<int>(ms),
-                std::string_view("EWIV")[static_cast<size_t>(severity)]);
-  return text.data();
-}
+// "2026-11-21T09:30:00.123Z I "
+std::string iso_prefix(Severity severity) { return iso_time_now() + ' ' + std::string_view("EWIV")[static_cast<size_t>(severity)] + ' '; }
 
 }  // namespace
 

@@ -24,6 +24,11 @@ const prometheus::Histogram::BucketBoundaries& latency_buckets() {
   return buckets;
 }
 
+const prometheus::Histogram::BucketBoundaries& row_buckets() {
+  static const prometheus::Histogram::BucketBoundaries buckets{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1'024};
+  return buckets;
+}
+
 template <class Builder>
 auto& family(prometheus::Registry& registry, Builder builder, const char* name, const char* help) {
   return builder.Name(name).Help(help).Register(registry);
@@ -47,6 +52,12 @@ struct ServerMetrics::Families {
       family(registry, prometheus::BuildHistogram(), "tandem_inference_request_duration_seconds", "From request read to answer");
   prometheus::Family<prometheus::Histogram>& queue =
       family(registry, prometheus::BuildHistogram(), "tandem_inference_queue_duration_seconds", "Waiting for a lane");
+  prometheus::Family<prometheus::Histogram>& compute =
+      family(registry, prometheus::BuildHistogram(), "tandem_batch_compute_duration_seconds", "A batch in the model's kernels");
+  prometheus::Family<prometheus::Histogram>& lane = family(registry, prometheus::BuildHistogram(), "tandem_batch_lane_duration_seconds",
+                                                           "A batch on a lane, copies and answers included");
+  prometheus::Family<prometheus::Histogram>& batch_rows =
+      family(registry, prometheus::BuildHistogram(), "tandem_batch_rows", "Rows of a batch");
   prometheus::Family<prometheus::Gauge>& in_flight =
       family(registry, prometheus::BuildGauge(), "tandem_inference_in_flight", "Requests taken and not yet answered");
   prometheus::Family<prometheus::Gauge>& ready =
@@ -61,6 +72,8 @@ struct ServerMetrics::Families {
       registry, prometheus::BuildCounter(), "tandem_saved_seconds_total", "Compute spared because its requests had been cancelled");
   prometheus::Family<prometheus::Gauge>& captured =
       family(registry, prometheus::BuildGauge(), "tandem_captured_graphs", "Captured graphs held on the GPU");
+  prometheus::Family<prometheus::Gauge>& lanes =
+      family(registry, prometheus::BuildGauge(), "tandem_lane_healthy", "0 while a lane is stuck or computes wrongly");
   prometheus::Family<prometheus::Counter>& http =
       family(registry, prometheus::BuildCounter(), "tandem_http_requests_total", "HTTP answers, by status class");
   prometheus::Family<prometheus::Counter>& grpc =
@@ -90,6 +103,9 @@ class ServerMetrics::Families::Model : public ModelMetrics {
         rows_(all.rows.Add(labels)),
         duration_(all.duration.Add(labels, latency_buckets())),
         queue_(all.queue.Add(labels, latency_buckets())),
+        compute_(all.compute.Add(labels, latency_buckets())),
+        lane_(all.lane.Add(labels, latency_buckets())),
+        batch_rows_(all.batch_rows.Add(labels, row_buckets())),
         in_flight_(all.in_flight.Add(labels)) {
     constexpr std::array kReasons{"invalid", "rejected", "timeout", "internal", "cancelled"};
     const auto with = [&](const char* key, const std::string& value) {
@@ -113,6 +129,11 @@ class ServerMetrics::Families::Model : public ModelMetrics {
     in_flight_.Decrement();
     failures_[static_cast<size_t>(reason)]->Increment();
   }
+  void run_batch(int64_t rows, double compute_seconds, double lane_seconds) override {
+    compute_.Observe(compute_seconds);
+    lane_.Observe(lane_seconds);
+    batch_rows_.Observe(static_cast<double>(rows));
+  }
   void unknown_categories(std::string_view input, int64_t count) override {
     if (const auto found = unknown_.find(input); found != unknown_.end() && count > 0)
       found->second->Increment(static_cast<double>(count));
@@ -120,7 +141,7 @@ class ServerMetrics::Families::Model : public ModelMetrics {
 
  private:
   prometheus::Counter &requests_, &rows_;
-  prometheus::Histogram &duration_, &queue_;
+  prometheus::Histogram &duration_, &queue_, &compute_, &lane_, &batch_rows_;
   prometheus::Gauge& in_flight_;
   std::array<prometheus::Counter*, 5> failures_{};
   std::map<std::string, prometheus::Counter*, std::less<>> unknown_;
@@ -173,6 +194,8 @@ void ServerMetrics::set_saved_seconds(const std::string& model, int64_t version,
   prometheus::Counter& counter = families_->saved.Add({{"model", model}, {"version", std::to_string(version)}});
   if (seconds > counter.Value()) counter.Increment(seconds - counter.Value());
 }
+
+void ServerMetrics::set_lane(int lane, bool healthy) { families_->lanes.Add({{"lane", std::to_string(lane)}}).Set(healthy ? 1 : 0); }
 
 void ServerMetrics::count_http(int status) {
   if (status >= 100 && status < 600) families_->http_classes[static_cast<size_t>(status / 100)]->Increment();

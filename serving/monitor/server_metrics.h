@@ -6,6 +6,9 @@
 //   tandem_inference_rows_total{model,version}                  rows (batch elements) of the requests answered right
 //   tandem_inference_request_duration_seconds{model,version}    histogram: from the whole request read to the answer handed over
 //   tandem_inference_queue_duration_seconds{model,version}      histogram: waiting for a lane
+//   tandem_batch_compute_duration_seconds{model,version}        histogram, of batches: in the model's kernels
+//   tandem_batch_lane_duration_seconds{model,version}           histogram, of batches: on a lane, copies and answers included
+//   tandem_batch_rows{model,version}                            histogram, of batches: rows
 //   tandem_inference_in_flight{model,version}                   taken and not yet answered
 //   tandem_unknown_categories_total{model,version,input}        texts that the model's encoders do not know
 //   tandem_http_requests_total{code}                            every answer, by status class
@@ -15,6 +18,7 @@
 //   tandem_device_errors_total{model,version}                   failures of the GPU that the model met
 //   tandem_saved_seconds_total{model,version}                   compute spared because its requests had been cancelled
 //   tandem_captured_graphs{model,version}                       held on the GPU, a few for each lane and each set of shapes
+//   tandem_lane_healthy{lane}                                   0 while a lane is stuck or computes wrongly
 //   tandem_model_ready{model,version}, tandem_build_info{version}, process_*
 #pragma once
 
@@ -35,6 +39,7 @@ class ModelMetrics {
   virtual void begin() = 0;  // one more in flight; ended by exactly one of the next two
   virtual void succeed(double seconds, double queue_seconds, int64_t rows) = 0;
   virtual void fail(FailureReason reason) = 0;
+  virtual void run_batch(int64_t rows, double compute_seconds, double lane_seconds) = 0;  // one that was answered
   virtual void unknown_categories(std::string_view input, int64_t count) = 0;  // an input named at add_model
 };
 
@@ -58,6 +63,7 @@ class ServerMetrics {
   void set_ready(const std::string& model, int64_t version, bool ready);
   void set_device(const std::string& model, int64_t version, const DeviceMetrics& device);
   void set_saved_seconds(const std::string& model, int64_t version, double seconds);
+  void set_lane(int lane, bool healthy);
   void count_http(int status);
   void count_grpc(int status);  // the number of gRPC
   // The text exposition format, version 0.0.4.

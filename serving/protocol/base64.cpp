@@ -1,5 +1,6 @@
 #include "serving/protocol/base64.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -38,6 +39,18 @@ std::optional<std::string> decode_base64(std::string_view text) {
   }
   const bool has_rest = (group & ((1u << bits) - 1)) != 0;
   return has_rest ? std::nullopt : std::optional(std::move(bytes));
+}
+
+std::string encode_base64(std::string_view bytes) {
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t j = 0; j < 3; ++j) group = group << 8 | (i + j < bytes.size() ? static_cast<uint8_t>(bytes[i + j]) : 0u);
+    const size_t digits = std::min<size_t>(3, bytes.size() - i) + 1;
+    for (size_t j = 0; j < 4; ++j) text += j < digits ? kAlphabet[group >> (18 - 6 * j) & 63] : '=';
+  }
+  return text;
 }
 
 }  // namespace tandem

@@ -176,7 +176,7 @@ class InputReader {
   void read(InferRequest& request) {
     const auto& inputs = message_->inputs();
     if (inputs.size() > context_.limits.request_tensors)
-      reject("the request has more than " + std::to_string(context_.limits.request_tensors) + " inputs");
+      reject("the request has more than " + std::to_string(context_.limits.request_tensors) + " inputs (the server's --max-tensors)");
     for (const Input& input : inputs) request.inputs.push_back({input.name(), read_input(input, request)});
     const auto& raw = message_->raw_input_contents();
     if (!raw.empty() && raw.size() != taken_)
@@ -214,7 +214,7 @@ class InputReader {
 
 void read_outputs(const inference::ModelInferRequest& message, InferRequest& request, const Context& context) {
   if (message.outputs_size() > context.limits.request_tensors)
-    reject("the request has more than " + std::to_string(context.limits.request_tensors) + " outputs");
+    reject("the request has more than " + std::to_string(context.limits.request_tensors) + " outputs (the server's --max-tensors)");
   for (const auto& asked : message.outputs()) {
     const std::string where = "output " + quoted_name(asked.name());
     InferOutput output{asked.name(), true, 0, {}};

@@ -76,7 +76,7 @@ class RequestReader {
       : json_bytes_(json.size()), binary_(binary), limits_(limits), memory_(memory) {
     if (parser_.allocate(json.size(), static_cast<size_t>(limits.json_depth)) != SUCCESS) reject("request is too large to parse");
     const auto error = parser_.parse(json.data(), json.size()).get(root_);
-    if (error == simdjson::DEPTH_ERROR) reject("JSON is nested deeper than " + std::to_string(limits.json_depth) + " levels");
+    if (error == simdjson::DEPTH_ERROR) reject("JSON is nested deeper than " + std::to_string(limits.json_depth) + " levels (the server's --json-depth)");
     if (error != SUCCESS) reject("failed to parse the request JSON: " + std::string(simdjson::error_message(error)));
   }
 
@@ -116,7 +116,7 @@ class RequestReader {
 
   void read_input(const dom::object& object, InferRequest& request) {
     if (static_cast<int64_t>(request.inputs.size()) == limits_.request_tensors)
-      reject("the request has more than " + std::to_string(limits_.request_tensors) + " inputs");
+      reject("the request has more than " + std::to_string(limits_.request_tensors) + " inputs (the server's --max-tensors)");
     const auto [name, shape, datatype, parameters, data] =
         members<5>(object, {"name", "shape", "datatype", "parameters", "data"}, "an input");
     InferInput input{name_of(name, "an input"), {}};
@@ -189,7 +189,7 @@ class RequestReader {
 
   void read_output(const dom::object& object, InferRequest& request) const {
     if (static_cast<int64_t>(request.outputs.size()) == limits_.request_tensors)
-      reject("the request has more than " + std::to_string(limits_.request_tensors) + " outputs");
+      reject("the request has more than " + std::to_string(limits_.request_tensors) + " outputs (the server's --max-tensors)");
     const auto [name, parameters] = members<2>(object, {"name", "parameters"}, "an output");
     InferOutput output{name_of(name, "an output"), std::nullopt, 0, {}};
     const std::string where = "output " + quoted_name(output.name);

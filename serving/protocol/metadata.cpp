@@ -111,6 +111,12 @@ std::vector<std::string_view> server_extensions(const Extensions& allowed) {
   return extensions;
 }
 
+std::string model_ready_json(std::string_view name) {
+  std::string text;
+  JsonWriter(text).begin_object().member("name", name).member("ready", true).end_object();
+  return text;
+}
+
 std::string server_metadata_json(std::string_view name, std::string_view version, const Extensions& allowed) {
   std::string text;
   JsonWriter json(text);

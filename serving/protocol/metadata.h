@@ -19,6 +19,8 @@ struct Extensions {
 };
 // What is announced, because it works.
 std::vector<std::string_view> server_extensions(const Extensions& allowed = {});
+// A model that is ready.
+std::string model_ready_json(std::string_view name);
 std::string server_metadata_json(std::string_view name, std::string_view version, const Extensions& allowed = {});
 
 // `versions`: those that are ready, or the one asked for. Unknown dimensions are -1. A model for which a GPU was asked says in

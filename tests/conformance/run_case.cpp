@@ -76,14 +76,28 @@ std::vector<Tensor> fed_inputs(const Case& one) {
   return fed;
 }
 
-std::vector<Tensor> run(const Graph& graph, const std::vector<Tensor>& inputs, int threads) {
-  // The bits are compared with the node's own kernel: no other layout, which sums in another order.
-  Executor executor(make_plan(graph, {.threads = threads, .disabled_passes = {"layout_assignment"}}));
+namespace {
+
+// The bits are compared with the node's own kernel: no other layout, which sums in another order.
+std::vector<Tensor> run_planned(const Graph& graph, const std::vector<Tensor>& planned, const std::vector<Tensor>& inputs, int threads) {
+  std::vector<Shape> shapes;
+  for (const Tensor& input : planned) shapes.push_back(input.shape());
+  Executor executor(make_plan(graph, {.threads = threads, .bounds = bounds_of(graph, shapes), .disabled_passes = {"layout_assignment"}}));
   std::vector<ConstTensorView> views;
   for (const Tensor& input : inputs) views.push_back(input.view());
   std::vector<Tensor> outputs;
   for (const ConstTensorView& view : executor.run(views)) outputs.push_back(Tensor::copy_of(view));
   return outputs;
+}
+
+}  // namespace
+
+std::vector<Tensor> run(const Graph& graph, const std::vector<Tensor>& inputs, int threads) {
+  return run_planned(graph, inputs, inputs, threads);
+}
+
+std::vector<Tensor> run_within(const Graph& graph, const std::vector<Tensor>& planned, const std::vector<Tensor>& inputs) {
+  return run_planned(graph, planned, inputs, 1);
 }
 
 std::vector<Tensor> run_kernel(const Case& one, int threads, std::byte fill, const Alias* in_place) {

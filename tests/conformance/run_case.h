@@ -15,6 +15,9 @@ std::vector<Tensor> fed_inputs(const Case& one);
 // Plans and runs; copies of the outputs.
 std::vector<Tensor> run(const Graph& graph, const std::vector<Tensor>& inputs, int threads = 1);
 
+// The same in a plan that is made for `planned`, with inputs that are smaller. REQUIRES: a graph of open dimensions.
+std::vector<Tensor> run_within(const Graph& graph, const std::vector<Tensor>& planned, const std::vector<Tensor>& inputs);
+
 // Runs the kernel alone on fresh memory that is filled with `fill` and fenced on both sides. `in_place` (may be null) makes that output
 // share the memory of that input. Throws Internal if the kernel wrote beside its outputs. REQUIRES: the op has a kernel and is no view.
 std::vector<Tensor> run_kernel(const Case& one, int threads, std::byte fill, const Alias* in_place);

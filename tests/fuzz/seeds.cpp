@@ -2,15 +2,17 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
 #include "runtime/io/file.h"
 #include "runtime/model/checksum.h"
-#include "runtime/model/compiled_model.h"
+#include "runtime/model/compiled_header.h"
 #include "runtime/onnx/onnx.h"
 #include "runtime/ops/all_ops.h"
 #include "runtime/passes/pass_manager.h"
+#include "runtime/plan/compile.h"
 #include "tests/runtime/onnx/wire.h"
 
 namespace tandem::fuzz {
@@ -75,7 +77,7 @@ Graph language() {
 std::string compiled(Graph graph) {
   run_passes(graph);
   const auto path = std::filesystem::temp_directory_path() / ("fuzz_seed_" + std::to_string(::getpid()) + ".tdm");
-  save_compiled(graph, path, "seed.onnx");
+  compile(graph, {.default_bound = 2}, path, "seed.onnx");
   std::string bytes = read_file(path, 1 << 20);
   std::filesystem::remove(path);
   return bytes;
@@ -108,18 +110,15 @@ void sign_compiled(std::string& content) {
   static const std::string mine = compiled(language());
   if (content.size() < 256) return;
   content.replace(0, 80, mine, 0, 80);
-  uint64_t source = 0, record = 0;
-  std::memcpy(&source, &content[80], 8);
-  std::memcpy(&record, &content[88], 8);
-  const uint64_t size = content.size(), room = size - 256;
-  std::memcpy(&content[96], &size, 8);
-  const auto bytes = std::as_bytes(std::span(content));
-  if (source <= room && record <= room - source) {
-    const uint64_t sum = checksum(bytes.subspan(256, source + record));
-    std::memcpy(&content[104], &sum, 8);
-  }
-  const uint64_t sum = checksum(bytes.first(112));
-  std::memcpy(&content[112], &sum, 8);
+  CompiledHeader header, own;
+  std::memcpy(&header, content.data(), sizeof(header));
+  std::memcpy(&own, mine.data(), sizeof(own));
+  std::ranges::copy(own.build, header.build);
+  const uint64_t source = header.source_bytes, record = header.record_bytes, list = header.list_bytes, room = content.size() - 256;
+  header.file_bytes = content.size();
+  if (source <= room && record <= room - source && list <= room - source - record)
+    header.text_checksum = checksum(std::as_bytes(std::span(content)).subspan(256, source + record + list));
+  content.replace(0, 256, to_bytes(header));
 }
 
 }  // namespace tandem::fuzz

@@ -14,6 +14,12 @@
 namespace tandem::fuzz {
 namespace {
 
+// What a configuration is held against.
+const Signature kSignature{.inputs = {{"x", DType::kF32, {"n", 3, Dim()}}},
+                           .outputs = {{"y", DType::kString, {"n", 1}}},
+                           .batched = true,
+                           .batch_symbol = "n"};
+
 constexpr Limits kLimits = {.config_bytes = 1 << 16, .request_bytes = 1 << 20, .request_tensors = 100};
 
 std::string body(std::string_view json, std::string_view binary = {}) {
@@ -73,6 +79,7 @@ std::vector<std::string> infer_message_seeds() {
 
 void read_config(std::string_view bytes) {
   ServingConfig config = bytes.starts_with('{') ? parse_model_config_json(bytes) : parse_model_config(bytes);
+  complete_model_config(config, {"m", kSignature, 64, 2});
   model_config_json(config);
   inference::ModelConfig message;
   write_message(config, message);
@@ -89,31 +96,27 @@ std::vector<std::string> config_seeds() {
       "  priority_queue_policy { key: 2 value { max_queue_size: 3 } } }\n",
       "version_policy { specific { versions: [ 1, 3 ] } }\ninstance_group [{ kind: KIND_CPU count: 2 }]\n"
       "parameters { key: \"k\" value { string_value: \"v\" } }\n",
-      R"({"name": "m", "maxBatchSize": 4, "input": [{"name": "x", "dataType": "TYPE_INT8", "dims": ["2"]}]})",
+      R"({"name": "m", "maxBatchSize": 4, "input": [{"name": "x", "dataType": "TYPE_FP32", "dims": ["3", "-1"]}]})",
       R"({"max_batch_size": 2, "dynamic_batching": {}, "optimization": {"cuda": {"graphs": true}}})",
   };
 }
 
 void read_control_body(std::string_view bytes) {
-  const auto attempt = [&](auto&& read) {
-    try {
-      read();
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::kInternal) throw;
-    }
-  };
-  attempt([&] { parse_load_request(bytes); });
-  attempt([&] { check_unload_parameters(bytes); });
-  attempt([&] { parse_ready_filter(bytes); });
-  attempt([&] { parse_region("r", bytes); });
+  const size_t end = bytes.find('\n');
+  if (end == std::string_view::npos) return;
+  const std::string_view route = bytes.substr(0, end), body = bytes.substr(end + 1);
+  if (route == "load") parse_load_request(body);
+  if (route == "unload") check_unload_parameters(body);
+  if (route == "index") parse_ready_filter(body);
+  if (route == "region") parse_region("r", body);
 }
 
 std::vector<std::string> control_body_seeds() {
   return {
-      R"({"parameters": {"config": "{\"max_batch_size\": 4}", "file:1/model.onnx": "AAEC/w=="}})",
-      R"({"parameters": {"unload_dependents": true}})",
-      R"({"ready": true})",
-      R"({"key": "/region", "offset": 0, "byte_size": 64})",
+      "load\n" R"({"parameters": {"config": "{\"max_batch_size\": 4}", "file:1/model.onnx": "AAEC/w=="}})",
+      "unload\n" R"({"parameters": {"unload_dependents": true}})",
+      "index\n" R"({"ready": true})",
+      "region\n" R"({"key": "/region", "offset": 0, "byte_size": 64})",
   };
 }
 

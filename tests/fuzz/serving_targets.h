@@ -16,11 +16,12 @@ std::vector<std::string> infer_body_seeds();
 void read_infer_message_bytes(std::string_view bytes);
 std::vector<std::string> infer_message_seeds();
 
-// A model's configuration: JSON where it begins with a brace, else config.pbtxt. What was read is printed and completed.
+// A model's configuration: JSON where it begins with a brace, else config.pbtxt. What was read is held against a
+// model, completed and printed.
 void read_config(std::string_view bytes);
 std::vector<std::string> config_seeds();
 
-// The bodies of the control routes, each read as every one of them.
+// The body of a control route. The first line names it: load, unload, index or region.
 void read_control_body(std::string_view bytes);
 std::vector<std::string> control_body_seeds();
 

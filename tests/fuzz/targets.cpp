@@ -63,9 +63,10 @@ void load_compiled_model(std::string_view bytes) {
   std::string content(bytes);
   sign_compiled(content);
   for (Weights weights : {Weights::kCopied, Weights::kMapped}) {
-    Graph graph = load_compiled(file_of(content), "fuzz.tdm", kLimits, weights);
+    const auto packs = std::make_shared<PackedConstants>();
+    Graph graph = load_compiled(file_of(content), "fuzz.tdm", *packs, kLimits, weights).graph;
     to_text(graph);
-    make_plan(std::move(graph), {.bounds = {}, .default_bound = 2, .memory_limit = kPlanBytes});
+    make_plan(std::move(graph), {.bounds = {}, .default_bound = 2, .memory_limit = kPlanBytes, .packs = packs});
   }
 }
 

@@ -1,4 +1,4 @@
-"""`tandem bench machine` and `tandem bench model`: what they print, and what they refuse. That figures are good is nobody's test."""
+"""`tandem bench machine`, `model` and `train`: what they print, and what they refuse. That figures are good is nobody's test."""
 import json
 import os
 import subprocess
@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-from conftest import BINARY, environment, fails, tandem
+from conftest import BINARY, CONFIGS, environment, fails, tandem
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,73 @@ def test_rounds_on_request(dense):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0 and lines[0]["ready"] and len(lines) == 3
     assert all(line["runs"] >= 5 for line in lines[1:])
+
+
+def softmax_regression(x, labels, w, b, rate, steps):
+    """Losses of plain gradient descent on the scores relu(x w + b), in double."""
+    losses = []
+    for _ in range(steps):
+        h = x @ w + (0 if b is None else b)
+        scores = np.maximum(h, 0)
+        p = np.exp(scores - scores.max(-1, keepdims=True))
+        p /= p.sum(-1, keepdims=True)
+        hot = np.eye(w.shape[1])[labels]
+        losses.append(-np.mean(np.log((p * hot).sum(-1))))
+        d = (p - hot) / labels.size * (h > 0)
+        w = w - rate * np.tensordot(x, d, (range(x.ndim - 1), range(x.ndim - 1)))
+        b = None if b is None else b - rate * d.reshape(-1, w.shape[1]).sum(0)
+    return losses
+
+
+def test_train_a_file(dense, tmp_path):
+    rng = np.random.default_rng(2)
+    x, labels = rng.standard_normal((6, 64)).astype(np.float32) * 0.1, rng.integers(0, 32, 6)
+    np.savez(tmp_path / "batch.npz", x=x, target=labels)
+    w, b = (numpy_helper.to_array(weight).astype(np.float64) for weight in onnx.load(dense).graph.initializer)
+    shown = tandem("bench", "train", dense, "--input", tmp_path / "batch.npz", "--momentum", 0, "--learning-rate", 0.05, "--losses", 4, "--seconds", "0.02",
+                   "--profile", "--json").json
+    np.testing.assert_allclose(shown["losses"], softmax_regression(x.astype(np.float64), labels, w, b, 0.05, 4), rtol=1e-5)
+    assert shown["batch"] == 6 and shown["runs"] >= 5 and shown["min_ms"] <= shown["median_ms"] <= shown["p99_ms"]
+    assert shown["share_of_ceiling"] == pytest.approx(shown["gflops"] * 1e9 / shown["ceilings"]["f32_per_second"])
+    assert 2 * 2 * 6 * 64 * 32 <= shown["gflop"] * 1e9 <= 1.5 * 2 * 2 * 6 * 64 * 32  # scores and the weights' gradient
+    assert any(op["op"] == "Sgd" for op in shown["ops"])
+    assert "losses" in tandem("bench", "train", dense, "--batch", 4, "--seconds", "0.01").out
+
+
+def test_train_on_words(tmp_path):
+    """Scores with more axes than a batch: the last are the classes."""
+    rng = np.random.default_rng(3)
+    w = rng.standard_normal((8, 5)).astype(np.float32)
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["y"])], "g",
+                              [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 3, 8])],
+                              [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 3, 5])], [numpy_helper.from_array(w, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "words.onnx")
+    x, labels = rng.standard_normal((4, 3, 8)).astype(np.float32), rng.integers(0, 5, (4, 3))
+    np.savez(tmp_path / "batch.npz", x=x, target=labels)
+    shown = tandem("bench", "train", tmp_path / "words.onnx", "--input", tmp_path / "batch.npz", "--momentum", 0, "--learning-rate", 0.05, "--losses", 3,
+                   "--seconds", "0.01", "--json").json
+    np.testing.assert_allclose(shown["losses"], softmax_regression(x.astype(np.float64), labels, w.astype(np.float64), None, 0.05, 3), rtol=1e-5)
+
+
+def test_train_a_config():
+    shown = tandem("bench", "train", CONFIGS / "digits.ini", "--batch", 32, "--seconds", "0.02", "--json").json
+    assert shown["batch"] == 32 and shown["losses"][-1] < shown["losses"][0] < 5
+
+
+def test_train_on_request(dense):
+    done = subprocess.run([BINARY, "bench", "train", dense, "--on-request"], input="0.01\n", capture_output=True, text=True, timeout=60)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and lines[0]["ready"] and len(lines[0]["losses"]) == 5 and lines[1]["runs"] >= 5
+
+
+def test_train_refusals(dense, tmp_path):
+    fails("bench", "train", says="no model or config given")
+    fails("bench", "train", dense, "--scores", "q", says=["no output", "q"])
+    fails("bench", "train", dense, "--parameter", "v", says="v")
+    fails("bench", "train", dense, "--optimizer", "lamb", says=["sgd", "lamb"])
+    fails("bench", "train", dense, "--learning-rate", 0, says="--learning-rate")
+    np.savez(tmp_path / "wrong.npz", x=np.zeros((2, 64), np.float32), target=np.array([1, 32]))
+    fails("bench", "train", dense, "--input", tmp_path / "wrong.npz", says="32")
 
 
 def test_refusals(dense, tmp_path):

@@ -47,7 +47,7 @@ def attacked(server):
     deadline = time.monotonic() + 5
     def settled():
         idle = server.metric("tandem_inference_in_flight", model="mlp") == 0
-        return idle and len(os.listdir(f"/proc/{server.process.pid}/fd")) <= fds + 2 and resident(server) - memory < 8 << 20
+        return idle and len(os.listdir(f"/proc/{server.process.pid}/fd")) <= fds + 2 and resident(server) - memory < getattr(server, "kept", 8 << 20)
     while not settled():
         assert time.monotonic() < deadline, (len(os.listdir(f"/proc/{server.process.pid}/fd")), fds, resident(server) - memory)
         time.sleep(0.02)

@@ -59,6 +59,23 @@ def test_sparse_initializers_and_constants(tmp_path, indices):
     assert outcome(tmp_path, model([constant, *ADD], {"x": X}, {"y": X}), [X], [X + W]) == ""
 
 
+@pytest.mark.parametrize("op", ["LayerNormalization", "RMSNormalization"])
+@pytest.mark.parametrize("scale, bias, axis", [((1,), (6,), -1), ((), (1,), -1), ((1, 1, 6), (6,), -1), ((3, 6), (1, 6), 1), ((3, 1), (3, 6), -1),
+                                               ((2, 1, 6), (2, 3, 1), -1), ((6,), (3, 6), 1)], ids=str)
+def test_scales_of_a_normalization_broadcast(tmp_path, op, scale, bias, axis):
+    """Lawful by the specification, beside the row that everybody writes."""
+    random = np.random.default_rng(0)
+    x, s, b = (random.normal(size=shape).astype(np.float32) for shape in ((2, 3, 6), scale, bias))
+    axes = tuple(range(axis % 3, 3))
+    centered = x - x.mean(axes, keepdims=True) if op[0] == "L" else x
+    y = centered / np.sqrt((centered ** 2).mean(axes, keepdims=True) + 1e-5) * s + (b if op[0] == "L" else 0)
+    node = helper.make_node(op, ["x", "s", "b"] if op[0] == "L" else ["x", "s"], ["y"], axis=axis)
+    proto = model([node], {"x": x}, {"y": x}, opset=23, ir_version=11, initializer=[numpy_helper.from_array(s, "s"), numpy_helper.from_array(b, "b")])
+    for dim in proto.graph.input[0].type.tensor_type.shape.dim[:2]:
+        dim.Clear()
+    assert outcome(tmp_path, proto, [x], [y.astype(np.float32)]) == ""
+
+
 def test_sparse_integers_and_an_empty_one(tmp_path):
     x = X.astype(np.int64)
     assert outcome(tmp_path, model(ADD, {"x": x}, {"y": x}, sparse_initializer=[sparse(dtype=np.int64)]), [x], [x + W.astype(np.int64)]) == ""

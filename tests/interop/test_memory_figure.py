@@ -45,4 +45,4 @@ def test_the_figure_before_a_run_is_what_the_process_takes(tmp_path, layers, row
     assert abs(measured / said["peak_bytes"] - 1) <= 0.05, (measured / MIB, said)  # 3% are aimed at; where a program lies differs from run to run
     assert said["weight_bytes"] >= layers * 9 * MIB
     assert said["loading_bytes"] >= said["weight_bytes"] + 9 * MIB - MIB // 2
-    assert "of program and libraries" in tandem("inspect", tmp_path / "model.onnx", "--plan")
+    assert "program and libraries" in tandem("inspect", tmp_path / "model.onnx", "--plan")

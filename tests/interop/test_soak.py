@@ -1,6 +1,6 @@
-"""A minute in the life of a server: clients that ask, that are slow, that hang up and that talk nonsense, while models come and go.
+"""A minute in the life of a server: clients that ask over both protocols, that are slow, that hang up, cancel, crash and talk nonsense, while models come and go.
 
-TANDEM_SOAK_SECONDS says how long (default: 20). Run with: pytest tests/interop/test_soak.py
+TANDEM_SOAK_SECONDS says how long (default: 60; 1200 is the long form). Run with: pytest tests/interop/test_soak.py
 """
 import json
 import os
@@ -8,16 +8,29 @@ import random
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton
 from test_serving import BINARY, Server, save_mlp
 from tritonclient.utils import InferenceServerException
 
-SECONDS = float(os.environ.get("TANDEM_SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("TANDEM_SOAK_SECONDS", "60"))
+# Opens a stream over gRPC, keeps it full, and waits for its end by SIGKILL.
+CRASHING = """
+import sys, numpy as np, tritonclient.grpc as triton
+client = triton.InferenceServerClient(sys.argv[1])
+client.start_stream(lambda result, error: None)
+given = triton.InferInput("x", [512, 4], "FP32")
+given.set_data_from_numpy(np.ones((512, 4), np.float32))
+print("begun", flush=True)
+while True:
+    client.async_stream_infer("kept", [given])
+"""
 HEAD = b"POST /v2/models/kept/infer HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -27,6 +40,7 @@ def server(tmp_path_factory):
     for name in ("kept", "comes_and_goes"):
         save_mlp(root / f"{name}/1/model.onnx", 1)
     server = Server(root, "--model-control", "explicit", "--load-model", "*", "--slo", "p99=200ms")
+    server.grpc_url = f"127.0.0.1:{server.ready['grpc_port']}"
     yield server
     assert server.stop() == 0
 
@@ -73,6 +87,30 @@ class Crowd:
             given = triton.InferInput("x", [1, 4], "FP32")
             given.set_data_from_numpy(x)
             assert client.infer("kept", [given]).as_numpy("y").shape == (1, 3)
+
+    def ask_grpc(self, rng):
+        with triton_grpc.InferenceServerClient(self.server.grpc_url) as client:
+            given = triton_grpc.InferInput("x", [3, 4], "FP32")
+            given.set_data_from_numpy(np.full((3, 4), rng.random(), np.float32))
+            for _ in range(20):
+                assert client.infer("kept", [given]).as_numpy("y").shape == (3, 3)
+
+    def cancel(self, rng):
+        with triton_grpc.InferenceServerClient(self.server.grpc_url) as client:
+            given = triton_grpc.InferInput("x", [512, 4], "FP32")
+            given.set_data_from_numpy(np.ones((512, 4), np.float32))
+            calls = [client.async_infer("kept", [given], lambda result, error: None) for _ in range(8)]
+            time.sleep(rng.random() * 0.01)
+            for call in calls:
+                call.cancel()
+
+    def crash(self, rng):
+        child = subprocess.Popen([sys.executable, "-c", CRASHING, self.server.grpc_url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        child.stdout.readline()
+        self.ended.wait(rng.random())
+        child.kill()
+        child.wait(30)
+        child.stdout.close()
 
     def hang_up(self, rng):
         body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}).encode()
@@ -121,13 +159,14 @@ def test_everybody_is_served_while_all_that_happens(server):
     load()
     files, before = open_files(server), resident_kib(server)
     crowd = Crowd(server)
-    crowd.run(SECONDS, crowd.ask, crowd.ask, crowd.hang_up, crowd.dawdle, crowd.talk_nonsense, crowd.come_and_go, crowd.ask_what_goes)
+    crowd.run(SECONDS, crowd.ask, crowd.ask, crowd.ask_grpc, crowd.cancel, crowd.crash, crowd.hang_up, crowd.dawdle, crowd.talk_nonsense, crowd.come_and_go, crowd.ask_what_goes)
     assert crowd.problems[:3] == []
-    assert all(crowd.done.get(name, 0) > 0 for name in ("ask", "hang_up", "talk_nonsense", "come_and_go", "ask_what_goes")), crowd.done
+    assert all(crowd.done.get(name, 0) > 0 for name in ("ask", "ask_grpc", "cancel", "crash", "hang_up", "talk_nonsense", "come_and_go", "ask_what_goes")), crowd.done
     load()
     end = time.monotonic() + 10
     while open_files(server) > files + 2 and time.monotonic() < end:
         time.sleep(0.1)
+    print(f"{SECONDS:.0f} s: {crowd.done}; resident {before} KiB, then {resident_kib(server)}; {files} files open, then {open_files(server)}")
     assert open_files(server) <= files + 2
     assert resident_kib(server) - before < 8 * 1024, (before, resident_kib(server), crowd.done)
     assert server.metric("tandem_inference_in_flight", model="kept") == 0

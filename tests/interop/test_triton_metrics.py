@@ -3,8 +3,11 @@ import json
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import numpy as np
@@ -88,3 +91,36 @@ def test_a_port_for_metrics_alone(tmp_path):
             urllib.request.urlopen(url + path, timeout=10)
         assert error.value.code == 404
     assert server.stop() == 0
+
+
+def test_prometheus_scrapes_it_and_answers_the_dashboard(server, tmp_path):
+    if not shutil.which("prometheus"):
+        pytest.skip("prometheus is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = {"global": {"scrape_interval": "250ms", "scrape_timeout": "200ms"}, "rule_files": [str(MONITORING / "alerts.yml")],
+              "scrape_configs": [{"job_name": "tandem", "static_configs": [{"targets": [f"127.0.0.1:{server.port}"]}]}]}
+    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
+    prometheus = subprocess.Popen(["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data", f"--web.listen-address=127.0.0.1:{port}"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def query(expression):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression}), timeout=10) as answer:
+            return json.loads(answer.read())["data"]["result"]
+    def holds(expression, value):
+        try:
+            return any(float(one["value"][1]) == value for one in query(expression))
+        except OSError:  # it is starting
+            return False
+    try:
+        server.client().infer("mlp", [tensor("x", np.ones((1, 4), np.float32), "FP32")])
+        deadline = time.monotonic() + 30
+        while not holds('up{job="tandem"}', 1) or not query("nv_inference_count"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert holds('nv_inference_request_success{model="mlp"}', server.metric("nv_inference_request_success", model="mlp"))
+        for expression in expressions():
+            query(expression)  # an expression it does not take is a 400
+    finally:
+        prometheus.terminate()
+        prometheus.wait(30)

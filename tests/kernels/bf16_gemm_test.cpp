@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <random>
 #include <vector>
 
@@ -106,6 +108,49 @@ TEST(Bf16Gemm, EveryTierMeetsSumsInDouble) {
                           Case{40, 1100, 70, true, true, true}, Case{300, 2050, 18}})
       check(c, isa, 1);
   }
+}
+
+// Activations after bias and residual, of whole and partial panels, into f32 and into bf16.
+TEST(Bf16Gemm, ActivationsMeetTheirDefinitions) {
+  struct Then {
+    Activation activation;
+    std::function<double(double)> definition;
+  };
+  const auto swish = [](double x, double alpha) { return x / (1 + std::exp(-alpha * x)); };
+  const std::vector<Then> all = {
+      {{UnaryOp::kClip, {.alpha = -0.5f, .beta = 6}}, [](double x) { return std::clamp(x, -0.5, 6.0); }},
+      {{UnaryOp::kSwish, {.alpha = 1}}, [&](double x) { return swish(x, 1); }},
+      {{UnaryOp::kSwish, {.alpha = -1.5f}}, [&](double x) { return swish(x, -1.5); }},
+      {{UnaryOp::kGelu}, [](double x) { return x * std::erfc(-x / std::sqrt(2)) / 2; }},
+      {{UnaryOp::kTanh}, [](double x) { return std::tanh(x); }},
+  };
+  std::mt19937 random(7);
+  for (Isa isa : available_isas())
+    for (const Then& then : all)
+      for (const int64_t n : {1, 16, 24, 32, 71}) {
+        const Case c = {35, 64, n, false, true, true};
+        Operands o(c, random);
+        for (float& x : o.b) x *= 8;  // sums far beyond where sigmoids are flat
+        const Expected sums = o.expected(c);
+        const PackedBf16 packed = pack_bf16(view_of(o.b, DType::kF32, {c.k, c.n}), false, isa);
+        std::vector<std::byte> workspace(bf16_gemm_workspace(c.m, c.k, c.n, isa));
+        std::vector<float> wide(static_cast<size_t>(c.m * c.n));
+        std::vector<BF16> narrow(wide.size());
+        for (const bool is_short : {false, true}) {
+          const TensorView y = is_short ? view_of(narrow, DType::kBF16, {c.m, c.n}) : view_of(wide, DType::kF32, {c.m, c.n});
+          bf16_gemm({.workspace = workspace}, view_of(o.narrow_a, DType::kBF16, {c.m, c.k}), packed, y,
+                    {.bias = view_of(o.bias, DType::kF32, {c.n}),
+                     .residual = view_of(o.narrow_residual, DType::kBF16, {c.m, c.n}),
+                     .activation = then.activation});
+        }
+        for (size_t i = 0; i < wide.size(); ++i) {
+          const double y = then.definition(sums.value[i]), bound = 4 * sums.bound[i];
+          ASSERT_NEAR(static_cast<double>(wide[i]), y, bound) << name(isa) << ' ' << n << " at " << i;
+          // Half a step of bf16, and what short functions are off before that.
+          ASSERT_NEAR(static_cast<double>(to_float(narrow[i])), y, bound + std::abs(y) * 0x1.2p-8 + 2.2e-4)
+              << name(isa) << ' ' << n << " at " << i;
+        }
+      }
 }
 
 TEST(Bf16Gemm, BitsDoNotDependOnThreadsOrRows) {

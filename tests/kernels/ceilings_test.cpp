@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/api/isa.h"
-
 namespace tandem::cpu {
 namespace {
 
@@ -25,6 +23,10 @@ TEST(Ceilings, LoopsDoAllTheirSteps) {
       {"bf16 dot product, 512 bits", 276 + 24.0 * kSteps * 2 * 0.5},
       {"int8 AMX", 64.0 * kSteps},
       {"bf16 AMX", 32.0 * kSteps * 0.25},
+      {"f32 FMA, 128 bits", 0.5 * 4 * 24},
+      {"int8 dot product, 128 bits", 276 + 24.0 * kSteps * 4 * 3 * 3},
+      {"int8 matrices, 128 bits", 276 + 24.0 * kSteps * 8 * 3 * 3},
+      {"bf16 matrices, 128 bits", 276 + 24.0 * kSteps * 4 * 0.25},
   };
   for (const ArithmeticProbe* probe : arithmetic_probes()) {
     ASSERT_TRUE(expected.contains(probe->name)) << probe->name;
@@ -37,15 +39,6 @@ TEST(Ceilings, EveryMachineHasAProbeOfFloats) {
   EXPECT_EQ(arithmetic_probes().front()->arithmetic, Arithmetic::kF32);
   EXPECT_GT(operations_per_second(Arithmetic::kF32, {.threads = 1, .rounds = 1, .round_seconds = 1e-4}), 0);
   EXPECT_GT(operations_per_second(Arithmetic::kF32, {.threads = 3, .rounds = 1, .round_seconds = 1e-4}), 0);
-}
-
-std::vector<const StreamProbe*> stream_probes() {
-  std::vector<const StreamProbe*> probes = {&kPortableStream};
-#if defined(__x86_64__)
-  if (machine_has(Isa::kAvx2)) probes.push_back(&kAvx2Stream);
-  if (machine_has(Isa::kAvx512)) probes.push_back(&kAvx512Stream);
-#endif
-  return probes;
 }
 
 TEST(Ceilings, StreamsTouchEveryElementOnce) {

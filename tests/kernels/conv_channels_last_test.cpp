@@ -10,6 +10,7 @@
 
 #include "tests/kernels/activations.h"
 #include "tests/kernels/channels_last_reference.h"
+#include "tests/kernels/float_tiers.h"
 
 namespace tandem::cpu {
 namespace {
@@ -106,7 +107,7 @@ class ConvChannelsLastTiers : public testing::TestWithParam<Isa> {
     if (!machine_has(GetParam())) GTEST_SKIP() << "this machine lacks " << name(GetParam());
   }
 };
-INSTANTIATE_TEST_SUITE_P(All, ConvChannelsLastTiers, testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+INSTANTIATE_TEST_SUITE_P(All, ConvChannelsLastTiers, testing::ValuesIn(float_tiers()),
                          [](const auto& info) { return std::string(name(info.param)); });
 
 TEST_P(ConvChannelsLastTiers, AllCases) {

@@ -10,6 +10,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/kernels/float_tiers.h"
+
 namespace tandem::cpu {
 namespace {
 
@@ -64,6 +66,13 @@ const Case kCases[] = {
     {"1-D", {2, 20, 50}, {11, 20, 5}, 1, {2}, {3}, {4, 6}},
     {"1-D, long", {1, 16, 3000}, {12, 16, 3}, 1, {}, {}, {1, 1}},
     {"3-D", {1, 18, 5, 6, 7}, {7, 18, 3, 2, 3}, 1, {2, 1, 1}, {1, 2, 1}, {1, 0, 1, 2, 1, 0}},
+    {"by rows, padded", {5, 33, 7, 9}, {34, 33, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"by rows, asymmetric pads", {2, 16, 7, 9}, {49, 16, 3, 2}, 1, {}, {}, {0, 1, 2, 0}},
+    {"by rows, strided", {3, 17, 15, 16}, {19, 17, 3, 3}, 1, {2, 3}, {}, {1, 0, 1, 2}},
+    {"by rows, dilated", {1, 19, 14, 15}, {16, 19, 3, 3}, 1, {}, {2, 3}, {2, 3, 4, 6}},
+    {"by rows, 1-D", {4, 20, 50}, {18, 20, 5}, 1, {}, {3}, {4, 6}},
+    {"by rows, 3-D", {1, 18, 5, 6, 7}, {17, 18, 3, 2, 3}, 1, {}, {1, 2, 1}, {1, 0, 1, 2, 1, 0}},
+    {"by rows, small planes", {40, 64, 4, 4}, {64, 64, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
     {"3-D, few channels", {2, 2, 4, 5, 6}, {3, 2, 2, 3, 3}, 1, {1, 2, 1}, {}, {0, 1, 1, 1, 1, 0}},
 };
 
@@ -167,7 +176,7 @@ class ConvTiers : public testing::TestWithParam<Isa> {
     if (!machine_has(GetParam())) GTEST_SKIP() << "this machine lacks " << name(GetParam());
   }
 };
-INSTANTIATE_TEST_SUITE_P(All, ConvTiers, testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+INSTANTIATE_TEST_SUITE_P(All, ConvTiers, testing::ValuesIn(float_tiers()),
                          [](const auto& info) { return std::string(name(info.param)); });
 
 TEST_P(ConvTiers, AllCases) {

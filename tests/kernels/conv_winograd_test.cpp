@@ -10,6 +10,7 @@
 
 #include "tests/kernels/activations.h"
 #include "tests/kernels/channels_last_reference.h"
+#include "tests/kernels/float_tiers.h"
 
 namespace tandem::cpu {
 namespace {
@@ -83,7 +84,7 @@ class WinogradTiers : public testing::TestWithParam<std::tuple<Isa, WinogradTile
   }
 };
 INSTANTIATE_TEST_SUITE_P(All, WinogradTiers,
-                         testing::Combine(testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+                         testing::Combine(testing::ValuesIn(float_tiers()),
                                           testing::Values(WinogradTiles::kTwo, WinogradTiles::kFour)),
                          [](const auto& info) {
                            return std::string(name(std::get<0>(info.param))) + (std::get<1>(info.param) == WinogradTiles::kTwo ? "_2" : "_4");

@@ -10,6 +10,8 @@
 
 #include "kernels/api/gemm.h"
 
+#include "tests/kernels/float_tiers.h"
+
 namespace tandem::cpu {
 namespace {
 
@@ -95,7 +97,7 @@ class GemmBackwardTiers : public testing::TestWithParam<Isa> {
     if (!machine_has(GetParam())) GTEST_SKIP() << "this machine lacks " << name(GetParam());
   }
 };
-INSTANTIATE_TEST_SUITE_P(All, GemmBackwardTiers, testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+INSTANTIATE_TEST_SUITE_P(All, GemmBackwardTiers, testing::ValuesIn(float_tiers()),
                          [](const auto& info) { return std::string(name(info.param)); });
 
 TEST_P(GemmBackwardTiers, SlopesAndSums) {
@@ -135,7 +137,7 @@ TEST(GemmBackward, DoubleIsDouble) {
 
 // As ReluGrad has it: nothing passes where the activation was not positive, NaN among them, and NaN does where it was.
 TEST(GemmBackward, NothingPassesAClosedGate) {
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : float_tiers()) {
     if (!machine_has(isa)) continue;
     const float nan = std::numeric_limits<float>::quiet_NaN(), a[] = {nan}, b[] = {1, 1, 1, 1, 1}, saved[] = {0, -1, 1, nan, 2};
     float c[5];

@@ -8,6 +8,7 @@
 #include "kernels/api/attention.h"
 #include "kernels/api/gemm.h"
 #include "kernels/api/packed_workspace.h"
+#include "tests/kernels/float_tiers.h"
 #include "tests/kernels/guarded_memory.h"
 
 namespace tandem::cpu {
@@ -20,7 +21,7 @@ class GuardedProducts : public testing::TestWithParam<Isa> {
     if (!machine_has(GetParam())) GTEST_SKIP() << "this machine lacks " << name(GetParam());
   }
 };
-INSTANTIATE_TEST_SUITE_P(All, GuardedProducts, testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+INSTANTIATE_TEST_SUITE_P(All, GuardedProducts, testing::ValuesIn(float_tiers()),
                          [](const auto& info) { return std::string(name(info.param)); });
 
 // The elements that a strided matrix really has: its last row has no slack.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/kernels/activations.h"
+#include "tests/kernels/float_tiers.h"
 
 namespace tandem::cpu {
 namespace {
@@ -106,7 +107,7 @@ class GemmTiers : public testing::TestWithParam<Isa> {
     if (!machine_has(GetParam())) GTEST_SKIP() << "this machine lacks " << name(GetParam());
   }
 };
-INSTANTIATE_TEST_SUITE_P(All, GemmTiers, testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+INSTANTIATE_TEST_SUITE_P(All, GemmTiers, testing::ValuesIn(float_tiers()),
                          [](const auto& info) { return std::string(name(info.param)); });
 
 TEST_P(GemmTiers, RaggedShapesAndTransposes) {
@@ -322,6 +323,24 @@ TEST(Matmul, BroadcastsAsNumpy) {
             EXPECT_NEAR(y[static_cast<size_t>(((o * inner + p) * m + i) * n + j)], sum, 1e-14);
           }
   }
+}
+
+// A batch of 1 leaves B no leading axes, and those of A would be rows of one product: more than the plan for a batch of 3 knows of.
+TEST(Matmul, FewerProductsThanPlannedKeepTheirRows) {
+  const Shape a{1, 4, 7, 64}, b{1, 1, 64, 50}, planned_a{3, 4, 7, 64}, planned_b{3, 1, 64, 50};
+  const std::vector<float> left = noise<float>(a.elements(), 1), right = noise<float>(b.elements(), 2);
+  const auto run = [&](size_t bytes) {
+    std::vector<float> y(4 * 7 * 50, -1);
+    std::vector<std::byte> workspace(bytes);
+    matmul({.workspace = workspace}, {reinterpret_cast<const std::byte*>(left.data()), DType::kF32, a},
+           {reinterpret_cast<const std::byte*>(right.data()), DType::kF32, b},
+           {reinterpret_cast<std::byte*>(y.data()), DType::kF32, {1, 4, 7, 50}});
+    return y;
+  };
+  const size_t planned = matmul_workspace_bytes(DType::kF32, planned_a, planned_b, false, false, 1),
+               own = matmul_workspace_bytes(DType::kF32, a, b, false, false, 1);
+  const std::vector<float> roomy = run(std::max(planned, own)), tight = run(planned);
+  for (size_t i = 0; i < tight.size(); ++i) EXPECT_NEAR(tight[i], roomy[i], 1e-5);
 }
 
 TEST(Matmul, WrongShapesAreNamed) {

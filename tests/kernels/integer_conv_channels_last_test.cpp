@@ -33,6 +33,9 @@ const Case kCases[] = {
     {"pointwise, deep", 1, 160, 33, 1, {9, 9}, {1, 1}},
     {"pointwise, three channels", 1, 3, 5, 1, {4, 3}, {1, 1}},
     {"pointwise, one pixel", 2, 96, 100, 1, {1, 1}, {1, 1}},
+    {"pointwise, many filters", 2, 64, 200, 1, {7, 7}, {1, 1}},
+    {"pointwise, many filters, strided", 2, 48, 64, 1, {9, 27}, {1, 1}, {2, 2}},
+    {"square, many filters", 1, 32, 136, 1, {5, 14}, {3, 3}, {}, {}, {1, 1, 1, 1}},
     {"pointwise, strided", 2, 24, 40, 1, {7, 9}, {1, 1}, {2, 2}},
     {"pointwise, padded", 1, 8, 12, 1, {3, 4}, {1, 1}, {}, {}, {1, 0, 2, 1}},
     {"square", 2, 16, 32, 1, {9, 11}, {3, 3}, {}, {}, {1, 1, 1, 1}},
@@ -51,6 +54,10 @@ const Case kCases[] = {
     {"groups, whole tiles", 1, 64, 34, 2, {4, 15}, {3, 3}, {}, {}, {1, 1, 1, 1}},
     {"first layer, whole tiles", 2, 3, 20, 1, {7, 32}, {7, 7}, {2, 2}, {}, {3, 3, 3, 3}},
     {"line, whole tiles", 2, 16, 20, 1, {26}, {3}, {2}, {}, {1, 1}},
+    // 64 bytes a patch, which taps apart in the image make no run of.
+    {"groups, a line of one run", 1, 32, 32, 4, {32}, {8}, {}, {}, {4, 3}},
+    {"a square of one run", 1, 16, 20, 1, {5, 16}, {2, 2}, {}, {}, {0, 0, 1, 1}},
+    {"a dilated line of one run", 1, 16, 20, 1, {26}, {4}, {}, {2}, {3, 3}},
     {"wide pads, whole tiles", 1, 32, 8, 1, {3, 3}, {3, 3}, {1, 1}, {}, {5, 4, 6, 7}},
     {"wide pads", 1, 4, 8, 1, {3, 3}, {3, 3}, {2, 1}, {}, {5, 4, 6, 7}},
     {"line", 2, 10, 20, 1, {33}, {3}, {2}, {}, {1, 1}},
@@ -207,6 +214,25 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
       }
 }
 
+// Scales of which sums lie beyond what i32 holds in units of the result, or just within.
+TEST(IntegerConvChannelsLast, SaturatesWhatIsFarOutside) {
+  const Case c = {"", 1, 64, 80, 1, {5, 5}, {1, 1}};
+  const Problem problem(c, DType::kU8, DType::kI8, false, 77);
+  const std::vector<int32_t> sums = problem.sums(false);
+  for (const float y_scale : {1e-9f, 1e-6f, 0.1f, 0.3f}) {
+    const float w_scale = 0.25f;
+    std::vector<std::byte> memory(output_scales_bytes(1) + 64);
+    auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+    const OutputScales scales = make_output_scales({aligned, output_scales_bytes(1)},
+                                                   {.x_scale = 0.125f, .w_scales = {&w_scale, 1}, .y_scale = y_scale, .y_zero = 3});
+    for (const cpu::Isa isa : cpu::available_isas()) {
+      const std::vector<uint8_t> bytes = problem.run<uint8_t>(isa, 1, DType::kU8, false, &scales);
+      for (size_t i = 0; i < sums.size(); ++i)
+        ASSERT_EQ(bytes[i], std::clamp(std::nearbyint(sums[i] * 0.03125 / static_cast<double>(y_scale)) + 3, 0.0, 255.0)) << cpu::name(isa);
+    }
+  }
+}
+
 // The sum of two nodes, in one: by the definition of the sum, from the bytes of the convolution alone.
 TEST(IntegerConvChannelsLast, AddsAResidual) {
   unsigned seed = 500;
@@ -221,7 +247,7 @@ TEST(IntegerConvChannelsLast, AddsAResidual) {
             make_output_scales({aligned, output_scales_bytes(1)},
                                {.x_scale = 0.125f, .w_scales = {&w_scale, 1}, .y_scale = 16.0f, .y_type = own, .y_zero = 3});
         const Bytes other = Bytes::random(seed % 2 ? DType::kU8 : DType::kI8, problem.y, seed);
-        const QuantizedResidual residual = {
+        QuantizedResidual residual = {
             .other = {other.view(), 0.011f, 9}, .type = own, .scale = 0.017f, .zero = 3, .y_scale = 0.023f, .y_zero = 5};
         const std::vector<uint8_t> bytes = problem.run<uint8_t>(cpu::Isa::kPortable, 1, own, false, &scales);
         std::vector<uint8_t> expected;
@@ -234,9 +260,11 @@ TEST(IntegerConvChannelsLast, AddsAResidual) {
               static_cast<uint8_t>(std::clamp(static_cast<int>(std::nearbyintf(sum / 0.023f)) + 5, low, low + 255)));
         }
         for (const cpu::Isa isa : cpu::available_isas())
-          for (const int threads : {1, 3})
+          for (const int threads : {1, 3}) {
+            residual.quick = threads == 1 ? cpu::quick_residual(residual, type, isa) : QuickResidual{};
             ASSERT_EQ(problem.run<uint8_t>(isa, threads, type, false, &scales, &residual), expected)
                 << c.name << ' ' << cpu::name(isa);
+          }
       }
 }
 

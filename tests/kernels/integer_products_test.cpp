@@ -80,6 +80,27 @@ TEST(IntegerMatmul, BatchesBroadcastWithZeroPointsOfTheirOwn) {
       }
 }
 
+// Plans ask for the largest sizes, runs may have smaller ones.
+TEST(IntegerMatmul, SmallerSizesWantNoMoreWorkspace) {
+  size_t most = 0;
+  for (int64_t k = 0; k < 200; ++k) {
+    const size_t bytes = cpu::quantized_matmul_workspace_bytes({2, 9, k}, {2, k, 20}, false);
+    EXPECT_GE(bytes, most) << k;
+    most = std::max(most, bytes);
+  }
+}
+
+// A batch of 1 leaves B no leading axes: its products keep the rows that they have in the plan for a batch of 3.
+TEST(IntegerMatmul, FewerProductsThanPlannedFitTheWorkspace) {
+  const Bytes a = Bytes::random(DType::kU8, {1, 4, 9, 64}, 1), b = Bytes::random(DType::kI8, {1, 1, 64, 20}, 2);
+  std::vector<std::byte> workspace(cpu::quantized_matmul_workspace_bytes({3, 4, 9, 64}, {3, 1, 64, 20}, false));
+  ASSERT_LT(workspace.size(), cpu::quantized_matmul_workspace_bytes(a.shape, b.shape, false));
+  std::vector<int32_t> y(4 * 9 * 20);
+  cpu::quantized_matmul({.workspace = workspace}, a.view(), {}, b.view(), {},
+                        {reinterpret_cast<std::byte*>(y.data()), DType::kI32, {1, 4, 9, 20}});
+  EXPECT_EQ(y, multiply(a, nullptr, b, nullptr, {1, 4, 9, 20}, 1));
+}
+
 TEST(IntegerConv, EqualsTheDefinition) {
   for (int64_t groups : {1, 2})
     for (int64_t stride : {1, 2}) {

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <vector>
 
+#include "kernels/base/program_pages.h"
+
 namespace tandem {
 namespace {
 
@@ -67,6 +69,17 @@ TEST(Block, FreedMemoryIsGivenBack) {
   EXPECT_LT(resident_bytes(), before - 30'000'000);
 }
 #endif
+
+// What was relocated or written is still there, and code runs again.
+TEST(ProgramPages, GoAndComeBack) {
+  static int written = 0;
+  written = 7;
+  const int64_t before = resident_bytes();
+  return_program_pages();
+  EXPECT_LT(resident_bytes(), before);
+  EXPECT_EQ(written, 7);
+  EXPECT_EQ(make_zero_block(100)[99], std::byte{0});
+}
 
 }  // namespace
 }  // namespace tandem

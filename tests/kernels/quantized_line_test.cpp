@@ -2,9 +2,14 @@
 // bytes, under scales that make ties likely; numbers quantized and back; tables.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <random>
+#include <span>
 #include <vector>
 
+#include "kernels/api/integer_conv_channels_last.h"
 #include "kernels/api/isa.h"
 #include "kernels/api/quantize.h"
 #include "kernels/cpu/gemm/integer_tier.h"
@@ -58,6 +63,88 @@ TEST(QuantizedLine, EqualsTheDefinitionForAllPairsOfBytes) {
           }
           expect_definition(integer_tier(isa), {&bytes[9], 0, flip, s.a, 12}, a, 100, y);
         }
+}
+
+// What a tier finds must be right for all pairs, by another evaluation; returns whether it found something.
+bool expect_quick_is_right(Isa isa, const Scales& s, DType type) {
+  const std::byte bytes[2] = {};
+  const bool is_signed = type == DType::kI8;
+  const IntegerRange range = quantized_range(type);
+  const int32_t own_zero = is_signed ? -3 : 9, other_zero = is_signed ? 5 : 131, y_zero = is_signed ? -128 : 4;
+  const QuantizedResidual residual = {
+      .other = {{bytes, type, {2}}, s.b, other_zero}, .type = type, .scale = s.a, .zero = own_zero, .y_scale = s.y, .y_zero = y_zero};
+  const QuickResidual quick = quick_residual(residual, type, isa);
+  if (!quick.is_exact) return false;
+  const auto zero = static_cast<float>(y_zero);
+  for (int own = static_cast<int>(range.lowest); own <= static_cast<int>(range.highest); ++own)
+    for (int other = static_cast<int>(range.lowest); other <= static_cast<int>(range.highest); ++other) {
+      const float sum = std::fma(static_cast<float>(own - own_zero), quick.own_factor,
+                                 std::fma(static_cast<float>(other + (is_signed ? 128 : 0)), quick.other_factor, quick.addend));
+      const float value = dequantized(static_cast<float>(own), static_cast<float>(own_zero), s.a) +
+                          dequantized(static_cast<float>(other), static_cast<float>(other_zero), s.b);
+      EXPECT_EQ(quantized(sum, zero, range), quantized(value / s.y, zero, range)) << own << ' ' << other << ' ' << s.a << ' ' << s.b << ' ' << s.y;
+    }
+  return true;
+}
+
+TEST(QuantizedLine, QuickResidualsEqualTheDefinitionForAllPairsOfBytes) {
+  std::mt19937 random(11);
+  std::uniform_real_distribution<float> scale(0.004f, 0.1f);
+  std::vector<Scales> measured(40);  // as calibration finds them
+  for (Scales& s : measured) s.a = scale(random), s.b = scale(random), s.y = std::max(s.a, s.b) * (1 + 10 * scale(random));
+  for (const Isa isa : available_isas()) {
+    int found = 0;
+    for (const DType type : {DType::kU8, DType::kI8}) {
+      for (const Scales& s : kScales) expect_quick_is_right(isa, s, type);  // where many sums are next to ties, there may be none
+      for (const Scales& s : measured) found += expect_quick_is_right(isa, s, type);
+    }
+    if (integer_tier(isa).block.find_quick) {
+      EXPECT_GE(found, 76) << name(isa);
+    }
+  }
+}
+
+// Operands that broadcast, among them a number a channel behind the channels of every pixel, in either place.
+TEST(QuantizedLine, BroadcastOperandsEqualTheDefinition) {
+  struct Pair {
+    Shape a, b;
+  };
+  const Pair pairs[] = {{{2, 3, 40, 24}, {2, 1, 1, 24}}, {{2, 1, 1, 32}, {2, 9, 60, 32}}, {{700, 17}, {17}}, {{3, 700, 3}, {3}},
+                        {{2, 5, 1000}, {2, 1, 1000}},    {{2, 3, 2100}, {2100}},          {{4, 1}, {4, 50}}, {{9, 33}, {9, 33}}, {{2, 70, 1}, {2, 1, 1}}};
+  for (const Pair& pair : pairs)
+    for (const BinaryOp op : {BinaryOp::kAdd, BinaryOp::kMul})
+      for (const DType type : {DType::kU8, DType::kI8}) {
+        Shape y(pair.a.rank() > pair.b.rank() ? pair.a : pair.b);
+        for (int i = 0; i < y.rank(); ++i) {
+          const int in_a = i - y.rank() + pair.a.rank(), in_b = i - y.rank() + pair.b.rank();
+          y.set(i, std::max(in_a < 0 ? 1 : pair.a[in_a], in_b < 0 ? 1 : pair.b[in_b]));
+        }
+        std::vector<std::byte> a(static_cast<size_t>(pair.a.elements())), b(static_cast<size_t>(pair.b.elements()));
+        for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<std::byte>(i * 37 + i / 11);
+        for (size_t i = 0; i < b.size(); ++i) b[i] = static_cast<std::byte>(i * 91 + i / 7);
+        const QuantizedOperand one = {{a.data(), type, pair.a}, 0.021f, 3}, two = {{b.data(), DType::kU8, pair.b}, 0.5f, 100};
+        const auto value_of = [&](const QuantizedOperand& x, std::span<const int64_t> at) {
+          int64_t place = 0;
+          for (int i = 0; i < x.x.shape.rank(); ++i) {
+            const int64_t index = at[static_cast<size_t>(i + y.rank() - x.x.shape.rank())];
+            place = place * x.x.shape[i] + (x.x.shape[i] == 1 ? 0 : index);
+          }
+          const auto bits = static_cast<uint8_t>(x.x.data[place]);
+          return dequantized(x.x.dtype == DType::kI8 ? static_cast<int8_t>(bits) : static_cast<float>(bits), static_cast<float>(x.zero), x.scale);
+        };
+        for (const int threads : {1, 3}) {
+          std::vector<std::byte> out(static_cast<size_t>(y.elements()) + 1, std::byte{77});
+          quantized_binary({.threads = threads}, op, one, two, 0.7f, 5, {out.data(), DType::kU8, y});
+          std::vector<int64_t> at(static_cast<size_t>(y.rank()));
+          for (int64_t i = 0; i < y.elements(); ++i) {
+            for (int64_t axis = y.rank() - 1, rest = i; axis >= 0; rest /= y[static_cast<int>(axis)], --axis)
+              at[static_cast<size_t>(axis)] = rest % y[static_cast<int>(axis)];
+            const float left = value_of(one, at), right = value_of(two, at), value = op == BinaryOp::kAdd ? left + right : left * right;
+            ASSERT_EQ(out[static_cast<size_t>(i)], static_cast<std::byte>(quantized(value / 0.7f, 5, {0, 255}))) << to_string(y) << ' ' << i;
+          }
+          EXPECT_EQ(out.back(), std::byte{77});
+        }
+      }
 }
 
 TEST(QuantizedLine, QuantizesAndDequantizes) {

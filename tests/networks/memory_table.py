@@ -31,8 +31,9 @@ Written by `tests/networks/memory_table.py`: the networks of [networks.md](netwo
   runs with and without its own memory plan; measured by a preloaded malloc, tests/networks/peak_of_onnxruntime.py).
 - *arena / bound*: the arena over the most bytes alive at any one step, under which no packing can be.
 - *loading*: the most that weights took until all were packed. *process*: resident at most (VmHWM) in `tandem run`, loading included. *error*: how
-  far that is from the figure that stands there before the run, and that `tandem inspect --plan` prints: the pages of the program, its heap, and
-  the larger of loading and running (weights, activations, inputs, one or two MiB of code that only a run touches); what only the run could size is added.
+  far that is from the figure that stands there before the run, and that `tandem inspect --plan` prints: the larger of what the process held until
+  the plan was made, and of what a run adds up to (pages of the program, its heap, weights, activations, inputs); what only the run could size is
+  added. Between loading and running the pages of code that only loading needed go, so small networks peak while they are read.
 
 {summary}
 
@@ -63,8 +64,8 @@ class Measured:
     @property
     def error(self):
         said = self.plan["expected"]
-        running = sum(said[f"{what}_bytes"] for what in ("weight", "activation", "input", "first_run")) + self.plan["dynamic_bytes"]
-        return self.plan["process_bytes"] / (said["program_bytes"] + said["heap_bytes"] + max(said["loading_bytes"], running)) - 1
+        running = sum(said[f"{what}_bytes"] for what in ("program", "heap", "weight", "activation", "input", "first_run"))
+        return self.plan["process_bytes"] / max(said["loaded_bytes"], running + self.plan["dynamic_bytes"]) - 1
 
 
 def largest_feed(folder):

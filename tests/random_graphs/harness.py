@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,13 +37,15 @@ def value_proto(array):
 
 
 def write_case(folder, case):
-    data = folder / "test_data_set_0"
-    data.mkdir(parents=True)
+    folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(case.model.SerializeToString())
     (folder / "data.json").write_text(json.dumps({"rtol": case.relative, "atol": case.absolute}))
-    for kind, arrays in (("input", case.inputs), ("output", case.expected)):
-        for i, array in enumerate(arrays):
-            (data / f"{kind}_{i}.pb").write_bytes(value_proto(array).SerializeToString())
+    for n, (inputs, outputs) in enumerate([(case.inputs, case.expected), *case.more]):
+        data = folder / f"test_data_set_{n}"
+        data.mkdir()
+        for kind, arrays in (("input", inputs), ("output", outputs)):
+            for i, array in enumerate(arrays):
+                (data / f"{kind}_{i}.pb").write_bytes(value_proto(array).SerializeToString())
 
 
 def kind_of(status, reason):
@@ -50,7 +53,7 @@ def kind_of(status, reason):
         return "right"
     if "ops that are not supported" in reason:
         return "missing"
-    if reason.startswith("output '") and ("differ" in reason or "expected" in reason):
+    if re.match(r"(data set \d+: )?output '", reason) and ("differ" in reason or "expected" in reason):
         return "wrong"
     return "crashed" if reason.startswith(("it ", "defect")) or "[Internal]" in reason else "refused"
 

@@ -39,7 +39,7 @@ def rebuild(case, nodes, outputs):
     model.graph.CopyFrom(helper.make_graph(nodes, old.name, inputs, outputs, initializers))
     arrays = [case.values[i.name] for i in inputs]
     expected = run_onnxruntime(model, {i.name: a for i, a in zip(inputs, arrays)})
-    return dataclasses.replace(case, model=model, inputs=arrays, expected=expected)
+    return dataclasses.replace(case, model=model, inputs=arrays, expected=expected, more=[])
 
 
 def smaller(case):

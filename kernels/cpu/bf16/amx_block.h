@@ -30,9 +30,14 @@ class Bf16AmxBlock {
 
   explicit Bf16AmxBlock(const Bf16Block& b) : b_(b) {
     groups_ = (b.rows + kRows - 1) / kRows, height_ = (b.rows + groups_ - 1) / groups_;
-    upper_ = height_ > kTileRows ? (height_ + 1) / 2 : height_, lower_ = height_ - upper_;
+    upper_ = height_ > kTileRows ? (height_ + 1) / 2 : height_;
+    if (b.line > 0) {
+      upper_ = b.line_tile, height_ = std::min(b.rows, 2 * b.line_tile), groups_ = (b.rows + height_ - 1) / height_;
+    }
+    lower_ = height_ - upper_;
     const int64_t parts = std::max<int64_t>(1, (b.depth + kDepthBytes - 1) / kDepthBytes);
-    once_ = b.rows * b.depth > kRowBytes, far_ = groups_ > 1 && b.columns * b.depth > kFarBytes;
+    // Rows that overlap (lines) are read again soon.
+    once_ = b.line == 0 && b.rows * b.depth > kRowBytes, far_ = groups_ > 1 && b.columns * b.depth > kFarBytes;
     part_ = std::max(b.step, (b.depth / b.step + parts - 1) / parts * b.step);
   }
 
@@ -85,10 +90,7 @@ class Bf16AmxBlock {
           load_sums<kLower, kRight>(b_.seeds + column, b_.seeds + column, 0);
         else
           load_sums<kLower, kRight>(sums_of(group), sums_of(group) + upper_ * kRowSums, kStride);
-        const std::byte* a = b_.a + first_row(group) * b_.a_stride + k;
-        const TileOperands o = {
-            a,      a + upper_ * b_.a_stride, b_.a_stride, left + k * kPanelColumns, left + (b_.depth + k) * kPanelColumns, depth,
-            b_.step};
+        const TileOperands o = operands(first_row(group), left + k * kPanelColumns, k, depth);
         Between between(*this, last ? left + 2 * b_.depth * kPanelColumns : left + (k + depth) * kPanelColumns, depth, group,
                         (kLower ? 2 : 1) * (kRight ? 2 : 1));
         once_ ? add_tile_products<kLower, kRight, TileNumbers::kBf16, true>(tiles_, o, between)
@@ -99,6 +101,13 @@ class Bf16AmxBlock {
         if (last) wait_for_finish(group, column);
       }
     }
+  }
+
+  // Of `depth` bytes from `k` on.
+  TileOperands operands(int64_t row, const std::byte* left, int64_t k, int64_t depth) const {
+    const std::byte *upper = row_of(b_, row), *lower = row_of(b_, row + upper_), *right = left + b_.depth * kPanelColumns;
+    if (!b_.offsets) return {upper + k, lower + k, b_.a_stride, left, right, depth, b_.step};
+    return {upper, lower, b_.a_stride, left, right, depth, b_.step, b_.offsets + k / b_.run, b_.run, k % b_.run};
   }
 
   float* sums_of(int64_t group) { return sums_.data() + group * kSums; }
@@ -125,9 +134,24 @@ class Bf16AmxBlock {
     pending_ = ready_.data() + (pending_row_ - first_row(group)) * kRowSums;
   }
   void finish() {
-    const int64_t panels = pending_column_ + kPanelColumns < b_.columns ? 2 : 1;
-    if (pending_rows_ > 0) Bf16Finish<V>::finish(b_, pending_, kRowSums, pending_row_, pending_rows_, pending_column_, panels);
+    if (b_.pitch == 0)
+      finish_rows(pending_, pending_row_, pending_rows_);
+    else
+      finish_lines();
     pending_rows_ = 0;
+  }
+  void finish_rows(float* sums, int64_t result, int64_t rows) {
+    const int64_t panels = pending_column_ + kPanelColumns < b_.columns ? 2 : 1;
+    if (rows > 0) Bf16Finish<V>::finish(b_, sums, kRowSums, result, rows, pending_column_, panels);
+  }
+  // Rows that are results, run by run.
+  void finish_lines() {
+    for (int64_t done = 0, next; done < pending_rows_; done = next) {
+      const int64_t row = pending_row_ + done, at = row % b_.line, column = at % b_.pitch, result = at / b_.pitch * b_.width + column;
+      const bool is_result = column < b_.width && result < b_.line_results;
+      next = std::min(pending_rows_, done + std::min((column < b_.width ? b_.width : b_.pitch) - column, b_.line - at));
+      if (is_result) finish_rows(pending_ + done * kRowSums, row / b_.line * b_.line_results + result, next - done);
+    }
   }
 
   const Bf16Block& b_;
@@ -153,7 +177,9 @@ constexpr Bf16Kernel make_bf16_amx_kernel() {
           &Bf16Finish<V>::narrow_rows,
           &Bf16Finish<V>::widen_rows,
           &Bf16Packing<V>::transpose,
-          &Bf16Packing<V>::interleave};
+          &Bf16Packing<V>::interleave,
+          true,
+          Bf16Finish<V>::kInRegisters ? &Bf16Finish<V>::finish_all : nullptr};
 }
 
 }  // namespace tandem::cpu

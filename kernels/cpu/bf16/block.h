@@ -38,6 +38,14 @@ struct Bf16Block {
   ShortRows<const std::byte> residual = {};  // may be the memory of `result`
   ShortRows<std::byte> result = {};
   Activation activation = {};
+  // Rows may be patches of an image: runs of `run` bytes of k, at these offsets from where a row begins; null: one run. And they may begin
+  // at the pixels of lines: row r at a + r / line * line_stride + r % line * a_stride, line_tile of them (a divisor, at most 16) together and
+  // 16 such tiles at most; line 0: no lines. Of every `pitch` rows of a line only the first `width` are results, line_results of a
+  // line, and the others are left out; pitch 0: all are. For kernels that take lines.
+  const int64_t* offsets = nullptr;
+  int64_t run = 0;
+  int64_t line = 0, line_stride = 0, line_tile = 0;
+  int64_t pitch = 0, width = 0, line_results = 0;
 };
 
 inline constexpr int64_t kMostBlockRows = 256;
@@ -57,6 +65,10 @@ struct Bf16Kernel {
   void (*transpose)(const std::byte* rows, int64_t stride, int64_t count, int64_t pairs, std::byte* panel) = nullptr;
   // A panel's lines of one pair from two rows of B, n <= 16 columns. Other columns are left as they are.
   void (*interleave)(const BF16* even, const BF16* odd, int64_t n, BF16* line) = nullptr;
+  bool takes_lines = false;
+  // For kernels that finish in registers: of rows of a block and its first `n` columns what becomes of sums `stride` apart, with the block's
+  // residual and an activation of bounds or Swish; null: no such kernel.
+  void (*finish)(const Bf16Block&, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t n) = nullptr;
 };
 
 // The best for a tier; all those that this machine can run, for tests.

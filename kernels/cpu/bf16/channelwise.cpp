@@ -73,7 +73,7 @@ class Chunk {
 
   void convolve_line(int64_t row) {
     std::array<const float*, kMostKernelLines> x, w;
-    DepthwiseLine line;
+    DepthwisePixels line;
     for (int64_t k = 0; k < w_.kernel[1]; ++k) {
       const int64_t source = row * w_.stride[1] - w_.pad_begin[1] + k * w_.dilation[1];
       if (source < 0 || source >= w_.input[1]) continue;
@@ -89,6 +89,10 @@ class Chunk {
     const Bf16Epilogue& epilogue = p_.epilogue;
     if (epilogue.bias) line.bias = epilogue.bias.as<float>().data() + channel_;
     const int64_t at = ((image_ * w_.output[1] + row) * w_.output[2]) * p_.g.channels + channel_;
+    if (p_.kernel.finish && in_channels_last_tile(epilogue.activation)) {
+      tier_.depthwise(line);
+      return finish(line.c, at);
+    }
     if (epilogue.residual) line.residual = widened_residual(at);
     line.finish = finish_of(epilogue.activation);
     tier_.depthwise(line);
@@ -105,6 +109,19 @@ class Chunk {
       for (int64_t i = 0; i < w_.output[2]; ++i)
         std::copy_n(residual.as<float>().data() + at + i * p_.g.channels, channels_, to + i * channels_);
     return to;
+  }
+
+  // Residual, activation and rounding in one pass.
+  void finish(float* sums, int64_t at) const {
+    Bf16Block line;
+    line.activation = p_.epilogue.activation;
+    line.result = {p_.y.data, p_.y.dtype == DType::kBF16, p_.g.channels};
+    line.result.data = line.result.at(0, at);
+    if (const ConstTensorView& residual = p_.epilogue.residual) {
+      line.residual = {residual.data, residual.dtype == DType::kBF16, p_.g.channels};
+      line.residual.data = line.residual.at(0, at);
+    }
+    p_.kernel.finish(line, sums, channels_, 0, w_.output[2], channels_);
   }
 
   void store(const float* from, int64_t at) {

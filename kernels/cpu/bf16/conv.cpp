@@ -107,22 +107,29 @@ const float* make_seeds(const ConvShape& s, ConstTensorView bias, std::byte* mem
   return seeds;
 }
 
+// Bytes of a packed filter.
+int64_t packed_depth(const ConvGeometry& g, const Bf16Kernel& kernel) {
+  const ConvShape s(g);
+  const int64_t channels = bf16_packed_channels(g, kernel);
+  return channels == s.channels ? depth_of(s, kernel).bytes : 2 * channels * s.taps;
+}
+
 }  // namespace
 
 size_t bf16_patch_filter_bytes(const ConvGeometry& g, const Bf16Kernel& kernel) {
   const ConvShape s(g);
-  return static_cast<size_t>(s.groups * panel_columns(s) * depth_of(s, kernel).bytes);
+  return static_cast<size_t>(s.groups * panel_columns(s) * packed_depth(g, kernel));
 }
 
 void pack_bf16_patch_filters(const ConvGeometry& g, const Bf16Kernel& kernel, const float* w, std::byte* to) {
   const ConvShape s(g);
-  const int64_t depth = depth_of(s, kernel).bytes;
+  const int64_t depth = packed_depth(g, kernel), channels = bf16_packed_channels(g, kernel);
   for (int64_t f = 0; f < s.groups * s.filters; ++f) {
     const int64_t column = f / s.filters * panel_columns(s) + f % s.filters;
     auto* panel = reinterpret_cast<BF16*>(to + column / kPanelColumns * kPanelColumns * depth) + column % kPanelColumns * 2;
     for (int64_t c = 0; c < s.channels; ++c)
       for (int64_t t = 0; t < s.taps; ++t) {
-        const int64_t k = t * s.channels + c;
+        const int64_t k = t * channels + c;
         panel[k / 2 * 2 * kPanelColumns + k % 2] = to_bf16(w[(f * s.channels + c) * s.taps + t]);
       }
   }
@@ -130,7 +137,7 @@ void pack_bf16_patch_filters(const ConvGeometry& g, const Bf16Kernel& kernel, co
 
 size_t bf16_patch_workspace(const ConvGeometry& g, const Bf16Kernel& kernel, int threads) {
   const ConvShape s(g);
-  return static_cast<size_t>(seed_bytes(s) + threads * patch_bytes(s, kernel));
+  return static_cast<size_t>(seed_bytes(s) + threads * std::max(patch_bytes(s, kernel), bf16_line_scratch(g, kernel)));
 }
 
 void convolve_bf16_patches(const KernelContext& context, const Bf16ConvProblem& p) {
@@ -139,6 +146,7 @@ void convolve_bf16_patches(const KernelContext& context, const Bf16ConvProblem& 
   const int team = s.groups * pixels * s.filters * s.patch < kTeamWork ? 1 : context.threads;
   const float* seeds = make_seeds(s, p.epilogue.bias, context.workspace.data());
   std::byte* scratch = context.workspace.data() + seed_bytes(s);
+  if (is_bf16_line_convolution(p.g, p.kernel)) return convolve_bf16_lines(context, p, seeds, scratch);
   const int64_t bytes = patch_bytes(s, p.kernel);
   // What lies behind the taps of a row meets zeros in the panels, but must be a number.
   if (bytes > 0 && depth_of(s, p.kernel).bytes != row_bytes(s)) std::fill_n(scratch, team * bytes, std::byte{0});
@@ -167,6 +175,7 @@ Bf16Filters pack_bf16_filters(const ConvGeometry& g, ConstTensorView w, Isa isa)
   packed.isa_ = isa;
   packed.bytes_ = is_channelwise(g) ? w.bytes() : bf16_patch_filter_bytes(g, kernel);
   packed.data_ = make_zero_block(std::max<size_t>(packed.bytes_, 1));
+  if (!w.data) return packed;  // room alone, for panels that were kept
   const float* from = w.as<float>().data();
   if (is_channelwise(g))
     pack_depthwise_filters(g, from, reinterpret_cast<float*>(packed.data_.get()));

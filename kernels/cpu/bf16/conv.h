@@ -1,4 +1,4 @@
-// The two ways to convolve images of bf16 with channels last: by products, or channel by channel.
+// The ways to convolve images of bf16 with channels last: by products of patches or of lines, or channel by channel.
 #pragma once
 
 #include "kernels/api/bf16_conv.h"
@@ -25,6 +25,13 @@ size_t bf16_patch_filter_bytes(const ConvGeometry&, const Bf16Kernel&);
 void pack_bf16_patch_filters(const ConvGeometry&, const Bf16Kernel&, const float* w, std::byte* to);
 size_t bf16_patch_workspace(const ConvGeometry&, const Bf16Kernel&, int threads);
 void convolve_bf16_patches(const KernelContext&, const Bf16ConvProblem&);
+
+// The same filters, rows read from lines of the image by kernels that take them: whether this one is done so, the scratch of a thread (for
+// any smaller plane too), and the kernel. `seeds`: one number a filter, each group's rounded up to whole panels.
+int64_t bf16_packed_channels(const ConvGeometry&, const Bf16Kernel&);  // of a group, in packed filters: some get one of zeros
+bool is_bf16_line_convolution(const ConvGeometry&, const Bf16Kernel&);
+int64_t bf16_line_scratch(const ConvGeometry&, const Bf16Kernel&);
+void convolve_bf16_lines(const KernelContext&, const Bf16ConvProblem&, const float* seeds, std::byte* scratch);
 
 bool is_held_in_a_ring(const ConvGeometry&);  // the lines under the kernel
 size_t bf16_channelwise_workspace(const ConvGeometry&, Isa, int threads);

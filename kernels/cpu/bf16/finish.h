@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/bf16/block.h"
 #include "kernels/cpu/bf16/gelu.h"
+#include "kernels/cpu/channels_last/finish.h"
 #include "kernels/cpu/simd/elementwise_f32.h"
 
 namespace tandem::cpu {
@@ -47,33 +48,42 @@ struct Bf16Finish {
       for (int64_t j = 0; j < n; ++j) sums[j] += wide[j];
   }
   // Between bounds; NaN stays.
-  static void clamp(float* sums, int64_t n, float low, float high) {
+  static void clamp_row(float* sums, int64_t n, float low, float high) {
     for (int64_t j = 0; j < n; ++j) {
       const float raised = sums[j] < low ? low : sums[j];
       sums[j] = raised > high ? high : raised;
     }
   }
 
-  // kColumns: of all rows, known when it is compiled; 0: n.
+  // What an activation is, seen from here. Bounds that are none let everything pass.
+  struct Then {
+    bool bounded, swish, gelu;
+    float low, high;
+    explicit Then(const Bf16Block& b)
+        : bounded(!b.activation || b.activation.is(UnaryOp::kRelu) || b.activation.is(UnaryOp::kClip)),
+          swish(b.activation.is(UnaryOp::kSwish)), gelu(b.activation.is(UnaryOp::kGelu) && b.result.is_bf16),
+          low(-std::numeric_limits<float>::infinity()), high(std::numeric_limits<float>::infinity()) {
+      if (b.activation.is(UnaryOp::kRelu)) low = 0;
+      if (b.activation.is(UnaryOp::kClip)) low = b.activation.parameters.alpha, high = b.activation.parameters.beta;
+    }
+  };
+
+  // Row by row in passes over the sums, for any tier and activation. kColumns: of all rows, known when it is compiled; 0: n.
   template <int64_t kColumns>
-  static void finish_rows(const Bf16Block& b, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t column, int64_t n) {
+  static void finish_rows(const Bf16Block& b, const Then& then, float* sums, int64_t stride, int64_t row, int64_t rows,
+                          int64_t column, int64_t n) {
     const int64_t count = kColumns > 0 ? kColumns : n;
-    const Activation& then = b.activation;
-    const bool relu = then.is(UnaryOp::kRelu), bounded = relu || then.is(UnaryOp::kClip),
-               quick_gelu = then.is(UnaryOp::kGelu) && b.result.is_bf16;
-    const float low = relu ? 0 : then.parameters.alpha,
-                high = relu ? std::numeric_limits<float>::infinity() : then.parameters.beta;
     const std::byte* from = b.residual.data ? b.residual.at(row, column) : nullptr;
     std::byte* to = b.result.at(row, column);
     const int64_t from_step = b.residual.row_bytes(), to_step = b.result.row_bytes();
     for (int64_t r = 0; r < rows; ++r, sums += stride, from += from_step, to += to_step) {
       if (from) add(from, b.residual.is_bf16, sums, count);
-      if (bounded)
-        clamp(sums, count, low, high);
-      else if (quick_gelu)
+      if (then.gelu)
         gelu_for_bf16<V>(sums, count);
-      else if (then)
-        simd::unary(then.function, sums, sums, count, then.parameters);
+      else if (!then.bounded)
+        simd::unary(b.activation.function, sums, sums, count, b.activation.parameters);
+      else if (b.activation)
+        clamp_row(sums, count, then.low, then.high);
       if (b.result.is_bf16)
         narrow(sums, reinterpret_cast<BF16*>(to), count);
       else
@@ -81,12 +91,63 @@ struct Bf16Finish {
     }
   }
 
+  static constexpr bool kInRegisters = requires { &V::store_16; };
+
+  // The same in registers, for tiers that have vectors of bf16.
+  enum class Function : uint8_t { kBounds, kSwish, kShortSwish };  // short: of results in bf16
+  template <int64_t kColumns, Function kFunction>
+  static void finish_vectors(const Bf16Block& b, const Then& then, float* sums, int64_t stride, int64_t row, int64_t rows,
+                             int64_t column, int64_t n) {
+    using Vector = typename V::Vector;
+    const int64_t count = kColumns > 0 ? kColumns : n;
+    const std::byte* from = b.residual.data ? b.residual.at(row, column) : nullptr;
+    std::byte* to = b.result.at(row, column);
+    const int64_t from_step = b.residual.row_bytes(), to_step = b.result.row_bytes();
+    const Vector low = Vector::set(then.low), high = Vector::set(then.high), alpha = Vector::set(b.activation.parameters.alpha);
+    const auto finish_16 = [&](int64_t c, auto part) {
+      Vector sum = Vector::load(sums + c, part);
+      if (from && b.residual.is_bf16)
+        sum = sum + V::load_16(reinterpret_cast<const BF16*>(from) + c, part);
+      else if (from)
+        sum = sum + Vector::load(reinterpret_cast<const float*>(from) + c, part);
+      if constexpr (kFunction == Function::kBounds) sum = clamp(low, sum, high);
+      else sum = kFunction == Function::kSwish ? swish(sum, alpha) : V::short_swish(sum, alpha);
+      if (b.result.is_bf16)
+        V::store_16(sum, reinterpret_cast<BF16*>(to) + c, part);
+      else
+        sum.store(reinterpret_cast<float*>(to) + c, part);
+    };
+    const auto whole = Vector::part(kPanelColumns);
+    for (int64_t r = 0; r < rows; ++r, sums += stride, from += from_step, to += to_step) {
+      int64_t c = 0;
+      for (; c + kPanelColumns <= count; c += kPanelColumns) finish_16(c, whole);
+      if (c < count) finish_16(c, Vector::part(count - c));
+    }
+  }
+
+  template <int64_t kColumns>
+  static void finish_columns(const Bf16Block& b, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t column, int64_t n) {
+    const Then then(b);
+    if constexpr (kInRegisters) {
+      const auto in_vectors = then.bounded       ? &finish_vectors<kColumns, Function::kBounds>
+                              : b.result.is_bf16 ? &finish_vectors<kColumns, Function::kShortSwish>
+                                                 : &finish_vectors<kColumns, Function::kSwish>;
+      if (then.bounded || then.swish) return in_vectors(b, then, sums, stride, row, rows, column, n);
+    }
+    finish_rows<kColumns>(b, then, sums, stride, row, rows, column, n);
+  }
+
+  static void finish_all(const Bf16Block& b, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t n) {
+    const auto rows_of = n == 2 * kPanelColumns ? &finish_columns<2 * kPanelColumns> : &finish_columns<0>;
+    rows_of(b, sums, stride, row, rows, 0, n);
+  }
+
   // Rows [row, row + rows) of the block, columns of one or two panels from `column` on. `sums` are worked on in place.
   static void finish(const Bf16Block& b, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t column, int64_t panels) {
     const int64_t left = b.columns - column, n = left < panels * kPanelColumns ? left : panels * kPanelColumns;
-    const auto rows_of = n == 2 * kPanelColumns ? &finish_rows<2 * kPanelColumns>
-                         : n == kPanelColumns   ? &finish_rows<kPanelColumns>
-                                                : &finish_rows<0>;
+    const auto rows_of = n == 2 * kPanelColumns ? &finish_columns<2 * kPanelColumns>
+                         : n == kPanelColumns   ? &finish_columns<kPanelColumns>
+                                                : &finish_columns<0>;
     rows_of(b, sums, stride, row, rows, column, n);
   }
 };

@@ -95,6 +95,7 @@ PackedBf16 pack_bf16(ConstTensorView b, bool transposed, Isa isa) {
   const int64_t k = packed.k_, n = packed.n_, depth = depth_of(k, bf16_kernel(isa)).bytes;
   packed.bytes_ = static_cast<size_t>(columns_of(n) * depth);
   packed.data_ = make_zero_block(std::max<size_t>(packed.bytes_, 1));
+  if (!b.data) return packed;  // room alone, for panels that were kept
   auto* to = reinterpret_cast<BF16*>(packed.data_.get());
   const float* from = b.as<float>().data();
   const int64_t k_stride = transposed ? 1 : n, n_stride = transposed ? k : 1;

@@ -17,7 +17,9 @@ constexpr Bf16Kernel make_bf16_kernel() {
           &Bf16Finish<V>::narrow_rows,
           &Bf16Finish<V>::widen_rows,
           &Bf16Packing<V>::transpose,
-          &Bf16Packing<V>::interleave};
+          &Bf16Packing<V>::interleave,
+          false,
+          Bf16Finish<V>::kInRegisters ? &Bf16Finish<V>::finish_all : nullptr};
 }
 
 }  // namespace tandem::cpu

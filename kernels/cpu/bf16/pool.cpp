@@ -5,6 +5,7 @@
 
 #include "kernels/api/bf16_conv.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd/bf16_rows.h"
 
 namespace tandem::cpu {
 namespace {
@@ -23,74 +24,97 @@ Taps taps_within(const Window& w, size_t axis, int64_t position, int64_t low, in
   return {first, std::min(last, w.kernel[axis])};
 }
 
-// For each output pixel and run of channels: fold(a tap's channels, n, sums, is the first), then end(sums, n, place, taps inside, y).
-template <class Number, class Fold, class End>
-void for_each_window(const KernelContext& context, const Window& w, ConstTensorView x, TensorView y, Fold fold, End end) {
-  const int64_t channels = x.shape[x.shape.rank() - 1], pixels = x.shape[0] * w.output_size();
-  const BF16* in = x.as<BF16>().data();
-  BF16* out = y.as<BF16>().data();
-  const auto pool = [&](int64_t pixel, int64_t channel, int64_t n) {
-    const int64_t image = pixel / w.output_size(), at = pixel % w.output_size();
-    const std::array<int64_t, 3> place = {at / (w.output[1] * w.output[2]), at / w.output[2] % w.output[1], at % w.output[2]};
-    std::array<Taps, 3> taps;
-    for (size_t a = 0; a < 3; ++a) taps[a] = taps_within(w, a, place[a], 0, w.input[a]);
-    alignas(64) std::array<Number, kChannels> sums;
-    bool is_first = true;
-    for (int64_t d = taps[0].first; d < taps[0].last; ++d)
-      for (int64_t r = taps[1].first; r < taps[1].last; ++r)
-        for (int64_t c = taps[2].first; c < taps[2].last; ++c, is_first = false) {
-          const auto input = [&](size_t a, int64_t t) { return place[a] * w.stride[a] - w.pad_begin[a] + t * w.dilation[a]; };
-          const int64_t from = ((image * w.input[0] + input(0, d)) * w.input[1] + input(1, r)) * w.input[2] + input(2, c);
-          fold(in + from * channels + channel, n, sums.data(), is_first);
-        }
-    end(sums.data(), n, place, taps[0].count() * taps[1].count() * taps[2].count(), out + pixel * channels + channel);
-  };
+// Calls f(pixel of the result, its place, the taps inside on each axis) for each.
+template <class F>
+void for_each_window(const KernelContext& context, const Window& w, int64_t channels, int64_t pixels, F f) {
   parallel_chunks(context, pixels, grain_of(channels * w.kernel_size()), [&](int64_t first, int64_t last) {
-    for (int64_t pixel = first; pixel < last; ++pixel)
-      for (int64_t channel = 0; channel < channels; channel += kChannels) pool(pixel, channel, std::min(kChannels, channels - channel));
+    for (int64_t pixel = first; pixel < last; ++pixel) {
+      const int64_t at = pixel % w.output_size();
+      const std::array<int64_t, 3> place = {at / (w.output[1] * w.output[2]), at / w.output[2] % w.output[1], at % w.output[2]};
+      std::array<Taps, 3> taps;
+      for (size_t a = 0; a < 3; ++a) taps[a] = taps_within(w, a, place[a], 0, w.input[a]);
+      f(pixel, place, taps);
+    }
   });
 }
+int64_t count_of(const std::array<Taps, 3>& taps) { return taps[0].count() * taps[1].count() * taps[2].count(); }
 
-// A whole number in the order of what the bits stand for, NaN above all; and back.
-int16_t rank_of(BF16 x) {
-  const auto bits = static_cast<int16_t>(x.bits), magnitude = static_cast<int16_t>(bits & 0x7FFF);
-  const auto ordered = static_cast<int16_t>(bits < 0 ? ~magnitude : magnitude);
-  return magnitude > 0x7F80 ? magnitude : ordered;
+// Calls f(pixel of the image) for the taps of a window that are inside.
+template <class F>
+void for_each_tap(const Window& w, int64_t image, const std::array<int64_t, 3>& place, const std::array<Taps, 3>& taps, F f) {
+  const auto input = [&](size_t a, int64_t t) { return place[a] * w.stride[a] - w.pad_begin[a] + t * w.dilation[a]; };
+  for (int64_t d = taps[0].first; d < taps[0].last; ++d)
+    for (int64_t r = taps[1].first; r < taps[1].last; ++r) {
+      const int64_t line = ((image * w.input[0] + input(0, d)) * w.input[1] + input(1, r)) * w.input[2];
+      for (int64_t c = taps[2].first; c < taps[2].last; ++c) f(line + input(2, c));
+    }
 }
-BF16 of_rank(int16_t rank) { return {static_cast<uint16_t>(rank < 0 ? ~rank | 0x8000 : rank)}; }
 
 }  // namespace
 
 void bf16_max_pool(const KernelContext& context, const Window& w, ConstTensorView x, TensorView y) {
-  for_each_window<int16_t>(
-      context, w, x, y,
-      [](const BF16* __restrict tap, int64_t n, int16_t* __restrict most, bool is_first) {
-        if (is_first)
-          for (int64_t i = 0; i < n; ++i) most[i] = rank_of(tap[i]);
-        else
-          for (int64_t i = 0; i < n; ++i) most[i] = std::max(most[i], rank_of(tap[i]));
-      },
-      [](const int16_t* __restrict most, int64_t n, const std::array<int64_t, 3>&, int64_t inside, BF16* __restrict to) {
-        if (inside == 0) return static_cast<void>(std::fill_n(to, n, to_bf16(-std::numeric_limits<float>::infinity())));
-        for (int64_t i = 0; i < n; ++i) to[i] = of_rank(most[i]);
-      });
+  constexpr size_t kMostRows = 16;  // at once; larger windows go on from what is there
+  const int64_t channels = x.shape[x.shape.rank() - 1];
+  const BF16* in = x.as<BF16>().data();
+  const simd::Bf16RowOps& ops = simd::bf16_row_ops();
+  for_each_window(context, w, channels, x.shape[0] * w.output_size(), [&](int64_t pixel, const auto& place, const auto& taps) {
+    BF16* to = y.as<BF16>().data() + pixel * channels;
+    std::array<const BF16*, kMostRows> rows;
+    size_t count = 0;
+    for_each_tap(w, pixel / w.output_size(), place, taps, [&](int64_t from) {
+      if (count == kMostRows) {
+        ops.max(rows.data(), kMostRows, to, channels);
+        rows[0] = to, count = 1;
+      }
+      rows[count++] = in + from * channels;
+    });
+    if (count == 0) return static_cast<void>(std::fill_n(to, channels, to_bf16(-std::numeric_limits<float>::infinity())));
+    ops.max(rows.data(), static_cast<int64_t>(count), to, channels);
+  });
 }
 
 void bf16_average_pool(const KernelContext& context, const Window& w, ConstTensorView x, TensorView y, bool count_include_pad) {
-  for_each_window<float>(
-      context, w, x, y,
-      [](const BF16* __restrict tap, int64_t n, float* __restrict sums, bool is_first) {
-        for (int64_t i = 0; i < n; ++i) sums[i] = (is_first ? 0 : sums[i]) + to_float(tap[i]);
-      },
-      [&](const float* __restrict sums, int64_t n, const std::array<int64_t, 3>& place, int64_t inside, BF16* __restrict to) {
-        int64_t counted = inside;
-        if (count_include_pad) {
-          counted = 1;
-          for (size_t a = 0; a < 3; ++a) counted *= taps_within(w, a, place[a], -w.pad_begin[a], w.input[a] + w.pad_end[a]).count();
-        }
-        const float scale = counted > 0 ? 1.0f / static_cast<float>(counted) : 0;
-        for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(inside > 0 ? sums[i] * scale : 0.0f);
+  const int64_t channels = x.shape[x.shape.rank() - 1];
+  const BF16* in = x.as<BF16>().data();
+  for_each_window(context, w, channels, x.shape[0] * w.output_size(), [&](int64_t pixel, const auto& place, const auto& taps) {
+    int64_t counted = count_of(taps);
+    if (count_include_pad && counted > 0) {
+      counted = 1;
+      for (size_t a = 0; a < 3; ++a) counted *= taps_within(w, a, place[a], -w.pad_begin[a], w.input[a] + w.pad_end[a]).count();
+    }
+    const float scale = counted > 0 ? 1.0f / static_cast<float>(counted) : 0;
+    for (int64_t channel = 0; channel < channels; channel += kChannels) {
+      const int64_t n = std::min(kChannels, channels - channel);
+      alignas(64) std::array<float, kChannels> sums{};
+      for_each_tap(w, pixel / w.output_size(), place, taps, [&](int64_t from) {
+        const BF16* __restrict tap = in + from * channels + channel;
+        for (int64_t i = 0; i < n; ++i) sums[static_cast<size_t>(i)] += to_float(tap[i]);
       });
+      BF16* to = y.as<BF16>().data() + pixel * channels + channel;
+      for (int64_t i = 0; i < n; ++i) to[i] = to_bf16(sums[static_cast<size_t>(i)] * scale);
+    }
+  });
+}
+
+void bf16_global_average(const KernelContext& context, ConstTensorView x, TensorView y) {
+  constexpr int64_t kWidth = 64, kRows = 512;  // of a task; and of pixels that are added up in f32
+  const int64_t rank = x.shape.rank(), channels = x.shape[static_cast<int>(rank) - 1], pixels = x.shape.product(1, static_cast<int>(rank) - 1);
+  const int64_t chunks = ceil_div(channels, kWidth);
+  const simd::Bf16RowOps& ops = simd::bf16_row_ops();
+  parallel_chunks(context, x.shape[0] * chunks, grain_of(pixels * kWidth), [&](int64_t first, int64_t last) {
+    for (int64_t task = first; task < last; ++task) {
+      const int64_t image = task / chunks, channel = task % chunks * kWidth, n = std::min(kWidth, channels - channel);
+      const BF16* from = x.as<BF16>().data() + image * pixels * channels + channel;
+      std::array<double, kWidth> totals{};
+      for (int64_t row = 0; row < pixels; row += kRows) {
+        std::array<float, kWidth> sums;
+        ops.sum(from + row * channels, channels, std::min(kRows, pixels - row), sums.data(), n);
+        for (int64_t i = 0; i < n; ++i) totals[static_cast<size_t>(i)] += static_cast<double>(sums[static_cast<size_t>(i)]);
+      }
+      float* to = y.as<float>().data() + image * channels + channel;
+      for (int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(totals[static_cast<size_t>(i)] / static_cast<double>(pixels));
+    }
+  });
 }
 
 }  // namespace tandem::cpu

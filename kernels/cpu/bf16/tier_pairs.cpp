@@ -3,17 +3,13 @@
 
 #include "kernels/cpu/bf16/make_kernel.h"
 #include "kernels/cpu/bf16/tiers.h"
-#include "kernels/cpu/gemm/vector_avx512-inl.h"
+#include "kernels/cpu/bf16/vectors_avx512-inl.h"
 
 namespace tandem::cpu {
 namespace {
 
-struct Pairs {
-  static void narrow_16(const float* x, BF16* y) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(x))));
-  }
+struct Pairs : Bf16Vectors {
   static constexpr int kLanes = 16, kRows = 12, kPanels = 2;
-  using Vector = Avx512Vector;
   using Sum = __m512;
   using Weights = __m512i;
   using Quad = __m512i;

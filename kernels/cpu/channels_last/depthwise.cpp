@@ -43,9 +43,9 @@ int64_t line_bytes(const ConvGeometry& g) {
 }
 
 // The line of output pixels from `column` on, at (depth, height): which kernel lines are inside, and which columns. `image` and `w` begin at the
-// chunk's first channel.
-void point_at_lines(const ConvGeometry& g, const float* image, const float* weights, int64_t depth, int64_t height, int64_t column,
-                    KernelLines lines, DepthwiseLine& line) {
+// chunk's first channel; of it, the lines that are `kept` are there.
+void point_at_lines(const ConvGeometry& g, const float* image, int64_t kept, const float* weights, int64_t depth, int64_t height, int64_t column,
+                    KernelLines lines, DepthwisePixels& line) {
   const Window& w = g.window;
   const int64_t first = column * w.stride[2] - w.pad_begin[2];  // of the image, under the first tap; below 0 in the pad
   lines.count = 0;
@@ -54,7 +54,7 @@ void point_at_lines(const ConvGeometry& g, const float* image, const float* weig
       const int64_t d = depth * w.stride[0] + kd * w.dilation[0] - w.pad_begin[0];
       const int64_t h = height * w.stride[1] + kh * w.dilation[1] - w.pad_begin[1];
       if (d < 0 || d >= w.input[0] || h < 0 || h >= w.input[1]) continue;
-      lines.x[lines.count] = image + ((d * w.input[1] + h) * w.input[2] + first) * g.channels;
+      lines.x[lines.count] = image + ((d * w.input[1] + h % kept) * w.input[2] + first) * g.channels;
       lines.w[lines.count++] = weights + (kd * w.kernel[1] + kh) * w.kernel[2] * g.channels;
     }
   line.x = lines.x, line.w = lines.w, line.lines = lines.count;
@@ -75,16 +75,22 @@ void pack_depthwise_filters(const ConvGeometry& g, const float* w, float* packed
 size_t depthwise_workspace(const ConvGeometry& g, int threads) { return static_cast<size_t>(threads * line_bytes(g)); }
 
 void convolve_depthwise(const KernelContext& context, const ConvGeometry& g, const ChannelsLastTier& tier, const ChannelsLastOperands& o) {
+  convolve_depthwise_lines(context, g, tier, o, {0, g.window.output[0] * g.window.output[1], g.window.input[1]});
+}
+
+void convolve_depthwise_lines(const KernelContext& context, const ConvGeometry& g, const ChannelsLastTier& tier, const ChannelsLastOperands& o,
+                              const DepthwiseRange& range) {
   workspace_of<std::byte>(context.workspace, context.threads * line_bytes(g), "channels-last depthwise conv");
   const Window::Sizes& out = g.window.output;
   const Strips strip(g, tier);
-  const int64_t chunks = ceil_div(g.channels, strip.channels), strips = ceil_div(out[2], strip.columns), lines = out[0] * out[1];
+  const int64_t chunks = ceil_div(g.channels, strip.channels), strips = ceil_div(out[2], strip.columns);
+  const int64_t lines = range.last - range.first;
 #pragma omp parallel for num_threads(context.threads) schedule(static) if (worth_a_team(ConvShape(g), o.batch))
   for (int64_t unit = 0; unit < o.batch * chunks * strips * lines; ++unit) {
-    const int64_t at = unit % lines, first = unit / lines % strips * strip.columns, last = std::min(out[2], first + strip.columns);
+    const int64_t at = range.first + unit % lines, first = unit / lines % strips * strip.columns, last = std::min(out[2], first + strip.columns);
     const int64_t c = unit / (lines * strips) % chunks * strip.channels, image = unit / (lines * strips * chunks);
-    const int64_t to = ((image * lines + at) * out[2] + first) * g.channels + c;
-    DepthwiseLine line;
+    const int64_t to = ((image * lines + at - range.first) * out[2] + first) * g.channels + c;
+    DepthwisePixels line;
     line.pixels = last - first;
     line.channels = std::min(strip.channels, g.channels - c);
     line.c = o.y + to;
@@ -92,7 +98,7 @@ void convolve_depthwise(const KernelContext& context, const ConvGeometry& g, con
     line.bias = o.bias ? o.bias + c : nullptr;
     line.finish = finish_of(o.activation);
     const auto pointers = reinterpret_cast<const float**>(context.workspace.data() + omp_get_thread_num() * line_bytes(g));
-    point_at_lines(g, o.x + image * g.window.input_size() * g.channels + c, o.w + c, at / out[1], at % out[1], first,
+    point_at_lines(g, o.x + image * g.window.input_size() * g.channels + c, range.kept, o.w + c, at / out[1], at % out[1], first,
                    {pointers, pointers + g.window.kernel[0] * g.window.kernel[1]}, line);
     tier.depthwise(line);
     if (!in_channels_last_tile(o.activation)) activate(o.activation, line.c, g.channels, line.pixels, line.channels);

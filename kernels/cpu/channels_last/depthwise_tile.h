@@ -23,7 +23,7 @@ struct DepthwiseTile {
   }
 
   template <int P, int W, bool kWhole>
-  [[gnu::always_inline]] static void start(const DepthwiseLine& s, V (&sum)[P][W], int64_t at, int64_t n) {
+  [[gnu::always_inline]] static void start(const DepthwisePixels& s, V (&sum)[P][W], int64_t at, int64_t n) {
 #pragma GCC unroll 8
     for (int j = 0; j < W; ++j) {
       const V bias = s.bias ? read<kWhole>(s.bias + at + j * kLanes, n) : V::set(0);
@@ -45,7 +45,7 @@ struct DepthwiseTile {
   }
 
   template <int P, int W, bool kWhole>
-  [[gnu::always_inline]] static void finish(const DepthwiseLine& s, V (&sum)[P][W], int64_t pixel, int64_t at, int64_t n) {
+  [[gnu::always_inline]] static void finish(const DepthwisePixels& s, V (&sum)[P][W], int64_t pixel, int64_t at, int64_t n) {
     const int64_t first = pixel * s.ldc + at;
     if (s.residual) {
 #pragma GCC unroll 8
@@ -78,7 +78,7 @@ struct DepthwiseTile {
 
   // P pixels from `pixel`, W vectors from channel `at`; n: channels inside the last vector. Pixels are operands in memory.
   template <int P, int W, bool kWhole>
-  static void run(const DepthwiseLine& s, Taps taps, int64_t pixel, int64_t at, int64_t n) {
+  static void run(const DepthwisePixels& s, Taps taps, int64_t pixel, int64_t at, int64_t n) {
     V sum[P][W];
     start<P, W, kWhole>(s, sum, at, n);
     for (int64_t line = 0; line < s.lines; ++line) {
@@ -104,7 +104,7 @@ struct DepthwiseTile {
 
   // P pixels, W vectors, K adjacent taps at stride S: a column of the image is loaded once for all the pixels under whose kernel it lies.
   template <int P, int W, int K, int S, bool kInside>
-  static void run_columns(const DepthwiseLine& s, int64_t pixel, int64_t at) {
+  static void run_columns(const DepthwisePixels& s, int64_t pixel, int64_t at) {
     V sum[P][W];
     start<P, W, true>(s, sum, at, kLanes);
     const int64_t first = pixel * s.x_pixel;
@@ -134,7 +134,7 @@ struct DepthwiseTile {
     finish<P, W, true>(s, sum, pixel, at, kLanes);
   }
 
-  using Run = void (*)(const DepthwiseLine&, Taps, int64_t, int64_t, int64_t);
+  using Run = void (*)(const DepthwisePixels&, Taps, int64_t, int64_t, int64_t);
   struct Runs {
     int64_t vectors;  // of `wide`
     Run wide, four, pair, one, part;
@@ -155,7 +155,7 @@ struct DepthwiseTile {
   }
   static constexpr auto kRuns = runs(std::make_integer_sequence<int, kPixels>());
 
-  using RunColumns = void (*)(const DepthwiseLine&, int64_t, int64_t);
+  using RunColumns = void (*)(const DepthwisePixels&, int64_t, int64_t);
   struct Columns {
     RunColumns pair, one;
   };
@@ -172,7 +172,7 @@ struct DepthwiseTile {
   static constexpr ColumnTable kFiveByTwo = columns<5, 2>(Counts()), kSeven = columns<7, 1>(Counts());
 
   // Null: no kernel of its own.
-  static const ColumnTable* columns_for(const DepthwiseLine& s) {
+  static const ColumnTable* columns_for(const DepthwisePixels& s) {
     if (s.x_pixel == s.x_tap) return s.taps == 3 ? &kThree : s.taps == 5 ? &kFive : s.taps == 7 ? &kSeven : nullptr;
     if (s.x_pixel == 2 * s.x_tap) return s.taps == 3 ? &kThreeByTwo : s.taps == 5 ? &kFiveByTwo : nullptr;
     return nullptr;
@@ -181,7 +181,7 @@ struct DepthwiseTile {
   static int64_t ceil_of(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
 
   // Pixels [first, last), whose `taps` are inside, of the channels from `from` on.
-  static void run_pixels(const DepthwiseLine& s, Taps taps, int64_t first, int64_t last, int64_t from) {
+  static void run_pixels(const DepthwisePixels& s, Taps taps, int64_t first, int64_t last, int64_t from) {
     const int64_t tiles = (last - first + kPixels - 1) / kPixels;
     for (int64_t tile = 0, pixel = first; tile < tiles; ++tile) {
       const int64_t next = first + (last - first) * (tile + 1) / tiles;
@@ -199,7 +199,7 @@ struct DepthwiseTile {
   // Pixels all of whose taps are inside.
   struct Interior {
     int64_t begin, end;
-    explicit Interior(const DepthwiseLine& s) {
+    explicit Interior(const DepthwisePixels& s) {
       const int64_t reach = s.end - (s.taps - 1) * s.x_tap;  // first taps before this have their last one inside
       begin = ceil_of(s.begin, s.x_pixel) < s.pixels ? ceil_of(s.begin, s.x_pixel) : s.pixels;
       end = ceil_of(reach, s.x_pixel) < s.pixels ? ceil_of(reach, s.x_pixel) : s.pixels;
@@ -207,7 +207,7 @@ struct DepthwiseTile {
     }
   };
 
-  static void run_border(const DepthwiseLine& s, int64_t first, int64_t last, int64_t from) {
+  static void run_border(const DepthwisePixels& s, int64_t first, int64_t last, int64_t from) {
     for (int64_t pixel = first; pixel < last; ++pixel) {
       const int64_t low = ceil_of(s.begin - pixel * s.x_pixel, s.x_tap), high = ceil_of(s.end - pixel * s.x_pixel, s.x_tap);
       const int64_t begin = low < s.taps ? low : s.taps, end = high < s.taps ? high : s.taps;
@@ -215,7 +215,7 @@ struct DepthwiseTile {
     }
   }
 
-  static void run_line(const DepthwiseLine& s) {
+  static void run_line(const DepthwisePixels& s) {
     const Interior interior(s);
     const ColumnTable* own = columns_for(s);
     const int64_t whole = own ? s.channels / kLanes * kLanes : 0, tiles = own ? (s.pixels + kPixels - 1) / kPixels : 0;

@@ -16,12 +16,12 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kImageFloats = 96 * 1024;       // of the images under a block of pixels
-constexpr int64_t kPointers = 2 * 1024;           // of a block of pixels
+constexpr int64_t kPointers = 720;               // of a block of pixels
 constexpr int64_t kFarPointers = 4 * 1024;        // of one under weights that are read from afar: the fewer blocks the better
-constexpr int64_t kLinePointers = 1024;           // of one whose runs are lines of the kernel: few channels, little to gain by more
+constexpr int64_t kLinePointers = 504;           // of one whose runs are lines of the kernel: few channels, little to gain by more
 constexpr int64_t kCopiedFloats = 2 * 1024;       // of a block of pixels, where one pixel tile does not take more
 constexpr int64_t kNearFloats = 192 * 1024;        // of weights, or of images, that stay in the second-level cache
-constexpr int64_t kMostPixels = 1020;
+constexpr int64_t kMostPixels = 504;
 
 // One convolution as a product.
 struct Product {
@@ -171,9 +171,11 @@ void pack_product_filters(const ConvGeometry& g, const ChannelsLastTier& tier, c
       const int64_t count = std::min(p.nr, p.filters - first), width = round_up(count, tier.lanes);
       const float* from = w + (group * p.filters + first) * p.steps;
       float* to = panels + group * p.group_elements() + first * p.steps;
-      for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t c = 0; c < channels; ++c, to += width)
-          for (int64_t f = 0; f < width; ++f) to[f] = f < count ? from[f * p.steps + c * taps + tap] : 0.0f;
+      for (int64_t c = 0; c < channels; ++c)  // as the weights lie: many filters are read at once, each from end to end
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          float* row = to + (tap * channels + c) * width;
+          for (int64_t f = 0; f < width; ++f) row[f] = f < count ? from[f * p.steps + c * taps + tap] : 0.0f;
+        }
     }
 }
 

@@ -40,7 +40,7 @@ struct ProductBlock {
 
 // One line of output pixels, in vectors of channels: c[pixel] = finish(bias + sum over taps of x[pixel, tap] * w[tap] + residual).
 // A pixel's tap lies pixel * x_pixel + tap * x_tap floats from x; only those in [begin, end) are inside the image, and read.
-struct DepthwiseLine {
+struct DepthwisePixels {
   int64_t pixels = 0, channels = 0;
   const float* const* x = nullptr;       // kernel line i of the first pixel's first tap, which may be outside
   int64_t begin = 0, end = 0;
@@ -78,7 +78,7 @@ struct WinogradTransforms {
 struct ChannelsLastTier {
   int64_t mr, nr, far_nr, lanes;         // the most rows and columns of a tile, columns if B is far, columns of a vector
   void (*multiply)(const ProductBlock&);
-  void (*depthwise)(const DepthwiseLine&);
+  void (*depthwise)(const DepthwisePixels&);
   WinogradTransforms winograd2, winograd4;  // of tiles of 2 x 2 and 4 x 4 outputs
 };
 

@@ -1,4 +1,4 @@
-// The tiers that exist, one file each. A new one is a file, a line here and a line in tiers.cpp.
+// The tiers that exist, one file each. A new one is a file, a line here and a line in kernels/cpu/architecture/.
 #pragma once
 
 #include "kernels/cpu/channels_last/tier.h"
@@ -6,9 +6,8 @@
 namespace tandem::cpu {
 
 extern const ChannelsLastTier kPortableChannelsLast;
-#if defined(__x86_64__)
 extern const ChannelsLastTier kAvx2ChannelsLast;
 extern const ChannelsLastTier kAvx512ChannelsLast;
-#endif
+extern const ChannelsLastTier kNeonChannelsLast;
 
 }  // namespace tandem::cpu

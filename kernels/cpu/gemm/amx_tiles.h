@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/base/half.h"
 
@@ -90,15 +91,22 @@ class PlainTiles {
   std::array<Tile, 8> tiles_{};
 };
 
+// Where a row of A begins: all stand one behind the other, or in lines. (A template, so that files compiled with other flags share no instance.)
+template <class Block>
+const std::byte* row_of(const Block& b, int64_t row) {
+  if (b.line == 0) return b.a + row * b.a_stride;
+  return b.a + row / b.line * b.line_stride + row % b.line * b.a_stride;
+}
+
 // Rows of A, all `stride` bytes apart, and two panels of B: [depth / 4][16][4 bytes], `depth` bytes of k in steps of `step`.
 struct TileOperands {
   const std::byte *upper, *lower;
   int64_t stride;
   const std::byte *left, *right;
   int64_t depth, step;
-  // A's rows in runs of this many bytes of k, at these offsets; null: one run.
+  // A's rows in runs of this many bytes of k, at these offsets; null: one run. `begun` bytes of the first one have gone by.
   const int64_t* offsets = nullptr;
-  int64_t run = 0;
+  int64_t run = 0, begun = 0;
 };
 
 // Tiles 0 to 3: sums, [upper, lower] x [left, right]; 4, 5: rows of A; 6, 7: panels. (A template, so that files compiled with other flags
@@ -117,9 +125,9 @@ TileShapes product_tile_shapes(int64_t upper, int64_t lower, int64_t step) {
 // that shall go on beside the tiles' must stand between them. kOnce: rows of A are not read again soon, and should not take the panels' place in
 // the first-level cache.
 template <bool kLower, bool kRight, TileNumbers kNumbers, bool kOnce = false, class Tiles, class Between>
-void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
+[[gnu::always_inline]] inline void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
   constexpr int64_t kLine = 16;  // bytes of a panel a byte of k
-  int64_t rest = o.run, at = o.offsets ? *o.offsets : 0;
+  int64_t rest = o.run - o.begun, at = o.offsets ? *o.offsets + o.begun : 0;
   const int64_t* next = o.offsets;
   for (int64_t k = 0; k < o.depth; k += o.step, at += o.step, rest -= o.step) {
     if (next && rest == 0) at = *++next, rest = o.run;
@@ -143,6 +151,45 @@ void add_tile_products(Tiles& tiles, const TileOperands& o, Between&& between) {
       tiles.template add_products<3, 5, 7, kNumbers>();
       between();
     }
+  }
+}
+
+// The same for one tile of rows by four panels that lie side by side: 0 to 3: sums; 4: rows of A; 5, 6: panels in turns.
+template <class Tiles>
+TileShapes wide_tile_shapes(int64_t rows, int64_t step) {
+  TileShapes shapes = product_tile_shapes<Tiles>(rows, rows, step);
+  shapes.rows[5] = static_cast<uint8_t>(step / 4), shapes.row_bytes[5] = 64;
+  return shapes;
+}
+
+// Onto the sums in tiles 0 to 3, of rows `upper` by four panels from `left` on. `begin(tile)` makes each of them ready before its first product; the
+// tile is a constant.
+template <TileNumbers kNumbers, class Tiles, class Begin, class Between>
+[[gnu::always_inline]] inline void add_wide_products(Tiles& tiles, const TileOperands& o, Begin&& begin, Between&& between) {
+  constexpr int64_t kLine = 16;
+  const int64_t panel = o.depth * kLine;
+  int64_t rest = o.run - o.begun, at = o.offsets ? *o.offsets + o.begun : 0;
+  const int64_t* next = o.offsets;
+  for (int64_t k = 0; k < o.depth; k += o.step, at += o.step, rest -= o.step) {
+    if (next && rest == 0) at = *++next, rest = o.run;
+    const std::byte* from = o.left + k * kLine;
+    tiles.template load<4>(o.upper + at, o.stride);
+    tiles.template load<5>(from, 64);
+    if (k == 0) begin(std::integral_constant<size_t, 0>());
+    tiles.template add_products<0, 4, 5, kNumbers>();
+    between();
+    tiles.template load<6>(from + panel, 64);
+    if (k == 0) begin(std::integral_constant<size_t, 1>());
+    tiles.template add_products<1, 4, 6, kNumbers>();
+    between();
+    tiles.template load<5>(from + 2 * panel, 64);
+    if (k == 0) begin(std::integral_constant<size_t, 2>());
+    tiles.template add_products<2, 4, 5, kNumbers>();
+    between();
+    tiles.template load<6>(from + 3 * panel, 64);
+    if (k == 0) begin(std::integral_constant<size_t, 3>());
+    tiles.template add_products<3, 4, 6, kNumbers>();
+    between();
   }
 }
 

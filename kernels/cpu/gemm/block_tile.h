@@ -3,7 +3,8 @@
 // of B lie side by side, [k / 4 bytes][16 columns][4 bytes].
 //
 // V has kLanes, kRows, kPanels, Sum, Weights (a vector of B) and Quad (four bytes of A in each lane), load_sums, load_weights, quad_of, store and
-// add(Sum, Quad, Weights). Of has Block, Number (of a sum), and Finish<V>, which takes rows of sums of some columns to where they belong.
+// add(Sum, Quad, Weights); or multiply_tile<R, P> of its own. Of has Block, Number (of a sum), and Finish<V>, which takes rows of sums of some
+// columns to where they belong.
 #pragma once
 
 #include <array>
@@ -25,6 +26,14 @@ struct BlockTile {
   template <int R, int P>
   static void multiply_tile(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds,
                             Number* sums) {
+    if constexpr (requires { &V::template multiply_tile<R, P>; })
+      V::template multiply_tile<R, P>(b, a, panels, seeds, sums);
+    else
+      multiply_vectors<R, P>(b, a, panels, seeds, sums);
+  }
+
+  template <int R, int P>
+  static void multiply_vectors(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds, Number* sums) {
     constexpr int kVectors = P * kParts;
     const int64_t panel_bytes = b.depth * kPanelColumns, stride = b.a_stride;
     typename V::Sum sum[R][kVectors];

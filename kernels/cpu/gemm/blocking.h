@@ -14,7 +14,7 @@ namespace tandem::cpu {
 inline constexpr size_t kAlignment = 64;
 inline constexpr int64_t kMaxRows = 288;   // of A packed at once: kMaxRows * kMaxSteps floats stay in the second-level cache
 inline constexpr int64_t kMaxCols = 2304;  // of B packed at once: for each of their blocks A is packed anew
-inline constexpr int64_t kMostTileRows = 16, kMostPanelCols = 48;
+inline constexpr int64_t kMostTileRows = 16;
 inline constexpr int64_t kFarBytes = int64_t{1} << 20;  // of packed weights, above which they are not expected in a core's own cache
 
 // Equal steps of at most `most`, the last one shorter. At least 1, so that k = 0 has a loop of none.
@@ -36,11 +36,11 @@ bool packs_a(const GemmTier<T>& tier, int64_t rows, int64_t cols) {
 template <class T>
 struct GemmScratch {
   int64_t a = 0, b = 0;
-  // The tier for fewer columns may have larger tiles, hence room for the largest.
+  // The tier for fewer columns may have higher tiles, hence room for the highest; its panels are narrower.
   GemmScratch(const GemmTier<T>& tier, int64_t m, int64_t n, int64_t k, bool b_is_packed) {
     const int64_t steps = std::min(k, kMaxSteps);
     if (packs_a(tier, m, n)) a = aligned_elements<T>((std::min(m, kMaxRows) + kMostTileRows) * steps);
-    if (!b_is_packed) b = aligned_elements<T>((std::min(n, kMaxCols) + kMostPanelCols) * steps);
+    if (!b_is_packed) b = aligned_elements<T>(round_up(std::min(n, kMaxCols), tier.nr) * steps);
   }
   int64_t elements() const { return a + b; }
 };

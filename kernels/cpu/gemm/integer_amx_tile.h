@@ -7,83 +7,11 @@
 
 #include <utility>
 
-#include "kernels/cpu/gemm/amx_tiles.h"
-#include "kernels/cpu/gemm/integer_finish.h"
+#include "kernels/cpu/gemm/integer_amx_wide.h"
 
 namespace tandem::cpu {
 
-// A tile of sums that are made and not yet finished: rows of one or two panels.
-struct PendingSums {
-  static constexpr int64_t kStride = 2 * kPanelColumns;
-  int64_t row = 0, rows = 0, column = 0, panels = 0;
-  int32_t* sums = nullptr;
-  PanelScales scales{};
-
-  // As lines of bytes without more ado.
-  bool is_plain(const IntegerBlock& b) const {
-    return b.result.quantized && !b.row_sums && !b.row_zeros && column + panels * kPanelColumns <= b.columns;
-  }
-};
-
-// Their finish, a few lines at a time between the products of the next tile: so it costs next to nothing where sums have many
-// terms.
-template <class V, int P>
-class PlainFinishing {
- public:
-  PlainFinishing(const IntegerBlock& b, const PendingSums& pending, int64_t products)
-      : b_(b),
-        pending_(pending),
-        lines_(pending.scales),
-        sums_(pending.sums),
-        rest_(pending.rows),
-        out_(b.result.quantized + pending.row * b.result.stride + pending.column) {
-    if (products > 0) steps_ = (ceil_div_lines(rest_) + products - 1) / products;
-  }
-  void operator()() {
-    for (int64_t i = 0; i < steps_ && rest_ > 0; ++i) step();
-  }
-  void end() {
-    while (rest_ > 0) step();
-    const uint32_t near = lines_.near_ties();
-    if (near == 0) return;
-    const int64_t at = pending_.row * b_.result.stride + pending_.column;
-    IntegerFinish<V>::settle_panels(near, b_.result.scales, pending_.scales, pending_.sums, PendingSums::kStride, pending_.rows,
-                                    pending_.column, P * kPanelColumns, b_.result.quantized + at, b_.result.stride);
-  }
-
- private:
-  using Lines = FinishedLines<V, P>;
-  static constexpr int64_t kLines = Lines::kLines;
-  static int64_t ceil_div_lines(int64_t rows) { return (rows + kLines - 1) / kLines; }
-  void step() {
-    lines_.quantize(sums_, PendingSums::kStride, rest_, out_, b_.result.stride);
-    sums_ += kLines * PendingSums::kStride, out_ += kLines * b_.result.stride, rest_ -= kLines;
-  }
-
-  const IntegerBlock& b_;
-  const PendingSums& pending_;
-  Lines lines_;
-  const int32_t* sums_;
-  int64_t rest_, steps_ = 0;
-  std::byte* out_;
-};
-// All of it behind the products.
-template <class V>
-class WholeFinishing {
- public:
-  WholeFinishing(const IntegerBlock& b, const PendingSums& pending, int64_t) : b_(b), p_(pending) {}
-  void operator()() {}
-  void end() {
-    if (p_.rows > 0)
-      IntegerFinish<V>::finish(b_, p_.scales, p_.sums, PendingSums::kStride, p_.row, p_.rows, p_.column, p_.panels);
-  }
-
- private:
-  const IntegerBlock& b_;
-  const PendingSums& p_;
-};
-
-template <class Tiles, class V>
+template <class Tiles, class V, class Residuals>
 struct IntegerAmxBlock {
   static constexpr int64_t kTileRows = 16, kRows = 2 * kTileRows, kRowSums = 2 * kPanelColumns, kMostStep = 64;
 
@@ -122,15 +50,15 @@ struct IntegerAmxBlock {
     if (lower && right) tiles.template store<3>(below + kPanelColumns, kStride);
   }
 
-  // `count` groups of `rows` rows each, from `first` on, by all columns.
-  static void multiply_groups(Tiles& tiles, const IntegerBlock& b, int64_t first, int64_t rows, int64_t count) {
+  // `count` groups of `rows` rows each, from `first` on, by columns from `first_column` on.
+  static void multiply_groups(Tiles& tiles, const IntegerBlock& b, int64_t first_column, int64_t first, int64_t rows, int64_t count) {
     const int64_t upper = rows > kTileRows ? (rows + 1) / 2 : rows, lower = rows - upper;
     tiles.configure(product_tile_shapes<Tiles>(upper, lower > 0 ? lower : 1, b.step));
     alignas(64) std::array<std::array<int32_t, kRows * kRowSums>, 2> buffers;
     int32_t *made = buffers[0].data(), *finished = buffers[1].data();
     std::array<typename IntegerFinish<V>::Own, 2> own;
     PendingSums pending;
-    for (int64_t column = 0, pair = 0; column < b.columns; column += kRowSums, ++pair) {
+    for (int64_t column = first_column, pair = 0; column < b.columns; column += kRowSums, ++pair) {
       const int64_t panels = column + kPanelColumns < b.columns ? 2 : 1;
       const PanelScales scales =
           IntegerFinish<V>::scales_of(b.result, column, b.columns - column, panels, own[static_cast<size_t>(pair % 2)]);
@@ -138,45 +66,49 @@ struct IntegerAmxBlock {
       for (int64_t group = 0; group < count; ++group) {
         const int64_t row = first + group * rows;
         const TileOperands operands = {
-            row_at(b, row), row_at(b, row + upper), b.a_stride, left, left + b.depth * kPanelColumns, b.depth, b.step,
+            row_of(b, row), row_of(b, row + upper), b.a_stride, left, left + b.depth * kPanelColumns, b.depth, b.step,
             b.offsets,      b.depth / b.runs};
         multiply_tile_of(lower > 0, panels == 2, b, pending)(tiles, b, operands, b.seeds + column, pending);
         store_tile(tiles, upper, lower > 0, panels == 2, made);
         std::swap(made, finished);
-        pending = {row, rows, column, panels, finished, scales};
+        pending = {row, rows, column, panels, kRowSums, finished, scales};
       }
     }
     finish(b, pending);
   }
   static void finish(const IntegerBlock& b, const PendingSums& pending) { WholeFinishing<V>(b, pending, 0).end(); }
 
-  static const std::byte* row_at(const IntegerBlock& b, int64_t row) {
-    if (b.line == 0) return b.a + row * b.a_stride;
-    return b.a + row / b.line * b.line_stride + row % b.line * b.a_stride;
+  // Whole tiles, whatever is left: a tile takes as long with fewer rows.
+  static void multiply_columns(Tiles& tiles, const IntegerBlock& b, int64_t first_column) {
+    const int64_t rows = b.line > 0 ? 2 * b.line_tile : kRows;  // tiles of lines: each of one line
+    const int64_t groups = b.rows / rows, rest = b.rows % rows;
+    if (groups > 0) multiply_groups(tiles, b, first_column, 0, rows, groups);
+    if (rest > 0) multiply_groups(tiles, b, first_column, b.rows - rest, rest, 1);
+  }
+
+  // To columns from `column` on, in a pass of its own.
+  static void add_residual(const IntegerBlock& b, int64_t column) {
+    const int64_t stride = b.result.stride, n = b.columns - column;
+    if (n == stride) return b.residual->add(0, b.rows * n, b.result.quantized);
+    for (int64_t at = column; at < b.rows * stride; at += stride) b.residual->add(at, n, b.result.quantized + at);
   }
 
   static void multiply(const IntegerBlock& b) {
     if (b.rows == 0) return;
     Tiles tiles;
-    if (b.line > 0) {  // a group has two tiles, each of one line
-      const int64_t pairs = b.rows / (2 * b.line_tile), rest = b.rows - pairs * 2 * b.line_tile;
-      if (pairs > 0) multiply_groups(tiles, b, 0, 2 * b.line_tile, pairs);
-      if (rest > 0) multiply_groups(tiles, b, b.rows - rest, rest, 1);
-    } else {
-      const int64_t groups = (b.rows + kRows - 1) / kRows, rows = b.rows / groups, larger = b.rows % groups;
-      if (larger > 0) multiply_groups(tiles, b, 0, rows + 1, larger);
-      multiply_groups(tiles, b, larger * (rows + 1), rows, groups - larger);
-    }
+    const int64_t column = IntegerAmxWide<Tiles, V, Residuals>::multiply(tiles, b);
+    if (column < b.columns) multiply_columns(tiles, b, column);
     tiles.release();
+    if (b.residual && column < b.columns) add_residual(b, column);
   }
 };
 
 // What has no tile form is that of `vectors`.
-template <class Tiles, class V>
+template <class Tiles, class V, class Residuals = SettledResiduals<V>>
 constexpr IntegerBlockKernel make_amx_kernel(IntegerBlockKernel vectors) {
-  using Block = IntegerAmxBlock<Tiles, V>;
-  vectors.rows = Block::kRows, vectors.step = Block::kMostStep, vectors.signed_rows = vectors.takes_patches = true;
-  vectors.multiply = &Block::multiply;
+  using Block = IntegerAmxBlock<Tiles, V, Residuals>;
+  vectors.rows = Block::kRows, vectors.step = Block::kMostStep, vectors.signed_rows = vectors.takes_patches = vectors.adds_residuals = true;
+  vectors.multiply = &Block::multiply, vectors.find_quick = Residuals::find;
   return vectors;
 }
 

@@ -1,7 +1,7 @@
 // Sums and products of quantized lines by AVX-512. Included by the tiers' files only, in an unnamed namespace.
 //
-// The definition (kernels/api/quantized_elementwise.h) divides, and rounds five times. Here results come by QuickCombination; where that
-// lies so near to a tie that the two might round apart, the definition is computed.
+// The definition (kernels/api/quantized_elementwise.h) divides, and rounds five times. Here results come by QuickCombination;
+// where that lies so near to a tie that the two might round apart, the definition is computed.
 #pragma once
 
 #include "kernels/cpu/gemm/integer_avx512-inl.h"
@@ -14,9 +14,18 @@ template <bool kSum>
 class Combination512 {
  public:
   Combination512(const LineOperand& a, const LineOperand& b, const LineResult& y)
-      : a_(a), b_(b), y_(y), scales_{nullptr, nullptr, nullptr, static_cast<int32_t>(y.lowest - y.zero),
-                                     static_cast<int32_t>(y.highest - y.zero), static_cast<int32_t>(y.zero)},
-        a_factor_(_mm512_set1_ps(y.quick.a_factor)), b_factor_(_mm512_set1_ps(y.quick.b_factor)), addend_(_mm512_set1_ps(y.quick.addend)),
+      : a_(a),
+        b_(b),
+        y_(y),
+        scales_{nullptr,
+                nullptr,
+                nullptr,
+                static_cast<int32_t>(y.lowest - y.zero),
+                static_cast<int32_t>(y.highest - y.zero),
+                static_cast<int32_t>(y.zero)},
+        a_factor_(_mm512_set1_ps(y.quick.a_factor)),
+        b_factor_(_mm512_set1_ps(y.quick.b_factor)),
+        addend_(_mm512_set1_ps(y.quick.addend)),
         limit_(_mm512_set1_ps(y.quick.limit)) {}
 
   // out[j] for j in [0, n); b is one number for all where its step is 0.
@@ -32,6 +41,16 @@ class Combination512 {
       const __m512i four[4] = {whole, whole, whole, whole};
       _mm_mask_storeu_epi8(out + j, there, _mm512_castsi512_si128(narrowing.bytes(four)));
     }
+  }
+
+  // The definition, on what the bytes stand for.
+  static __m512 dequantized(const LineOperand& x, __m512 number) {
+    return _mm512_mul_ps(_mm512_sub_ps(number, _mm512_set1_ps(static_cast<float>(x.zero))), _mm512_set1_ps(x.scale));
+  }
+  static __m512i exact(__m512 a, __m512 b, const LineResult& y) {
+    const __m512 quotient = _mm512_div_ps(kSum ? _mm512_add_ps(a, b) : _mm512_mul_ps(a, b), _mm512_set1_ps(y.scale));
+    const __m512 raised = _mm512_max_ps(quotient, _mm512_set1_ps(y.lowest - y.zero));  // NaN becomes the lowest
+    return _mm512_cvt_roundps_epi32(_mm512_min_ps(raised, _mm512_set1_ps(y.highest - y.zero)), Finish512::kNearest);
   }
 
  private:
@@ -51,14 +70,8 @@ class Combination512 {
   }
   bool is_near(__m512 rest) const { return _mm512_cmp_ps_mask(_mm512_abs_ps(rest), limit_, _CMP_NLE_UQ) != 0; }
 
-  static __m512 dequantized(const LineOperand& x, __m512 number) {
-    return _mm512_mul_ps(_mm512_sub_ps(number, _mm512_set1_ps(static_cast<float>(x.zero))), _mm512_set1_ps(x.scale));
-  }
   __m512i exact(int64_t j, __mmask16 there) const {
-    const __m512 a = dequantized(a_, number<true>(a_, j, there)), b = dequantized(b_, number<true>(b_, j, there));
-    const __m512 quotient = _mm512_div_ps(kSum ? _mm512_add_ps(a, b) : _mm512_mul_ps(a, b), _mm512_set1_ps(y_.scale));
-    const __m512 raised = _mm512_max_ps(quotient, _mm512_set1_ps(y_.lowest - y_.zero));  // NaN becomes the lowest
-    return _mm512_cvt_roundps_epi32(_mm512_min_ps(raised, _mm512_set1_ps(y_.highest - y_.zero)), Finish512::kNearest);
+    return exact(dequantized(a_, number<true>(a_, j, there)), dequantized(b_, number<true>(b_, j, there)), y_);
   }
 
   __m512i bytes_at(int64_t j) const {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/api/requantize.h"
+#include "kernels/cpu/gemm/line_operand.h"
 
 namespace tandem::cpu {
 
@@ -40,6 +41,7 @@ struct IntegerBlock {
   const int32_t *row_sums = nullptr, *column_zeros = nullptr;   // null: the columns' zero points are 0
   const int32_t *row_zeros = nullptr, *column_sums = nullptr;   // null: rows have none of their own
   BlockResult result;
+  const ResidualLines* residual = nullptr;  // added to `result`, quantized; for tiers that `add_residuals`
 };
 
 // How an instruction set multiplies blocks.
@@ -54,6 +56,8 @@ struct IntegerBlockKernel {
   // The sums of a panel's sixteen columns over `depth` bytes each.
   void (*sum_columns)(const std::byte* panel, int64_t depth, int32_t* sums) = nullptr;
   int32_t (*sum_row)(const std::byte* row, int64_t n, bool is_signed) = nullptr;
+  bool adds_residuals = false;
+  QuickResidual (*find_quick)(const ResidualLines&) = nullptr;  // null: of no use
 };
 
 // How many bytes a line of k takes in this tier, whose steps have `most` bytes, and in what steps they go by.

@@ -164,8 +164,11 @@ PackedWeight PackedWeight::columns(const IntegerMatrix& matrix, int64_t lines, i
   return packed;
 }
 
+// Whole steps: fewer terms than these may not come out even where these do.
 size_t integer_gemm_workspace_bytes(const IntegerGemmShape& s, bool b_is_packed) {
-  return static_cast<size_t>(Workspace(s).bytes()) + (b_is_packed ? 0 : packed_columns_bytes(s.n, s.k));
+  if (b_is_packed) return static_cast<size_t>(Workspace(s).bytes());
+  const int64_t k = round_up(s.k, tier().block.step);
+  return static_cast<size_t>(Workspace({s.m, s.n, k}).bytes()) + packed_columns_bytes(s.n, k);
 }
 
 void integer_gemm(const KernelContext& context, const IntegerGemmShape& s, const IntegerMatrix& a, const IntegerMatrix& b,

@@ -97,20 +97,6 @@ void multiply_panels(const IntegerGemmShape& s, const PackedIntegers& a, const P
       multiply_tile(s, a, b, row, std::min(tier().rows, last_row - row), panel * tier().columns, result);
 }
 
-}  // namespace
-
-const IntegerTier& integer_tier([[maybe_unused]] Isa isa) {
-#if defined(__x86_64__)
-  if (isa >= Isa::kAmx) return kAmxIntegers;
-  if (isa >= Isa::kVnni) return kVnniIntegers;
-  if (isa >= Isa::kAvx512) return kAvx512Integers;
-  if (isa >= Isa::kAvx2) return kAvx2Integers;
-#endif
-  return kPortableIntegers;
-}
-
-namespace {
-
 void quantize_line(const int32_t* sums, int64_t n, int64_t row, int64_t column, const IntegerResult& result, std::byte* out) {
   const OutputScales& s = *result.scales;
   const bool per_column = !result.scales_of_rows && s.count > 1;

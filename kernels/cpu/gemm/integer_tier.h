@@ -4,10 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/api/elementwise.h"
 #include "kernels/api/isa.h"
-#include "kernels/api/quantize.h"
-#include "kernels/api/quantized_elementwise.h"
 #include "kernels/cpu/gemm/integer_block.h"
 #include "kernels/cpu/gemm/integer_depthwise.h"
 
@@ -26,29 +23,6 @@ struct LineScales {
   float low, high;
   int32_t zero;
 };
-
-// A line of bytes that stand for (u8 of (byte ^ flip) - zero) * scale.
-struct LineOperand {
-  const std::byte* data;
-  int64_t step;  // 0: the same number for all
-  std::byte flip;
-  float scale;
-  int32_t zero;
-};
-// Their sum or product divided by the scale, without a division: a * a_factor + b * b_factor + addend, or (a - addend) * (b - b_factor) *
-// a_factor. Right where the result is no farther than `limit` from a whole number; negative: nowhere.
-struct QuickCombination {
-  float a_factor, b_factor, addend, limit;
-};
-struct LineResult {
-  BinaryOp op;  // kAdd or kMul
-  float scale, zero, lowest, highest;
-  QuickCombination quick;
-};
-// i8 as u8, whose zero point is 128 more: the differences are the same.
-LineOperand line_operand(const QuantizedOperand& operand, int64_t step);
-// Bytes of y's range as op, a and b give them.
-LineResult line_result(BinaryOp op, const LineOperand& a, const LineOperand& b, float scale, float zero, IntegerRange range);
 
 // Lines of an image, and the taps of one filter on them: [lines][quads][4], i8, in `weights`.
 struct LineWindows {
@@ -69,8 +43,7 @@ struct IntegerTier {
   bool (*requantize)(const int32_t* sums, int64_t n, const LineScales&, std::byte* out);
   // to[j][i] = lines[i][j] ^ flip, i < 4.
   void (*interleave)(const std::byte* const* lines, int64_t n, std::byte flip, std::byte* to);
-  // out = quantized(op(a, b)), in the arithmetic of kernels/api/quantize.h.
-  void (*combine)(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult&, std::byte* out);
+  CombineLines combine;
   // Of kernels/api/quantize.h, with one scale; `step` of x is not looked at.
   void (*dequantize)(const LineOperand& x, int64_t n, float* y);
   void (*quantize)(const float* x, int64_t n, float scale, float zero, IntegerRange range, std::byte* y);
@@ -85,11 +58,12 @@ struct IntegerTier {
 const IntegerTier& integer_tier(Isa isa);
 
 extern const IntegerTier kPortableIntegers;
-#if defined(__x86_64__)
 extern const IntegerTier kAvx2Integers;
 extern const IntegerTier kAvx512Integers;
 extern const IntegerTier kVnniIntegers;
 extern const IntegerTier kAmxIntegers;
-#endif
+extern const IntegerTier kNeonIntegers;
+extern const IntegerTier kDotprodIntegers;
+extern const IntegerTier kI8mmIntegers;
 
 }  // namespace tandem::cpu

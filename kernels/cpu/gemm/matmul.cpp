@@ -1,6 +1,7 @@
 // NumPy's matmul on views: the broadcast leading axes become a set of products. Where only `a` has leading axes they become rows.
 #include "kernels/api/gemm.h"
 #include "kernels/api/packed_workspace.h"
+#include "kernels/api/products_of_run.h"
 #include "kernels/cpu/gemm/driver.h"
 
 namespace tandem::cpu {
@@ -29,9 +30,11 @@ size_t matmul_workspace_with_packed_b(DType dtype, const Shape& a, const Shape& 
 }
 
 void matmul(const KernelContext& context, ConstTensorView a, ConstTensorView b, TensorView y, const MatmulOptions& options, Isa isa) {
-  const MatmulProducts o = matmul_products(a.shape, b.shape, options.transpose_a, options.transpose_b);
-  ensure(y.elements() == o.set.count * o.m * o.n, "output of matmul has the wrong shape", to_string(y.shape));
   visit_float(a.dtype, [&]<class T>() {
+    const MatmulProducts o =
+        products_of_run(a.shape, b.shape, options.transpose_a, options.transpose_b, context.workspace.size(),
+                        [&](const MatmulProducts& p) { return gemm_workspace_bytes<T>({p.m, p.n, p.k, false, false}, context.threads, isa); });
+    ensure(y.elements() == o.set.count * o.m * o.n, "output of matmul has the wrong shape", to_string(y.shape));
     GemmArgs<T> args;
     args.a = a.as<T>().data(), args.lda = options.transpose_a ? o.m : o.k;
     args.b = b.as<T>().data(), args.ldb = options.transpose_b ? o.k : o.n;

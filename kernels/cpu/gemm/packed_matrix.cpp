@@ -1,4 +1,5 @@
-// Weights packed once. Layout: for each step of k (see k_step), the panels of all n columns one after another.
+// Weights packed once. Layout: for each step of k (see k_step), the panels of all n columns one after another. Of a matrix without content there is
+// room alone: who kept such panels fills it.
 
 #include "kernels/api/gemm.h"
 #include "kernels/cpu/gemm/blocking.h"
@@ -18,6 +19,7 @@ PackedMatrix pack_matrix(ConstTensorView b, bool transposed, Isa isa) {
     const int64_t width = round_up(packed.n_, tier.nr), step = k_step(packed.k_), ld = b.shape[1];
     packed.bytes_ = static_cast<size_t>(checked_mul(checked_mul(width, packed.k_), sizeof(T)));
     packed.data_ = make_aligned(packed.bytes_);
+    if (!b.data) return;
     const T* source = b.as<T>().data();
     T* panels = reinterpret_cast<T*>(packed.data_.get());
     const int64_t i_stride = transposed ? ld : 1, k_stride = transposed ? 1 : ld;

@@ -1,4 +1,4 @@
-// The tiers that exist, one file each. A new one is a file, a line here and a line in tiers.cpp.
+// The tiers that exist, one file each. A new one is a file, a line here and a line in kernels/cpu/architecture/.
 #pragma once
 
 #include "kernels/cpu/gemm/tier.h"
@@ -7,10 +7,9 @@ namespace tandem::cpu {
 
 extern const GemmTier<float> kPortableF32;
 extern const GemmTier<double> kPortableF64;
-#if defined(__x86_64__)
 extern const GemmTier<float> kAvx2F32;
 extern const GemmTier<float> kAvx512F32;
 extern const GemmTier<float> kAvx512WideF32;  // of wide products
-#endif
+extern const GemmTier<float> kNeonF32;
 
 }  // namespace tandem::cpu

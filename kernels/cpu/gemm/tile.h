@@ -230,9 +230,24 @@ void copy_panels(const T* source, int64_t k_stride, int64_t count, int64_t steps
   }
 }
 
+// The same of panels that a vector holds: tiles of a transposed A. Panel by panel every step would be another page.
+template <class V, class T>
+void copy_narrow_panels(const T* source, int64_t k_stride, int64_t count, int64_t steps, int64_t width, T* panels) {
+  const typename V::Part part = V::part(width);
+  for (int64_t k = 0; k < steps; ++k, source += k_stride, panels += width) {
+    T* panel = panels;
+    for (int64_t i = 0; i < count; i += width, panel += width * steps) V::load(source + i, part).store(panel, part);
+  }
+}
+
 template <class V, class T>
 void pack(const PackSource<T>& s, int64_t width, T* panels) {
   int64_t first = 0;
+  if (s.i_stride == 1 && width < V::kLanes) {
+    first = s.count / width * width;
+    copy_narrow_panels<V>(s.source, s.k_stride, first, s.steps, width, panels);
+    panels += first * s.steps;
+  }
   if (s.i_stride == 1 && width == V::kVectors * V::kLanes) {
     first = s.count / width * width;
     copy_panels<V, V::kVectors>(s.source, s.k_stride, first, s.steps, panels);

@@ -8,9 +8,7 @@
 #include <functional>
 #include <limits>
 
-#include "kernels/api/isa.h"
 #include "kernels/base/block.h"
-#include "kernels/cpu/amx_permission.h"
 
 namespace tandem::cpu {
 namespace {
@@ -39,29 +37,7 @@ double best_seconds(const MeasureOptions& options, const std::function<void(int)
   return best;
 }
 
-const StreamProbe& stream_probe() {
-#if defined(__x86_64__)
-  if (machine_has(Isa::kAvx512)) return kAvx512Stream;
-  if (machine_has(Isa::kAvx2)) return kAvx2Stream;
-#endif
-  return kPortableStream;
-}
-
 }  // namespace
-
-std::vector<const ArithmeticProbe*> arithmetic_probes() {
-  std::vector<const ArithmeticProbe*> probes = {&kPortableF32Probe};
-#if defined(__x86_64__)
-  const bool has_avx512 = machine_has(Isa::kAvx512), has_amx = amx_is_permitted();
-  if (machine_has(Isa::kAvx2)) probes.push_back(&kAvx2F32Probe);
-  if (has_avx512) probes.push_back(&kAvx512F32Probe);
-  if (has_avx512 && __builtin_cpu_supports("avx512bf16")) probes.push_back(&kBf16Probe);
-  if (has_amx) probes.push_back(&kAmxBf16Probe);
-  if (has_avx512 && __builtin_cpu_supports("avx512vnni")) probes.push_back(&kVnniProbe);
-  if (has_amx) probes.push_back(&kAmxInt8Probe);
-#endif
-  return probes;
-}
 
 double operations_per_second(const ArithmeticProbe& probe, const MeasureOptions& options) {
   int64_t steps = 1000;
@@ -75,9 +51,9 @@ double operations_per_second(const ArithmeticProbe& probe, const MeasureOptions&
   return probe.operations * static_cast<double>(steps) * options.threads / seconds;
 }
 
-double operations_per_second(Arithmetic arithmetic, const MeasureOptions& options) {
+double operations_per_second(Arithmetic arithmetic, const MeasureOptions& options, Isa isa) {
   double best = 0;
-  for (const ArithmeticProbe* probe : arithmetic_probes())
+  for (const ArithmeticProbe* probe : arithmetic_probes(isa))
     if (probe->arithmetic == arithmetic) best = std::max(best, operations_per_second(*probe, options));
   return best;
 }
@@ -92,7 +68,7 @@ std::string_view name(Traffic traffic) {
   return "?";
 }
 
-MemoryProbe::MemoryProbe() : memory_(make_block(3 * kElements * sizeof(float))), stream_(stream_probe()) {
+MemoryProbe::MemoryProbe() : memory_(make_block(3 * kElements * sizeof(float))), stream_(*stream_probes().back()) {
   a_ = reinterpret_cast<float*>(memory_.get());
   b_ = a_ + kElements, c_ = b_ + kElements;
   stream_.write(a_, 3 * kElements, 1);

@@ -7,13 +7,16 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/api/isa.h"
 #include "kernels/cpu/machine/probes.h"
 
 namespace tandem::cpu {
 
-// Those that this machine can run, per kind of numbers from the least to the most capable instruction set. Asks the system for the use of
-// AMX's tiles, if there are any.
-std::vector<const ArithmeticProbe*> arithmetic_probes();
+// Those that this machine can run, per kind of numbers from the least to the most capable instruction set; of `isa` and the tiers before it.
+// Asks the system for the use of AMX's tiles, if there are any.
+std::vector<const ArithmeticProbe*> arithmetic_probes(Isa isa = available_isas().back());
+// The same of the loops over memory.
+std::vector<const StreamProbe*> stream_probes();
 
 struct MeasureOptions {
   int threads = 1;
@@ -25,7 +28,7 @@ struct MeasureOptions {
 double operations_per_second(const ArithmeticProbe& probe, const MeasureOptions& options);
 
 // The best of all probes of this kind; 0 if there is none.
-double operations_per_second(Arithmetic arithmetic, const MeasureOptions& options);
+double operations_per_second(Arithmetic arithmetic, const MeasureOptions& options, Isa isa = available_isas().back());
 
 enum class Traffic : uint8_t { kRead, kWrite, kCopy, kTriad };
 std::string_view name(Traffic traffic);

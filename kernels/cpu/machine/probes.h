@@ -17,7 +17,9 @@ struct ArithmeticProbe {
   float (*run)(int64_t steps);  // returns something made of the sums, which so cannot be left out
 };
 
-extern const ArithmeticProbe kPortableF32Probe, kAvx2F32Probe, kAvx512F32Probe, kVnniProbe, kBf16Probe, kAmxInt8Probe, kAmxBf16Probe;
+extern const ArithmeticProbe kPortableF32Probe;
+extern const ArithmeticProbe kAvx2F32Probe, kAvx512F32Probe, kVnniProbe, kBf16Probe, kAmxInt8Probe, kAmxBf16Probe;  // of x86-64
+extern const ArithmeticProbe kNeonF32Probe, kDotprodProbe, kI8mmProbe, kMatrixBf16Probe;                            // of 64-bit Arm
 
 // Loops over memory; n is a multiple of kStreamStep.
 struct StreamProbe {

@@ -1,6 +1,4 @@
 // Compiled once per instruction set by Highway's foreach_target; see block_dots.h for the contract.
-#undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/simd/block_dots.cpp"
 #include <hwy/foreach_target.h>

@@ -1,6 +1,4 @@
 // f32 arithmetic on two operands, and clip, compiled by Highway for each instruction set.
-#undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/simd/elementwise_f32.cpp"
 #include <hwy/foreach_target.h>

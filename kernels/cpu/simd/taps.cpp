@@ -1,7 +1,5 @@
 // Compiled once per instruction set by Highway's foreach_target; see taps.h for the contract. Four vectors of the result stay in registers
 // while the rows pass.
-#undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/simd/taps.cpp"
 #include <hwy/foreach_target.h>

@@ -15,7 +15,11 @@ int64_t targets_above(Isa isa) {
     case Isa::kAvx2: return HWY_AVX3 | HWY_AVX3_DL;
     case Isa::kAvx512:
     case Isa::kVnni:
-    case Isa::kAmx: return 0;
+    case Isa::kAmx:
+    case Isa::kNeon:
+    case Isa::kDotprod:
+    case Isa::kI8mm:
+    case Isa::kBf16: return 0;
   }
   return 0;
 }

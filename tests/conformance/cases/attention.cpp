@@ -3,6 +3,7 @@
 #include <cmath>
 #include <complex>
 #include <limits>
+#include <numeric>
 
 #include "runtime/ops/all_ops.h"
 #include "tests/conformance/cases/cases.h"
@@ -59,14 +60,14 @@ Tensor joined(const Tensor& past, const Tensor& fresh) {
   return f64({a[0], a[1], a[2] + b[2], a[3]}, all);
 }
 
-// One number of a mask that broadcasts to [batch, heads, queries, keys].
+// One number of a mask that broadcasts to [batch, heads, queries, keys], or begins again with every so many batches.
 double mask_at(const Tensor& mask, std::array<int64_t, 4> index) {
   const Shape& shape = mask.shape();
   if (index[3] >= shape[shape.rank() - 1]) return -std::numeric_limits<double>::infinity();
   int64_t at = 0;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     const int64_t i = index[static_cast<size_t>(axis + 4 - shape.rank())];
-    at = at * shape[axis] + (shape[axis] == 1 ? 0 : i);
+    at = at * shape[axis] + i % shape[axis];
   }
   const double value = numbers(mask)[static_cast<size_t>(at)];
   if (mask.dtype() != DType::kBool) return value;
@@ -227,12 +228,13 @@ void add_fused_attention(Cases& cases) {
   const Tensor q = uniform({2, 4, 3, 8}), k = uniform({2, 4, 5, 8}, -2, 2, 2), v = uniform({2, 4, 5, 6}, -2, 2, 3);
   const Tensor k2 = uniform({2, 2, 5, 8}, -2, 2, 4), v2 = uniform({2, 2, 5, 6}, -2, 2, 5), mask = uniform({3, 5}, -1, 1, 9);
   const auto add_one = [&](const std::string& what, std::vector<Tensor> inputs, Attributes attributes, Reference reference) {
+    const bool cycles = attributes.contains("mask_cycles");
     cases.push_back({.op = "tandem.FusedAttention",
                      .what = what,
                      .inputs = std::move(inputs),
                      .attributes = std::move(attributes),
                      .reference = first_outputs(std::move(reference), 1),
-                     .gradient = false});
+                     .no_gradient_for = cycles ? std::vector<int>{3} : std::vector<int>{}});
   };
   const Attributes unscaled = {{"scale", 1.0f}};
   add_one("plain", {q, k, v}, {}, attention(unscaled));
@@ -242,6 +244,15 @@ void add_fused_attention(Cases& cases) {
             const std::vector<bool> seen = {true, true, true, true, true, false, false, false, false, false, true, true, true, true, true};
             return attention(unscaled)({in[0], in[1], in[2], booleans({3, 5}, seen)});
           });
+  const Tensor windows = uniform({6, 2, 3, 8}), window_k = uniform({6, 2, 5, 8}, -2, 2, 4), window_v = uniform({6, 2, 5, 6}, -2, 2, 5);
+  add_one("masks that begin again", {windows, window_k, window_v, uniform({3, 1, 3, 5}, -1, 1, 9)}, {{"mask_cycles", int64_t{1}}},
+          attention(unscaled));
+  add_one("a mask a head that begins again", {windows, window_k, window_v, uniform({2, 2, 3, 1}, -1, 1, 9)}, {{"mask_cycles", int64_t{1}}},
+          [=](const std::vector<Tensor>& in) {  // ONNX hides the keys beyond a mask's columns
+            std::vector<float> columns;
+            for (float x : in[3].as<float>()) columns.insert(columns.end(), 5, x);
+            return attention(unscaled)({in[0], in[1], in[2], Tensor::of<float>({2, 2, 3, 5}, columns)});
+          });
   const Attributes by_rows = {{"q_num_heads", int64_t{4}}, {"kv_num_heads", int64_t{2}}, {"scale", 1.0f}};
   const std::vector<int64_t> swap = {0, 2, 1, 3};
   add_one("rows before heads", {uniform({2, 3, 4, 8}), uniform({2, 5, 2, 8}, -2, 2, 4), uniform({2, 5, 2, 6}, -2, 2, 5), mask},
@@ -249,6 +260,58 @@ void add_fused_attention(Cases& cases) {
             const auto flat = [](const Tensor& x) { return x.reshaped({x.shape()[0], x.shape()[1], x.shape()[2] * x.shape()[3]}); };
             return std::vector{attention(by_rows)({flat(in[0]), flat(in[1]), flat(in[2]), in[3]})[0].reshaped({2, 3, 4, 6})};
           });
+}
+
+// What only gradients tell apart: operands that broadcast, rows of K last in memory, and scores that a mask replaces by numbers.
+void add_fused_attention_gradients(Cases& cases) {
+  const auto add_one = [&](const std::string& what, std::vector<Tensor> inputs, Attributes attributes) {
+    cases.push_back({.op = "tandem.FusedAttention", .what = what, .inputs = std::move(inputs), .attributes = std::move(attributes)});
+  };
+  const Tensor q = uniform({2, 2, 3, 4}), k = uniform({1, 1, 5, 4}, -2, 2, 2), v = uniform({2, 1, 5, 6}, -2, 2, 3);
+  add_one("broadcast keys and mask", {q, k, v, uniform({3, 1}, -1, 1, 4)}, {{"scale", 0.5f}});
+  add_one("broadcast queries", {uniform({1, 1, 3, 4}), uniform({2, 2, 5, 4}, -2, 2, 2), uniform({2, 2, 5, 6}, -2, 2, 3)}, {});
+  add_one("three axes, rows of K last", {uniform({2, 3, 4}), uniform({2, 4, 5}, -2, 2, 2), uniform({2, 5, 6}, -2, 2, 3)},
+          {{"k_perm", std::vector<int64_t>{0, 2, 1}}});
+  const Tensor seen = booleans({3, 5}, {true, true, false, true, true, false, false, false, false, false, true, false, true, false, true});
+  const Tensor bias = uniform({2, 3, 5}, -1, 1, 7), full_k = uniform({2, 2, 5, 4}, -2, 2, 2), full_v = uniform({2, 2, 5, 6}, -2, 2, 3);
+  add_one("a bias, then scores replaced", {q, full_k, full_v, bias, seen}, {{"hidden", -1.5f}});
+  add_one("scores replaced, then a bias", {q, full_k, full_v, seen, bias}, {{"hidden", -1.5f}, {"softcap", 2.0f}});
+}
+
+// dq, dk and dv in double, by the whole matrices; in: dy, q, k, v, bool mask [queries, keys]; one head, no scale.
+std::vector<Tensor> dense_attention_gradients(const std::vector<Tensor>& in) {
+  const std::vector<double> dy = numbers(in[0]), q = numbers(in[1]), k = numbers(in[2]), v = numbers(in[3]), mask = numbers(in[4]);
+  const auto rows = static_cast<size_t>(in[1].shape()[0]), size = static_cast<size_t>(in[1].shape()[1]);
+  const auto keys = static_cast<size_t>(in[2].shape()[0]), width = static_cast<size_t>(in[3].shape()[1]);
+  const auto dot = [](const double* a, const double* b, size_t n) { return std::inner_product(a, a + n, b, 0.0); };
+  std::vector<double> dq(q.size()), dk(k.size()), dv(v.size());
+  for (size_t i = 0; i < rows; ++i) {
+    std::vector<double> p(keys), dp(keys);
+    double sum = 0, mean = 0;
+    for (size_t j = 0; j < keys; ++j) sum += p[j] = mask[i * keys + j] != 0 ? std::exp(dot(&q[i * size], &k[j * size], size)) : 0;
+    for (size_t j = 0; j < keys; ++j) mean += (p[j] /= sum) * (dp[j] = dot(&dy[i * width], &v[j * width], width));
+    for (size_t j = 0; j < keys; ++j) {
+      const double ds = p[j] * (dp[j] - mean);
+      for (size_t d = 0; d < size; ++d) dq[i * size + d] += ds * k[j * size + d], dk[j * size + d] += ds * q[i * size + d];
+      for (size_t d = 0; d < width; ++d) dv[j * width + d] += p[j] * dy[i * width + d];
+    }
+  }
+  return {f64(in[1].shape(), dq), f64(in[2].shape(), dk), f64(in[3].shape(), dv)};
+}
+
+void add_fused_attention_grad(Cases& cases) {
+  const int64_t rows = 210;  // several blocks, of which the first see few keys
+  std::vector<bool> causal;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < rows; ++j) causal.push_back(j <= i);
+  cases.push_back({.op = "tandem.FusedAttentionGrad",
+                   .what = "causal by a mask",
+                   .inputs = {uniform({rows, 6}, -1, 1, 8), uniform({rows, 4}), uniform({rows, 4}, -1, 1, 2), uniform({rows, 6}, -2, 2, 3),
+                              booleans({rows, rows}, causal)},
+                   .outputs = 3,
+                   .reference = dense_attention_gradients,
+                   .rtol = 1e-4,
+                   .atol = 1e-5});
 }
 
 // A body of one tensor that is one op.
@@ -322,8 +385,9 @@ void add_rotary(Cases& cases) {
   cases.back().gradient = false;
 }
 
-// (x, cos, sin) -> x * cos + (-second half, first half) * sin; cos and sin lack axes of x in front, or have 1s.
-std::vector<Tensor> rotate_halves(const std::vector<Tensor>& in) {
+// (x, cos, sin) -> x * cos + (-second half, first half) * sin, or with neighbours in the place of halves; cos and sin lack axes of x in front,
+// or have 1s.
+std::vector<Tensor> rotated(const std::vector<Tensor>& in, bool pairs) {
   const Shape &x = in[0].shape(), &angles = in[1].shape();
   const std::vector<double> values = numbers(in[0]), cos = numbers(in[1]), sin = numbers(in[2]);
   const auto size = static_cast<size_t>(x[x.rank() - 1]);
@@ -335,18 +399,20 @@ std::vector<Tensor> rotate_halves(const std::vector<Tensor>& in) {
       rest /= static_cast<size_t>(x[axis]);
       stride *= static_cast<size_t>(angles[own]);
     }
-    const bool second = at % size >= size / 2;
-    y[at] = values[at] * cos[angle] + (second ? values[at - size / 2] : -values[at + size / 2]) * sin[angle];
+    const size_t apart = pairs ? 1 : size / 2;
+    const bool second = pairs ? at % 2 == 1 : at % size >= size / 2;
+    y[at] = values[at] * cos[angle] + (second ? values[at - apart] : -values[at + apart]) * sin[angle];
   }
   return {f64(x, y)};
 }
 
-void add_rotate_halves(Cases& cases) {
+void add_rotations(Cases& cases) {
   const auto add_one = [&](const std::string& what, const Shape& x, const Shape& angles) {
-    cases.push_back({.op = "tandem.RotateHalves",
-                     .what = what,
-                     .inputs = {uniform(x), uniform(angles, -1, 1, 2), uniform(angles, -1, 1, 3)},
-                     .reference = rotate_halves});
+    for (const bool pairs : {false, true})
+      cases.push_back({.op = pairs ? "tandem.RotatePairs" : "tandem.RotateHalves",
+                       .what = what,
+                       .inputs = {uniform(x), uniform(angles, -1, 1, 2), uniform(angles, -1, 1, 3)},
+                       .reference = [=](const std::vector<Tensor>& in) { return rotated(in, pairs); }});
   };
   add_one("angles by row", {2, 3, 5, 8}, {1, 1, 5, 8});
   add_one("rows before heads", {2, 5, 3, 6}, {5, 1, 6});
@@ -390,9 +456,11 @@ void add_attention_cases(Cases& cases) {
   add_attention(cases);
   add_attention_grad(cases);
   add_fused_attention(cases);
+  add_fused_attention_gradients(cases);
+  add_fused_attention_grad(cases);
   add_flex_attention(cases);
   add_rotary(cases);
-  add_rotate_halves(cases);
+  add_rotations(cases);
   add_tensor_scatter(cases);
 }
 

@@ -62,6 +62,26 @@ Case twin_of(const Case& one, const Twin& twin) {
 }  // namespace
 
 void add_bf16_cases(Cases& cases) {
+  for (const Shape& shape : {Shape{2, 3, 5, 70}, Shape{1, 600, 17}, Shape{3, 1, 1, 1, 64}}) {
+    Case mean{.op = "tandem.Bf16GlobalAverage", .what = to_string(shape), .inputs = {as(DType::kBF16, uniform(shape, -2, 2))}};
+    mean.reference = [](const std::vector<Tensor>& inputs) {
+      const Tensor wide = as(DType::kF32, inputs[0]);
+      const int rank = wide.shape().rank();
+      const int64_t channels = wide.shape()[rank - 1], pixels = wide.shape().product(1, rank - 1);
+      Shape ones = wide.shape();
+      for (int i = 1; i < rank - 1; ++i) ones.set(i, 1);
+      Tensor y(DType::kF32, ones);
+      for (int64_t i = 0; i < y.elements(); ++i) {
+        double sum = 0;
+        for (int64_t p = 0; p < pixels; ++p)
+          sum += static_cast<double>(wide.as<float>()[static_cast<size_t>((i / channels * pixels + p) * channels + i % channels)]);
+        y.as<float>()[static_cast<size_t>(i)] = static_cast<float>(sum / static_cast<double>(pixels));
+      }
+      return std::vector<Tensor>{y};
+    };
+    mean.gradient = false;
+    cases.push_back(std::move(mean));
+  }
   const Cases all = cases;
   for (const Case& one : all)
     if (const auto twin = kTwins.find(one.op); twin != kTwins.end() && fits(one, twin->second))

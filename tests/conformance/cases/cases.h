@@ -35,6 +35,7 @@ void add_linear_attention_cases(Cases& cases);
 void add_einsum_cases(Cases& cases);
 void add_element_type_cases(Cases& cases);
 void add_quantization_cases(Cases& cases);
+void add_conv_chain_cases(Cases& cases);
 void add_channels_last_cases(Cases& cases);  // of cases that are there
 void add_bf16_cases(Cases& cases);           // likewise
 
@@ -69,6 +70,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_einsum_cases,
     add_element_type_cases,
     add_quantization_cases,
+    add_conv_chain_cases,
     add_channels_last_cases, add_bf16_cases,
 };
 

@@ -21,6 +21,8 @@ const std::map<std::string, Twin> kTwins = {
     {"tandem.QuantizedConv", {"tandem.ChannelsLastQuantizedConv", {0}, {3, 5}, {DType::kU8, DType::kI8}}},
     {"MaxPool", {"tandem.ChannelsLastMaxPool", {0}, {}, {DType::kF32, DType::kU8, DType::kI8}}},
     {"AveragePool", {"tandem.ChannelsLastAveragePool", {0}, {}, {DType::kF32}}},
+    {"DepthToSpace", {"tandem.ChannelsLastDepthToSpace", {0}, {}, {DType::kF32, DType::kU8, DType::kI64}}},
+    {"SpaceToDepth", {"tandem.ChannelsLastSpaceToDepth", {0}, {}, {DType::kF32, DType::kU8, DType::kI64}}},
 };
 
 // Axis 1 to the end, or the last one to axis 1.

@@ -146,6 +146,22 @@ void add_modes(Cases& cases) {
                          return std::vector<Row>{{holds(row[0]) || (tracks && std::isnan(row[0])) ? 1.0 : -1.0}};
                        })});
     }
+  // The leaves once a class, as skl2onnx writes decision paths: the first of each counts.
+  cases.push_back({.op = "ai.onnx.ml.TreeEnsembleRegressor",
+                   .what = "leaves listed twice",
+                   .inputs = {x},
+                   .attributes = {{"nodes_treeids", Ints{0, 0, 0}},
+                                  {"nodes_nodeids", Ints{0, 1, 2}},
+                                  {"nodes_featureids", Ints{0, 0, 0}},
+                                  {"nodes_modes", Texts{"BRANCH_LEQ", "LEAF", "LEAF"}},
+                                  {"nodes_values", Floats{1, 0, 0}},
+                                  {"nodes_truenodeids", Ints{1, 0, 0}},
+                                  {"nodes_falsenodeids", Ints{2, 0, 0}},
+                                  {"target_treeids", Ints{0, 0, 0, 0}},
+                                  {"target_nodeids", Ints{2, 1, 1, 2}},
+                                  {"target_ids", Ints{0, 0, 0, 0}},
+                                  {"target_weights", Floats{7, 3, 5, 9}}},
+                   .reference = by_row([](const Row& row) { return std::vector<Row>{{row[0] <= 1 ? 3.0 : 7.0}}; })});
 }
 
 void add_classifiers(Cases& cases) {

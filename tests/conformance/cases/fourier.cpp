@@ -105,7 +105,7 @@ void add_dft(Cases& cases) {
 Reference stft(int64_t frame, int64_t step, bool onesided) {
   return [=](const std::vector<Tensor>& in) {
     const Shape& x = in[0].shape();
-    const int64_t parts = x[2], frames = (x[1] - frame) / step + 1, bins = onesided ? frame / 2 + 1 : frame;
+    const int64_t parts = x.rank() == 3 ? x[2] : 1, frames = (x[1] - frame) / step + 1, bins = onesided ? frame / 2 + 1 : frame;
     const std::vector<double> from = numbers(in[0]);
     const std::vector<double> window =
         in.size() > 2 && in[2] ? numbers(in[2]) : std::vector<double>(static_cast<size_t>(frame), 1.0);
@@ -139,6 +139,7 @@ void add_stft(Cases& cases) {
   add("window and length", {signal, i64(Shape{}, {7}), window, i64(Shape{}, {12})}, false, 12, 7);
   add("length", {signal, i64(Shape{}, {8}), Tensor(), i64(Shape{}, {16})}, true, 16, 8);
   add("complex", {uniform({2, 50, 2}), i64(Shape{}, {8}), Tensor(), i64(Shape{}, {9})}, false, 9, 8);
+  add("no last axis", {uniform({2, 50}), i64(Shape{}, {5}), window}, true, 12, 5);  // as PyTorch's exporter writes it
   add("whole signal", {signal, i64(Shape{}, {1})}, true, 50, 1);
 }
 

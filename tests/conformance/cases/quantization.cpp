@@ -289,6 +289,34 @@ Case internal(Case one) {
   return one;
 }
 
+// Means over the pixels of images with channels last.
+Reference mean_by(double scale, bool keepdims) {
+  return [=](const std::vector<Tensor>& in) {
+    const Shape& s = in[0].shape();
+    const int64_t channels = s[s.rank() - 1], pixels = s.product(1, s.rank() - 1);
+    const std::vector<double> x = numbers(in[0]);
+    const double zero = numbers(in[2])[0];
+    std::vector<double> y(static_cast<size_t>(s[0] * channels));
+    for (int64_t i = 0; i < in[0].elements(); ++i)
+      y[static_cast<size_t>(i / (pixels * channels) * channels + i % channels)] +=
+          scale * (x[static_cast<size_t>(i)] - zero) / static_cast<double>(pixels);
+    Shape to{s[0]};
+    for (int axis = 1; keepdims && axis + 1 < s.rank(); ++axis) to.push_back(1);
+    to.push_back(channels);
+    return std::vector{f64(to, y)};
+  };
+}
+void add_means(Cases& cases) {
+  for (const Shape& shape : {Shape{2, 7, 9, 30}, {3, 300, 261}, {1, 3, 1, 2, 5}, {2, 1030, 17}})
+    for (const DType type : {DType::kU8, DType::kI8})
+      cases.push_back({.op = "tandem.QuantizedMean",
+                       .what = to_string(shape) + " " + std::string(name(type)),
+                       .inputs = {type == DType::kU8 ? u8(shape) : i8(shape), f32({}, {0.5f}), scalar_of(type, 3)},
+                       .attributes = {{"keepdims", int64_t{shape.rank() != 3}}},
+                       .constants = {1, 2},
+                       .reference = mean_by(0.5, shape.rank() != 3)});
+}
+
 void add_qlinear(Cases& cases) {
   using Values = std::vector<std::vector<double>>;
   const auto each_of = [](std::function<double(double)> g) {
@@ -393,6 +421,7 @@ void add_quantization_cases(Cases& cases) {
   add_dequantize(cases);
   add_products(cases);
   add_qlinear(cases);
+  add_means(cases);
   add_convolutions(cases);
 }
 

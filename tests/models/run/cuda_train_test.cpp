@@ -73,21 +73,22 @@ std::vector<double> curve(const Job& job, int64_t epochs, std::shared_ptr<Device
   return found;
 }
 
-void expect_the_cpus_curve(const Job& job, int64_t epochs) {
+void expect_the_cpus_curve(const Job& job, int64_t epochs, double tolerance) {
   const auto expected = curve(job, epochs, nullptr), actual = curve(job, epochs, open_cuda(0));
   ASSERT_EQ(expected.size(), static_cast<size_t>(epochs));
-  for (size_t e = 0; e < expected.size(); ++e) EXPECT_NEAR(actual[e], expected[e], 1e-4) << "epoch " << e + 1;
+  for (size_t e = 0; e < expected.size(); ++e) EXPECT_NEAR(actual[e], expected[e], tolerance) << "epoch " << e + 1;
 }
 
 // With AdamW and its high rate the curve is chaotic: 1e-6 added to one weight at the start changes the fifth epoch's loss by 2e-3, on the
-// CPU alone. SGD tells rounding from mistakes over all five epochs, AdamW over the first.
+// CPU alone; so SGD's at 0.05 and 0.03, where kernels of two instruction sets part by 4e-4 and 3e-3 from the third epoch on. SGD at 0.01 tells
+// rounding (2e-8) from mistakes over all five epochs, AdamW over the first.
 TEST(CudaTraining, FiveEpochsOfDigitsFollowTheCpusCurve) {
   Job job = load("digits", 1437);
   job.config.optimizer = "sgd";
-  job.config.learning_rate = 0.05f;
-  expect_the_cpus_curve(job, 5);
+  job.config.learning_rate = 0.01f;
+  expect_the_cpus_curve(job, 5, 1e-6);
 }
-TEST(CudaTraining, AnEpochOfDigitsWithAdamWFollowsTheCpusCurve) { expect_the_cpus_curve(load("digits", 1437), 1); }
+TEST(CudaTraining, AnEpochOfDigitsWithAdamWFollowsTheCpusCurve) { expect_the_cpus_curve(load("digits", 1437), 1, 1e-4); }
 
 TEST(CudaTraining, HalvesFollowTheCurveOfF32) {
   const Job job = load("digits", 256);

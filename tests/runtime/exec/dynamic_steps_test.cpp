@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "runtime/exec/executor.h"
 #include "tests/support/graph_builder.h"
 
@@ -51,6 +53,59 @@ TEST(DynamicSteps, RefuseAShapeThatDoesNotFit) {
     EXPECT_THAT(error.what(), HasSubstr("[Reshape]"));
   }
   EXPECT_EQ(to_string(executor.run(again)[0].shape), "[6, 1]");  // and goes on
+}
+
+// Steps in a row write in place, but not over what is read again: of y = neg(relu(x)) + x, x of a shape that is data, two tensors are held.
+TEST(DynamicSteps, WriteInPlaceWhatIsReadForTheLastTime) {
+  constexpr int64_t kElements = 1000, kBytes = kElements * 4;
+  const auto chain = [](bool reads_again) {
+    Graph graph;
+    const ValueId x = graph.add_input("x", DType::kF32, {kElements}), shape = graph.add_input("shape", DType::kI64, {2});
+    const ValueId shaped = add(graph, "Reshape", {x, shape});
+    ValueId y = add(graph, "Neg", {add(graph, "Abs", {add(graph, "Neg", {shaped})})});
+    if (reads_again) y = add(graph, "Add", {y, shaped});
+    graph.outputs = {y};
+    return graph;
+  };
+  Tensor x(DType::kF32, {kElements});
+  for (size_t i = 0; i < kElements; ++i) x.as<float>()[i] = static_cast<float>(i) - 500;
+  const Tensor shape = Tensor::of<int64_t>({2}, {10, 100});
+  for (const bool reads_again : {false, true}) {
+    Executor executor(make_plan(chain(reads_again), {.disabled_passes = {"elementwise_regions"}}));
+    const ConstTensorView inputs[] = {x.view(), shape.view()};
+    for (int run = 0; run < 2; ++run) {
+      const std::vector<float> y = floats(executor.run(inputs)[0]);
+      for (size_t i = 0; i < kElements; ++i) {
+        const float value = static_cast<float>(i) - 500;
+        ASSERT_EQ(y[i], -std::abs(value) + (reads_again ? value : 0)) << i;
+      }
+    }
+    EXPECT_EQ(executor.dynamic_peak_bytes(), reads_again ? 2 * kBytes : kBytes);
+    EXPECT_EQ(x.as<float>()[0], -500);  // the caller's memory is as it was
+  }
+}
+
+// A body holds nothing between its runs: of two branches one after the other, the larger counts.
+TEST(DynamicSteps, BodiesTakeTheirMemoryInTurns) {
+  constexpr int64_t kElements = 1000, kBytes = kElements * 4;
+  const auto branch = [](std::string_view op) {
+    auto body = std::make_shared<Graph>();
+    const ValueId x = body->add_input("x", DType::kF32, {kElements});
+    body->captured_inputs = 1;
+    body->outputs = {add(*body, op, {x})};
+    return Subgraph(body);
+  };
+  Graph graph;
+  const ValueId condition = graph.add_input("condition", DType::kBool, {}), x = graph.add_input("x", DType::kF32, {kElements});
+  ValueId y = x;
+  for (int i = 0; i < 4; ++i)
+    y = graph.add_node(newest_op("If"), {condition, y, y}, 1, {{"then_branch", branch("Neg")}, {"else_branch", branch("Abs")}})[0];
+  graph.outputs = {y};
+  Executor executor(make_plan(graph, {}));
+  const Tensor yes = Tensor::scalar(true), ones = Tensor::of(Shape{kElements}, std::vector<float>(kElements, 1));
+  const ConstTensorView inputs[] = {yes.view(), ones.view()};
+  EXPECT_EQ(floats(executor.run(inputs)[0]), std::vector<float>(kElements, 1));
+  EXPECT_LE(executor.dynamic_peak_bytes(), 3 * kBytes);
 }
 
 // Doubles `carried` and hands out what it was, as long as it is below `limit`, which it takes from around it.

@@ -98,6 +98,7 @@ TEST(DimAlgebra, EndsOfSlices) {
   EXPECT_EQ(slice_end(all, difference(Dim(int64_t{0}), kSeq)), kUnknown);  // -seq: from the begin if it is 0
   EXPECT_EQ(text(slice_end(all, difference(Dim(int64_t{0}), shifted(kSeq, 1)))), "[max(0, past - 1)]");
   EXPECT_EQ(text(slice_end(kSeq, Dim(int64_t{-1}))), "[max(0, seq - 1)]");
+  EXPECT_EQ(slice_end(kSeq, difference(Dim(int64_t{0}), kSeq)), Dim(int64_t{0}));  // -seq of seq is 0 either way
   EXPECT_EQ(slice_end(kSeq, Dim(int64_t{0})), Dim(int64_t{0}));
   EXPECT_EQ(slice_end(shifted(kSeq, 3), Dim(int64_t{2})), Dim(int64_t{2}));
 }

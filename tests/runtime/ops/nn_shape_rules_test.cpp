@@ -93,6 +93,9 @@ TEST(ConvRule, SaysWhatAWindowMakesOfASymbol) {
   EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"auto_pad", same}}),
             "[batch, 3, floor((height + 1)/2), 5]");
   EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}, {"ceil_mode", int64_t{1}}}),
+            "[batch, 3, floor((height + 1)/2), 5]");
+  // A last window that might start behind the end does not count, and only the size tells.
+  EXPECT_EQ(dims_of("MaxPool", {f32({"batch", 3, "height", 9})}, {{"kernel_shape", Ints{1, 1}}, {"strides", Ints{2, 2}}, {"pads", Ints{0, 0, 2, 2}}, {"ceil_mode", int64_t{1}}}),
             "[batch, 3, ?, 5]");
   EXPECT_EQ(dims_of("GlobalAveragePool", {f32({"batch", "channels", 5, "width"})}), "[batch, channels, 1, 1]");
 }

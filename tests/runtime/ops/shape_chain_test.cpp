@@ -63,6 +63,45 @@ TEST(ShapeChain, SliceCastAndConcat) {
   EXPECT_EQ(run_shape(executor, 2), "[2, 4, 3]");
 }
 
+// As many rows of a table of positions as there are words: a size that nobody knows yet is not -1, which would mean "all but one".
+TEST(ShapeChain, AnUnknownSizeIsNoNumber) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, Dims{"batch", Dim(), 4}), table = graph.add_constant("table", counted({1, 17, 4}));
+  const ValueId end = add(graph, "Shape", {x}, {{"start", int64_t{1}}, {"end", int64_t{2}}});
+  graph.outputs = {add(graph, "Slice", {table, ints(graph, {0}), end, ints(graph, {1})})};
+  EXPECT_EQ(symbolic(graph), "[1, ?, 4]");
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 2}, {"x.1", 3}}}));
+  EXPECT_EQ(run_shape(executor, 2), "[1, 3, 4]");
+}
+
+// To a shape that only a run knows: sizes that are more than 1 in a plan may be 1 in a run, and then the shape counts.
+TEST(ShapeChain, ExpandToAShapeOfARun) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"n"}), shape = graph.add_input("shape", DType::kI64, {1});
+  graph.outputs = {add(graph, "Expand", {x, shape})};
+  Executor executor(make_plan(graph, {.bounds = {{"n", 2}}}));
+  const auto rows = [&](int64_t n, int64_t wanted) {
+    const Tensor given = counted({n}), size = Tensor::of<int64_t>({1}, std::vector<int64_t>{wanted});
+    const ConstTensorView inputs[] = {given.view(), size.view()};
+    return to_string(executor.run(inputs)[0].shape);
+  };
+  EXPECT_EQ(rows(2, 2), "[2]");
+  EXPECT_EQ(rows(1, 3), "[3]");
+  EXPECT_EQ(rows(1, 1), "[1]");
+}
+
+// The last rows, as many as a batch is large: -1 for a batch of 1 is a number once the sizes are known.
+TEST(ShapeChain, MinusOneOfAKnownSizeIsANumber) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 3, 4});
+  const ValueId size = add(graph, "Shape", {x}, {{"start", int64_t{0}}, {"end", int64_t{1}}});
+  graph.outputs = {add(graph, "Slice", {x, add(graph, "Neg", {size}), ints(graph, {std::numeric_limits<int64_t>::max()}), ints(graph, {1})})};
+  Executor executor(make_plan(graph, {.bounds = {{"batch", 3}}}));
+  EXPECT_EQ(run_shape(executor, 3), "[3, 3, 4]");
+  EXPECT_EQ(run_shape(executor, 2), "[2, 2, 4]");
+  EXPECT_EQ(run_shape(executor, 1), "[1, 1, 4]");
+}
+
 // A cache of keys that grows: the mask for all rows is cut to the new ones, and the rows are told apart again.
 TEST(ShapeChain, SumsAndDifferences) {
   Graph graph;

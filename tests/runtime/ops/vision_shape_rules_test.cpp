@@ -58,7 +58,12 @@ TEST(ConvTransposeRule, KeepsSymbolsAndWorksOutTheRest) {
   const Input w = f32({4, 3, 3, 3});
   EXPECT_EQ(dims_of("ConvTranspose", {f32({"n", 4, 5, 6}), w}, {{"strides", Ints{2, 2}}}), "[n, 3, 11, 13]");
   EXPECT_EQ(dims_of("ConvTranspose", {f32({"n", 4, "h", 6}), w}, {{"group", int64_t{2}}, {"pads", Ints{1, 1, 1, 1}}}),
-            "[n, 6, ?, 6]");
+            "[n, 6, h, 6]");
+  EXPECT_EQ(dims_of("ConvTranspose", {f32({"n", 4, "h", "w"}), f32({4, 3, 2, 4})}, {{"strides", Ints{2, 3}}, {"output_padding", Ints{1, 0}}}),
+            "[n, 3, 2*h + 1, 3*w + 1]");
+  EXPECT_EQ(dims_of("ConvTranspose", {f32({"n", 4, "h", "w"}), w}, {{"strides", Ints{2, 2}}, {"auto_pad", std::string("SAME_LOWER")}}),
+            "[n, 3, 2*h, 2*w]");
+  EXPECT_EQ(dims_of("ConvTranspose", {f32({"n", 4, Dim(), "w"}), w}, {}), "[n, 3, ?, w + 2]");
   EXPECT_EQ(dims_of("ConvTranspose", {f32({"n", 4, "h", "w"}), w}, {{"output_shape", Ints{9, 8}}}), "[n, 3, 9, 8]");
 }
 TEST(ConvTransposeRule, SaysWhatDoesNotFit) {
@@ -73,7 +78,10 @@ TEST(ConvTransposeRule, SaysWhatDoesNotFit) {
 
 TEST(ResizeRule, KnowsSizesByScalesOrByThemselves) {
   const Input x = f32({"n", 3, 8, "w"});
-  EXPECT_EQ(dims_of("Resize", {x, absent(), scales({1, 1, 1.5f, 2})}), "[n, 3, 12, ?]");
+  EXPECT_EQ(dims_of("Resize", {x, absent(), scales({1, 1, 1.5f, 2})}), "[n, 3, 12, 2*w]");
+  EXPECT_EQ(dims_of("Resize", {x, absent(), scales({1, 1, 1, 0.5f})}), "[n, 3, 8, floor(w/2)]");
+  EXPECT_EQ(dims_of("Resize", {x, absent(), scales({1, 1, 1, 2.25f})}), "[n, 3, 8, floor((9*w)/4)]");
+  EXPECT_EQ(dims_of("Resize", {x, absent(), scales({1, 1, 1, 0.3f})}), "[n, 3, 8, ?]");  // no number of halves: float decides
   EXPECT_EQ(dims_of("Resize", {x, absent(), absent(), list({1, 3, 20, 30})}), "[1, 3, 20, 30]");
   EXPECT_EQ(dims_of("Resize", {x, absent(), absent(), list({30})}, {{"axes", Ints{-1}}}), "[n, 3, 8, 30]");
   EXPECT_EQ(dims_of("Resize", {x, absent(), f32({4})}), "[?, ?, ?, ?]");
@@ -115,7 +123,7 @@ TEST(FoldRules, CheckColumnsAndIndices) {
 }
 
 TEST(ChannelRules, CheckGroupsAndBlocks) {
-  EXPECT_EQ(dims_of("DepthToSpace", {f32({"n", 12, "h", 5})}, {{"blocksize", int64_t{2}}}), "[n, 3, ?, 10]");
+  EXPECT_EQ(dims_of("DepthToSpace", {f32({"n", 12, "h", 5})}, {{"blocksize", int64_t{2}}}), "[n, 3, 2*h, 10]");
   EXPECT_EQ(dims_of("GroupNormalization", {f32({"n", 6, "h"}), f32({6}), f32({6})}, {{"num_groups", int64_t{3}}}), "[n, 6, h]");
   expect_refused("blocksize does not divide", "DepthToSpace", {f32({1, 6, 4, 4})}, {{"blocksize", int64_t{2}}});
   expect_refused("blocksize must be positive", "SpaceToDepth", {f32({1, 6, 4, 4})});

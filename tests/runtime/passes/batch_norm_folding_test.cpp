@@ -33,6 +33,16 @@ TEST(BatchNormFolding, FoldsIntoConvolution) {
     }
 }
 
+TEST(BatchNormFolding, FoldsIntoTransposedConvolutionOfOneGroup) {
+  for (const int64_t group : {1, 2}) {
+    Graph graph;
+    const ValueId x = graph.add_input("x", DType::kF32, {"batch", 4, 5, 5});
+    const std::vector<ValueId> inputs = {x, graph.add_constant("w", random_tensor({4, 6 / group, 3, 3}, 1)), graph.add_constant("b", random_tensor({6}, 2))};
+    graph.outputs = {normalized(graph, add(graph, "ConvTranspose", inputs, {{"group", group}, {"strides", std::vector<int64_t>{2, 2}}}), 6)};
+    EXPECT_EQ(apply_and_compare(batch_norm_folding_pass, graph, kTolerance), group == 1);
+  }
+}
+
 TEST(BatchNormFolding, PrintsAsOneConvolution) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {1, 1, 2});
@@ -68,6 +78,16 @@ TEST(BatchNormFolding, FoldsIntoGemmAndMatMul) {
   graph.outputs = {normalized(graph, add(graph, "MatMul", {x, graph.add_constant("w", random_tensor({4, 5}, 1))}), 5)};
   EXPECT_EQ(apply_and_compare(batch_norm_folding_pass, graph, kTolerance), 1);
   EXPECT_EQ(graph.nodes[0].def->name, "Gemm");
+}
+
+// Weights of 16 bits would be rounded once more, and models of such weights keep what they say.
+TEST(BatchNormFolding, LeavesHalfPrecisionAlone) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF16, {1, 1, 2});
+  const auto half = [&](const Shape& shape) { return graph.add_constant("h", Tensor(DType::kF16, shape)); };
+  const ValueId y = add(graph, "Conv", {x, half({1, 1, 1})});
+  graph.outputs = {add(graph, "BatchNormalization", {y, half({1}), half({1}), half({1}), half({1})})};
+  EXPECT_EQ(batch_norm_folding_pass.apply(graph), 0);
 }
 
 TEST(BatchNormFolding, LeavesAloneWhatItCannotFold) {

@@ -125,6 +125,22 @@ TEST(Bf16Storage, ImagesThroughConvolutionsAndPools) {
   expect_near_f32(graph, 0.03);
 }
 
+TEST(Bf16Storage, MeansOfImagesReadThemAsStored) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 16, 12, 12});
+  const ValueId a = add(graph, "Relu", {add(graph, "Conv", {x, numbers(graph, {32, 16, 3, 3}, 1)})});
+  const ValueId gate = add(graph, "Sigmoid", {add(graph, "Conv", {add(graph, "GlobalAveragePool", {a}), numbers(graph, {32, 32, 1, 1}, 2)})});
+  graph.outputs = {add(graph, "Conv", {add(graph, "Mul", {a, gate}), numbers(graph, {8, 32, 1, 1}, 3)})};
+  run_passes(graph);
+  const auto plan = make_plan(graph, {.default_bound = 2, .precision = DType::kBF16});
+  EXPECT_EQ(count(plan->graph, "Bf16GlobalAverage"), 1);
+  EXPECT_EQ(count(plan->graph, "ReduceMean"), 0);
+  const Node* product = find_op(plan->graph, "Region");
+  ASSERT_NE(product, nullptr);
+  EXPECT_EQ(type_of(plan->graph, product->inputs[0]), DType::kBF16);
+  expect_near_f32(graph, 0.03);
+}
+
 TEST(Bf16Storage, WhatHasNoFormStaysInF32) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 16}), w = graph.add_input("w", DType::kF32, {16, 8});

@@ -102,6 +102,16 @@ TEST(EpilogueFusion, AVectorIsABiasWhateverTheRank) {
   EXPECT_EQ(graph.nodes.back().def->name, "FusedMatMul");
 }
 
+TEST(EpilogueFusion, ABiasMayBeLearnt) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", "words", 4});
+  const ValueId bias = graph.add_state("bias", random_tensor({5}, 2)), row = graph.add_state("row", random_tensor({1}, 3));
+  const ValueId sum = add(graph, "Add", {add(graph, "MatMul", {x, graph.add_state("w", random_tensor({4, 5}, 1))}), bias});
+  graph.outputs = {add(graph, "Add", {sum, row})};
+  EXPECT_EQ(apply_and_compare(epilogue_fusion_pass, graph, 1e-6f), 1);
+  EXPECT_NE(to_text(graph).find("tandem.FusedMatMul(%x, %w, %bias)"), std::string::npos) << to_text(graph);
+}
+
 TEST(EpilogueFusion, SaysWhatWasInTheWay) {
   const auto near_miss = [](Graph& graph) {
     PassNotes notes;
@@ -166,12 +176,12 @@ TEST(EpilogueFusion, LeavesAloneWhatOthersRead) {
 
 TEST(EpilogueFusion, LeavesAloneWhatIsNoBias) {
   Graph graph;
-  const ValueId x = graph.add_input("x", DType::kF32, {2, 4}), v = graph.add_input("v", DType::kF32, {2});
+  const ValueId x = graph.add_input("x", DType::kF32, {2, 4}), v = graph.add_input("v", DType::kF32, {1});
   const auto product = [&] { return add(graph, "MatMul", {x, weights(graph, {4, 2})}); };
   graph.outputs = {
       add(graph, "Add", {product(), constant(graph, "column", {2, 1}, {1, 2})}),
       add(graph, "Add", {product(), constant(graph, "larger", {2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8})}),
-      add(graph, "Add", {product(), v}),                                                                       // not a constant
+      add(graph, "Add", {product(), v}),                                                                       // one number for all columns
       add(graph, "Softsign", {product()}),
       add(graph, "Relu", {add(graph, "Tanh", {product()})}),  // only the first of the two
   };

@@ -100,6 +100,20 @@ TEST(IdentityRemoval, PairsUndoOrRepeatEachOther) {
   EXPECT_EQ(graph.nodes.size(), 4u);  // of the pair of Neg the first is still there, unread
 }
 
+TEST(IdentityRemoval, AnExpandThatItsReaderDoesItself) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {1, "n"}), y = graph.add_input("y", DType::kF32, {4, "n"});
+  const auto expanded = [&](ValueId v) {
+    return add(graph, "Expand", {v, graph.add_constant("shape", Tensor::of<int64_t>({2}, {4, 1}))});
+  };
+  const ValueId both = add(graph, "Add", {expanded(x), expanded(x)});     // one of the two says how large the sum is
+  const ValueId sloped = add(graph, "PRelu", {expanded(x), y});           // only the slope broadcasts
+  graph.outputs = {add(graph, "Mul", {y, expanded(x)}), both, sloped, add(graph, "Neg", {expanded(x)})};
+  EXPECT_EQ(apply_and_compare(identity_removal_pass, graph), 2);
+  EXPECT_EQ(graph.nodes[2].inputs[0], x);
+  EXPECT_EQ(graph.nodes[4].inputs[0], graph.nodes[3].outputs[0]);
+}
+
 TEST(IdentityRemoval, JoinsCastsThatLoseNothing) {
   const auto cast = [](Graph& graph, ValueId v, DType to) { return add(graph, "Cast", {v}, {{"to", static_cast<int64_t>(to)}}); };
   Graph graph;

@@ -125,13 +125,75 @@ TEST(LayoutAssignment, ANormalizationThatIsNotFoldedIsComputedInTheLayout) {
   EXPECT_EQ(count(graph, "BatchNormalization"), 0);
 }
 
-TEST(LayoutAssignment, ANormalizationBehindAConcatStaysWithIt) {
+// DenseNet: channels that grow, normalized anew for each layer.
+TEST(LayoutAssignment, ANormalizationBehindAConcatToo) {
   Graph graph;
-  const ValueId first = conv(graph, image(graph), 8);
-  const ValueId both = add(graph, "Concat", {first, conv(graph, first, 4)}, {{"axis", int64_t{1}}});
-  graph.outputs = {add(graph, "GlobalAveragePool", {conv(graph, batch_norm(graph, both), 4)})};
-  EXPECT_EQ(assign(graph), 3);
-  EXPECT_EQ(count(graph, "BatchNormalization"), 1);
+  ValueId v = conv(graph, image(graph), 8);
+  for (int layer = 0; layer < 2; ++layer) v = add(graph, "Concat", {v, conv(graph, batch_norm(graph, v), 4)}, {{"axis", int64_t{1}}});
+  graph.outputs = {add(graph, "GlobalAveragePool", {conv(graph, batch_norm(graph, v), 4)})};
+  EXPECT_EQ(assign(graph), 4);
+  EXPECT_EQ(count(graph, "BatchNormalization"), 0);
+  EXPECT_EQ(count(graph, "Transpose"), 1);
+}
+
+// By a window of `size`.
+ValueId transposed_conv(Graph& graph, ValueId x, int64_t to, int64_t size, const Attributes& more = {}) {
+  const int64_t from = (*graph.value(x).type.dims)[1].size, groups = more.contains("group") ? std::get<int64_t>(more.at("group")) : 1;
+  Attributes attributes = {{"strides", List{2, 2}}};
+  for (const auto& [name, value] : more) attributes[name] = value;
+  return add(graph, "ConvTranspose", {x, numbers(graph, {from, to / groups, size, size}, 5), numbers(graph, {to}, 7)}, attributes);
+}
+
+// U-Net.
+TEST(LayoutAssignment, ATransposedConvolutionOfWindowsSideBySide) {
+  Graph graph;
+  const ValueId first = add(graph, "Relu", {conv(graph, image(graph), 6)});
+  const ValueId deep = conv(graph, add(graph, "MaxPool", {first}, {{"kernel_shape", List{2, 2}}, {"strides", List{2, 2}}}), 8);
+  const ValueId both = add(graph, "Concat", {first, transposed_conv(graph, deep, 6, 2)}, {{"axis", int64_t{1}}});
+  graph.outputs = {add(graph, "GlobalAveragePool", {conv(graph, both, 4)})};
+  EXPECT_EQ(assign(graph), 4);
+  EXPECT_EQ(count(graph, "Transpose"), 1);
+  EXPECT_EQ(count(graph, "ChannelsLastDepthToSpace"), 1);
+  EXPECT_EQ(count(graph, "ConvTranspose"), 0);
+}
+
+TEST(LayoutAssignment, OtherTransposedConvolutionsStay) {
+  const std::pair<int64_t, Attributes> others[] = {{3, {}},
+                                                   {2, {{"strides", List{2, 1}}}},
+                                                   {2, {{"pads", List{0, 0, 1, 1}}}},
+                                                   {2, {{"dilations", List{2, 2}}}},
+                                                   {2, {{"output_padding", List{1, 1}}}},
+                                                   {2, {{"output_shape", List{25, 20}}}},
+                                                   {2, {{"auto_pad", std::string("SAME_UPPER")}}},
+                                                   {2, {{"group", int64_t{2}}}},
+                                                   {1, {}}};
+  for (const auto& [size, attributes] : others) {
+    Graph graph;
+    const ValueId v = transposed_conv(graph, conv(graph, image(graph), 6), 6, size, attributes);
+    graph.outputs = {add(graph, "GlobalAveragePool", {conv(graph, v, 4)})};
+    EXPECT_EQ(assign(graph), 2);
+    EXPECT_EQ(count(graph, "ConvTranspose"), 1);
+  }
+}
+
+TEST(LayoutAssignment, ALoneTransposedConvolutionThatWouldNotPayStays) {
+  Graph graph;
+  const ValueId x = image(graph);
+  graph.outputs = {transposed_conv(graph, add(graph, "CumSum", {x, graph.add_constant("axis", Tensor::of<int64_t>({}, {1}))}), 4, 2)};
+  EXPECT_EQ(assign(graph), 0);
+  EXPECT_EQ(count(graph, "ConvTranspose"), 1);
+}
+
+TEST(LayoutAssignment, BlocksOfChannelsBecomePixelsInTheLayout) {
+  for (const char* mode : {"DCR", "CRD"}) {
+    Graph graph;
+    ValueId v = conv(graph, image(graph, {"batch", 3, "height", "width"}), 12);
+    v = conv(graph, add(graph, "DepthToSpace", {v}, {{"blocksize", int64_t{2}}, {"mode", std::string(mode)}}), 4);
+    v = conv(graph, add(graph, "SpaceToDepth", {v}, {{"blocksize", int64_t{2}}}), 4);
+    graph.outputs = {add(graph, "GlobalAveragePool", {v})};
+    EXPECT_EQ(assign(graph), 3);
+    EXPECT_EQ(count(graph, "Transpose"), 1);
+  }
 }
 
 TEST(LayoutAssignment, PatchesOfAnImageBecomeRows) {

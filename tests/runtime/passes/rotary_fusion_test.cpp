@@ -7,6 +7,7 @@ namespace tandem {
 namespace {
 
 using namespace testing;
+using Ints = std::vector<int64_t>;
 
 // As Llama is exported; each part can be spoiled.
 struct Rotary {
@@ -71,6 +72,51 @@ TEST(RotaryFusion, WhatItIsNot) {
   Rotary apart;  // angles of different shapes
   apart.graph.value(apart.sin).type.dims = Dims{1, 1, 1, 6};
   EXPECT_EQ(apart.fuse({apart.embedded()}), 0);
+}
+
+// As GPT-J is exported.
+struct RotaryPairs : Rotary {
+  Ints order = {1, 0};  // where the two slices begin
+  int64_t step = 2, stacked = -1;
+  ValueId every_other(int64_t from) {
+    return of("Slice", {x, number(from), number(std::numeric_limits<int64_t>::max()), number(axis), number(step)});
+  }
+  ValueId one_more(ValueId v) { return of("Unsqueeze", {v, number(-1)}); }
+  ValueId turned() {
+    inner = of("Neg", {every_other(order[0])});
+    const ValueId pairs = of("Concat", {one_more(inner), one_more(every_other(order[1]))}, {{"axis", stacked}});
+    const ValueId shape = graph.add_constant("shape", Tensor::of<int64_t>({4}, {0, 2, -1, 6}));
+    return of("Reshape", {pairs, shape});
+  }
+  ValueId embedded() { return of("Add", {of("Mul", {x, cos}), of("Mul", {turned(), sin})}); }
+};
+
+TEST(RotaryFusion, PairsSideBySide) {
+  RotaryPairs r;
+  EXPECT_EQ(r.fuse({r.embedded()}), 1);
+  ASSERT_EQ(r.graph.nodes.size(), 1u);
+  EXPECT_EQ(r.graph.nodes[0].def->name, "RotatePairs");
+  RotaryPairs stack;
+  stack.stacked = 4;
+  EXPECT_EQ(stack.fuse({stack.embedded()}), 1);
+}
+
+TEST(RotaryFusion, WhatPairsAreNot) {
+  RotaryPairs swapped;  // (-x[0], x[1], ...)
+  swapped.order = {0, 1};
+  EXPECT_EQ(swapped.fuse({swapped.embedded()}), 0);
+  RotaryPairs same;
+  same.order = {1, 1};
+  EXPECT_EQ(same.fuse({same.embedded()}), 0);
+  RotaryPairs returned;
+  const ValueId y = returned.embedded();
+  EXPECT_EQ(returned.fuse({y, returned.inner}), 0);
+}
+
+TEST(RotaryFusion, PairsInTheMiddleAreNotStacked) {  // a row of first elements, then one of second ones
+  RotaryPairs r;
+  r.stacked = 3;
+  EXPECT_EQ(r.fuse({r.embedded()}), 0);
 }
 
 TEST(RotaryFusion, AnotherAxisIsNoRow) {

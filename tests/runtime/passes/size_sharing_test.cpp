@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/runtime/passes/run_graph.h"
 #include "tests/support/graph_builder.h"
 
@@ -85,6 +87,24 @@ TEST(SizeSharing, AListThatIsWrittenAnewForEachReader) {
   const std::string text = s.share();
   EXPECT_EQ(text.find("Where("), std::string::npos) << text;
   EXPECT_NE(text.find("f32[batch, length, 8] = Expand("), std::string::npos) << text;
+}
+
+// PyTorch's expand by torchscript: the list goes through a Reshape to [-1].
+TEST(SizeSharing, AListBehindAReshape) {
+  Sizes s;
+  const ValueId sizes = s.of("Reshape", {s.list({s.size(s.x, 0), s.ints({-1}), s.ints({8})}), s.ints({-1})});
+  s.graph.outputs = {s.of("Expand", {s.x, s.without(sizes, -1, {1, 1, 1})})};
+  const std::string text = s.share();
+  EXPECT_EQ(text.find("Where("), std::string::npos) << text;
+  EXPECT_NE(text.find("f32[batch, length, 8] = Expand("), std::string::npos) << text;
+}
+
+TEST(SizeSharing, ASliceThatBeginsItsWholeLengthFromTheEnd) {
+  Sizes s;
+  const ValueId begin = s.of("Neg", {s.size(s.x, 1)});
+  s.graph.outputs = {s.of("Slice", {s.x, begin, s.ints({std::numeric_limits<int64_t>::max()}), s.ints({1})})};
+  const std::string text = s.share();
+  EXPECT_NE(text.find("f32[batch, length, 8] = Slice("), std::string::npos) << text;
 }
 
 TEST(SizeSharing, WhatMayBeEqualIsAskedAtRunTime) {

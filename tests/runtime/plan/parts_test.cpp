@@ -122,6 +122,17 @@ TEST(Parts, AnOffsetThatRunsWouldChangeIsNone) {
   EXPECT_EQ(run(executor, counted({3, 2})), (Numbers{{-1, -2, -3, -4, -5, -6, 1, 2, 3, 4, 5, 6}, {-5, -6}}));
 }
 
+// The second row is one in the plan and none in a run: what lies behind it moves.
+TEST(Parts, APieceOfOneMayBeEmptyInARun) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"n", 2});
+  const ValueId y = add(graph, "Neg", {x}), second = slice(graph, y, 0, 1, 2);
+  graph.outputs = {concat(graph, {add(graph, "Abs", {second}), add(graph, "Exp", {add(graph, "Sub", {slice(graph, y, 0, 0, 1), slice(graph, y, 0, 0, 1)})})}, 0)};
+  Executor executor(make_plan(graph, {.bounds = {{"n", 2}}}));
+  EXPECT_EQ(run(executor, counted({2, 2})), (Numbers{{3, 4, 1, 1}}));
+  EXPECT_EQ(run(executor, counted({1, 2})), (Numbers{{1, 1}}));
+}
+
 TEST(Parts, APartOfAStateIsACopy) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {4});

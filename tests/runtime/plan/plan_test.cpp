@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/plan/constant_release.h"
 #include "tests/support/graph_builder.h"
 
 namespace tandem {
@@ -133,6 +134,26 @@ TEST(Plan, AnotherPlanOfTheGraphTakesWhatThisOnePacked) {
   const auto other = make_plan(plan->graph, larger);
   EXPECT_EQ(other->packs, plan->packs);
   EXPECT_EQ(other->host.constants, plan->host.constants);
+}
+
+TEST(Plan, AGraphThatLetGoOfItsWeightsGetsBackWhatThePlanHasLeft) {
+  for (std::string_view reader : {"", "Neg"}) {
+    Graph graph = with_shared_weights(reader);
+    const ValueId w = graph.find("w");
+    const Tensor weights = graph.value(w).data.clone();
+    Graph given = graph;
+    let_go_of_constants(graph);
+    EXPECT_FALSE(graph.value(w).data);
+    const auto plan = make_plan(std::move(given), {.default_bound = 4});
+    take_constants(graph, *plan);
+    EXPECT_EQ(static_cast<bool>(graph.value(w).data), reader == "Neg");
+    if (reader == "Neg") {
+      EXPECT_TRUE(identical(graph.value(w).data, weights));
+    }
+    PlanOptions larger = plan->options;
+    larger.default_bound = 8;
+    EXPECT_EQ(make_plan(graph, larger)->host.constants, plan->host.constants);
+  }
 }
 
 TEST(Plan, WeightsOfStepsThatOnlyTheRunCanBindArePackedWithThePlan) {

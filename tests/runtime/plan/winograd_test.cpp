@@ -3,10 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
-#include "runtime/exec/executor.h"
 #include "runtime/plan/constant_release.h"
+#include "tests/runtime/passes/run_graph.h"
 #include "tests/support/graph_builder.h"
 
 namespace tandem {
@@ -15,21 +14,13 @@ namespace {
 using namespace testing;
 using List = std::vector<int64_t>;
 
-Tensor noise(const Shape& shape, unsigned seed) {
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  Tensor tensor(DType::kF32, shape);
-  for (float& x : tensor.as<float>()) x = uniform(generator);
-  return tensor;
-}
-
 struct ConvOptions {
   int64_t kernel = 3, stride = 1, groups = 1;
 };
 ValueId conv(Graph& graph, ValueId x, int64_t from, int64_t to, const ConvOptions& options = {}) {
   const int64_t k = options.kernel, pad = k / 2;
   const std::string name = "w" + std::to_string(graph.values.size());
-  const ValueId w = graph.add_constant(name, noise({to, from / options.groups, k, k}, static_cast<unsigned>(graph.values.size())));
+  const ValueId w = graph.add_constant(name, random_tensor({to, from / options.groups, k, k}, static_cast<unsigned>(graph.values.size())));
   return add(graph, "Conv", {x, w},
              {{"pads", List{pad, pad, pad, pad}}, {"strides", List{options.stride, options.stride}}, {"group", options.groups}});
 }
@@ -75,7 +66,7 @@ TEST(ChooseWinograd, OnlyWithFastMathAndOnlyWhatHasTheForm) {
   EXPECT_EQ(count(*strict, "WinogradConv"), 0);
   EXPECT_EQ(count(*fast, "WinogradConv"), 2);
   EXPECT_EQ(count(*fast, "ChannelsLastConv"), 3);
-  const Tensor x = noise({1, 32, 40, 40}, 3);
+  const Tensor x = random_tensor({1, 32, 40, 40}, 3);
   const double error = relative_l2(run(fast, x), run(strict, x));
   EXPECT_LE(error, 5e-6);
   EXPECT_GT(error, 0);
@@ -87,19 +78,19 @@ TEST(ChooseWinograd, FewPixelsStayDirect) { EXPECT_EQ(count(*make_plan(network()
 TEST(ChooseWinograd, PlansOfOneGraphChooseAlike) {
   Graph graph = network();
   const auto large = make_plan(graph, bounds(2, 40));
-  release_packed(graph, *large);
+  take_constants(graph, *large);
   PlanOptions small = bounds(1, 1);
   small.packs = large->packs;
   const auto again = make_plan(graph, small);
   EXPECT_EQ(count(*again, "WinogradConv"), 2);
-  const Tensor x = noise({1, 32, 1, 1}, 3);
+  const Tensor x = random_tensor({1, 32, 1, 1}, 3);
   EXPECT_TRUE(identical(run(again, x), run(large, x)));
 }
 
 TEST(ChooseWinograd, SizesThatOnlyTheRunKnowsStayDirect) {
   const auto plan = make_plan(network(), {.open_symbols = true, .fast_math = true});
   EXPECT_EQ(count(*plan, "WinogradConv"), 0);
-  const Tensor x = noise({2, 32, 20, 20}, 3);
+  const Tensor x = random_tensor({2, 32, 20, 20}, 3);
   EXPECT_LE(relative_l2(run(plan, x), run(make_plan(network(), bounds(2, 20, false)), x)), 1e-6);
 }
 

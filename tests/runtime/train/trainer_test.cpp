@@ -7,17 +7,20 @@
 
 #include <cmath>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "kernels/base/philox.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/train/checkpoint.h"
+#include "runtime/train/imported_network.h"
 #include "tests/support/graph_builder.h"
 
 namespace tandem {
 namespace {
 
 using testing::add;
+using testing::constant;
 
 Tensor noise(const Shape& shape, uint64_t key) {
   Tensor tensor(DType::kF32, shape);
@@ -228,6 +231,32 @@ TEST(Trainer, CollectivesStartBeforeTheBackwardPassEnds) {
   const auto first_start = std::ranges::find(ops, "AllReduceStart") - ops.begin();
   const auto last_pack = std::ranges::find(ops.rbegin(), ops.rend(), "Pack").base() - ops.begin();
   EXPECT_LT(first_start, last_pack);
+}
+
+// softmax(q k^T) v of projections of x.
+Network attention_network() {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 6, 4});
+  const auto projected = [&](const std::string& name) {
+    return add(graph, "MatMul", {x, constant(graph, name, {4, 4}, std::vector<float>(16, 0.5f))});
+  };
+  const ValueId k = add(graph, "Transpose", {projected("k")}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  const ValueId weights = add(graph, "Softmax", {add(graph, "MatMul", {projected("q"), k})}, {{"axis", int64_t{-1}}});
+  graph.outputs = {add(graph, "MatMul", {weights, projected("v")})};
+  return network_of(graph);
+}
+
+TEST(Trainer, AttentionKeepsNoMatrixOfQueriesByKeysOnACpu) {
+  const auto ops = [](bool on_device) {
+    StepConfig config = adamw();
+    config.on_device = on_device;
+    std::set<std::string_view> names;
+    for (const Node& node : build_step(attention_network(), config).update.nodes) names.insert(node.def->name);
+    return names;
+  };
+  EXPECT_THAT(ops(false), ::testing::IsSupersetOf({"FusedAttention", "FusedAttentionGrad"}));
+  EXPECT_THAT(ops(false), ::testing::Not(::testing::Contains("SoftmaxGrad")));
+  EXPECT_THAT(ops(true), ::testing::Contains("SoftmaxGrad"));
 }
 
 }  // namespace

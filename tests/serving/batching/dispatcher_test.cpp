@@ -231,7 +231,8 @@ TEST(DispatcherThreads, EveryRequestIsAnsweredOnce) {
     Dispatcher dispatcher(workers, clock, [&](std::optional<Clock::TimePoint> time) { alarm->set(time); });
     alarm.emplace([&] { dispatcher.tick(); });
     const auto queue = dispatcher.add(
-        "m", {.max_batch_size = 8, .max_delay = 50us}, [&](int, std::span<const QueuedPtr> batch, Clock::TimePoint) {
+        "m", {.max_batch_size = 8, .max_delay = 50us, .queue_length = kThreads * kRequests},
+        [&](int, std::span<const QueuedPtr> batch, Clock::TimePoint) {
           for (const QueuedPtr& request : batch) ++static_cast<const Counted&>(*request).answered;
           int before = most;
           while (static_cast<int>(batch.size()) > before && !most.compare_exchange_weak(before, static_cast<int>(batch.size()))) {

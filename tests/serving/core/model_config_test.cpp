@@ -105,17 +105,17 @@ TEST(ModelConfig, MayBeEmpty) {
 }
 
 TEST(ModelConfig, FaultsNameLineAndField) {
-  EXPECT_THAT(fault_in("name: \"m\"\nmax_batchsize: 8"), HasSubstr("line 2, column 14: Message type \"inference.ModelConfig\" has no field named \"max_batchsize\""));
+  EXPECT_THAT(fault_in("name: \"m\"\nmax_batchsize: 8"), HasSubstr("line 2, column 14: Message type \"inference.ModelConfig\" has no field named \"max_batchsize\". (did you mean 'max_batch_size'?)"));
   EXPECT_THAT(fault_in("input { name: \"x\"\n data_type: TYPE_F32 }"), AllOf(HasSubstr("line 2"), HasSubstr("TYPE_F32"), HasSubstr("data_type")));
   EXPECT_THAT(fault_in("max_batch_size: many"), AllOf(HasSubstr("line 1"), HasSubstr("many")));
   EXPECT_THAT(fault_in("max_batch_size: 99999999999"), HasSubstr("line 1"));
   EXPECT_THAT(fault_in("a {"), HasSubstr("line 1"));
   EXPECT_THAT(fault_in("input {\n"), HasSubstr("line 2"));
-  EXPECT_EQ(fault_in("\n\nmax_batch_size: -1"), "line 3: max_batch_size: max_batch_size must not be negative");
+  EXPECT_EQ(fault_in("\n\nmax_batch_size: -1"), "line 3: max_batch_size: max_batch_size must not be negative; write max_batch_size: 0");
   EXPECT_EQ(fault_in("input { name: \"x\" }\ninput {\n  name: \"x\" }"), "line 3: input[1].name: 'x' is there twice");
   EXPECT_EQ(fault_in("output { name: \"x\"\n dims: [1, 0] }"), "line 2: output[0].dims: dimension must be integer >= 1, or -1 for a variable size, got 0");
   EXPECT_EQ(fault_in("max_batch_size: 2\ndynamic_batching {\n preferred_batch_size: [1, 4] }"),
-            "line 3: dynamic_batching.preferred_batch_size: dynamic batching preferred size must be <= max batch size: 4, 2");
+            "line 3: dynamic_batching.preferred_batch_size: dynamic batching preferred size must be <= max batch size: 4, 2; write preferred_batch_size: [1]");
   EXPECT_THAT(fault_in("dynamic_batching { priority_levels: 2 }"), HasSubstr("default priority level must be in range [1, 2]"));
   EXPECT_THAT(fault_in("dynamic_batching { priority_queue_policy { key: 1 } }"), HasSubstr("there are no priorities"));
   EXPECT_EQ(fault_in("sequence_batching { }"), "line 1: sequence_batching: sequences are not supported yet");
@@ -150,7 +150,7 @@ TEST(ModelConfig, IsReadFromJson) {
   EXPECT_THAT(config.inputs.at(0).dims, ElementsAre(4, -1));
   EXPECT_THAT(fault([] { parse_model_config_json(R"({"max_batchsize": 1})"); }), HasSubstr("max_batchsize"));
   EXPECT_THAT(fault([] { parse_model_config_json("{"); }), HasSubstr("is no JSON of a ModelConfig"));
-  EXPECT_EQ(fault([] { parse_model_config_json(R"({"max_batch_size": -1})"); }), "max_batch_size: max_batch_size must not be negative");
+  EXPECT_EQ(fault([] { parse_model_config_json(R"({"max_batch_size": -1})"); }), "max_batch_size: max_batch_size must not be negative; write max_batch_size: 0");
   EXPECT_NE(fault([] { parse_model_config_json(std::string(100'000, '[')); }), "none");
 }
 
@@ -182,9 +182,9 @@ TEST(ModelConfig, ContradictionsAreExplained) {
             "line 1: name: unexpected directory name 'm' for model 'other', directory name must equal model name; write name: \"m\"");
   EXPECT_EQ(fault_with_model("\ninput { name: \"z\" }"),
             "line 2: input[0].name: unexpected inference input 'z', allowed inputs are: age, image");
-  EXPECT_EQ(fault_with_model("output { name: \"z\" }"), "line 1: output[0].name: unexpected inference output 'z', allowed outputs are: s");
+  EXPECT_EQ(fault_with_model("output { name: \"z\" }"), "line 1: output[0].name: unexpected inference output 'z', allowed outputs are: s; write name: \"s\"");
   EXPECT_EQ(fault_with_model("input { name: \"age\"\n data_type: TYPE_INT8 }"),
-            "line 2: input[0].data_type: model 'm', tensor 'age': unexpected datatype TYPE_INT8, expecting TYPE_FP32");
+            "line 2: input[0].data_type: model 'm', tensor 'age': unexpected datatype TYPE_INT8, expecting TYPE_FP32; write data_type: TYPE_FP32");
   EXPECT_EQ(fault_with_model("max_batch_size: 8\ninput {\n name: \"image\"\n dims: [-1, 28, 28] }"),
             "line 4: input[0].dims: model 'm', tensor 'image': the model expects 3 dimensions (shape [-1,28,-1]) but the model "
             "configuration specifies 4 dimensions (an initial batch dimension because max_batch_size > 0 followed by the explicit "
@@ -198,6 +198,40 @@ TEST(ModelConfig, ContradictionsAreExplained) {
   EXPECT_THAT(fault_with_model("max_batch_size: 65"), HasSubstr("65 is beyond the server's --max-batch, 64"));
   EXPECT_THAT(fault_with_model("max_batch_size: 1", kFixed, 0), HasSubstr("write max_batch_size: 0"));
   EXPECT_EQ(fault_with_model("input { name: \"age\" dims: 1 reshape { } } input { name: \"image\" dims: [28, 5] }"), "none");
+}
+
+TEST(ModelConfig, AllProblemsAreTold) {
+  const ServingConfig config = parse_model_config(R"(name: "other"
+max_batch_size: 100
+input { name: "agee" data_type: TYPE_FP32 }
+input { name: "image"
+  data_type: TYPE_INT8
+  dims: [24, 3] }
+output { name: "z" })");
+  std::vector<std::string> places, right;
+  for (const ConfigProblem& problem : config_problems(config, {"m", kSignature, 64, 2})) {
+    places.push_back(std::to_string(problem.line) + " " + problem.path);
+    right.push_back(problem.write);
+  }
+  EXPECT_THAT(places, ElementsAre("1 name", "2 max_batch_size", "3 input[0].name", "5 input[1].data_type", "6 input[1].dims", "7 output[0].name"));
+  EXPECT_THAT(right, ElementsAre("name: \"m\"", "max_batch_size: 64", "name: \"age\"", "data_type: TYPE_UINT8", "dims: [28,-1]", "name: \"s\""));
+  const std::vector<ConfigProblem> missing = config_problems(parse_model_config("input { name: \"age\" }"), {"m", kSignature, 64, 2});
+  ASSERT_EQ(missing.size(), 1u);
+  EXPECT_EQ(missing[0].write, "input { name: \"image\" data_type: TYPE_UINT8 dims: [28,-1] }");
+  EXPECT_THAT(config_problems(parse_model_config(""), {"m", kSignature, 64, 2}), IsEmpty());
+}
+
+// What is written as told is right: the configuration can be mended line by line.
+TEST(ModelConfig, WhatIsToldToBeWrittenIsRight) {
+  std::vector<std::string> lines{"name: \"other\"", "max_batch_size: 100", "input [ {", "name: \"agee\"", "data_type: TYPE_FP32", "}, {", "name: \"image\"",
+                                 "data_type: TYPE_INT8", "dims: [24, 3]", "} ]", "output {", "name: \"z\"", "}"};
+  const auto text = [&] {
+    std::string all;
+    for (const std::string& line : lines) all += line + "\n";
+    return all;
+  };
+  for (const ConfigProblem& problem : config_problems(parse_model_config(text()), {"m", kSignature, 64, 2})) lines.at(static_cast<size_t>(problem.line - 1)) = problem.write;
+  EXPECT_EQ(fault_with_model(text()), "none") << text();
 }
 
 // What is not acted on is handed back as it came; what is completed stands over it.

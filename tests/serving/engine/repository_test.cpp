@@ -84,6 +84,19 @@ TEST_F(RepositoryTest, ServesTheHighestReadyVersionUnlessAsked) {
   EXPECT_THAT(repository.ready_versions("x"), IsEmpty());
 }
 
+TEST_F(RepositoryTest, LabelsNameVersions) {
+  for (const char* version : {"1", "2", "3"}) write(std::string("m/") + version + "/model.onnx");
+  write("m/config.pbtxt", "parameters { key: 'labels' value { string_value: 'stable=1, canary=3, gone=9' } }");
+  const ModelRepository repository = open("latest");
+  EXPECT_THAT(repository.ready_versions("m"), ElementsAre(1, 3)) << "what has a label is served beside what the policy selects";
+  EXPECT_EQ(repository.version_named("m", "stable"), 1);
+  EXPECT_EQ(repository.version_named("m", "canary"), 3);
+  EXPECT_EQ(repository.version_named("m", "2"), 2);
+  EXPECT_EQ(repository.version_named("m", ""), std::nullopt);
+  for (const char* wrong : {"other", "0", "-1", "1.0"}) EXPECT_THROW(repository.version_named("m", wrong), Error) << wrong;
+  EXPECT_THROW(repository.version_named("n", "stable"), Error);
+}
+
 TEST_F(RepositoryTest, LoadsOnlyWhatThePolicySelects) {
   write("m/1/model.onnx", "broken, but nobody asks");
   write("m/2/model.onnx");

@@ -64,6 +64,19 @@ class ServedModelTest : public testing::Test {
   Dispatcher dispatcher{workers, clock};
 };
 
+TEST_F(ServedModelTest, ItsWeightIsANumber) {
+  const auto serve_with = [&](const std::string& weight) {
+    Graph graph;
+    graph.opsets = {{"", kOnnxOpset}};
+    graph.outputs = graph.add_node(newest_op("Identity"), {graph.add_input("x", DType::kF32, {"n"})}, 1);
+    ModelOptions options;
+    options.config.parameters["weight"] = weight;
+    ServedModel(std::make_shared<Model>("m", 1, std::move(graph), options), {}, ServingContext{dispatcher, metrics, clock});
+  };
+  EXPECT_NO_THROW(serve_with("2.5"));
+  for (const char* wrong : {"", "heavy", "0", "-1", "1e9", "nan", "2 "}) EXPECT_THROW(serve_with(wrong), Error) << wrong;
+}
+
 TEST_F(ServedModelTest, EachRequestGetsItsRowsOfTheBatch) {
   const auto served = serve({.max_batch_size = 8});
   const auto a = ask(*served, {1}, {0}), b = ask(*served, {2, 3}, {1, 2}), c = ask(*served, {4}, {0});

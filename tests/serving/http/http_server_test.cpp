@@ -3,6 +3,7 @@
 #include "serving/http/http_server.h"
 
 #include <gmock/gmock.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <mutex>
@@ -102,17 +103,41 @@ TEST_F(HttpServerTest, ChunkedBodies) {
   EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", "3\r\nabcd\r\n0\r\n\r\n")), StartsWith("HTTP/1.1 400"));
   std::string many;
   for (int i = 0; i < 100'000; ++i) many += "1\r\nx\r\n";
-  EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", many)), HasSubstr("more than 65536 chunks"));
+  EXPECT_THAT(refused(post("Transfer-Encoding: chunked\r\n", many)), HasSubstr("more than 65536 chunks (more are taken with a larger --max-body)"));
+}
+
+TEST_F(HttpServerTest, TrailersAndChunkLinesAreBounded) {
+  start();
+  const std::string chunked = "Transfer-Encoding: chunked\r\n", end = "3\r\nabc\r\n0\r\n", endless(1 << 20, '1');
+  EXPECT_THAT(refused(post(chunked, end + "X: " + endless + "\r\n\r\n")), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(refused(post(chunked, end + "X: " + endless.substr(0, 70'000) + "\r\n\r\n")), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(refused(post(chunked, "3;" + endless)), StartsWith("HTTP/1.1 431"));
+  std::string many;
+  for (int i = 0; i < 200'000; ++i) many += "X: 1\r\n";
+  EXPECT_THAT(refused(post(chunked, end + many + "\r\n")), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(client().ask(kGet), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, TrailersAreNoHeaders) {
+  start([](const HttpRequest& request, const HttpRespond& respond) {
+    respond({200, "text/plain",
+             std::string(request.header("X").value_or("none")) + " " + std::string(request.header("Y").value_or("none"))});
+  });
+  const std::string body = "3\r\nabc\r\n0\r\nX: trailer\r\nY: trailer\r\n\r\n";
+  EXPECT_THAT(client().ask(post("Transfer-Encoding: chunked\r\nY: header\r\n", body)), EndsWith("none header"));
 }
 
 TEST_F(HttpServerTest, ALengthThatCanBeReadInTwoWaysIsRefused) {
   start();
   for (const char* headers :
        {"Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: 3\r\nContent-Length: 4\r\n", "Content-Length: 3, 4\r\n",
-        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
-        "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, identity\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Content-Length: -1\r\n",
-        "Content-Length: 99999999999999999999\r\n", "Content-Length: 0x3\r\n", "Content-Length: +3\r\n", "Content-Length: \r\n"})
+        "Content-Length: 3, 3\r\n", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+        "Inference-Header-Content-Length: 1\r\nContent-Length: 3\r\nInference-Header-Content-Length: 2\r\n",
+        "Content-Encoding: gzip\r\nContent-Length: 3\r\nContent-Encoding: deflate\r\n", "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, identity\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n", "Content-Length: 0x3\r\n", "Content-Length: +3\r\n",
+        "Content-Length: \r\n"})
     EXPECT_THAT(refused(post(headers, "abc")), StartsWith("HTTP/1.1 400")) << headers;
 }
 
@@ -196,7 +221,9 @@ TEST_F(HttpServerTest, TooManyConnectionsArePolitelyRefusedAndItRecovers) {
     EXPECT_THAT(held.back().ask(kGet), StartsWith("HTTP/1.1 200"));
   }
   RawClient extra = client();
-  EXPECT_THAT(extra.response(), StartsWith("HTTP/1.1 503"));
+  const std::string refusal = extra.response();
+  EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(refusal, HasSubstr("more than 8 connections (the server's --connections)"));
   EXPECT_TRUE(extra.closes());
   std::vector<RawClient> flood;
   for (int i = 0; i < 200; ++i) flood.push_back(client());
@@ -209,6 +236,45 @@ TEST_F(HttpServerTest, TooManyConnectionsArePolitelyRefusedAndItRecovers) {
     std::this_thread::sleep_for(10ms);
   }
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpServerTest, AConnectionThatSaysNothingHoldsNoBuffer) {
+  start();
+  EXPECT_THAT(client().ask(kGet), StartsWith("HTTP/1.1 200"));
+  std::vector<RawClient> held;
+  held.reserve(200);
+  const size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < 200; ++i) {
+    held.push_back(client());
+    EXPECT_THAT(held.back().ask(kGet), StartsWith("HTTP/1.1 200"));
+  }
+  EXPECT_LT(mallinfo2().uordblks - before, 200 * 8192u);
+}
+
+TEST_F(HttpServerTest, WhatHasComeOfTheNextRequestsIsKept) {
+  start();
+  RawClient one = client();
+  std::string many;
+  for (int i = 0; i < 5'000; ++i) many += "GET /" + std::to_string(i) + " HTTP/1.1\r\n" + kHost + "\r\n";  // several reads
+  std::thread sender([&] { one.send(many); });
+  for (int i = 0; i < 5'000; ++i) ASSERT_THAT(one.response(), EndsWith("GET /" + std::to_string(i) + " "));
+  sender.join();
+}
+
+TEST_F(HttpServerTest, WhoIsRefusedIsToldAtOnceAndHeardAgainLater) {
+  std::vector<std::chrono::steady_clock::time_point> asked;
+  start([&](const HttpRequest&, const HttpRespond& respond) {
+    asked.push_back(std::chrono::steady_clock::now());
+    respond({asked.size() == 2 ? 200 : 429, "text/plain", "x"});
+  });
+  RawClient one = client();
+  one.send(kGet + kGet + kGet);
+  EXPECT_THAT(one.response(), StartsWith("HTTP/1.1 429"));
+  EXPECT_THAT(one.response(), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(one.response(), StartsWith("HTTP/1.1 429"));
+  EXPECT_GE(asked[1] - asked[0], 10ms);
+  one.send(kGet);
+  EXPECT_TRUE(server->stop(5s)) << "one that waits does not keep the server";
 }
 
 TEST_F(HttpServerTest, WhatAHandlerThrowsIsA500) {

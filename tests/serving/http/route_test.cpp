@@ -33,6 +33,16 @@ TEST(Route, FindsEveryEndpoint) {
   EXPECT_EQ(infer.version, 12);
 }
 
+TEST(Route, AVersionMayBeALabel) {
+  const Route infer = route_of("POST", "/v2/models/m/versions/sta%62le/infer");
+  EXPECT_EQ(infer.endpoint, Endpoint::kInfer);
+  EXPECT_EQ(infer.version, 0);
+  EXPECT_EQ(infer.label, "stable");
+  EXPECT_EQ(version_text(infer), "stable");
+  EXPECT_EQ(version_text(route_of("GET", "/v2/models/m/versions/7/stats")), "7");
+  EXPECT_EQ(version_text(route_of("GET", "/v2/models/m")), "");
+}
+
 TEST(Route, MethodsAreEnforced) {
   for (const char* target : {"/v2/models/m/infer", "/v2/repository/index"}) EXPECT_EQ(fault("GET", target), 405) << target;
   for (const char* target : {"/v2", "/v2/health/live", "/v2/models/m", "/v2/models/m/ready", "/metrics"}) {
@@ -55,7 +65,7 @@ TEST(Route, NamesThatCannotBe) {
     EXPECT_EQ(fault("GET", "/v2/models/" + name), 400) << name;
   EXPECT_EQ(fault("GET", "/v2/models/" + long_name), 400);
   EXPECT_EQ(fault("GET", "/v2/models//ready"), 400);
-  for (const char* version : {"0", "01", "-1", "1.0", "x", "", "9999999999999999999", "%31"})
+  for (const char* version : {"0", "01", "-1", "1.0", "1x", "..", "a%2fb", "", "9999999999999999999", "%31"})
     EXPECT_EQ(fault("GET", "/v2/models/m/versions/" + std::string(version)), 400) << version;
 }
 

@@ -30,10 +30,12 @@ struct TestRequest final : HttpRequest {
   std::optional<std::string_view> header(std::string_view name) const override {
     if (name == "Content-Encoding" && !encoding.empty()) return encoding;
     if (name == "Accept-Encoding" && !accepted.empty()) return accepted;
+    if (name == "Accept" && !types.empty()) return types;
+    if (name == "Sec-Fetch-Site" && !site.empty()) return site;
     return std::nullopt;
   }
   void when_gone(std::function<void()> call) const override { gone = std::move(call); }
-  std::string method_, target_, body_, encoding, accepted;
+  std::string method_, target_, body_, encoding, accepted, types, site;
   mutable std::function<void()> gone;
 };
 
@@ -232,6 +234,53 @@ TEST_F(V2ServiceTest, StatisticsAddUp) {
     EXPECT_EQ(model["inference_stats"][key]["count"], 2) << key;
   EXPECT_EQ(status("GET", "/v2/models/stats"), 200);
   EXPECT_EQ(status("GET", "/v2/models/none/stats"), 404);
+}
+
+TEST_F(V2ServiceTest, TheOverviewCountsWhatThePageShows) {
+  for (int i = 0; i < 2; ++i) infer();
+  clock.time += 3ms;
+  workers.run_all();
+  infer();
+  clock.time += 1ms;
+  workers.run_all();
+  answers.clear();
+  ask("GET", "/status.json");
+  const json status = json::parse(answers.at(0).body), model = status["models"].at(0);
+  EXPECT_EQ(status["server"]["uptime_seconds"], 0.004);
+  EXPECT_EQ(status["server"]["ready"], true);
+  EXPECT_EQ(status["server"]["may_control"], true);
+  EXPECT_EQ(model["state"], "READY");
+  EXPECT_EQ(model["requests"], 3);
+  EXPECT_EQ(model["batches"], json::parse("[[2,3]]"));
+  ASSERT_EQ(model["latency_ns"].size(), 2u);
+  EXPECT_EQ(model["latency_ns"][0][1], 1);
+  EXPECT_EQ(model["latency_ns"][1][1], 2);
+  for (const auto& [at, ns] : {std::pair(0, 1e6), {1, 3e6}}) {
+    EXPECT_GE(model["latency_ns"][static_cast<size_t>(at)][0], ns);
+    EXPECT_LE(model["latency_ns"][static_cast<size_t>(at)][0], ns * 1.125);
+  }
+}
+
+TEST_F(V2ServiceTest, ABrowserGetsAPageAndOthersText) {
+  ask("GET", "/");
+  EXPECT_EQ(answers[0].content_type, "text/plain; charset=utf-8");
+  TestRequest request("GET", "/");
+  request.types = "text/html,application/xhtml+xml,*/*;q=0.8";
+  service->handle(request, [this](HttpResponse response) { answers.push_back(std::move(response)); });
+  EXPECT_EQ(answers[1].content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(answers[1].headers.at(0).first, "Content-Security-Policy");
+  EXPECT_THAT(answers[1].headers[0].second, HasSubstr("default-src 'none'"));
+}
+
+TEST_F(V2ServiceTest, PagesOfOtherSitesChangeNothing) {
+  for (const char* target : {"/v2/repository/models/m/unload", "/v2/logging"}) {
+    TestRequest request("POST", target, "{}");
+    request.site = "cross-site";
+    answers.clear();
+    service->handle(request, [this](HttpResponse response) { answers.push_back(std::move(response)); });
+    EXPECT_EQ(answers.at(0).status, 403) << target;
+  }
+  EXPECT_EQ(status("GET", "/v2/models/m/ready"), 200);
 }
 
 TEST_F(V2ServiceTest, ADrainingServerIsAliveAndNotReady) {

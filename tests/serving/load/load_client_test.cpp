@@ -11,6 +11,7 @@
 #include "runtime/onnx/onnx.h"
 #include "runtime/ops/all_ops.h"
 #include "serving/http/inference_server.h"
+#include "serving/load/grpc_call.h"
 #include "serving/load/grpc_load_client.h"
 #include "serving/load/http_load_client.h"
 #include "serving/load/load_inputs.h"

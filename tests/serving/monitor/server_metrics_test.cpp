@@ -20,6 +20,7 @@ TEST(ServerMetrics, CountsByModelAndVersion) {
   EXPECT_EQ(&m, &metrics.add_model("m", 2, texts));
   for (int i = 0; i < 3; ++i) m.begin();
   m.succeed(120e-6, 10e-6, 8);
+  m.run_batch(8, 3e-3, 4e-3);
   m.fail(FailureReason::kTimeout);
   m.unknown_categories("job", 4);
   m.unknown_categories("made-up", 4);
@@ -32,6 +33,10 @@ TEST(ServerMetrics, CountsByModelAndVersion) {
   EXPECT_THAT(text, HasSubstr(R"(tandem_unknown_categories_total{input="job",model="m",version="2"} 4)"));
   EXPECT_THAT(text, HasSubstr(R"(tandem_inference_request_duration_seconds_bucket{model="m",version="2",le="0.0001"} 0)"));
   EXPECT_THAT(text, HasSubstr(R"(tandem_inference_request_duration_seconds_bucket{model="m",version="2",le="0.0002"} 1)"));
+  EXPECT_THAT(text, HasSubstr("tandem_batch_compute_duration_seconds_sum" + labels + " 0.003"));
+  EXPECT_THAT(text, HasSubstr("tandem_batch_lane_duration_seconds_sum" + labels + " 0.004"));
+  EXPECT_THAT(text, HasSubstr(R"(tandem_batch_rows_bucket{model="m",version="2",le="4"} 0)"));
+  EXPECT_THAT(text, HasSubstr(R"(tandem_batch_rows_bucket{model="m",version="2",le="8"} 1)"));
   EXPECT_THAT(text, HasSubstr(R"(tandem_build_info{version="1.2.3"} 1)"));
   EXPECT_THAT(text, Not(HasSubstr("made-up")));
 }

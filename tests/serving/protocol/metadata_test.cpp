@@ -88,8 +88,10 @@ TEST(Metadata, LoadRequests) {
 
 TEST(Base64, AsTheRfcHasIt) {
   for (const auto& [text, bytes] :
-       {std::pair("", ""), {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"Zm9vYmFy", "foobar"}})
+       {std::pair("", ""), {"Zg==", "f"}, {"Zm8=", "fo"}, {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"Zm9vYmFy", "foobar"}}) {
     EXPECT_EQ(decode_base64(text), bytes);
+    EXPECT_EQ(encode_base64(bytes), text);
+  }
   EXPECT_EQ(decode_base64("//79"), std::string("\xFF\xFE\xFD"));
   for (const char* text : {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "Z===", "====", "Zm 9", "Zm9v\n", "_-79"})
     EXPECT_FALSE(decode_base64(text)) << text;

@@ -1,0 +1,90 @@
+// The tiers of x86-64, by cpuid: what the processor has, and the kernels of each. Compiled without tier flags.
+//
+// The compiler's __builtin_cpu_supports also asks XGETBV whether the operating system saves the wide registers.
+#include "kernels/api/isa.h"
+#include "kernels/cpu/amx_permission.h"
+#include "kernels/cpu/bf16/tiers.h"
+#include "kernels/cpu/channels_last/tiers.h"
+#include "kernels/cpu/gemm/integer_tier.h"
+#include "kernels/cpu/gemm/tiers.h"
+#include "kernels/cpu/machine/ceilings.h"
+
+namespace tandem::cpu {
+namespace {
+
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+}  // namespace
+
+bool machine_has(Isa isa) {
+  switch (isa) {
+    case Isa::kPortable: return true;
+    case Isa::kAvx2: return has_avx2();
+    case Isa::kAvx512: return has_avx512();
+    case Isa::kVnni: return has_vnni();
+    case Isa::kAmx: return has_vnni() && amx_is_permitted();
+    default: return false;
+  }
+}
+
+template <>
+const GemmTier<float>& gemm_tier<float>(Isa isa) {
+  if (isa >= Isa::kAvx512) return kAvx512F32;
+  if (isa >= Isa::kAvx2) return kAvx2F32;
+  return kPortableF32;
+}
+
+template <>
+const GemmTier<float>& gemm_tier<float>(Isa isa, int64_t n) {
+  constexpr int64_t kWide = 480;  // columns, ten panels
+  if (isa >= Isa::kAvx512 && n >= kWide) return kAvx512WideF32;
+  return gemm_tier<float>(isa);
+}
+
+const ChannelsLastTier& channels_last_tier(Isa isa) {
+  if (isa >= Isa::kAvx512) return kAvx512ChannelsLast;
+  if (isa >= Isa::kAvx2) return kAvx2ChannelsLast;
+  return kPortableChannelsLast;
+}
+
+const IntegerTier& integer_tier(Isa isa) {
+  if (isa >= Isa::kAmx) return kAmxIntegers;
+  if (isa >= Isa::kVnni) return kVnniIntegers;
+  if (isa >= Isa::kAvx512) return kAvx512Integers;
+  if (isa >= Isa::kAvx2) return kAvx2Integers;
+  return kPortableIntegers;
+}
+
+const Bf16Kernel& bf16_kernel(Isa isa) {
+  static const bool has_pairs = __builtin_cpu_supports("avx512bf16");
+  if (isa >= Isa::kAmx && has_pairs) return kAmxBf16;
+  if (isa >= Isa::kVnni && has_pairs) return kPairsBf16;
+  if (isa >= Isa::kAvx512) return kAvx512Bf16;
+  if (isa >= Isa::kAvx2) return kAvx2Bf16;
+  return kPortableBf16;
+}
+
+std::vector<const ArithmeticProbe*> arithmetic_probes(Isa isa) {
+  std::vector<const ArithmeticProbe*> probes = {&kPortableF32Probe};
+  if (isa >= Isa::kAvx2) probes.push_back(&kAvx2F32Probe);
+  if (isa >= Isa::kAvx512) probes.push_back(&kAvx512F32Probe);
+  if (isa >= Isa::kAvx512 && __builtin_cpu_supports("avx512bf16")) probes.push_back(&kBf16Probe);
+  if (isa >= Isa::kAmx) probes.push_back(&kAmxBf16Probe);
+  if (isa >= Isa::kVnni) probes.push_back(&kVnniProbe);
+  if (isa >= Isa::kAmx) probes.push_back(&kAmxInt8Probe);
+  return probes;
+}
+
+std::vector<const StreamProbe*> stream_probes() {
+  std::vector<const StreamProbe*> probes = {&kPortableStream};
+  if (has_avx2()) probes.push_back(&kAvx2Stream);
+  if (has_avx512()) probes.push_back(&kAvx512Stream);
+  return probes;
+}
+
+}  // namespace tandem::cpu

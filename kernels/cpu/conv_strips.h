@@ -1,0 +1,71 @@
+// Lines of an image with the border that a convolution sees around them: rows of a product are read from them where they lie, a run of
+// neighbouring taps after the other, so that no patches are gathered.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/cpu/conv_patches.h"
+
+namespace tandem::cpu {
+
+// Pixels of a line that a tile takes: a divisor, so that tiles are full; 0 if there is none.
+inline int64_t tile_of_line(int64_t width) {
+  constexpr int64_t kFewest = 12, kMost = 16;
+  for (int64_t n = kMost; n >= kFewest; --n)
+    if (width % n == 0) return n;
+  return 0;
+}
+
+// Lines and pixels of a line that the windows of `output` results cover.
+inline int64_t covered(const Window& w, size_t axis, int64_t output) {
+  return (output - 1) * w.stride[axis] + (w.kernel[axis] - 1) * w.dilation[axis] + 1;
+}
+
+// Whether all windows lie inside the image.
+inline bool is_borderless(const Window& w) {
+  return w.pad_begin[1] == 0 && w.pad_begin[2] == 0 && covered(w, 1, w.output[1]) <= w.input[1] && covered(w, 2, w.output[2]) <= w.input[2];
+}
+
+// Copies `count` lines of `width` pixels from line `first` on, those outside of the image too; what is outside is `border`. A pixel has `bytes`
+// bytes; in the image it may have 6 where it gets 8, the others 0.
+struct BorderedLines {
+  const Window& w;
+  int64_t width, bytes;
+  std::byte border;
+  int64_t source = bytes;  // bytes of a pixel of the image
+
+  void copy(const std::byte* image, int64_t first, int64_t count, std::byte* to) const {
+    const int64_t left = std::min(w.pad_begin[2], width), inside = std::min(w.input[2], width - left);
+    for (int64_t line = first; line < first + count; ++line, to += width * bytes) {
+      if (line < 0 || line >= w.input[1]) {
+        fill(to, width);
+        continue;
+      }
+      fill(to, left);
+      const std::byte* from = image + line * w.input[2] * source;
+      if (source == bytes)
+        std::memcpy(to + left * bytes, from, static_cast<size_t>(inside * bytes));
+      else
+        widen(from, inside, to + left * bytes);
+      fill(to + (left + inside) * bytes, width - left - inside);
+    }
+  }
+
+ private:
+  static void widen(const std::byte* from, int64_t pixels, std::byte* to) {
+    constexpr int64_t kFrom = 6, kTo = 8;
+    for (int64_t i = 0; i < pixels; ++i, from += kFrom, to += kTo) {
+      uint32_t low;
+      uint16_t high;
+      std::memcpy(&low, from, sizeof low), std::memcpy(&high, from + sizeof low, sizeof high);
+      const uint64_t pixel = low | uint64_t{high} << 32;  // as one number: bytes of a buffer would be waited for
+      std::memcpy(to, &pixel, sizeof pixel);
+    }
+  }
+  void fill(std::byte* from, int64_t pixels) const { std::memset(from, static_cast<int>(border), static_cast<size_t>(pixels * bytes)); }
+};
+
+}  // namespace tandem::cpu

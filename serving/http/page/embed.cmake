@@ -1,0 +1,11 @@
+# Puts page.html, its style and its scripts together into one C++ file: cmake -DFOLDER=... -DOUT=... -P embed.cmake
+file(READ ${FOLDER}/page.html html)
+file(READ ${FOLDER}/page.css style)
+set(script "")
+foreach(part snapshot charts models trial page)
+  file(READ ${FOLDER}/${part}.js text)
+  string(APPEND script "${text}")
+endforeach()
+string(REPLACE "<!--STYLE-->" "<style>${style}</style>" html "${html}")
+string(REPLACE "<!--SCRIPT-->" "<script>${script}</script>" html "${html}")
+file(WRITE ${OUT} "#include \"serving/http/page/page.h\"\n\nnamespace tandem {\nconst std::string_view kStatusPage = R\"tandem(${html})tandem\";\n}\n")

@@ -1,0 +1,131 @@
+// Convolutions of bf16 on every tier of this machine, and of AMX's kernel on tiles in plain C++, beside sums in double; operands and
+// workspace end at pages that cannot be touched.
+#include "kernels/api/bf16_conv.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/cpu/bf16/amx_block.h"
+#include "kernels/cpu/bf16/conv.h"
+#include "tests/kernels/channels_last_reference.h"
+#include "tests/kernels/guarded_memory.h"
+
+namespace tandem::cpu {
+namespace {
+
+using test::ConvCase, test::geometry_of, test::noise;
+using Numbers = std::vector<float>;
+
+struct Here {};
+constexpr Bf16Kernel kPlainTiles = make_bf16_amx_kernel<PlainTiles, Here>();
+
+tandem::test::GuardedMemory guarded(const Numbers& values, bool is_short) {
+  tandem::test::GuardedMemory memory(values.size() * (is_short ? 2 : 4));
+  for (size_t i = 0; i < values.size(); ++i)
+    if (is_short)
+      reinterpret_cast<BF16*>(memory.bytes().data())[i] = to_bf16(values[i]);
+    else
+      reinterpret_cast<float*>(memory.bytes().data())[i] = values[i];
+  return memory;
+}
+Numbers rounded(Numbers values) {
+  for (float& x : values) x = to_float(to_bf16(x));
+  return values;
+}
+
+// Operands of one case, rounded to bf16 where they are read so.
+struct Operands {
+  ConvGeometry g;
+  int64_t batch, results;
+  Numbers x, w, bias, residual;
+  std::vector<double> expected;
+
+  explicit Operands(const ConvCase& c)
+      : g(geometry_of(c)), batch(c.x[0]), results(batch * g.window.output_size() * g.filters),
+        x(rounded(noise(batch * g.window.input_size() * g.channels, 1))), w(rounded(noise(c.w.elements(), 2))),
+        bias(noise(g.filters, 3)), residual(rounded(noise(results, 4))), expected(test::convolved(g, batch, x, w)) {
+    for (int64_t i = 0; i < results; ++i)
+      expected[static_cast<size_t>(i)] += static_cast<double>(bias[static_cast<size_t>(i % g.filters)]) +
+                                          static_cast<double>(residual[static_cast<size_t>(i)]);
+  }
+  double bound() const { return 1e-6 * static_cast<double>(w.size()) / static_cast<double>(g.filters) + 1e-5; }
+};
+
+// By the products of `kernel`, whatever this machine has.
+Numbers convolve(const Operands& o, const Bf16Kernel& kernel, int threads) {
+  std::vector<std::byte> filters(bf16_patch_filter_bytes(o.g, kernel));
+  pack_bf16_patch_filters(o.g, kernel, o.w.data(), filters.data());
+  const auto x = guarded(o.x, true), residual = guarded(o.residual, true), y = guarded(Numbers(static_cast<size_t>(o.results)), false);
+  const tandem::test::GuardedMemory workspace((bf16_patch_workspace(o.g, kernel, threads) + 63) / 64 * 64);
+  std::fill_n(workspace.bytes().data(), workspace.bytes().size(), std::byte{0xFF});  // NaN, should any be read
+  Bf16Epilogue epilogue;
+  epilogue.bias = test::view(o.bias, {o.g.filters});
+  epilogue.residual = {residual.bytes().data(), DType::kBF16, {o.results}};
+  const TensorView result = {y.bytes().data(), DType::kF32, {o.results}};
+  const ConstTensorView image = {x.bytes().data(), DType::kBF16, {static_cast<int64_t>(o.x.size())}};
+  convolve_bf16_patches({.threads = threads, .workspace = workspace.bytes()},
+                        {o.g, kernel, Isa::kPortable, image, filters.data(), result, epilogue, o.batch});
+  const auto* values = reinterpret_cast<const float*>(y.bytes().data());
+  return {values, values + o.results};
+}
+
+std::vector<const Bf16Kernel*> kernels() {
+  std::vector<const Bf16Kernel*> all = {&kPlainTiles};
+  for (Isa isa : available_isas()) all.push_back(&bf16_kernel(isa));
+  return all;
+}
+
+const std::vector<ConvCase> kCases = {
+    {"pointwise", {2, 48, 5, 6}, {20, 48, 1, 1}},
+    {"first layer", {1, 3, 20, 20}, {24, 3, 7, 7}, 1, {2, 2}, {}, {3, 3, 3, 3}},
+    {"first layer of few lines", {2, 3, 11, 9}, {17, 3, 5, 5}, 1, {}, {}, {2, 2, 2, 2}},
+    {"first layer, 3 x 3", {1, 3, 30, 30}, {16, 3, 3, 3}, 1, {2, 2}, {}, {0, 0, 1, 1}},
+    {"first layer, dilated", {1, 3, 40, 40}, {16, 3, 5, 5}, 1, {1, 2}, {3, 1}, {1, 2, 3, 4}},
+    {"lines of more than a block", {1, 32, 3, 300}, {16, 32, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"lines of more than a block, in place", {1, 32, 2, 560}, {16, 32, 1, 3}, 1},
+    {"lines whose end is no tile's", {2, 32, 6, 34}, {16, 32, 3, 3}, 1, {2, 2}, {}, {1, 1, 1, 1}},
+    {"tiles of 14", {2, 32, 9, 14}, {40, 32, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"two tiles a line", {1, 64, 20, 28}, {33, 64, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"many runs and parts of k", {1, 96, 6, 12}, {16, 96, 5, 5}, 1, {}, {}, {2, 2, 2, 2}},
+    {"strides", {1, 32, 25, 31}, {18, 32, 3, 3}, 1, {2, 2}, {}, {1, 1, 1, 1}},
+    {"every second pixel, in place", {2, 32, 8, 24}, {70, 32, 1, 1}, 1, {2, 2}},
+    {"in place, without a border", {1, 32, 9, 18}, {17, 32, 3, 5}, 1},
+    {"dilated", {1, 32, 14, 14}, {32, 32, 3, 3}, 1, {}, {2, 3}, {2, 3, 2, 3}},
+    {"groups", {1, 128, 7, 14}, {64, 32, 3, 3}, 4, {}, {}, {1, 1, 1, 1}},
+    {"images as lines", {5, 64, 7, 7}, {48, 64, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"images of few lines", {9, 32, 2, 5}, {16, 32, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"one pixel", {3, 32, 1, 1}, {16, 32, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"images of groups, unlike borders", {2, 64, 6, 9}, {34, 32, 3, 2}, 2, {}, {}, {2, 0, 1, 1}},
+    {"small images, strides", {2, 32, 7, 9}, {16, 32, 3, 3}, 1, {2, 2}, {}, {1, 1, 1, 1}},
+};
+
+TEST(Bf16Conv, EveryTierMeetsSumsInDouble) {
+  for (const ConvCase& c : kCases) {
+    const Operands o(c);
+    for (const Bf16Kernel* kernel : kernels()) {
+      const Numbers y = convolve(o, *kernel, 1);
+      for (size_t i = 0; i < y.size(); ++i)
+        ASSERT_NEAR(static_cast<double>(y[i]), o.expected[i], o.bound()) << c.what << ", tiles of " << kernel->step << ", at " << i;
+      for (const int threads : {2, 3}) ASSERT_EQ(convolve(o, *kernel, threads), y) << c.what << ", tiles of " << kernel->step;
+    }
+  }
+}
+
+// An image's results do not depend on those that go with it.
+TEST(Bf16Conv, BitsDoNotDependOnTheBatch) {
+  for (const ConvCase& c : kCases) {
+    const Operands all(c);
+    Operands last = all;
+    last.batch = 1, last.results = all.results / all.batch;
+    last.x.erase(last.x.begin(), last.x.end() - static_cast<int64_t>(all.x.size()) / all.batch);
+    last.residual.erase(last.residual.begin(), last.residual.end() - last.results);
+    for (const Bf16Kernel* kernel : kernels()) {
+      const Numbers y = convolve(all, *kernel, 1), own = convolve(last, *kernel, 1);
+      ASSERT_TRUE(std::equal(own.begin(), own.end(), y.end() - last.results)) << c.what << ", tiles of " << kernel->step;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tandem::cpu
