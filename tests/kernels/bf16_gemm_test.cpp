@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <random>
 #include <vector>
@@ -105,7 +107,7 @@ TEST(Bf16Gemm, EveryTierMeetsSumsInDouble) {
     for (const Case& c : {Case{1, 1, 1}, Case{1, 0, 5, false, true}, Case{3, 2, 17}, Case{16, 32, 16}, Case{33, 64, 48},
                           Case{31, 7, 40, true}, Case{12, 24, 32, false, true, true}, Case{49, 160, 33, true, true, true, true},
                           Case{70, 33, 31, false, true, false, true}, Case{257, 100, 50, false, false, true},
-                          Case{40, 1100, 70, true, true, true}, Case{300, 2050, 18}})
+                          Case{40, 1100, 70, true, true, true}, Case{300, 2050, 18}, Case{37, 2048, 40}})
       check(c, isa, 1);
   }
 }
@@ -127,8 +129,8 @@ TEST(Bf16Gemm, ActivationsMeetTheirDefinitions) {
   std::mt19937 random(7);
   for (Isa isa : available_isas())
     for (const Then& then : all)
-      for (const int64_t n : {1, 16, 24, 32, 71}) {
-        const Case c = {35, 64, n, false, true, true};
+      for (const auto& [m, n] : {std::array<int64_t, 2>{35, 1}, {35, 16}, {5, 24}, {35, 32}, {5, 32}, {35, 71}}) {
+        const Case c = {m, 64, n, false, true, true};
         Operands o(c, random);
         for (float& x : o.b) x *= 8;  // sums far beyond where sigmoids are flat
         const Expected sums = o.expected(c);
@@ -136,12 +138,23 @@ TEST(Bf16Gemm, ActivationsMeetTheirDefinitions) {
         std::vector<std::byte> workspace(bf16_gemm_workspace(c.m, c.k, c.n, isa));
         std::vector<float> wide(static_cast<size_t>(c.m * c.n));
         std::vector<BF16> narrow(wide.size());
+        std::vector<float> wide_residual;
+        for (const BF16 x : o.narrow_residual) wide_residual.push_back(to_float(x));
+        const auto residual = [&, shape = Shape{m, n}](bool is_short) {
+          return is_short ? view_of(o.narrow_residual, DType::kBF16, shape) : view_of(wide_residual, DType::kF32, shape);
+        };
         for (const bool is_short : {false, true}) {
           const TensorView y = is_short ? view_of(narrow, DType::kBF16, {c.m, c.n}) : view_of(wide, DType::kF32, {c.m, c.n});
           bf16_gemm({.workspace = workspace}, view_of(o.narrow_a, DType::kBF16, {c.m, c.k}), packed, y,
                     {.bias = view_of(o.bias, DType::kF32, {c.n}),
-                     .residual = view_of(o.narrow_residual, DType::kBF16, {c.m, c.n}),
+                     .residual = residual(is_short),
                      .activation = then.activation});
+          const std::vector<float> first = wide;
+          const std::vector<BF16> first_narrow = narrow;
+          bf16_gemm({.workspace = workspace}, view_of(o.narrow_a, DType::kBF16, {c.m, c.k}), packed, y,
+                    {.bias = view_of(o.bias, DType::kF32, {c.n}), .residual = residual(!is_short), .activation = then.activation});
+          ASSERT_EQ(std::memcmp(first.data(), wide.data(), wide.size() * sizeof(float)), 0) << "by the type of the residual";
+          ASSERT_EQ(std::memcmp(first_narrow.data(), narrow.data(), narrow.size() * sizeof(BF16)), 0) << "by the type of the residual";
         }
         for (size_t i = 0; i < wide.size(); ++i) {
           const double y = then.definition(sums.value[i]), bound = 4 * sums.bound[i];

@@ -2,6 +2,7 @@
 #include "kernels/api/isa.h"
 #include "kernels/cpu/bf16/tiers.h"
 #include "kernels/cpu/channels_last/tiers.h"
+#include "kernels/cpu/gemm/far_weights.h"
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/machine/ceilings.h"
@@ -18,6 +19,8 @@ template <>
 const GemmTier<float>& gemm_tier<float>(Isa isa, int64_t) {
   return gemm_tier<float>(isa);
 }
+
+bool reads_best_in_streams() { return true; }
 
 const ChannelsLastTier& channels_last_tier(Isa) { return kPortableChannelsLast; }
 const IntegerTier& integer_tier(Isa) { return kPortableIntegers; }

@@ -5,6 +5,7 @@
 #include "kernels/cpu/amx_permission.h"
 #include "kernels/cpu/bf16/tiers.h"
 #include "kernels/cpu/channels_last/tiers.h"
+#include "kernels/cpu/gemm/far_weights.h"
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/machine/ceilings.h"
@@ -44,6 +45,12 @@ const GemmTier<float>& gemm_tier<float>(Isa isa, int64_t n) {
   constexpr int64_t kWide = 480;  // columns, ten panels
   if (isa >= Isa::kAvx512 && n >= kWide) return kAvx512WideF32;
   return gemm_tier<float>(isa);
+}
+
+bool reads_best_in_streams() {
+  // Measured: Sapphire Rapids gives a third more to four streams, Zen 4 a seventh more to one that no prefetch instruction disturbs.
+  static const bool is_amd = __builtin_cpu_is("amd");
+  return !is_amd;
 }
 
 const ChannelsLastTier& channels_last_tier(Isa isa) {

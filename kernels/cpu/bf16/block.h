@@ -33,6 +33,7 @@ struct Bf16Block {
   int64_t a_stride = 0, rows = 0;     // bytes between rows; at most kMostBlockRows rows
   int64_t depth = 0, step = 4;        // bytes of a row, and those that a tile of AMX takes at once; block_depth
   const std::byte* panels = nullptr;  // [panel][depth / 4][16][2] bf16
+  bool in_order = false;              // panels are read one after the other: they come from memory, which then gives the most
   int64_t columns = 0;
   const float* seeds = nullptr;              // readable up to a whole panel
   ShortRows<const std::byte> residual = {};  // may be the memory of `result`

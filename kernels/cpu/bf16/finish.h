@@ -157,12 +157,49 @@ struct Bf16Blocks {
   using Block = Bf16Block;
   using Number = float;
   template <class V>
+  static constexpr bool kInRegisters = Bf16Finish<V>::kInRegisters;
+
+  template <class V>
   struct Finish {
     const Bf16Block& block;
     int64_t column, panels;
     Finish(const Bf16Block& b, int64_t first, int64_t count) : block(b), column(first), panels(count) {}
     void operator()(float* sums, int64_t stride, int64_t row, int64_t rows) const {
       Bf16Finish<V>::finish(block, sums, stride, row, rows, column, panels);
+    }
+
+    // Whole panels with bounds, or with nothing but a residual.
+    bool takes_tiles() const { return typename Bf16Finish<V>::Then(block).bounded && column + panels * kPanelColumns <= block.columns; }
+    template <int R, int P>
+    [[gnu::always_inline]] bool take(typename V::Sum (&sum)[R][P], int64_t row) const {
+      using Vector = typename V::Vector;
+      const auto whole = Vector::part(kPanelColumns);
+      const auto for_each = [&](auto&& body) {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+          for (int p = 0; p < P; ++p) body(sum[r][p], r, p * kPanelColumns);
+      };
+      if (block.residual.data) {
+        const std::byte* from = block.residual.at(row, column);
+        const int64_t step = block.residual.row_bytes();
+        if (block.residual.is_bf16)
+          for_each([&](auto& x, int64_t r, int64_t c) { x = (Vector{x} + V::load_16(reinterpret_cast<const BF16*>(from + r * step) + c, whole)).v; });
+        else
+          for_each([&](auto& x, int64_t r, int64_t c) { x = (Vector{x} + Vector::load(reinterpret_cast<const float*>(from + r * step) + c)).v; });
+      }
+      if (block.activation) {
+        const typename Bf16Finish<V>::Then then(block);
+        const Vector low = Vector::set(then.low), high = Vector::set(then.high);
+        for_each([&](auto& x, int64_t, int64_t) { x = clamp(low, Vector{x}, high).v; });
+      }
+      std::byte* result = block.result.at(row, column);
+      const int64_t step = block.result.row_bytes();
+      if (block.result.is_bf16)
+        for_each([&](auto& x, int64_t r, int64_t c) { V::store_16(Vector{x}, reinterpret_cast<BF16*>(result + r * step) + c, whole); });
+      else
+        for_each([&](auto& x, int64_t r, int64_t c) { Vector{x}.store(reinterpret_cast<float*>(result + r * step) + c); });
+      return true;
     }
   };
 };

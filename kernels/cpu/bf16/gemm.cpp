@@ -7,6 +7,7 @@
 
 #include "kernels/base/block.h"
 #include "kernels/cpu/bf16/block.h"
+#include "kernels/cpu/gemm/far_weights.h"
 #include "kernels/cpu/parallel.h"
 
 namespace tandem::cpu {
@@ -19,7 +20,15 @@ constexpr int64_t kTeamWork = int64_t{4} << 20;    // multiply-adds below which 
 
 int64_t columns_of(int64_t n) { return round_up(n, kPanelColumns); }
 BlockDepth depth_of(int64_t k, const Bf16Kernel& kernel) { return block_depth(2 * k, kernel.step); }
-bool copies_rows(int64_t k, const Bf16Kernel& kernel) { return depth_of(k, kernel).bytes != 2 * k; }
+// Vectors read a few bytes of each row of a tile in turn: rows whole pages apart would push each other out of the first-level cache.
+bool rows_collide(int64_t k, const Bf16Kernel& kernel) {
+  constexpr int64_t kPage = 4096;
+  return kernel.step == 4 && k > 0 && 2 * k % kPage == 0;
+}
+bool copies_rows(int64_t k, const Bf16Kernel& kernel) { return depth_of(k, kernel).bytes != 2 * k || rows_collide(k, kernel); }
+int64_t copied_stride(int64_t k, const Bf16Kernel& kernel) {
+  return depth_of(k, kernel).bytes + (rows_collide(k, kernel) ? kAlignment : 0);
+}
 int64_t seed_bytes(int64_t n) { return round_up(columns_of(n) * static_cast<int64_t>(sizeof(float)), kAlignment); }
 
 struct Problem {
@@ -29,6 +38,7 @@ struct Problem {
   const std::byte* a;
   int64_t a_stride;
   const std::byte* panels;
+  bool in_order;
   const float* seeds;
   ShortRows<const std::byte> residual;
   ShortRows<std::byte> c;
@@ -39,7 +49,7 @@ void multiply(const Problem& p, int64_t row, int64_t rows, int64_t column, int64
   Bf16Block block;
   block.a = p.a + row * p.a_stride, block.a_stride = p.a_stride, block.rows = rows;
   block.depth = p.depth.bytes, block.step = p.depth.step;
-  block.panels = p.panels + column * p.depth.bytes, block.columns = columns;
+  block.panels = p.panels + column * p.depth.bytes, block.columns = columns, block.in_order = p.in_order;
   block.seeds = p.seeds + column;
   block.activation = p.activation;
   block.result = p.c, block.result.data = p.c.at(row, column);
@@ -64,12 +74,12 @@ void multiply_all(const KernelContext& context, const Problem& p) {
   });
 }
 
-const std::byte* copied_rows(const KernelContext& context, const std::byte* a, int64_t m, int64_t k, int64_t depth,
+const std::byte* copied_rows(const KernelContext& context, const std::byte* a, int64_t m, int64_t k, int64_t stride,
                              std::byte* to) {
   parallel_chunks(context, m, grain_of(k), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
-      std::memcpy(to + r * depth, a + r * 2 * k, static_cast<size_t>(2 * k));
-      std::memset(to + r * depth + 2 * k, 0, static_cast<size_t>(depth - 2 * k));
+      std::memcpy(to + r * stride, a + r * 2 * k, static_cast<size_t>(2 * k));
+      std::memset(to + r * stride + 2 * k, 0, static_cast<size_t>(stride - 2 * k));
     }
   });
   return to;
@@ -110,7 +120,7 @@ PackedBf16 pack_bf16(ConstTensorView b, bool transposed, Isa isa) {
 
 size_t bf16_gemm_workspace(int64_t m, int64_t k, int64_t n, Isa isa) {
   const Bf16Kernel& kernel = bf16_kernel(isa);
-  return static_cast<size_t>(seed_bytes(n) + (copies_rows(k, kernel) ? m * depth_of(k, kernel).bytes : 0));
+  return static_cast<size_t>(seed_bytes(n) + (copies_rows(k, kernel) ? m * copied_stride(k, kernel) : 0));
 }
 
 void bf16_gemm(const KernelContext& context, ConstTensorView a, const PackedBf16& b, TensorView c, const Bf16Epilogue& epilogue) {
@@ -135,13 +145,14 @@ void bf16_gemm(const KernelContext& context, ConstTensorView a, const PackedBf16
                .a = a.data,
                .a_stride = 2 * k,
                .panels = b.data(),
+               .in_order = reads_in_order(m, columns_of(n) * depth_of(k, kernel).bytes),
                .seeds = seeds_of(epilogue.bias, n, context.workspace.data()),
                .residual = {residual ? residual.data : nullptr, residual.dtype == DType::kBF16, n},
                .c = {c.data, c.dtype == DType::kBF16, n},
                .activation = epilogue.activation};
   if (copies_rows(k, kernel)) {
-    p.a = copied_rows(team, a.data, m, k, p.depth.bytes, context.workspace.data() + seed_bytes(n));
-    p.a_stride = p.depth.bytes;
+    p.a_stride = copied_stride(k, kernel);
+    p.a = copied_rows(team, a.data, m, k, p.a_stride, context.workspace.data() + seed_bytes(n));
   }
   multiply_all(team, p);
 }

@@ -4,7 +4,8 @@
 //
 // V has kLanes, kRows, kPanels, Sum, Weights (a vector of B) and Quad (four bytes of A in each lane), load_sums, load_weights, quad_of, store and
 // add(Sum, Quad, Weights); or multiply_tile<R, P> of its own. Of has Block, Number (of a sum), and Finish<V>, which takes rows of sums of some
-// columns to where they belong.
+// columns to where they belong. Where Of::kInRegisters<V> it has takes_tiles(), too, and take<R, P>(sums, row), which finishes the sums of a tile as they
+// are in registers, or returns false: then they go by memory after all.
 #pragma once
 
 #include <array>
@@ -21,19 +22,22 @@ struct BlockTile {
   using Block = typename Of::Block;
   using Number = typename Of::Number;
   static constexpr int kParts = kPanelColumns / V::kLanes;  // vectors of a panel
-  using Tile = void (*)(const Block&, const std::byte*, const std::byte*, const Number*, Number*);
+  using Finish = typename Of::template Finish<V>;
+  // From row `row` on. Returns whether `finish` has taken the tile; null: it is stored in any case.
+  using Tile = bool (*)(const Block&, const std::byte*, const std::byte*, const Number*, Number*, const Finish*, int64_t row);
 
   template <int R, int P>
-  static void multiply_tile(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds,
-                            Number* sums) {
+  static bool multiply_tile(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds, Number* sums,
+                            const Finish* finish, int64_t row) {
     if constexpr (requires { &V::template multiply_tile<R, P>; })
-      V::template multiply_tile<R, P>(b, a, panels, seeds, sums);
+      return V::template multiply_tile<R, P>(b, a, panels, seeds, sums), false;
     else
-      multiply_vectors<R, P>(b, a, panels, seeds, sums);
+      return multiply_vectors<R, P>(b, a, panels, seeds, sums, finish, row);
   }
 
   template <int R, int P>
-  static void multiply_vectors(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds, Number* sums) {
+  static bool multiply_vectors(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds, Number* sums,
+                               [[maybe_unused]] const Finish* finish, [[maybe_unused]] int64_t row) {
     constexpr int kVectors = P * kParts;
     const int64_t panel_bytes = b.depth * kPanelColumns, stride = b.a_stride;
     typename V::Sum sum[R][kVectors];
@@ -51,9 +55,12 @@ struct BlockTile {
         for (int v = 0; v < kVectors; ++v) sum[r][v] = V::add(sum[r][v], quad, w[v]);
       }
     }
+    if constexpr (Of::template kInRegisters<V>)
+      if (finish && finish->template take<R, P>(sum, row)) return true;
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < kVectors; ++v) V::store(sums + r * P * kPanelColumns + v * V::kLanes, sum[r][v]);
+    return false;
   }
 
   template <int P, size_t... R>
@@ -66,15 +73,21 @@ struct BlockTile {
     static constexpr auto kTiles = by_rows<P>(std::make_index_sequence<V::kRows>{});
     constexpr int64_t kTogether = 4 * V::kRows;  // rows that are finished at once
     alignas(64) std::array<Number, kTogether * P * kPanelColumns> sums;
-    const typename Of::template Finish<V> finish(b, column, P);
+    const Finish finish(b, column, P);
+    const Finish* of_tiles = nullptr;
+    if constexpr (Of::template kInRegisters<V>) of_tiles = finish.takes_tiles() ? &finish : nullptr;
     const std::byte* panels = b.panels + column * b.depth;
     int64_t tiles = (b.rows + V::kRows - 1) / V::kRows;
     for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
       const int64_t rows = (b.rows - row + tiles - 1) / tiles;  // evenly: a tile of one row would cost nearly what a whole one does
-      kTiles[static_cast<size_t>(rows - 1)](b, b.a + row * b.a_stride, panels, b.seeds + column,
-                                            sums.data() + (row - done) * P * kPanelColumns);
+      const bool finished = kTiles[static_cast<size_t>(rows - 1)](b, b.a + row * b.a_stride, panels, b.seeds + column,
+                                                                  sums.data() + (row - done) * P * kPanelColumns, of_tiles, row);
       row += rows;
-      if (row < b.rows && row - done + V::kRows <= kTogether) continue;
+      if (finished) {
+        done = row;
+        continue;
+      }
+      if (!of_tiles && row < b.rows && row - done + V::kRows <= kTogether) continue;
       finish(sums.data(), P * kPanelColumns, done, row - done);
       done = row;
     }
@@ -82,7 +95,7 @@ struct BlockTile {
 
   static void multiply(const Block& b) {
     int64_t column = 0;
-    for (; column + (V::kPanels - 1) * kPanelColumns < b.columns; column += V::kPanels * kPanelColumns)
+    for (; !b.in_order && column + (V::kPanels - 1) * kPanelColumns < b.columns; column += V::kPanels * kPanelColumns)
       multiply_panels<V::kPanels>(b, column);
     for (; column < b.columns; column += kPanelColumns) multiply_panels<1>(b, column);
   }

@@ -15,7 +15,6 @@ inline constexpr size_t kAlignment = 64;
 inline constexpr int64_t kMaxRows = 288;   // of A packed at once: kMaxRows * kMaxSteps floats stay in the second-level cache
 inline constexpr int64_t kMaxCols = 2304;  // of B packed at once: for each of their blocks A is packed anew
 inline constexpr int64_t kMostTileRows = 16;
-inline constexpr int64_t kFarBytes = int64_t{1} << 20;  // of packed weights, above which they are not expected in a core's own cache
 
 // Equal steps of at most `most`, the last one shorter. At least 1, so that k = 0 has a loop of none.
 inline int64_t even_step(int64_t k, int64_t most) { return std::max<int64_t>(1, ceil_div(k, std::max<int64_t>(1, ceil_div(k, most)))); }

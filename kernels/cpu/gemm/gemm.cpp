@@ -8,6 +8,7 @@
 #include "kernels/cpu/gemm/activation.h"
 #include "kernels/cpu/gemm/blocking.h"
 #include "kernels/cpu/gemm/driver.h"
+#include "kernels/cpu/gemm/far_weights.h"
 
 namespace tandem::cpu {
 namespace {
@@ -58,6 +59,7 @@ class RectangleProduct {
     block_.ld_addend = args_.ld_addend;
     block_.beta = args_.beta;
     block_.b_is_far = args_.packed_b && args_.packed_b->bytes() > static_cast<size_t>(kFarBytes);
+    block_.b_in_streams = reads_best_in_streams();
     last_ = k0 + k == shape_.k;
     block_.relu = last_ && args_.activation.is(UnaryOp::kRelu);
   }

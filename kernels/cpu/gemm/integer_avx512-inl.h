@@ -59,8 +59,8 @@ struct Finish512 {
   static __mmask16 too_near(__m512 rest, const float* tolerance) {
     return _mm512_cmp_ps_mask(_mm512_abs_ps(rest), _mm512_sub_ps(_mm512_set1_ps(0.5f), _mm512_loadu_ps(tolerance)), _CMP_NLE_UQ);
   }
-  static __m512 value_of(const int32_t* sums, __m512 multiplier, __m512 addend) {
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(sums)), multiplier, addend);
+  static __m512 value_of(__m512i sums, __m512 multiplier, __m512 addend) {
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), multiplier, addend);
   }
   static __m512 rest_of(__m512 value, __m512i whole) { return _mm512_sub_ps(value, _mm512_cvtepi32_ps(whole)); }
 
@@ -77,12 +77,16 @@ struct Finish512 {
     }
     // kLines of them, or `lines` if these are fewer. Inlined, or what stays in registers from line to line would go by memory.
     [[gnu::always_inline]] void quantize(const int32_t* sums, int64_t stride, int64_t lines, std::byte* out, int64_t out_stride) {
+      quantize([&](int line, int p) { return _mm512_loadu_si512(sums + (line < lines ? line : 0) * stride + p * kPanelColumns); }, lines, out, out_stride);
+    }
+    // The same of sums that sum_of(line, panel) gives, for any line below kLines.
+    template <class SumOf>
+    [[gnu::always_inline]] void quantize(SumOf sum_of, int64_t lines, std::byte* out, int64_t out_stride) {
       __m512i whole[4];
 #pragma GCC unroll 4
       for (int v = 0; v < 4; ++v) {
         const int p = v % P;
-        const int64_t line = v / P < lines ? v / P : 0;
-        const __m512 value = value_of(sums + line * stride + p * kPanelColumns, multiplier_[p], addend_[p]);
+        const __m512 value = value_of(sum_of(v / P, p), multiplier_[p], addend_[p]);
         whole[v] = _mm512_cvt_roundps_epi32(value, kNearest);
         farthest_[p] = _mm512_range_ps(farthest_[p], _mm512_reduce_ps(value, kNearest), kGreaterMagnitude);
       }
@@ -101,7 +105,7 @@ struct Finish512 {
     __m512 multiplier_[P], addend_[P], farthest_[P];
   };
   static uint32_t near_ties(const int32_t* sums, const PanelScales& s, int64_t column) {
-    const __m512 value = value_of(sums, _mm512_loadu_ps(s.multiplier + column), _mm512_loadu_ps(s.addend + column));
+    const __m512 value = value_of(_mm512_loadu_si512(sums), _mm512_loadu_ps(s.multiplier + column), _mm512_loadu_ps(s.addend + column));
     return too_near(rest_of(value, _mm512_cvt_roundps_epi32(value, kNearest)), s.tolerance + column);
   }
 };

@@ -47,7 +47,7 @@ class Residual512 {
     for (int v = 0; v < 4; ++v) {
       const int64_t at = v * kPanelColumns;
       const __m512 value =
-          Finish512::value_of(sums + at, _mm512_loadu_ps(scales_.multiplier + at), _mm512_loadu_ps(scales_.addend + at));
+          Finish512::value_of(_mm512_loadu_si512(sums + at), _mm512_loadu_ps(scales_.multiplier + at), _mm512_loadu_ps(scales_.addend + at));
       const __m512 clamped = _mm512_min_ps(_mm512_max_ps(value, low_), high_);
       const __m512 own_rest = _mm512_reduce_ps(clamped, Finish512::kNearest), own = _mm512_sub_ps(clamped, own_rest);
       own_farthest = _mm512_range_ps(own_farthest, own_rest, Finish512::kGreaterMagnitude);
@@ -87,7 +87,7 @@ class Residual512 {
     for (int v = 0; v < 4; ++v) {
       const int64_t at = v * kPanelColumns;
       const __m512 value =
-          Finish512::value_of(sums + at, _mm512_loadu_ps(scales_.multiplier + at), _mm512_loadu_ps(scales_.addend + at));
+          Finish512::value_of(_mm512_loadu_si512(sums + at), _mm512_loadu_ps(scales_.multiplier + at), _mm512_loadu_ps(scales_.addend + at));
       alignas(64) std::array<int32_t, kPanelColumns> own;
       _mm512_store_si512(own.data(),
                          _mm512_cvt_roundps_epi32(_mm512_min_ps(_mm512_max_ps(value, low_), high_), Finish512::kNearest));

@@ -36,6 +36,7 @@ struct IntegerBlock {
   int64_t runs = 1;
   int64_t line = 0, line_stride = 0, line_tile = 0;
   const std::byte* panels = nullptr;  // [panel][depth / 4][16][4], i8
+  bool in_order = false;              // panels are read one after the other: they come from memory, which then gives the most
   int64_t columns = 0;
   const int32_t* seeds = nullptr;                               // readable up to a whole panel, as all of columns
   const int32_t *row_sums = nullptr, *column_zeros = nullptr;   // null: the columns' zero points are 0

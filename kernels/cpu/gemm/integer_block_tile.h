@@ -9,6 +9,9 @@ namespace tandem::cpu {
 struct IntegerBlocks {
   using Block = IntegerBlock;
   using Number = int32_t;
+  template <class V>
+  static constexpr bool kInRegisters = V::kOwnFinish && V::kLanes == kPanelColumns;
+
   // Of the columns of `panels` panels.
   template <class V>
   class Finish {
@@ -17,6 +20,22 @@ struct IntegerBlocks {
         : b_(b), column_(column), panels_(panels), scales_(IntegerFinish<V>::scales_of(b.result, column, b.columns - column, panels, own_)) {}
     void operator()(int32_t* sums, int64_t stride, int64_t row, int64_t rows) const {
       IntegerFinish<V>::finish(b_, scales_, sums, stride, row, rows, column_, panels_);
+    }
+
+    // Bytes of whole panels whose sums need no correction. Where a number is near a tie the tile goes by memory.
+    bool takes_tiles() const {
+      return b_.result.quantized && !b_.row_sums && !b_.row_zeros && column_ + panels_ * kPanelColumns <= b_.columns;
+    }
+    template <int R, int P>
+    [[gnu::always_inline]] bool take(const typename V::Sum (&sum)[R][P], int64_t row) const {
+      using Lines = FinishedLines<V, P>;
+      constexpr int kLines = static_cast<int>(Lines::kLines);
+      Lines lines(scales_);
+      std::byte* out = b_.result.quantized + row * b_.result.stride + column_;
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r += kLines, out += kLines * b_.result.stride)
+        lines.quantize([&](int line, int p) { return sum[r + line < R ? r + line : r][p]; }, R - r, out, b_.result.stride);
+      return lines.near_ties() == 0;
     }
 
    private:

@@ -5,6 +5,7 @@
 
 #include "kernels/api/integer_gemm.h"
 #include "kernels/base/error.h"
+#include "kernels/cpu/gemm/far_weights.h"
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/parallel.h"
 
@@ -103,6 +104,7 @@ class Product {
     block.a = row(first_row), block.a_signed = is_signed_, block.a_stride = stride(), block.rows = last_row - first_row;
     block.depth = depth_.bytes, block.step = depth_.step;
     block.panels = b_.data + first * depth_.bytes, block.columns = last - first;
+    block.in_order = reads_in_order(s_.m, columns_of(s_.n) * depth_.bytes);
     block.seeds = seeds_ + first;
     if (with_columns_) block.row_sums = row_sums_ + first_row, block.column_zeros = b_.zeros + first;
     if (a_.zeros != 1) block.row_zeros = row_zeros_ + first_row, block.column_sums = b_.sums + first;

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
 
+#include "kernels/base/block.h"
 #include "kernels/cpu/gemm/integer_line.h"
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/parallel.h"
@@ -150,8 +150,7 @@ void multiply_integers(const IntegerGemmShape& s, const PackedIntegers& a, const
 }
 
 PackedWeight::PackedWeight(size_t bytes, int64_t lines, int64_t k, PackedIntegers (*layout)(std::byte*, int64_t, int64_t))
-    : memory_(new (std::align_val_t{kAlignment}) std::byte[bytes](),
-              [](std::byte* p) { ::operator delete[](p, std::align_val_t{kAlignment}); }),
+    : memory_(make_zero_block(bytes)),
       bytes_(bytes),
       view_(layout(memory_.get(), lines, k)) {}
 

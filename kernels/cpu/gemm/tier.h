@@ -22,6 +22,7 @@ struct GemmBlock {
   const T* b = nullptr;               // panel p, step k at b[p * b_panel + k * b_k], nr readable elements each
   int64_t b_panel = 0, b_k = 0;
   bool b_is_far = false;              // it comes from memory: a cache does not hold the matrix that it is part of
+  bool b_in_streams = true;           // what is far is read in several places at once; else from end to end
   int64_t groups = 1;                 // batch-reduce: the products of `groups` pairs, apart by a_group and b_group, are summed
   int64_t a_group = 0, b_group = 0;
   T* c = nullptr;

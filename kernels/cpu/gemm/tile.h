@@ -150,9 +150,10 @@ struct Tile {
   static void multiply(const GemmBlock<T>& s) {
     const Runs& table = s.a_row == 1 ? kUnit : kStrided;
     const int64_t tile = s.tile_rows > 0 ? s.tile_rows : kRows, tiles = (s.rows + tile - 1) / tile;
-    const int64_t wide = tiles == 1 ? V::wide_panels(static_cast<int>(s.rows)) : 1;
-    if (s.b_is_far && s.groups == 1 && wide < 3 && tiles <= kStreamedTiles) return multiply_streaming<V>(s, tile);
-    const bool adjacent = tiles > 1 && s.b_k == kWidth && s.groups == 1;  // the panels of B in memory
+    const bool in_order = s.b_is_far && !s.b_in_streams;
+    const int64_t wide = tiles == 1 && !in_order ? V::wide_panels(static_cast<int>(s.rows)) : 1;
+    if (s.b_is_far && !in_order && s.groups == 1 && wide < 3 && tiles <= kStreamedTiles) return multiply_streaming<V>(s, tile);
+    const bool adjacent = tiles > (in_order ? kStreamedTiles : 1) && s.b_k == kWidth && s.groups == 1;  // the panels of B in memory
     NextPanel next{.at = s.b, .step = adjacent ? (kWidth + tiles - 1) / tiles : 0};
     for (int64_t col = 0; col < s.cols;) {
       const int64_t left = s.cols - col, panels = left >= wide * kWidth ? wide : wide > 1 && left >= 2 * kWidth ? 2 : 1;
