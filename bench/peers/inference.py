@@ -230,7 +230,7 @@ def main():
     chosen = [item for item in rows() if not options.only or any(word in item.label() for word in options.only)]
     if not chosen:
         sys.exit("no row has such a name; there are: " + "; ".join(item.label() for item in rows()))
-    cases = [(item, precision, threads) for item in chosen for precision in options.precision or ["f32", "int8"]
+    cases = [(item, precision, threads) for item in chosen for precision in options.precision or ["f32", "int8"] if precision in item.aims
              for threads in options.threads or [n for n in (1, 2) if n <= len(os.sched_getaffinity(0))]]
     progress = Progress(len(cases) * options.rounds)
     if not options.json:
