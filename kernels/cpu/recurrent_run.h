@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/gate_functions.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd/recurrent_cells.h"
 
 namespace tandem::cpu {
 
@@ -87,6 +88,7 @@ class RecurrentRun {
     if (in.w.data) w_ = in.w.as<T>().data() + d * row() * of.inputs;  // weights that were packed may be gone
     if (in.r.data) r_ = in.r.as<T>().data() + d * row() * of.hidden;
     peepholes_ = in.peepholes ? in.peepholes.as<T>().data() + d * 3 * of.hidden : nullptr;
+    plain_ = is_plain();
   }
 
   void run(const RecurrentOutputs& out) {
@@ -165,14 +167,20 @@ class RecurrentRun {
       multiply(h(s), of_.batch, n, r_, 2 * n, packed(weights_.r_gates), nullptr, gates(s), row());
     else
       multiply(h(s), of_.batch, n, r_, row(), packed(weights_.r), nullptr, gates(s), row());
-    each_sequence(s, [&](int64_t b, int64_t t) { first_half(s, b, t); });
-    if (resets_early()) {
-      multiply(extra(s), of_.batch, n, r_ ? r_ + 2 * n * n : nullptr, n, packed(weights_.r_candidate), nullptr, gates(s) + 2 * n, row());
-      each_sequence(s, [&](int64_t b, int64_t t) { candidate(s, b, t); });
-    }
-    if (!out.y) return;
-    T* y = out.y.as<T>().data();
-    each_sequence(s, [&](int64_t b, int64_t t) { std::copy_n(h(s + 1) + b * n, n, y + layout_.y(t, b)); });
+    T* y = out.y ? out.y.as<T>().data() : nullptr;
+    const auto give = [&](int64_t b, int64_t t) {
+      if (y) std::copy_n(h(s + 1) + b * n, n, y + layout_.y(t, b));
+    };
+    each_sequence(s, [&](int64_t b, int64_t t) {
+      first_half(s, b, t);
+      if (!resets_early()) give(b, t);
+    });
+    if (!resets_early()) return;
+    multiply(extra(s), of_.batch, n, r_ ? r_ + 2 * n * n : nullptr, n, packed(weights_.r_candidate), nullptr, gates(s) + 2 * n, row());
+    each_sequence(s, [&](int64_t b, int64_t t) {
+      candidate(s, b, t);
+      give(b, t);
+    });
   }
 
   // body(b, t) for each sequence that is not over at step s; the others keep their state.
@@ -191,9 +199,17 @@ class RecurrentRun {
     });
   }
 
+  const T* projection(int64_t b, int64_t t) const { return memory_ + scratch_.projected + layout_.row(t, b) * row(); }
   void add_projection(T* gate, int64_t b, int64_t t, int64_t first, int64_t n) const {
-    const T* x = memory_ + scratch_.projected + layout_.row(t, b) * row() + first;
+    const T* x = projection(b, t) + first;
     for (int64_t i = 0; i < n; ++i) gate[first + i] += x[i];
+  }
+
+  // The cell that one sweep can do: ONNX's default functions, and nothing besides.
+  bool is_plain() const {
+    const auto is = [&](size_t i, GateFunction function) { return act_[i].function == function; };
+    return std::is_same_v<T, float> && clip_ == 0 && !peepholes_ && !options_.input_forget && is(0, GateFunction::kSigmoid) &&
+           is(1, GateFunction::kTanh) && (options_.cell != RecurrentCell::kLstm || is(2, GateFunction::kTanh));
   }
 
   void first_half(int64_t s, int64_t b, int64_t t) const {
@@ -208,10 +224,13 @@ class RecurrentRun {
       case RecurrentCell::kLstm: return long_short(s, b, t);
       case RecurrentCell::kGru: break;
     }
+    T* kept = extra(s) + b * n;
+    if constexpr (std::is_same_v<T, float>)
+      if (plain_ && options_.linear_before_reset)
+        return simd::gru_step({gate, projection(b, t), memory_ + scratch_.bias + row() + 2 * n, h(s) + b * n, kept, next}, n);
     add_projection(gate, b, t, 0, 2 * n);
     apply_gate(act_[0], clip_, gate, 2 * n);
     const T* reset = gate + n;
-    T* kept = extra(s) + b * n;
     if (!options_.linear_before_reset) {
       for (int64_t i = 0; i < n; ++i) kept[i] = reset[i] * h(s)[b * n + i];
       return;
@@ -238,6 +257,8 @@ class RecurrentRun {
     T *input = gates(s) + b * row(), *output = input + n, *forget = output + n, *cell = forget + n;
     const T* old = c(s) + b * n;
     T *now = c(s + 1) + b * n, *squash = squashed(s) + b * n, *next = h(s + 1) + b * n;
+    if constexpr (std::is_same_v<T, float>)
+      if (plain_) return simd::lstm_step({input, projection(b, t), old, now, squash, next}, n);
     add_projection(input, b, t, 0, row());
     if (peepholes_) add_peephole(peepholes_, old, input);
     if (peepholes_) add_peephole(peepholes_ + 2 * n, old, forget);
@@ -277,6 +298,7 @@ class RecurrentRun {
   T clip_;
   const std::array<GateActivation, 3>& act_;
   const T *w_ = nullptr, *r_ = nullptr, *peepholes_ = nullptr;
+  bool plain_ = false;
 };
 
 // Throws InvalidArgument for a length outside the steps, or optional inputs of the wrong shape.

@@ -223,6 +223,9 @@ void add_cell(Cases& cases, Cell cell) {
   for (size_t i : {1, 2}) inputs[i] = uniform(inputs[i].shape(), -0.2, 0.2, 8);
   add(cases, "large", large, inputs);
   add(cases, "large, packed", large, inputs, {}, {1, 2});
+  if (cell.op != "LSTM") return;
+  inputs.pop_back();
+  add(cases, "large, without peepholes", large, inputs);
 }
 
 void add_functions(Cases& cases) {
