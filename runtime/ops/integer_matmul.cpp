@@ -187,19 +187,27 @@ BoundKernel bind_dynamic(const BindContext& node) {
           .constant_bytes = packed.bytes()};
 }
 
+// Of the first input's rows; it has one axis at least.
+double flops(const BindContext& node) {
+  const Shape& a = node.shape(0);
+  return 2.0 * static_cast<double>(node.output_shape(0).elements()) * static_cast<double>(a[a.rank() - 1]);
+}
+
 constexpr OpDef matmul_integer_op = {.name = "MatMulInteger",
                                      .since = 10,
                                      .min_inputs = 2,
                                      .max_inputs = 4,
                                      .infer = infer_matmul_integer,
-                                     .cpu = bind_matmul_integer};
+                                     .cpu = bind_matmul_integer,
+                                     .flops = flops};
 constexpr OpDef qlinear_matmul_op = {.name = "QLinearMatMul",
                                      .since = 10,
                                      .min_inputs = 8,
                                      .max_inputs = 8,
                                      .infer = infer_qlinear_matmul,
                                      .cpu = bind_qlinear_matmul,
-                                     .elements = Elements::kConverted};
+                                     .elements = Elements::kConverted,
+                                     .flops = flops};
 constexpr std::string_view kClamp[] = {"highest", "lowest"};
 constexpr OpDef quantized_matmul_op = {.name = "QuantizedMatMul",
                                        .domain = "tandem",
@@ -208,13 +216,15 @@ constexpr OpDef quantized_matmul_op = {.name = "QuantizedMatMul",
                                        .attributes = kClamp,
                                        .infer = infer_qlinear_matmul,
                                        .cpu = bind_qlinear_matmul,
-                                       .elements = Elements::kConverted};
+                                       .elements = Elements::kConverted,
+                                       .flops = flops};
 constexpr OpDef matmul_integer_to_float_op = {.name = "MatMulIntegerToFloat",
                                               .domain = "com.microsoft",
                                               .min_inputs = 4,
                                               .max_inputs = 7,
                                               .infer = infer_to_float,
-                                              .cpu = bind_to_float};
+                                              .cpu = bind_to_float,
+                                              .flops = flops};
 constexpr OpDef dynamic_quantize_matmul_op = {.name = "DynamicQuantizeMatMul",
                                               .domain = "com.microsoft",
                                               .min_inputs = 3,

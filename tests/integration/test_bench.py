@@ -49,6 +49,21 @@ def test_model(dense):
     assert "GFLOP/s" in tandem("bench", "model", dense, "--seconds", "0.01", "--profile").out
 
 
+@pytest.mark.parametrize("op", ["MatMulInteger", "QLinearMatMul"])
+def test_products_of_bytes_count(op, tmp_path):
+    rng = np.random.default_rng(0)
+    one, zero = numpy_helper.from_array(np.float32(0.02), "one"), numpy_helper.from_array(np.uint8(3), "zero")
+    weights = [numpy_helper.from_array(rng.integers(-9, 9, (64, 32), dtype=np.int8), "w"), numpy_helper.from_array(np.int8(0), "w_zero")]
+    inputs = ["x", "w", "zero", "w_zero"] if op == "MatMulInteger" else ["x", "one", "zero", "w", "one", "w_zero", "one", "zero"]
+    result = onnx.TensorProto.INT32 if op == "MatMulInteger" else onnx.TensorProto.UINT8
+    graph = helper.make_graph([helper.make_node(op, inputs, ["y"])], "g", [helper.make_tensor_value_info("x", onnx.TensorProto.UINT8, ["batch", 64])],
+                              [helper.make_tensor_value_info("y", result, ["batch", 32])], [one, zero, *weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "bytes.onnx")
+    shown = tandem("bench", "model", tmp_path / "bytes.onnx", "--batch", 8, "--seconds", "0.01", "--json").json
+    assert shown["gflop"] * 1e9 == pytest.approx(2 * 8 * 64 * 32)
+    assert shown["int8_share"] == pytest.approx(1)
+
+
 def test_model_on_given_inputs(dense, tmp_path):
     rows = np.random.default_rng(1).random((5, 64), dtype=np.float32)
     np.savez(tmp_path / "in.npz", x=rows)
