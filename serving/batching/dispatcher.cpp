@@ -50,7 +50,9 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     if (!lane) return set_alarm(now);
     sleeping[*lane] = false;
     set_alarm(now);
+    const bool is_brief = entry->queue.size() == 1 && entry->is_brief();
     lock.unlock();
+    if (is_brief && workers.lend()) return work_here(*lane);
     wake(*lane);
   }
 
@@ -70,23 +72,43 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   // On the lane's thread: batch after batch, until none is due.
   void work(size_t lane) {
-    for (;;) {
-      ModelQueue::Dropped dropped;
-      Batch batch;
-      Clock::TimePoint now;
-      {
-        const std::lock_guard lock(mutex);
-        now = clock.now();
-        sweep(now, dropped);
-        batch = next_batch(now);
-        if (!batch.entry) sleeping[lane] = true;
-        free_at[lane] = batch.entry ? now + expected(batch) : now;
-        set_alarm(now);
-      }
-      drop_all(dropped);
-      if (!batch.entry) return;
-      run(lane, batch, now);
+    while (work_once(lane)) {
     }
+  }
+
+  // One batch, on the thread that brought it; the lane does what has come meanwhile.
+  void work_here(size_t lane) {
+    if (!work_once(lane)) return;
+    {
+      const std::lock_guard lock(mutex);
+      const Clock::TimePoint now = clock.now();
+      if (std::ranges::none_of(entries, [&](const auto& entry) { return entry->queue.is_due(now); })) {
+        sleeping[lane] = true;
+        free_at[lane] = now;
+        return;
+      }
+    }
+    wake(lane);
+  }
+
+  // The batch that is due, or false: there is none, and the lane sleeps.
+  bool work_once(size_t lane) {
+    ModelQueue::Dropped dropped;
+    Batch batch;
+    Clock::TimePoint now;
+    {
+      const std::lock_guard lock(mutex);
+      now = clock.now();
+      sweep(now, dropped);
+      batch = next_batch(now);
+      if (!batch.entry) sleeping[lane] = true;
+      free_at[lane] = batch.entry ? now + expected(batch) : now;
+      set_alarm(now);
+    }
+    drop_all(dropped);
+    if (!batch.entry) return false;
+    run(lane, batch, now);
+    return true;
   }
 
   void sweep(Clock::TimePoint now, ModelQueue::Dropped& dropped) {

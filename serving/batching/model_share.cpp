@@ -40,6 +40,7 @@ void ModelShare::push(QueuedPtr request, Clock::TimePoint now, std::span<const C
     if (cost.is_known() && !finds_a_lane) request->begin_by = now + duration_of(slo_->slack(cost)) + kHop;
   }
   queue.push(std::move(request), now);
+  follow(interval_, std::min(Seconds(now - last_used).count(), 2 * kBrief));
   last_used = now;
 }
 

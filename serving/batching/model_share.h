@@ -15,7 +15,7 @@
 
 namespace tandem {
 
-// Runs a batch on the lane's thread; must not throw.
+// Runs a batch on the lane's thread, or in its place (Workers::lend); must not throw.
 using BatchRunner = std::function<void(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun)>;
 
 class ModelShare {
@@ -33,6 +33,8 @@ class ModelShare {
   bool may_run() const { return running == 0 || !queue.options().preserve_ordering; }
   // Of its batches of late, averaged; 0: none was run.
   double batch_seconds() const { return seconds_; }
+  // Whether a batch takes less than it takes to wake a lane, and requests come so far apart that none would gather meanwhile.
+  bool is_brief() const { return seconds_ > 0 && seconds_ < kBrief && interval_ > seconds_; }
 
   ModelQueue queue;
   const BatchRunner run;
@@ -43,12 +45,15 @@ class ModelShare {
   double saved_seconds = 0;  // of batches that were not run, or not to their end, because nobody waited for them
 
  private:
+  static constexpr double kBrief = 100e-6;
+
   int64_t most_rows();
 
   const double weight_;
   std::optional<SloController> slo_;
   double row_seconds_ = 0;  // of a row of a batch
   double seconds_ = 0;
+  double interval_ = 0;     // between requests
   std::vector<double> until_free_;  // by lane, ascending; here to be allocated once
 };
 

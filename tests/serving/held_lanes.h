@@ -30,7 +30,9 @@ class HeldWorkers final : public Workers {
       task();
     }
   }
+  bool lend() const override { return lends; }
   std::deque<std::pair<int, std::function<void()>>> woken;
+  bool lends = false;
 
  private:
   int count_;

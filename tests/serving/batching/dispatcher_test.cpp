@@ -65,6 +65,55 @@ TEST_F(DispatcherTest, OneRequestWakesOneLane) {
   EXPECT_EQ(queue->queued(), 0);
 }
 
+TEST_F(DispatcherTest, BriefWorkIsDoneWhereItComes) {
+  workers.lends = true;
+  std::chrono::microseconds takes{20};
+  std::function<void()> meanwhile;
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8}, [&](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
+    note()(lane, batch, begun);
+    clock.time += takes;
+    if (meanwhile) std::exchange(meanwhile, nullptr)();
+  });
+  const auto submit_after = [&](std::chrono::microseconds time, int id) {
+    clock.time += time;
+    queue->submit(request(id));
+  };
+  submit_after(1ms, 1);
+  EXPECT_EQ(workers.woken.size(), 1u) << "nothing is known of it yet";
+  workers.run_all();
+  submit_after(1ms, 2);
+  EXPECT_TRUE(workers.woken.empty());
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(1), ElementsAre(2)));
+  meanwhile = [&] {
+    workers.lends = false;
+    queue->submit(request(4));
+    queue->submit(request(5));
+    queue->submit(request(6));
+  };
+  submit_after(1ms, 3);
+  EXPECT_THAT(batches.back(), ElementsAre(3)) << "one batch: the rest is the lanes'";
+  EXPECT_EQ(workers.woken.size(), 2u) << "the other lane, and then this one";
+  workers.run_all();
+  EXPECT_THAT(batches.back(), ElementsAre(4, 5, 6));
+
+  for (int id = 10; id < 60; id += 2) {  // as they come, some gather while one runs
+    submit_after(10us, id);
+    queue->submit(request(id + 1));
+    workers.run_all();
+  }
+  workers.lends = true;
+  submit_after(10us, 60);
+  EXPECT_EQ(workers.woken.size(), 1u) << "it is asked too often";
+  workers.run_all();
+  takes = 2ms;
+  submit_after(1s, 61);
+  EXPECT_TRUE(workers.woken.empty());
+  submit_after(1s, 62);
+  EXPECT_EQ(workers.woken.size(), 1u) << "it takes too long";
+  workers.run_all();
+  EXPECT_THAT(outcome.drops, IsEmpty());
+}
+
 TEST_F(DispatcherTest, ARequestWithoutRowsIsAnswered) {
   const auto queue = dispatcher.add("m", {.max_batch_size = 8}, note());
   const QueuedPtr empty = request(1);
