@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/base/error.h"
+#include "kernels/base/program_pages.h"
 #include "runtime/io/file.h"
 #include "serving/core/model_name.h"
 #include "serving/engine/batch_invariance.h"
@@ -205,7 +206,9 @@ ModelListing ModelRepository::load_version(int64_t version, const Package& packa
     std::string alone = keep_bits(*model, options_.batch_invariant, batching);
     BatchCost cost;
     if (batching.slo) cost = cost_of_batches(*model, *batching.slo, options_.profiles, package.folder / file_of(version, package));
-    return {name, version, ModelState::kReady, std::move(alone), std::make_shared<ServedModel>(std::move(model), batching, context_, cost)};
+    auto served = std::make_shared<ServedModel>(std::move(model), batching, context_, cost);
+    return_program_pages();  // of parser, passes and packing
+    return {name, version, ModelState::kReady, std::move(alone), std::move(served)};
   } catch (const std::bad_alloc&) {
     return unavailable(name, what + "out of memory", version);
   } catch (const std::exception& failure) {

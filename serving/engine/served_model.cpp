@@ -6,6 +6,8 @@
 #include <charconv>
 #include <utility>
 
+#include "kernels/base/program_pages.h"
+
 namespace tandem {
 namespace {
 
@@ -168,6 +170,7 @@ ServedModel::~ServedModel() {
   queue_.reset();
   model_.reset();
   malloc_trim(0);
+  return_program_pages();
 }
 
 void InferenceCall::fail(const std::exception_ptr& thrown) const {

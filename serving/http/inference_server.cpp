@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "kernels/base/error.h"
+#include "kernels/base/program_pages.h"
 #include "runtime/device/topology.h"
 #include "serving/batching/alarm.h"
 #include "serving/batching/dispatcher.h"
@@ -81,7 +82,7 @@ struct InferenceServer::Parts {
                     .change_settings = options.allow_settings},
                    log),
         lanes(lane_options(options)),
-        workers(lanes),
+        workers(lanes, options.threads == 1 && options.device == "cpu"),
         watch(static_cast<int>(lanes.size())),
         metrics(options.version),
         dispatcher(workers, clock, [this](std::optional<Clock::TimePoint> time) { alarm.set(time); }),
@@ -143,6 +144,7 @@ struct InferenceServer::Parts {
     poller->set(clock.now() + interval);
   }
 
+  HeapKeeper heap;
   MemoryBudget budget;
   SteadyClock clock;
   ServerLog log;
@@ -161,7 +163,6 @@ struct InferenceServer::Parts {
   HealthMonitor health;
   V2Service service;
   std::optional<Alarm> poller, checkup;
-  HeapKeeper heap;
   std::optional<HttpServer> http;
   std::optional<HttpServer> metrics_http;
   std::optional<GrpcServer> grpc;
@@ -220,6 +221,7 @@ InferenceServer::InferenceServer(const InferenceServerOptions& options) {
   const LaneSetOptions lanes = lane_options(options);
   check_room_for(static_cast<int64_t>(lanes.lanes) * lanes.threads + options.http.threads + kOtherThreads, kDescriptors);
   parts_ = std::make_unique<Parts>(options);
+  return_program_pages();  // of all that begins once
 }
 InferenceServer::~InferenceServer() = default;
 int InferenceServer::port() const { return parts_->http->port(); }

@@ -13,6 +13,8 @@ namespace {
 constexpr std::chrono::seconds kLook{1};
 constexpr int64_t kMuch = 4 << 20;    // growth that is worth a trim
 constexpr int64_t kCalm = 256 << 10;  // growth between two looks that is none
+constexpr int kTop = 256 << 10;       // what an arena may keep at its end: malloc_trim() leaves that of all but the first alone
+constexpr int kOwnMapping = 1 << 20;  // of larger blocks
 
 }  // namespace
 
@@ -26,7 +28,11 @@ bool HeapWatch::look(int64_t resident) {
 
 void HeapWatch::trimmed(int64_t resident) { floor_ = last_ = trimmed_ = resident; }
 
-HeapKeeper::HeapKeeper() : thread_([this] { run(); }) {}
+HeapKeeper::HeapKeeper() {
+  ::mallopt(M_TRIM_THRESHOLD, kTop);  // else glibc raises both to what has ever been freed, tens of MiB an arena
+  ::mallopt(M_MMAP_THRESHOLD, kOwnMapping);
+  thread_ = std::thread([this] { run(); });
+}
 
 HeapKeeper::~HeapKeeper() {
   {
