@@ -1,7 +1,9 @@
 // A request and a response as handlers see them: no socket, no third-party type.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +19,8 @@ class HttpRequest {
   virtual std::string_view method() const = 0;
   virtual std::string_view target() const = 0;  // as sent: path and query, percent-encoded
   virtual std::string_view body() const = 0;
+  // A handle on what body() lies in, to keep it; null: it cannot be kept.
+  virtual std::shared_ptr<std::byte[]> body_memory() const { return nullptr; }
   virtual std::optional<std::string_view> header(std::string_view name) const = 0;  // case does not matter
   // Address and port of the client; "" if they are not known.
   virtual std::string peer() const { return ""; }

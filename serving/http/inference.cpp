@@ -53,8 +53,8 @@ InferRequest parse(const Backend& backend, const Limits& limits, const Route& ro
                    const Signature& signature) {
   if (route.endpoint != Endpoint::kInfer) return parse_generate_request(request.body(), route.model, signature, limits);
   const auto json_bytes = request.header("Inference-Header-Content-Length");
-  if (json_bytes == "0") return parse_raw_request(request.body(), route.model, signature);
-  return parse_infer_request(request.body(), json_bytes, limits, backend.shared_memory);
+  if (json_bytes == "0") return parse_raw_request(request.body(), route.model, signature, request.body_memory());
+  return parse_infer_request(request.body(), json_bytes, limits, backend.shared_memory, request.body_memory());
 }
 
 void take(InferRequest parsed, const Route& route, const Signature& signature, Answer& answer, InferenceCall& call) {

@@ -30,6 +30,7 @@
 #include <boost/beast/http/parser.hpp>
 
 #include "serving/http/http_server.h"
+#include "serving/http/request_body-inl.h"
 #include "serving/http/unread_bytes-inl.h"
 
 namespace tandem::http_detail {
@@ -40,24 +41,27 @@ using boost::system::error_code;
 using net::ip::tcp;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
+constexpr std::string_view kJsonBytes = "Inference-Header-Content-Length";
 constexpr int64_t kFewChunks = 65'536;                 // of one chunked body are taken, and beyond that
 constexpr int64_t kChunkBytes = 1'024;                 // one for as many bytes of --max-body
 constexpr size_t kReadBytes = 64 << 10;                // one read
-constexpr size_t kReserveBytes = 1 << 20;              // of a body, before its bytes have come
-constexpr std::string_view kReadOnce[] = {"Content-Encoding", "Inference-Header-Content-Length"};  // two would be believed by two readers
+constexpr size_t kLongRead = 1 << 20;                  // one into the body itself
+constexpr std::string_view kReadOnce[] = {"Content-Encoding", kJsonBytes};  // two would be believed by two readers
 constexpr std::chrono::milliseconds kLinger{1'000};    // for a client to read the refusal of what it is still sending
 constexpr std::chrono::milliseconds kAfterRefusal{10};  // from a 429 to the next request of its connection
 constexpr std::chrono::milliseconds kDrainGrace{250};  // for a request that is on its way when draining begins
 
-// A body that grows as bytes come, whatever length was announced.
+inline std::string_view view_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+// How the parser hands over a body.
 struct GrowingBody {
-  using value_type = std::string;
+  using value_type = RequestBody;
   class reader {
    public:
     template <bool isRequest, class Fields>
-    reader(http::header<isRequest, Fields>&, value_type& body) : body_(body) {}
+    reader(http::header<isRequest, Fields>& header, value_type& body) : header_(header), body_(body) {}
     void init(const boost::optional<uint64_t>& length, error_code& error) {
-      if (length) body_.reserve(std::min<size_t>(*length, kReserveBytes));
+      body_.expect(length ? *length : 0, view_of(header_[boost::beast::string_view(kJsonBytes.data(), kJsonBytes.size())]));
       error = {};
     }
     template <class Buffers>
@@ -65,7 +69,7 @@ struct GrowingBody {
       size_t bytes = 0;
       for (auto it = net::buffer_sequence_begin(buffers); it != net::buffer_sequence_end(buffers); ++it) {
         const net::const_buffer piece(*it);
-        body_.append(static_cast<const char*>(piece.data()), piece.size());
+        body_.append({static_cast<const char*>(piece.data()), piece.size()});
         bytes += piece.size();
       }
       error = {};
@@ -74,11 +78,10 @@ struct GrowingBody {
     void finish(error_code& error) { error = {}; }
 
    private:
+    const http::fields& header_;  // empty until init()
     value_type& body_;
   };
 };
-
-inline std::string_view view_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
 class ParsedRequest final : public HttpRequest {
  public:
@@ -87,7 +90,8 @@ class ParsedRequest final : public HttpRequest {
       : request_(request), socket_(socket), gone_(gone) {}
   std::string_view method() const override { return view_of(request_.method_string()); }
   std::string_view target() const override { return view_of(request_.target()); }
-  std::string_view body() const override { return request_.body(); }
+  std::string_view body() const override { return request_.body().view(); }
+  std::shared_ptr<std::byte[]> body_memory() const override { return request_.body().memory(); }
   std::optional<std::string_view> header(std::string_view name) const override {
     const auto found = request_.find(boost::beast::string_view(name.data(), name.size()));
     if (found == request_.end()) return std::nullopt;
@@ -216,12 +220,23 @@ class Session : public std::enable_shared_from_this<Session> {
     unread_.keep();
     socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
       if (self->state_ != State::kIdle && self->state_ != State::kReading) return;
-      const size_t bytes = error ? 0 : self->socket_.read_some(net::buffer(self->worker_->received), error);
+      if (error) return self->close();
+      const net::mutable_buffer room = self->room();
+      const size_t bytes = self->socket_.read_some(room, error);
       if (error == net::error::would_block) return self->read_some();
       if (error) return self->close();  // the client has gone, in the middle of a request or between two
-      self->unread_.add({self->worker_->received.data(), bytes});
+      self->unread_.add({static_cast<const char*>(room.data()), bytes});
       self->on_bytes();
     });
+  }
+
+  // Where the next bytes go: those of a body that is still long, to where they stay. The parser tells the body what to expect with its first bytes.
+  net::mutable_buffer room() {
+    const auto rest = parser_->is_header_done() && !parser_->chunked() ? parser_->content_length_remaining() : boost::none;
+    RequestBody& body = parser_->get().body();
+    if (!rest || *rest <= kReadBytes || body.view().empty()) return net::buffer(worker_->received);
+    const std::span<char> room = body.room(static_cast<size_t>(std::min<uint64_t>(*rest, kLongRead)));
+    return {room.data(), room.size()};
   }
 
   void on_bytes() {

@@ -32,15 +32,11 @@ Shape shape_for(const Dims& dims, std::vector<int64_t> sizes) {
   return Shape(std::span<const int64_t>(sizes));
 }
 
-Tensor tensor_of(const dom::element& value, const TensorSpec& spec, size_t json_bytes) {
+Tensor tensor_of(const dom::element& value, const TensorSpec& spec) {
   const Shape shape = shape_for(spec.dims, natural_shape(value));
-  if (dom::array list; value.get(list) == simdjson::SUCCESS)
-    return tensor_of_json(list, spec.dtype, shape, spec.name, json_bytes);
-  const std::string alone = "[" + simdjson::minify(value) + "]";
   dom::parser parser;
-  dom::array list;
-  require(parser.parse(alone).get(list) == simdjson::SUCCESS, "input " + quoted_name(spec.name) + " cannot be read");
-  return tensor_of_json(list, spec.dtype, shape, spec.name, alone.size());
+  const std::string text = simdjson::minify(value);
+  return tensor_of_json(value.is_array() ? text : "[" + text + "]", spec.dtype, shape, spec.name, parser);
 }
 
 bool has_one_of_each(const Signature& signature) { return signature.inputs.size() == 1 && signature.outputs.size() == 1; }
@@ -71,7 +67,7 @@ InferRequest parse_generate_request(std::string_view body, std::string_view mode
     const auto value = member_for(members, spec, has_one_of_each(signature));
     require(value.has_value(), "model " + quoted_name(model) + " wants a member " + quoted_name(spec.name) +
                                    (has_one_of_each(signature) ? " or 'text_input'" : ""));
-    request.inputs.push_back({spec.name, tensor_of(*value, spec, body.size())});
+    request.inputs.push_back({spec.name, tensor_of(*value, spec)});
   }
   return request;
 }

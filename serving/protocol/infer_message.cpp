@@ -60,11 +60,7 @@ Shape shape_of(const Input& input, const std::string& where) {
 
 // Numbers stay where they are, unless they are not aligned there.
 Tensor tensor_of_raw(const MessagePtr& message, std::string& raw, DType dtype, const Shape& shape, const std::string& name) {
-  const size_t size = size_of(dtype);
-  const bool fits = dtype != DType::kString && raw.size() / size == static_cast<size_t>(shape.elements()) && raw.size() % size == 0;
-  const bool in_place = fits && dtype != DType::kBool && !raw.empty() && reinterpret_cast<uintptr_t>(raw.data()) % size == 0;
-  if (!in_place) return tensor_of_binary(raw, dtype, shape, name);
-  return Tensor::over(std::shared_ptr<std::byte[]>(message, reinterpret_cast<std::byte*>(raw.data())), dtype, shape);
+  return tensor_of_binary(raw, dtype, shape, name, std::shared_ptr<std::byte[]>(message, reinterpret_cast<std::byte*>(raw.data())));
 }
 
 // The elements of one typed field, each within the range of the datatype.

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "serving/protocol/data_arrays.h"
 #include "serving/protocol/datatype.h"
 #include "serving/protocol/tensor_json.h"
 
@@ -72,10 +73,10 @@ Shape shape_of(const dom::element& element, const std::string& where) {
 
 class RequestReader {
  public:
-  RequestReader(std::string_view json, std::string_view binary, const Limits& limits, const SharedMemory* memory)
-      : json_bytes_(json.size()), binary_(binary), limits_(limits), memory_(memory) {
-    if (parser_.allocate(json.size(), static_cast<size_t>(limits.json_depth)) != SUCCESS) reject("request is too large to parse");
-    const auto error = parser_.parse(json.data(), json.size()).get(root_);
+  RequestReader(std::string_view json, std::string_view binary, const Limits& limits, const SharedMemory* memory, const std::shared_ptr<std::byte[]>& owner)
+      : data_(take_data_arrays(json, static_cast<size_t>(limits.json_depth))), binary_(binary), limits_(limits), memory_(memory), owner_(owner) {
+    if (parser_.allocate(data_.envelope.size(), static_cast<size_t>(limits.json_depth)) != SUCCESS) reject("request is too large to parse");
+    const auto error = parser_.parse(data_.envelope).get(root_);
     if (error == simdjson::DEPTH_ERROR) reject("JSON is nested deeper than " + std::to_string(limits.json_depth) + " levels (the server's --json-depth)");
     if (error != SUCCESS) reject("failed to parse the request JSON: " + std::string(simdjson::error_message(error)));
   }
@@ -137,10 +138,17 @@ class RequestReader {
     if (place.region)
       input.tensor = tensor_of_binary(read_region(*place.region, where), dtype, dims, input.name);
     else if (place.binary_bytes)
-      input.tensor = tensor_of_binary(take(*place.binary_bytes, where), dtype, dims, input.name);
+      input.tensor = tensor_of_binary(take(*place.binary_bytes, where), dtype, dims, input.name, owner_);
     else
-      input.tensor = tensor_of_json(array_of(*data, where + ": 'data'"), dtype, dims, input.name, json_bytes_);
+      input.tensor = tensor_of_json(data_array(array_of(*data, where + ": 'data'")), dtype, dims, input.name, array_parser_);
     request.inputs.push_back(std::move(input));
+  }
+
+  // The text of an array that was taken out, by what stands in its place.
+  std::string_view data_array(const dom::array& place) const {
+    uint64_t index;
+    ensure(place.size() == 1 && place.at(0).get(index) == SUCCESS && index < data_.arrays.size(), "an array of 'data' was not found again");
+    return data_.arrays[index];
   }
 
   // Where the bytes of an input are, if they are not in the JSON.
@@ -207,12 +215,13 @@ class RequestReader {
     request.outputs.push_back(std::move(output));
   }
 
-  dom::parser parser_;
+  DataArrays data_;
+  dom::parser parser_, array_parser_;
   dom::element root_;
-  size_t json_bytes_;
   std::string_view binary_;
   const Limits& limits_;
   const SharedMemory* memory_;
+  const std::shared_ptr<std::byte[]>& owner_;
   std::string region_bytes_;
 };
 
@@ -226,15 +235,15 @@ std::string quoted_name(std::string_view name) {
 }
 
 InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits,
-                                 const SharedMemory* memory) {
-  if (!json_bytes) return RequestReader(body, {}, limits, memory).read();
+                                 const SharedMemory* memory, const std::shared_ptr<std::byte[]>& owner) {
+  if (!json_bytes) return RequestReader(body, {}, limits, memory, owner).read();
   size_t length = 0;
   const char* end = json_bytes->data() + json_bytes->size();
   const auto [stop, error] = std::from_chars(json_bytes->data(), end, length);
   if (error != std::errc() || stop != end || length > body.size())
     reject("Inference-Header-Content-Length must be between 0 and the length of the body: " + quoted_name(*json_bytes) + ", " +
            std::to_string(body.size()));
-  return RequestReader(body.substr(0, length), body.substr(length), limits, memory).read();
+  return RequestReader(body.substr(0, length), body.substr(length), limits, memory, owner).read();
 }
 
 }  // namespace tandem

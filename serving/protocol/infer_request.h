@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,9 +43,9 @@ struct InferRequest {
 
 // `json_bytes`: the value of Inference-Header-Content-Length; absent, the whole body is JSON. Integers out of their type's range,
 // wrong counts, unknown types and the rest throw InvalidArgument naming the field. `memory`: where inputs in shared memory are
-// read from; null: they are refused.
+// read from; null: they are refused. `owner`: what keeps the body; binary tensors that are aligned lie in it, and are copied where it is null.
 InferRequest parse_infer_request(std::string_view body, std::optional<std::string_view> json_bytes, const Limits& limits,
-                                 const SharedMemory* memory = nullptr);
+                                 const SharedMemory* memory = nullptr, const std::shared_ptr<std::byte[]>& owner = nullptr);
 
 // A name that came from a client, for a message: in quotes, cut at 128 bytes.
 std::string quoted_name(std::string_view name);

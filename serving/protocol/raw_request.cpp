@@ -28,7 +28,7 @@ Shape shape_for(const TensorSpec& input, bool batched, int64_t bytes, Refuse&& r
 
 }  // namespace
 
-InferRequest parse_raw_request(std::string_view body, std::string_view model, const Signature& signature) {
+InferRequest parse_raw_request(std::string_view body, std::string_view model, const Signature& signature, const std::shared_ptr<std::byte[]>& owner) {
   const auto refuse = [&](std::string_view why) {
     fail(ErrorCode::kInvalidArgument, "model " + quoted_name(model) + " takes no raw binary request: " + std::string(why));
   };
@@ -46,7 +46,7 @@ InferRequest parse_raw_request(std::string_view body, std::string_view model, co
     request.inputs.push_back({input.name, Tensor::strings(shape, texts)});
   } else {
     const Shape shape = shape_for(input, signature.batched, static_cast<int64_t>(body.size()), refuse);
-    request.inputs.push_back({input.name, tensor_of_binary(body, input.dtype, shape, input.name)});
+    request.inputs.push_back({input.name, tensor_of_binary(body, input.dtype, shape, input.name, owner)});
   }
   return request;
 }

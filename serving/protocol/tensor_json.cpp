@@ -2,71 +2,19 @@
 
 #include <simdjson.h>
 
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "kernels/base/block.h"
 #include "serving/protocol/datatype.h"
 #include "serving/protocol/infer_request.h"
+#include "serving/protocol/json_numbers.h"
 
 namespace tandem {
 namespace {
 namespace dom = simdjson::dom;
-
-// Reads single elements; says what was wrong with which one.
-class ElementReader {
- public:
-  ElementReader(DType dtype, std::string_view input) : dtype_(dtype), input_(input) {}
-
-  template <class T>
-  T read(const dom::element& element, int64_t index) const {
-    T value{};
-    if constexpr (std::is_same_v<T, std::string_view> || std::is_same_v<T, bool>) {
-      if (element.get(value) != simdjson::SUCCESS) reject(index, std::is_same_v<T, bool> ? "true or false" : "a string");
-    } else if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
-      const auto number = static_cast<float>(get_number(element, index));
-      if constexpr (std::is_same_v<T, F16>)
-        value = to_f16(number);
-      else
-        value = to_bf16(number);
-      if (!std::isfinite(to_float(value))) reject(index, "a number in range");
-    } else if constexpr (std::is_floating_point_v<T>) {
-      value = static_cast<T>(get_number(element, index));
-      if (!std::isfinite(value)) reject(index, "a number in range");
-    } else {
-      value = integer<T>(element, index);
-    }
-    return value;
-  }
-
- private:
-  double get_number(const dom::element& element, int64_t index) const {
-    double number;
-    if (element.get(number) != simdjson::SUCCESS) reject(index, "a number");
-    return number;
-  }
-  template <class T>
-  T integer(const dom::element& element, int64_t index) const {
-    if (uint64_t number; element.get(number) == simdjson::SUCCESS) {
-      if (number > static_cast<uint64_t>(std::numeric_limits<T>::max())) reject(index, "an integer in range");
-      return static_cast<T>(number);
-    }
-    int64_t number;
-    if (element.get(number) != simdjson::SUCCESS) reject(index, "an integer");
-    if (std::is_unsigned_v<T> || number < static_cast<int64_t>(std::numeric_limits<T>::min()))
-      reject(index, "an integer in range");
-    return static_cast<T>(number);
-  }
-  [[noreturn]] void reject(int64_t index, std::string_view wanted) const {
-    fail(ErrorCode::kInvalidArgument, "input " + quoted_name(input_) + ": 'data' element " + std::to_string(index) + " is not " +
-                                          std::string(wanted) + " (datatype " + std::string(wire_name(dtype_)) + ")");
-  }
-
-  DType dtype_;
-  std::string_view input_;
-};
 
 [[noreturn]] void reject_count(std::string_view input, const Shape& shape) {
   fail(ErrorCode::kInvalidArgument, "input " + quoted_name(input) +
@@ -74,54 +22,131 @@ class ElementReader {
                                         std::to_string(shape.elements()) + " elements for shape " + to_string(shape));
 }
 
-// Writes the elements of an array that is nested to the shape. Depth is bounded by the shape's rank.
-template <class T>
-class NestedReader {
- public:
-  NestedReader(const ElementReader& reader, const Shape& shape, std::string_view input, std::span<T> out)
-      : reader_(reader), shape_(shape), input_(input), out_(out) {}
+[[noreturn]] void reject_element(std::string_view input, size_t index, std::string_view wanted, DType dtype) {
+  fail(ErrorCode::kInvalidArgument, "input " + quoted_name(input) + ": 'data' element " + std::to_string(index) + " is not " +
+                                        std::string(wanted) + " (datatype " + std::string(wire_name(dtype)) + ")");
+}
 
-  void read(const dom::array& array, int axis) {
-    int64_t count = 0;
-    for (const dom::element element : array) {
-      if (++count > shape_[axis]) reject_count(input_, shape_);
-      if (axis + 1 == shape_.rank()) {
-        out_[static_cast<size_t>(next_)] = reader_.read<T>(element, next_);
-        ++next_;
-        continue;
-      }
-      dom::array inner;
-      if (element.get(inner) != simdjson::SUCCESS) reject_count(input_, shape_);
-      read(inner, axis + 1);
-    }
-    if (count != shape_[axis]) reject_count(input_, shape_);
+dom::array parse_array(std::string_view data, dom::parser& parser) {
+  dom::array array;
+  const auto error = parser.parse(data.data(), data.size()).get(array);
+  if (error != simdjson::SUCCESS) fail(ErrorCode::kInvalidArgument, "failed to parse the request JSON: " + std::string(simdjson::error_message(error)));
+  return array;
+}
+
+// What is read, and what it is called in errors.
+struct Wanted {
+  DType dtype;
+  const Shape& shape;
+  std::string_view input;
+};
+
+// Texts and booleans of an array that is flat or nested to the shape, parsed. Depth is bounded by the shape's rank.
+template <class T>
+class ElementReader {
+ public:
+  ElementReader(const Wanted& wanted, std::span<T> out) : wanted_(wanted), out_(out) {}
+
+  void read(const dom::array& data) {
+    const auto first = data.begin();
+    if (wanted_.shape.rank() > 1 && first != data.end() && (*first).is_array())
+      read_nested(data, 0);
+    else
+      read_row(data, out_.size());
   }
 
  private:
-  const ElementReader& reader_;
-  const Shape& shape_;
-  std::string_view input_;
+  void read_nested(const dom::array& array, int axis) {
+    if (axis + 1 == wanted_.shape.rank()) return read_row(array, static_cast<size_t>(wanted_.shape[axis]));
+    int64_t count = 0;
+    for (const dom::element element : array) {
+      dom::array inner;
+      if (++count > wanted_.shape[axis] || element.get(inner) != simdjson::SUCCESS) reject_count(wanted_.input, wanted_.shape);
+      read_nested(inner, axis + 1);
+    }
+    if (count != wanted_.shape[axis]) reject_count(wanted_.input, wanted_.shape);
+  }
+
+  void read_row(const dom::array& array, size_t elements) {
+    size_t count = 0;
+    for (const dom::element element : array) {
+      if (++count > elements) reject_count(wanted_.input, wanted_.shape);
+      if (element.get(out_[next_]) != simdjson::SUCCESS)
+        reject_element(wanted_.input, next_, std::is_same_v<T, bool> ? "true or false" : "a string", wanted_.dtype);
+      ++next_;
+    }
+    if (count != elements) reject_count(wanted_.input, wanted_.shape);
+  }
+
+  const Wanted& wanted_;
   std::span<T> out_;
-  int64_t next_ = 0;
+  size_t next_ = 0;
 };
 
+// Numbers of such an array, from its text.
 template <class T>
-void read_elements(const dom::array& data, const Shape& shape, std::string_view input, DType dtype, std::span<T> out) {
-  const ElementReader reader(dtype, input);
-  const auto first = data.begin();
-  if (shape.rank() > 1 && first != data.end() && (*first).is_array())
-    return NestedReader<T>(reader, shape, input, out).read(data, 0);
-  int64_t count = 0;
-  for (const dom::element element : data) {
-    if (count == static_cast<int64_t>(out.size())) reject_count(input, shape);
-    out[static_cast<size_t>(count)] = reader.read<T>(element, count);
-    ++count;
+class NumberReader {
+ public:
+  NumberReader(std::string_view data, const Wanted& wanted, std::span<T> out, dom::parser& parser)
+      : data_(data), wanted_(wanted), out_(out), parser_(parser), at_(data.data()), end_(at_ + data.size()) {}
+
+  void read() {
+    const size_t first = data_.find_first_not_of(kSpace, 1);
+    if (wanted_.shape.rank() > 1 && data_[first] == '[')
+      read_nested(0);
+    else
+      read_row(out_.size());
   }
-  if (count != static_cast<int64_t>(out.size())) reject_count(input, shape);
-}
+
+ private:
+  static constexpr std::string_view kSpace = " \t\r\n";
+
+  void read_nested(int axis) {
+    const int64_t size = wanted_.shape[axis];
+    if (axis + 1 == wanted_.shape.rank()) return read_row(static_cast<size_t>(size));
+    ++at_;  // the bracket
+    for (int64_t i = 0; i < size; ++i) {
+      if (i > 0) expect(',');
+      skip_space();
+      if (*at_ != '[') refuse(ArrayFault::kCount);
+      read_nested(axis + 1);
+    }
+    expect(']');
+  }
+
+  void read_row(size_t elements) {
+    ++at_;
+    const ArrayRead read = read_json_numbers(at_, end_, out_.subspan(next_, elements));
+    next_ += read.elements;
+    if (read.fault != ArrayFault::kNone) refuse(read.fault);
+  }
+
+  void skip_space() {
+    while (kSpace.find(*at_) != kSpace.npos) ++at_;
+  }
+  void expect(char c) {
+    skip_space();
+    if (*at_++ != c) refuse(ArrayFault::kCount);
+  }
+
+  [[noreturn]] void refuse(ArrayFault fault) const {
+    const std::string kind = std::is_integral_v<T> ? "an integer" : "a number";
+    if (fault == ArrayFault::kOutOfRange) reject_element(wanted_.input, next_, kind + " in range", wanted_.dtype);
+    parse_array(data_, parser_);  // it may be no JSON
+    if (fault == ArrayFault::kNotNumber) reject_element(wanted_.input, next_, kind, wanted_.dtype);
+    reject_count(wanted_.input, wanted_.shape);
+  }
+
+  std::string_view data_;
+  const Wanted& wanted_;
+  std::span<T> out_;
+  dom::parser& parser_;
+  const char *at_, *end_;
+  size_t next_ = 0;
+};
 
 template <class F>
-decltype(auto) visit_json_type(DType dtype, F&& f) {
+decltype(auto) visit_json_number(DType dtype, F&& f) {
   switch (dtype) {
     case DType::kU16: return f.template operator()<uint16_t>();
     case DType::kI16: return f.template operator()<int16_t>();
@@ -129,7 +154,7 @@ decltype(auto) visit_json_type(DType dtype, F&& f) {
     case DType::kU64: return f.template operator()<uint64_t>();
     case DType::kF16: return f.template operator()<F16>();
     case DType::kBF16: return f.template operator()<BF16>();
-    default: return visit_number_or_bool(dtype, static_cast<F&&>(f));
+    default: return visit_number(dtype, static_cast<F&&>(f));
   }
 }
 
@@ -157,28 +182,32 @@ Tensor strings_of_binary(std::string_view blob, const Shape& shape, std::string_
 
 }  // namespace
 
-Tensor tensor_of_json(const dom::array& data, DType dtype, const Shape& shape, std::string_view input, size_t json_bytes) {
-  if (shape.elements() > static_cast<int64_t>(json_bytes)) reject_count(input, shape);
+Tensor tensor_of_json(std::string_view data, DType dtype, const Shape& shape, std::string_view input, dom::parser& parser) {
+  if (shape.elements() > static_cast<int64_t>(data.size())) reject_count(input, shape);
+  const Wanted wanted{dtype, shape, input};
   if (dtype == DType::kString) {
     std::vector<std::string_view> texts(static_cast<size_t>(shape.elements()));
-    read_elements<std::string_view>(data, shape, input, dtype, texts);
+    ElementReader<std::string_view>(wanted, texts).read(parse_array(data, parser));
     return Tensor::strings(shape, texts);
   }
-  return visit_json_type(dtype, [&]<class T>() {
-    Tensor tensor(dtype, shape);
-    read_elements<T>(data, shape, input, dtype, tensor.as<T>());
-    return tensor;
-  });
+  Tensor tensor = Tensor::over(make_block(static_cast<size_t>(shape.elements()) * size_of(dtype)), dtype, shape);
+  if (dtype == DType::kBool)
+    ElementReader<bool>(wanted, tensor.as<bool>()).read(parse_array(data, parser));
+  else
+    visit_json_number(dtype, [&]<class T>() { NumberReader<T>(data, wanted, tensor.as<T>(), parser).read(); });
+  return tensor;
 }
 
-Tensor tensor_of_binary(std::string_view blob, DType dtype, const Shape& shape, std::string_view input) {
+Tensor tensor_of_binary(std::string_view blob, DType dtype, const Shape& shape, std::string_view input, const std::shared_ptr<std::byte[]>& owner) {
   if (dtype == DType::kString) return strings_of_binary(blob, shape, input);
   const int64_t bytes = checked_mul(shape.elements(), static_cast<int64_t>(size_of(dtype)), "bytes of a tensor");
   require(bytes == static_cast<int64_t>(blob.size()),
           "unexpected size for input " + quoted_name(input) + ": shape " + to_string(shape) + " needs " + std::to_string(bytes) +
               " bytes, binary_data_size is",
           blob.size());
-  Tensor tensor(dtype, shape);
+  if (owner && bytes > 0 && dtype != DType::kBool && reinterpret_cast<uintptr_t>(blob.data()) % size_of(dtype) == 0)
+    return Tensor::over(std::shared_ptr<std::byte[]>(owner, reinterpret_cast<std::byte*>(const_cast<char*>(blob.data()))), dtype, shape);
+  Tensor tensor = Tensor::over(make_block(blob.size()), dtype, shape);
   if (bytes > 0) std::memcpy(tensor.view().data, blob.data(), blob.size());
   if (dtype == DType::kBool)
     for (uint8_t byte : tensor.view().raw<uint8_t>())

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -75,6 +76,39 @@ TEST_F(HttpServerTest, PiecesMayComeByteByByte) {
   one.send("GET /long");
   std::this_thread::sleep_for(20ms);
   EXPECT_THAT(one.ask("-uri HTTP/1.1\r\n" + kHost + "\r\n"), EndsWith("GET /long-uri "));
+}
+
+// Long bodies are read to where they stay, and last as long as somebody keeps them.
+TEST_F(HttpServerTest, BodiesOfAnyLengthMayBeKept) {
+  options.limits.request_bytes = 8 << 20;
+  std::vector<std::pair<std::string_view, std::shared_ptr<std::byte[]>>> kept;
+  start([&](const HttpRequest& request, const HttpRespond& respond) {
+    if (!request.body().empty()) kept.emplace_back(request.body(), request.body_memory());
+    respond({200, "text/plain", std::to_string(request.body().size())});
+  });
+  std::mt19937 random(1);
+  std::vector<std::string> sent;
+  RawClient one = client();
+  for (const size_t size : {1u, 100u, 65'536u, 70'000u, 1u << 20, (1u << 20) + 1, (2u << 20) + 4'095, 5'000'013u}) {
+    std::string& body = sent.emplace_back(size, 'x');
+    for (char& c : body) c = static_cast<char>(random());
+    std::string bytes = post("Inference-Header-Content-Length: 37\r\nContent-Length: " + std::to_string(size) + "\r\n", body) + kGet;
+    for (size_t at = 0; at < bytes.size();) {
+      const bool only_headers = at == 0 && sent.size() % 2 == 0;
+      const size_t piece = only_headers ? bytes.find("\r\n\r\n") + 4 : std::min<size_t>(bytes.size() - at, 1 + random() % 700'000);
+      ASSERT_TRUE(one.send(std::string_view(bytes).substr(at, piece)));
+      if (only_headers) std::this_thread::sleep_for(20ms);
+      at += piece;
+    }
+    EXPECT_THAT(one.response(), EndsWith("\r\n\r\n" + std::to_string(size)));
+    EXPECT_THAT(one.response(), EndsWith("\r\n\r\n0"));
+  }
+  ASSERT_EQ(kept.size(), sent.size());
+  for (size_t i = 0; i < kept.size(); ++i) {
+    EXPECT_TRUE(kept[i].second);
+    EXPECT_TRUE(kept[i].first == sent[i]) << sent[i].size();
+    EXPECT_EQ((reinterpret_cast<uintptr_t>(kept[i].first.data()) + 37) % 64, 0u) << "where the tensors begin";
+  }
 }
 
 TEST_F(HttpServerTest, HeadHasNoBodyAndOldClientsAreClosed) {

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <random>
 
 namespace tandem {
 namespace {
@@ -226,6 +228,23 @@ TEST(InferRequest, BinaryTensorsFollowTheJson) {
   EXPECT_THAT(request.inputs[2].tensor.as<std::string_view>(), ElementsAre("abc", ""));
 }
 
+TEST(InferRequest, BinaryTensorsLieInABodyThatIsKept) {
+  const std::string json = R"({"inputs":[{"name":"a","shape":[2],"datatype":"FP32","parameters":{"binary_data_size":8}},
+    {"name":"b","shape":[3],"datatype":"UINT8","parameters":{"binary_data_size":3}},{"name":"c","shape":[1],"datatype":"INT16","parameters":{"binary_data_size":2}}]})";
+  const size_t begin = 64 - json.size() % 64, size = json.size() + 13;
+  const std::shared_ptr<std::byte[]> memory(new std::byte[begin + size + 64]);
+  auto* const body = reinterpret_cast<char*>(memory.get()) + (64 - reinterpret_cast<uintptr_t>(memory.get()) % 64) % 64 + (begin % 64);
+  std::memcpy(body, json.data(), json.size());
+  for (size_t i = 0; i < 13; ++i) body[json.size() + i] = static_cast<char>(i + 1);
+  const InferRequest request = parse_infer_request({body, size}, std::to_string(json.size()), Limits{}, nullptr, memory);
+  const auto place = [&](size_t input) { return reinterpret_cast<const char*>(std::as_const(request.inputs[input].tensor).view().data); };
+  EXPECT_EQ(place(0), body + json.size());
+  EXPECT_EQ(place(1), body + json.size() + 8);
+  EXPECT_NE(place(2), body + json.size() + 11) << "not aligned there";
+  EXPECT_EQ(std::as_const(request.inputs[2].tensor).as<int16_t>()[0], 0x0D0C);
+  EXPECT_EQ(memory.use_count(), 3);
+}
+
 TEST(InferRequest, BinarySizesMustFitToTheByte) {
   const auto binary = [](std::string_view datatype, std::string_view shape, std::string_view size, std::string_view blob) {
     std::string header;
@@ -246,6 +265,79 @@ TEST(InferRequest, BinarySizesMustFitToTheByte) {
   EXPECT_THAT(binary("BYTES", "[2]", "4", std::string_view("\0\0\0\0", 4)), HasSubstr("too short for its BYTES elements"));
   EXPECT_THAT(binary("BYTES", "[1]", "8", std::string_view("\0\0\0\0\0\0\0\0", 8)), HasSubstr("goes on after the last"));
   EXPECT_THAT(binary("BYTES", "[1000000000000]", "4", std::string_view("\0\0\0\0", 4)), HasSubstr("too short"));
+}
+
+// What takes the arrays of 'data' out before the rest is parsed must find these, and no others.
+TEST(InferRequest, DataIsFoundWhereverItStands) {
+  const auto values = [](const Tensor& tensor) { return std::vector<float>(tensor.as<float>().begin(), tensor.as<float>().end()); };
+  const InferRequest plain = parse(R"({"inputs":[{"data":[1],"name":"a","shape":[1],"datatype":"FP32"},{"name":"b","shape":[2],"datatype":"FP32","data":[0,2]}]})");
+  EXPECT_THAT(values(plain.inputs[0].tensor), ElementsAre(1));
+  EXPECT_THAT(values(plain.inputs[1].tensor), ElementsAre(0, 2));
+  const InferRequest others = parse(
+      R"({"data":[5],"parameters":{"data":[6],"inputs":[{"data":[7]}]},"outputs":[{"name":"data","data":[8]}],
+          "inputs":[{"parameters":{"data":[9,9]},"more":{"inputs":[{"data":[10]}]},"name":"data","shape":[1],"datatype":"FP32","data":[11]}]})");
+  EXPECT_THAT(values(others.inputs[0].tensor), ElementsAre(11));
+  const InferRequest escaped = parse(R"({"inp\u0075ts":[{"name":"a\"\\","shape":[1],"datatype":"FP32","d\u0061ta":[3]}]})");
+  EXPECT_THAT(values(escaped.inputs[0].tensor), ElementsAre(3));
+  EXPECT_EQ(escaped.inputs[0].name, "a\"\\");
+  const InferRequest spaced = parse("{ \"inputs\" :\n[ { \"data\"\t: [ [ 1 , 2 ] ,\r[3,4] ] , \"name\":\"x\",\"shape\":[ 2,2 ],\"datatype\":\"FP32\"} ] }");
+  EXPECT_THAT(values(spaced.inputs[0].tensor), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(tensor("BYTES", "[3]", R"(["]","[\"","\\"])").as<std::string_view>(), ElementsAre("]", "[\"", "\\"));
+  EXPECT_THAT(fault(R"({"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1],"data":[1]}]})"), HasSubstr("'data' stands there twice"));
+  EXPECT_THAT(fault(R"({"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":0}]})"), HasSubstr("'data' must be an array"));
+  EXPECT_THAT(fault(R"({"inputs":[["data",[0]]]})"), HasSubstr("must be an object"));
+}
+
+// Whatever is done to a request: if it is taken, it was JSON, and the numbers are those that another parser finds.
+TEST(InferRequest, DamagedRequestsAreTakenOnlyAsWhatTheyAre) {
+  const std::string whole =
+      R"({"id":"r","inputs":[{"name":"x","shape":[2,3],"datatype":"FP32","data":[[1.5,-2,3e2],[0.25,12345678.5,-0.0]]},)"
+      R"( {"name":"t","shape":[2],"datatype":"BYTES","data":["a]","[b"]},{"name":"i","shape":[4],"datatype":"INT32","data":[1,-20,300,4]}]})";
+  ASSERT_EQ(fault(whole), "accepted");
+  constexpr std::string_view kPieces = "[]{},:\"\\0123456789.-eE \nadtins";
+  std::mt19937 random(4);
+  int taken = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    std::string text = whole;
+    for (unsigned n = 1 + random() % 3; n > 0; --n) {
+      const size_t at = random() % text.size();
+      const char piece = kPieces[random() % kPieces.size()];
+      switch (random() % 3) {
+        case 0: text[at] = piece; break;
+        case 1: text.insert(at, 1, piece); break;
+        default: text.erase(at, 1 + random() % 4); break;
+      }
+    }
+    InferRequest request;
+    try {
+      request = parse(text);
+    } catch (const Error&) {
+      continue;
+    }
+    ++taken;
+    const auto other = nlohmann::json::parse(text, nullptr, false);
+    ASSERT_FALSE(other.is_discarded()) << text;
+    ASSERT_EQ(other["inputs"].size(), request.inputs.size()) << text;
+    for (size_t k = 0; k < request.inputs.size(); ++k) {
+      const Tensor& tensor = std::as_const(request.inputs[k].tensor);
+      nlohmann::json flat = nlohmann::json::array();
+      for (const auto& element : other["inputs"][k]["data"].flatten())
+        if (!element.is_null()) flat.push_back(element);  // an empty array
+      ASSERT_EQ(static_cast<int64_t>(flat.size()), tensor.elements()) << text;
+      for (size_t e = 0; e < flat.size(); ++e) {
+        if (tensor.dtype() == DType::kF32) {
+          ASSERT_EQ(tensor.as<float>()[e], static_cast<float>(flat[e].get<double>())) << text;
+        }
+        if (tensor.dtype() == DType::kI32) {
+          ASSERT_EQ(tensor.as<int32_t>()[e], flat[e].get<int64_t>()) << text;
+        }
+        if (tensor.dtype() == DType::kString) {
+          ASSERT_EQ(tensor.as<std::string_view>()[e], flat[e].get<std::string>()) << text;
+        }
+      }
+    }
+  }
+  EXPECT_GT(taken, 3'000);
 }
 
 TEST(InferRequest, LengthOfTheJsonMustBeWithinTheBody) {
