@@ -1,5 +1,5 @@
-// Pooling of regions of an image to one size: RoiAlign (ONNX 22; He et al. 2017) and MaxRoiPool (ONNX 22; Girshick 2015). f32 and
-// f64.
+// Regions of an image brought to one size: RoiAlign (ONNX 22; He et al. 2017), MaxRoiPool (ONNX 22; Girshick 2015) and
+// CropAndResize (com.microsoft 1, after TensorFlow's tf.image.crop_and_resize). f32 and f64.
 //
 // x [batch, channels, height, width], y [regions, channels, pooled height, pooled width]. Threads share regions.
 #pragma once
@@ -16,6 +16,11 @@ struct RoiAlignOptions {
   bool max = false;            // the largest weighted corner of any point, not the mean of the points
 };
 
+struct CropOptions {
+  bool nearest = false;  // the nearest pixel (halves away from 0), not a line between two on each axis
+  double outside = 0;    // what points outside the image read
+};
+
 namespace cpu {
 
 // regions [n, 4] as x1, y1, x2, y2; images i64 [n]. Throws InvalidArgument for an image outside the batch, and for a region that
@@ -29,6 +34,12 @@ void roi_align_grad(const KernelContext&, ConstTensorView dy, ConstTensorView x,
 
 // regions [n, 5] as image, x1, y1, x2, y2, all rounded to whole pixels; a bin without pixels gives 0. Throws as roi_align.
 void max_roi_pool(const KernelContext&, ConstTensorView x, ConstTensorView regions, double spatial_scale, TensorView y);
+
+// regions [n, 4] as y1, x1, y2, x2 in parts of the image, from 0 at the first pixel's center to 1 at the last one's; images i32
+// [n]. The points of y lie evenly from corner to corner (y2 < y1 turns a crop over), a single one in the middle. Throws
+// InvalidArgument for an image outside the batch.
+void crop_and_resize(const KernelContext&, ConstTensorView x, ConstTensorView regions, ConstTensorView images, const CropOptions&,
+                     TensorView y);
 
 }  // namespace cpu
 }  // namespace tandem

@@ -1,5 +1,8 @@
 // Ops of com.microsoft that ONNX has too, under another name or in a younger opset, and those that a few of ONNX's say:
-// distances, Fourier transforms of real signals. skl2onnx writes CDist, tf2onnx Rfft.
+// distances, Fourier transforms of real signals, n-grams that a decoder must not repeat. skl2onnx writes CDist, tf2onnx Rfft,
+// exports of fairseq NGramRepeatBlock.
+#include <limits>
+
 #include "runtime/onnx/contrib.h"
 
 namespace tandem {
@@ -9,6 +12,7 @@ constexpr std::string_view kUpper[] = {"upper"};
 constexpr std::string_view kMode[] = {"mode"};
 constexpr std::string_view kMetric[] = {"metric"};
 constexpr std::string_view kGrid[] = {"align_corners", "mode", "padding_mode"};
+constexpr std::string_view kNgram[] = {"ngram_size"};
 constexpr std::string_view kFourier[] = {"normalized", "onesided", "signal_ndim"};
 
 void trilu(ContribContext& node) {
@@ -101,6 +105,27 @@ void inverse_real_fourier(ContribContext& node) {
   node.set_output(0, node.emit("Squeeze", {node.slice(signal, -1, 0, 1), node.ints({-1})}));
 }
 
+// -inf for the scores of tokens that would end an n-gram which the row of tokens has already: of each window of n tokens the
+// last, if the others are what the row ends with. Rows of fewer than n tokens have no window.
+void block_repeated_ngrams(ContribContext& node) {
+  constexpr int64_t kMostTokens = 64, kEnd = std::numeric_limits<int64_t>::max();
+  const int64_t n = node.get_int("ngram_size", 0);
+  node.require(n >= 1 && n <= kMostTokens, "ngram_size must be from 1 to 64", n);
+  const ValueId tokens = node.input(0), scores = node.input(1), last = node.slice(tokens, 1, n - 1, kEnd);
+  ValueId repeated = n == 1 ? node.emit("Equal", {last, last}) : kNoValue;
+  for (int64_t i = 0; i < n - 1; ++i) {
+    const int64_t from_end = n - 1 - i;
+    const ValueId ending = node.slice(tokens, 1, -from_end, from_end == 1 ? kEnd : 1 - from_end);
+    const ValueId same = node.emit("Equal", {node.slice(tokens, 1, i, -from_end), ending});
+    repeated = repeated == kNoValue ? same : node.emit("And", {repeated, same});
+  }
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const DType type = node.dtype(scores);
+  const ValueId most = node.emit("Where", {repeated, node.scalar(-kInfinity, type), node.scalar(kInfinity, type)});
+  node.set_output(0,
+                  node.emit("ScatterElements", {scores, last, most}, {{"axis", int64_t{1}}, {"reduction", std::string("min")}}));
+}
+
 constexpr ContribOp kOps[] = {
     contrib_op("Trilu", 1, 2, 1, kUpper, trilu),
     contrib_op("Range", 2, 3, 1, {}, range),
@@ -112,6 +137,7 @@ constexpr ContribOp kOps[] = {
     contrib_op("CDist", 2, 2, 1, kMetric, pairwise_distances),
     contrib_op("Rfft", 1, 1, 1, kFourier, real_fourier),
     contrib_op("Irfft", 1, 1, 1, kFourier, inverse_real_fourier),
+    contrib_op("NGramRepeatBlock", 2, 2, 1, kNgram, block_repeated_ngrams),
 };
 
 }  // namespace

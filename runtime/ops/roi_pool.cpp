@@ -1,6 +1,6 @@
-// RoiAlign (ONNX 10; from 16 on coordinates may be moved by half a pixel, and are by default) and MaxRoiPool (1 to 22), and
-// tandem.RoiAlignGrad(dy, x, regions, images): the gradient by x. Regions get none, as in torchvision: detectors train them by
-// other losses.
+// RoiAlign (ONNX 10; from 16 on coordinates may be moved by half a pixel, and are by default), MaxRoiPool (1 to 22),
+// onnxruntime's CropAndResize (com.microsoft 1: detectors made with Keras have it), and tandem.RoiAlignGrad(dy, x, regions,
+// images): the gradient by x. Regions get none, as in torchvision: detectors train them by other losses.
 #include "kernels/api/roi_pool.h"
 
 #include "runtime/ops/gradient_context.h"
@@ -13,6 +13,7 @@ constexpr std::string_view kAlignAttributes10[] = {"mode", "output_height", "out
 constexpr std::string_view kAlignAttributes[] = {
     "coordinate_transformation_mode", "mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"};
 constexpr std::string_view kMaxAttributes[] = {"pooled_shape", "spatial_scale"};
+constexpr std::string_view kCropAttributes[] = {"extrapolation_value", "mode"};
 
 bool is_old(const Node& node) { return node.def->domain.empty() && node.def->since < 16; }
 
@@ -33,11 +34,10 @@ RoiAlignOptions options_of(const NodeContext& node) {
 }
 
 // [regions, channels, height, width] of X and an input of regions with `columns` numbers each.
-void set_pooled(InferenceContext& node, int64_t columns, int64_t height, int64_t width) {
+void set_regions(InferenceContext& node, int64_t columns, const Dim& height, const Dim& width) {
   require_float(node, 0);
   node.require_same_dtype(0, 1);
-  node.require(height >= 1 && width >= 1, "the pooled height and width must be positive", height, width);
-  Dims y = {Dim(), Dim(), Dim(height), Dim(width)};
+  Dims y = {Dim(), Dim(), height, width};
   if (node.has_rank(0)) {
     node.require(node.rank(0) == 4, "X must be [batch, channels, height, width]", to_string(node.dims(0)));
     y[1] = node.dims(0)[1];
@@ -50,13 +50,22 @@ void set_pooled(InferenceContext& node, int64_t columns, int64_t height, int64_t
   node.set_output(0, node.dtype(0), std::move(y));
 }
 
+void set_pooled(InferenceContext& node, int64_t columns, int64_t height, int64_t width) {
+  node.require(height >= 1 && width >= 1, "the pooled height and width must be positive", height, width);
+  set_regions(node, columns, height, width);
+}
+
+void require_images(const InferenceContext& node) {
+  if (node.has_rank(1) && node.has_rank(2))
+    node.require(node.rank(2) == 1 && !differ(node.dims(2)[0], node.dims(1)[0]), "batch_indices needs one image a region",
+                 to_string(node.dims(2)));
+}
+
 void infer_align(InferenceContext& node) {
   options_of(node);
   node.require_dtype(2, DType::kI64);
   set_pooled(node, 4, node.get_int("output_height", 1), node.get_int("output_width", 1));
-  if (node.has_rank(1) && node.has_rank(2))
-    node.require(node.rank(2) == 1 && !differ(node.dims(2)[0], node.dims(1)[0]), "batch_indices needs one image a region",
-                 to_string(node.dims(2)));
+  require_images(node);
 }
 
 BoundKernel bind_align(const BindContext& node) {
@@ -100,6 +109,30 @@ BoundKernel bind_max(const BindContext& node) {
   }};
 }
 
+CropOptions crop_options_of(const NodeContext& node) {
+  const std::string mode = node.get_string("mode", "bilinear");
+  node.require(mode == "bilinear" || mode == "nearest", "mode must be bilinear or nearest", mode);
+  return {mode == "nearest", static_cast<double>(node.get_float("extrapolation_value", 0))};
+}
+
+void infer_crop(InferenceContext& node) {
+  crop_options_of(node);
+  for (int i : {2, 3}) node.require_dtype(i, DType::kI32);
+  Dims sizes = node.content(3).value_or(Dims(2));
+  node.require(sizes.size() == 2, "crop_size must be a height and a width", to_string(sizes));
+  for (const Dim& size : sizes)
+    node.require(size.known() ? size.size >= 1 : !node.constant(3), "the height and width of crops must be positive",
+                 to_string(sizes));
+  set_regions(node, 4, sizes[0], sizes[1]);
+  require_images(node);
+}
+
+BoundKernel bind_crop(const BindContext& node) {
+  return {.run = [options = crop_options_of(node)](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::crop_and_resize(context, in[0], in[1], in[2], options, out[0]);
+  }};
+}
+
 constexpr OpDef align(int since, int until, std::span<const std::string_view> attributes) {
   return {.name = "RoiAlign",
           .since = since,
@@ -123,7 +156,16 @@ constexpr OpDef roi_align_grad_op = {.name = "RoiAlignGrad",
 constexpr OpDef max_roi_pool_op = {
     .name = "MaxRoiPool", .min_inputs = 2, .max_inputs = 2, .attributes = kMaxAttributes, .infer = infer_max, .cpu = bind_max};
 
-constexpr const OpDef* kOps[] = {&roi_align_op_10, &roi_align_op_16, &roi_align_grad_op, &max_roi_pool_op};
+constexpr OpDef crop_and_resize_op = {.name = "CropAndResize",
+                                      .domain = "com.microsoft",
+                                      .min_inputs = 4,
+                                      .max_inputs = 4,
+                                      .attributes = kCropAttributes,
+                                      .infer = infer_crop,
+                                      .cpu = bind_crop,
+                                      .shape_inputs = input_set(3)};
+
+constexpr const OpDef* kOps[] = {&roi_align_op_10, &roi_align_op_16, &roi_align_grad_op, &max_roi_pool_op, &crop_and_resize_op};
 
 }  // namespace
 

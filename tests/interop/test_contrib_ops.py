@@ -97,6 +97,9 @@ def matmul_bits(bits, block, k, name, zeros=True, bias=False):
     return case("MatMulNBits", *inputs, name=name, constants=range(1, 6), K=k, N=6, bits=bits, block_size=block)
 
 
+# y1, x1, y2, x2: within, over the borders, turned over, the whole image, outside.
+REGIONS = np.array([[0.1, 0.2, 0.7, 0.93], [-0.3, -0.1, 0.8, 1.4], [0.9, 0.8, 0.15, 0.04], [0, 0, 1, 1], [1.1, 0.2, 1.3, 0.4]], np.float32)
+
 TENSOR_CASES = [
     *[case("Tokenizer", TEXTS, name=name, **{"mark": 0, "mincharnum": 1, "pad_value": "#", **attributes})
       for name, attributes in [("separator", {"separators": [" "]}), ("two", {"separators": ["[ ,]+", "o"], "mark": 1}), ("characters", {"separators": [""]}),
@@ -147,6 +150,11 @@ TENSOR_CASES = [
     case("Rfft", normal(2, 7)),
     case("Rfft", normal(2, 4, 6), name="of two axes", signal_ndim=2),
     case("Irfft", np.fft.rfft(normal(2, 8).astype(np.float64)).view(np.float64).reshape(2, 5, 2).astype(np.float32)),
+    *[case("NGramRepeatBlock", np.array([[1, 2, 3, 1, 2, 1, 2], [4, 4, 4, 4, 4, 4, 4], [0, 1, 2, 3, 4, 5, 6]])[:, :length], normal(3, 8), name=f"{n} of {length}", ngram_size=n)
+      for n, length in ((1, 7), (2, 7), (3, 7), (3, 5), (7, 7), (8, 7), (9, 7), (4, 2))],
+    *[case("CropAndResize", normal(2, 3, 7, 9), REGIONS, i32(1, 0, 1, 1, 0), i32(height, width), name=f"{mode} {height} x {width}", constants=constants,
+           mode=mode, extrapolation_value=0.5)
+      for mode in ("bilinear", "nearest") for height, width, constants in ((5, 4, (3,)), (1, 1, (3,)), (14, 14, ()))],
     case("NhwcConv", normal(2, 5, 6, 3), normal(4, 3, 3, 3), normal(4), pads=[1] * 4),
     case("GroupNorm", normal(2, 3, 3, 4), normal(4), normal(4), groups=2, epsilon=1e-4),
     case("GroupNorm", normal(2, 4, 3, 3), normal(4), normal(4), name="channels first, SiLU", groups=2, channels_last=0, activation=1),

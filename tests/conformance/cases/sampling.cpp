@@ -413,6 +413,66 @@ void add_roi_align(Cases& cases) {
                    .no_gradient_for = {1}});
 }
 
+// tf.image.crop_and_resize: each point, in the plain formula, reads two pixels on each axis, or the nearest one.
+struct Crops {
+  std::string mode;
+  int64_t height, width;
+  double outside;
+};
+
+Reference crop_and_resize(const Crops& crops) {
+  return [crops](const std::vector<Tensor>& in) {
+    const Shape& xs = in[0].shape();
+    const std::vector<double> x = numbers(in[0]), rois = numbers(in[1]), images = numbers(in[2]);
+    const auto plane = static_cast<size_t>(xs[2] * xs[3]);
+    const auto at = [&](int64_t i, int64_t count, double first, double last, int64_t size) {
+      const double part = count == 1 ? 0.5 : static_cast<double>(i) / static_cast<double>(count - 1);
+      return (first * (1 - part) + last * part) * static_cast<double>(size - 1);
+    };
+    std::vector<double> y;
+    for (size_t r = 0; r < images.size(); ++r)
+      for (size_t c = 0; c < static_cast<size_t>(xs[1]); ++c)
+        for (int64_t bin = 0; bin < crops.height * crops.width; ++bin) {
+          const double row = at(bin / crops.width, crops.height, rois[4 * r], rois[4 * r + 2], xs[2]),
+                       column = at(bin % crops.width, crops.width, rois[4 * r + 1], rois[4 * r + 3], xs[3]);
+          const Image image{
+              spatial(xs), std::span(x).subspan((static_cast<size_t>(images[r]) * static_cast<size_t>(xs[1]) + c) * plane, plane),
+              "zeros", true};
+          const bool inside =
+              row >= 0 && row <= static_cast<double>(xs[2] - 1) && column >= 0 && column <= static_cast<double>(xs[3] - 1);
+          y.push_back(inside ? read(image, {row, column}, crops.mode) : crops.outside);
+        }
+    return std::vector{f64({in[1].shape()[0], xs[1], crops.height, crops.width}, y)};
+  };
+}
+
+// Within, over the borders, turned over, the whole image and a point; no coordinate is close to a border or to half a pixel.
+void add_crop_and_resize(Cases& cases) {
+  const Tensor x = uniform({2, 3, 7, 8});
+  const Tensor rois = f32({5, 4}, {0.1f,  0.2f,  0.7f, 0.93f, -0.3f, -0.1f, 0.8f,  1.4f,  0.9f,  0.81f,
+                                   0.15f, 0.04f, 0,    0,     1,     1,     0.31f, 0.33f, 0.31f, 0.33f});
+  for (const Crops& crops :
+       {Crops{"linear", 4, 5, 0}, Crops{"nearest", 4, 5, 0.5}, Crops{"linear", 1, 3, -2}, Crops{"linear", 40, 1, 0.25}}) {
+    const auto sizes =
+        Tensor::of<int32_t>({2}, std::vector{static_cast<int32_t>(crops.height), static_cast<int32_t>(crops.width)});
+    cases.push_back({.op = "com.microsoft.CropAndResize",
+                     .what = crops.mode,
+                     .inputs = {x, rois, Tensor::of<int32_t>({5}, std::vector<int32_t>{1, 0, 1, 0, 0}), sizes},
+                     .attributes = {{"mode", crops.mode == "linear" ? std::string("bilinear") : crops.mode},
+                                    {"extrapolation_value", static_cast<float>(crops.outside)}},
+                     .constants = {3},
+                     .reference = crop_and_resize(crops),
+                     .rtol = 1e-4,
+                     .atol = 1e-5});
+  }
+  cases.push_back({.op = "com.microsoft.CropAndResize",
+                   .what = "no regions",
+                   .inputs = {x, f32({0, 4}, {}), Tensor::of<int32_t>({0}, std::vector<int32_t>{}),
+                              Tensor::of<int32_t>({2}, std::vector<int32_t>{2, 2})},
+                   .constants = {3},
+                   .reference = fixed(f64({0, 3, 2, 2}, {}))});
+}
+
 // By hand: whole pixels, bins of rounded edges.
 void add_max_roi_pool(Cases& cases) {
   std::vector<float> pixels(2 * 16);
@@ -451,6 +511,7 @@ void add_sampling_cases(Cases& cases) {
   add_deform_conv(cases);
   add_roi_align(cases);
   add_max_roi_pool(cases);
+  add_crop_and_resize(cases);
 }
 
 }  // namespace tandem::conformance
