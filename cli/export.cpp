@@ -1,6 +1,7 @@
 // `tandem export`: a model as plain ONNX.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +11,7 @@
 #include "runtime/io/file.h"
 #include "runtime/model/open_model.h"
 #include "runtime/onnx/onnx.h"
+#include "runtime/passes/pass_manager.h"
 
 namespace po = boost::program_options;
 
@@ -26,6 +28,16 @@ const Usage kUsageText = {
     "  tandem export model.tdm -o out.onnx                     a compiled model, back in ONNX\n",
 };
 
+// ONNX wants the rank of each output. It may hang on arithmetic on constants, as torch.jit writes pads: folding a copy tells it.
+void settle_outputs(Graph& graph) {
+  const auto has_rank = [&](ValueId id) { return graph.value(id).type.dims.has_value(); };
+  if (std::ranges::all_of(graph.outputs, has_rank)) return;
+  Graph folded = graph;
+  run_pass(folded, constant_folding_pass);
+  for (size_t i = 0; i < graph.outputs.size(); ++i)
+    if (!has_rank(graph.outputs[i])) graph.value(graph.outputs[i]).type = folded.value(folded.outputs[i]).type;
+}
+
 }  // namespace
 
 int export_command(int argc, char** argv) {
@@ -41,7 +53,8 @@ int export_command(int argc, char** argv) {
   require(!values.contains("opset") || opset >= 1, "--opset must be positive", opset);
   OpenOptions how;
   how.optimize = values.contains("optimized");
-  const Graph graph = open_model(file, how).graph;
+  Graph graph = open_model(file, how).graph;
+  settle_outputs(graph);
   save_onnx(graph, output, opset, values.contains("external-data") ? ExternalData::kAlways : ExternalData::kIfNeeded);
   if (values.contains("json"))
     std::cout << json_line({{"output", output}, {"nodes", graph.nodes.size()}}) << "\n";

@@ -14,6 +14,7 @@
 #include "runtime/onnx/standard_ops.h"
 #include "runtime/onnx/tensor_proto.h"
 #include "runtime/onnx/value_type.h"
+#include "runtime/onnx/younger_words.h"
 #include "runtime/graph/op_def.h"
 #include "runtime/ops/all_ops.h"
 
@@ -35,6 +36,9 @@ void for_each_node(const Graph& graph, const F& f) {
   }
 }
 
+// The opset in which all that the node says begins.
+int since(const Node& node) { return std::max(node.def->since, first_opset_with_words(node)); }
+
 // The newest opset of a domain, up to `newest` (or the first after it, if a node needs that), in which the definitions of all its nodes
 // are in force but of those that can be written older; 0 if there are none.
 int common_opset(const Graph& graph, std::string_view domain, int newest) {
@@ -42,14 +46,14 @@ int common_opset(const Graph& graph, std::string_view domain, int newest) {
   for_each_node(graph, [&](const Node& node) {
     if (node.def->domain != domain) return;
     if (domain.empty() && can_be_written_older(node.def->name)) return;
-    if (!youngest || node.def->since > youngest->def->since) youngest = &node;
+    if (!youngest || since(node) > since(*youngest)) youngest = &node;
     if (!oldest || node.def->until < oldest->def->until) oldest = &node;
   });
   if (!youngest) return 0;
-  int opset = std::max(newest, youngest->def->since);
+  int opset = std::max(newest, since(*youngest));
   if (oldest->def->until <= opset) opset = oldest->def->until - 1;
-  require(youngest->def->since <= opset, "no opset suits both of two nodes (node, op, from opset; node, op, before opset)",
-          youngest->name, youngest->def->name, youngest->def->since, oldest->name, oldest->def->name, opset + 1);
+  require(since(*youngest) <= opset, "no opset suits both of two nodes (node, op, from opset; node, op, before opset)",
+          youngest->name, youngest->def->name, since(*youngest), oldest->name, oldest->def->name, opset + 1);
   return opset;
 }
 
@@ -60,6 +64,9 @@ void check_opset(const Graph& graph, int opset) {
     require(!node.def->domain.empty() || (node.def->since <= opset && opset < node.def->until),
             "a node cannot be written in this opset: its op is another there (node, op, opset, from, before)", node.name, node.def->name, opset,
             node.def->since, node.def->until);
+    const std::string_view younger = younger_word(node, opset);
+    require(younger.empty(), "a node cannot be written in this opset, which lacks an attribute or input of it (node, op, opset, lacks)", node.name,
+            node.def->name, opset, younger);
   });
 }
 

@@ -188,8 +188,19 @@ void Importer::read_outputs() {
     require(find_around(info.name()), "nothing makes a graph output", info.name());
     const auto found = ids_.find(info.name());
     check_declared(info, graph_.value(found->second));
+    if (!outer_) keep_declared_rank(info, found->second);
     graph_.outputs.push_back(found->second);
   }
+}
+
+// Of an output whose rank follows from nothing (branches of an If that differ), if no node here reads it: what is written again needs one.
+// Its sizes may be stale, and stay open.
+void Importer::keep_declared_rank(const ValueInfoProto& info, ValueId id) {
+  TensorType& type = graph_.value(id).type;
+  if (type.dims || type.container != Container::kTensor || !info.type().tensor_type().has_shape()) return;
+  const auto reads = [&](const Node& node) { return std::ranges::find(node.inputs, id) != node.inputs.end(); };
+  const int rank = info.type().tensor_type().shape().dim_size();
+  if (rank <= Shape::kMaxRank && std::ranges::none_of(graph_.nodes, reads)) type.dims = Dims(static_cast<size_t>(rank));
 }
 
 Graph import_model(tandem_onnx_proto::ModelProto& model, TensorFiles& files, const RawRanges& raw, const Limits& limits, const NameSet& given) {

@@ -61,6 +61,7 @@ class Importer {
   void read_gradient_node(const tandem_onnx_proto::NodeProto& proto);
   Attributes read_attributes(const tandem_onnx_proto::NodeProto& proto) const;
   void read_outputs();
+  void keep_declared_rank(const tandem_onnx_proto::ValueInfoProto& info, ValueId id);
   void bind_name(const std::string& name, ValueId id) {
     require(!name.empty(), "a value needs a name");
     require(ids_.emplace(name, id).second, "two values have one name", name);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/onnx/younger_words.h"
 #include "runtime/ops/all_ops.h"
 
 namespace tandem {
@@ -157,6 +158,7 @@ Graph with_moved_operands(const Graph& graph, int opset) {
         node = std::move(other);
       }
     }
+    drop_younger_words(node, opset);
     moved.nodes.push_back(std::move(node));
   }
   return moved;

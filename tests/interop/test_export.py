@@ -116,6 +116,33 @@ def test_export_in_every_opset(tmp_path, make, opset, flags):
     assert_same(source, written, CASES[make])
 
 
+def test_the_rank_of_an_output_may_hang_on_arithmetic_on_constants(tmp_path):
+    """torch.jit computes where a shape is cut: until that is folded, not even the rank of what has this shape is known."""
+    constants = [numpy_helper.from_array(np.array([n], np.int64), name) for name, n in (("five", 5), ("four", 4), ("zero", 0), ("most", 99))]
+    nodes = [helper.make_node("Shape", ["x"], ["shape"]), helper.make_node("Mod", ["five", "four"], ["one"]),
+             helper.make_node("Slice", ["shape", "zero", "one"], ["first"]), helper.make_node("Slice", ["shape", "one", "most"], ["rest"]),
+             helper.make_node("Concat", ["first", "one", "rest"], ["target"], axis=0), helper.make_node("Reshape", ["x", "target"], ["y"])]
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    onnx.save(model(nodes, [tensor_info("x", ["n", 4, 6])], [tensor_info("y", ["n", 1, 4, 6])], constants, opset=17), source)
+    done = tandem("export", source, "-o", written)
+    assert done.returncode == 0, done.stderr
+    assert_same(source, written, {"x": RANDOM.normal(size=(2, 4, 6)).astype(np.float32)})
+
+
+def test_the_rank_of_an_output_may_follow_from_nothing(tmp_path):
+    """Branches of different ranks: the rank that the file declares is written again."""
+    def branch(op, name, *inputs, **attributes):
+        return helper.make_graph([helper.make_node(op, inputs, [name], **attributes)], name, [], [tensor_info(name, None)])
+    nodes = [helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0), helper.make_node("Less", ["largest", "zero"], ["flag"]),
+             helper.make_node("If", ["flag"], ["y"], then_branch=branch("ReduceSum", "a", "x", "axes", keepdims=0), else_branch=branch("Identity", "b", "x"))]
+    constants = [numpy_helper.from_array(np.float32(0), "zero"), numpy_helper.from_array(np.array([0]), "axes")]
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    onnx.save(model(nodes, [tensor_info("x", ["n", 4])], [tensor_info("y", [None, None])], constants, opset=13), source)
+    done = tandem("export", source, "-o", written)
+    assert done.returncode == 0, done.stderr
+    assert_same(source, written, {"x": np.abs(RANDOM.normal(size=(2, 4))).astype(np.float32)})
+
+
 def moving(opset, samples):
     """Ops whose words changed between opsets: axes and sizes that became inputs, numbers of parts, names of modes; also within a body."""
     nodes, constants = [], [numpy_helper.from_array(np.array([1, 2, 2], np.int64), "sizes"), numpy_helper.from_array(np.float32(0), "zero")]
@@ -159,6 +186,50 @@ def test_ops_whose_words_changed(tmp_path, source_opset, opset):
     assert done.returncode == 0, done.stderr
     feeds = {"x": RANDOM.normal(size=(2, 5, 6, 6)), "grid": RANDOM.uniform(-1, 1, (2, 3, 3, 2))}
     assert_same(source, written, {name: feeds[name].astype(np.float32) for name in ["x", "grid"][:2 if samples else 1]})
+
+
+def single(op, opset, shape, lists, **attributes):
+    """One node on x; `lists`: its other inputs, None where one is absent."""
+    constants = [numpy_helper.from_array(np.array(values), f"c{i}") for i, values in enumerate(lists) if values is not None]
+    names = ["x", *(f"c{i}" if values is not None else "" for i, values in enumerate(lists))]
+    y = helper.make_empty_tensor_value_info("y")
+    graph = helper.make_graph([helper.make_node(op, names, ["y"], name="node", **attributes)], "g", [tensor_info("x", shape)], [y], constants)
+    return onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10))
+
+
+SCALES = [None, np.float32([1, 1, 2, 2])]
+# op, its opset, the first one that has the word, shape, other inputs, the word as good as left out, the word with a meaning
+WORDS = [
+    ("Resize", 18, 18, [1, 2, 4, 6], SCALES, {"antialias": 0, "mode": "linear"}, {"antialias": 1, "mode": "linear"}),
+    ("Resize", 18, 18, [1, 2, 4, 6], [None, None, np.array([1, 2, 3, 3])], {"keep_aspect_ratio_policy": "stretch"}, {"keep_aspect_ratio_policy": "not_larger"}),
+    ("AveragePool", 19, 19, [1, 2, 6, 6], [], {"kernel_shape": [2, 2], "dilations": [1, 1]}, {"kernel_shape": [2, 2], "dilations": [2, 2]}),
+    ("LpPool", 18, 18, [1, 2, 6, 6], [], {"kernel_shape": [2, 2], "ceil_mode": 0}, {"kernel_shape": [2, 2], "strides": [3, 3], "ceil_mode": 1}),
+    ("Cast", 19, 19, [2, 3], [], {"to": TensorProto.INT32, "saturate": 1}, {"to": TensorProto.INT32, "saturate": 0}),
+    ("Reshape", 14, 14, [2, 3], [np.array([3, 2])], {"allowzero": 0}, {"allowzero": 1}),
+    ("Shape", 15, 15, [2, 3, 4], [], {"start": 0}, {"start": 1}),
+    ("LSTM", 14, 14, [2, 3, 4], [np.ones((1, 8, 4), np.float32), np.ones((1, 8, 2), np.float32)], {"hidden_size": 2, "layout": 0}, {"hidden_size": 2, "layout": 1}),
+    ("QuantizeLinear", 19, 19, [2, 3], [np.float32(0.1), np.uint8(3)], {"saturate": 1}, {"saturate": 0}),
+    ("QuantizeLinear", 21, 21, [2, 4], [np.float32(0.1), np.uint8(3)], {"block_size": 0}, {"output_dtype": TensorProto.UINT8}),
+]
+
+
+@pytest.mark.parametrize("op, opset, since, shape, lists, neutral, meaning", WORDS, ids=lambda value: value if isinstance(value, str) else "")
+def test_words_that_an_older_opset_lacks(tmp_path, op, opset, since, shape, lists, neutral, meaning):
+    """They are left out where they say what goes without saying; else the node is named."""
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    onnx.save(single(op, opset, shape, lists, **neutral), source)
+    done = tandem("export", source, "-o", written, "--opset", since - 1)
+    assert done.returncode == 0, done.stderr
+    assert_same(source, written, {"x": RANDOM.normal(size=shape).astype(np.float32)})
+    onnx.save(single(op, opset, shape, lists, **meaning), source)
+    done = tandem("export", source, "-o", tmp_path / "none.onnx", "--opset", since - 1)
+    assert done.returncode == 2 and "node" in done.stderr and str(since - 1) in done.stderr and not (tmp_path / "none.onnx").exists()
+
+
+def test_axes_of_a_pad_have_no_older_form(tmp_path):
+    onnx.save(single("Pad", 18, [2, 3], [np.array([1, 1]), None, np.array([1])]), tmp_path / "in.onnx")
+    done = tandem("export", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--opset", 17)
+    assert done.returncode == 2 and "axes" in done.stderr
 
 
 @pytest.mark.parametrize("opset", [13, 17, 22])
