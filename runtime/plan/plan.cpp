@@ -64,6 +64,23 @@ void bind_symbols(Plan& plan) {
   for (const Node& node : plan.graph.nodes) infer_types(plan.graph, node, &contents);
 }
 
+// Whether the sizes of a run decide which axes it leaves out.
+bool leaves_open_axes(const Graph& graph, const Node& node) {
+  if (node.def->name != "Squeeze" || node.inputs.size() > 1 || node.attributes.contains("axes")) return false;
+  const std::optional<Dims>& dims = graph.value(node.inputs[0]).type.dims;
+  return dims && !fixed_shape(*dims);
+}
+
+// Kernels are bound to axes: what may have fewer of them in a run than at the bounds is made anew in each run, and all that hangs on it.
+void open_ranks(Plan& plan) {
+  for (const Node& node : plan.graph.nodes) {
+    const bool reads_open = std::ranges::any_of(node.inputs, [&](ValueId id) { return id != kNoValue && plan.is_dynamic(id); });
+    if (!reads_open && !leaves_open_axes(plan.graph, node)) continue;
+    for (ValueId id : node.outputs)
+      if (id != kNoValue) plan.dynamic[static_cast<size_t>(id)] = true;
+  }
+}
+
 void resolve_at_bounds(Plan& plan) {
   std::vector<std::optional<Shape>> inputs;
   for (ValueId id : plan.graph.inputs) {
@@ -79,6 +96,7 @@ void resolve_at_bounds(Plan& plan) {
   ResolvedShapes resolved = resolve_shapes(plan.graph, inputs);
   plan.shapes = std::move(resolved.shapes);
   plan.dynamic = std::move(resolved.dynamic);
+  open_ranks(plan);
 }
 
 bool is_dynamic(const Plan& plan, const Node& node) {

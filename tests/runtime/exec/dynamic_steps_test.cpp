@@ -41,6 +41,26 @@ TEST(DynamicSteps, TakeAShapeThatIsData) {
   }
 }
 
+// What Squeeze without axes leaves of [n, 2, 1] has an axis less where n is 1: kernels bound to the axes at the bound would not do.
+TEST(DynamicSteps, TakeASqueezeWithoutAxes) {
+  Graph graph;
+  const ValueId squeezed = add(graph, "Squeeze", {graph.add_input("x", DType::kF32, {"n", 2, 1})});
+  graph.outputs = {add(graph, "Transpose", {squeezed}), add(graph, "CumSum", {squeezed, graph.add_constant("axis", Tensor::scalar<int64_t>(-1))})};
+  Executor executor(make_plan(graph, {.bounds = {{"n", 3}}}));
+  const auto run = [&](const Tensor& x) {
+    const ConstTensorView inputs[] = {x.view()};
+    return executor.run(inputs);
+  };
+  const auto many = run(Tensor::of<float>({3, 2, 1}, {1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(to_string(many[0].shape), "[2, 3]");
+  EXPECT_EQ(floats(many[0]), (std::vector<float>{1, 3, 5, 2, 4, 6}));
+  EXPECT_EQ(floats(many[1]), (std::vector<float>{1, 3, 3, 7, 5, 11}));
+  const auto one = run(Tensor::of<float>({1, 2, 1}, {7, 8}));
+  EXPECT_EQ(to_string(one[0].shape), "[2]");
+  EXPECT_EQ(floats(one[0]), (std::vector<float>{7, 8}));
+  EXPECT_EQ(floats(one[1]), (std::vector<float>{7, 15}));
+}
+
 TEST(DynamicSteps, RefuseAShapeThatDoesNotFit) {
   Executor executor(make_plan(reshaping(), {}));
   const Tensor x(DType::kF32, {6}), shape = Tensor::of<int64_t>({2}, {4, 2}), good = Tensor::of<int64_t>({2}, {6, 1});
