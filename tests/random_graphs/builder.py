@@ -195,6 +195,8 @@ class Builder:
             raise Reject("not wanted")
         if op in ("MatMul", "Gemm") and 0 in inputs[0].shape:
             raise Reject("onnxruntime leaves memory as it was, or forgets beta")
+        if op.startswith("Reduce") and 0 in inputs[0].shape and (op != "ReduceSum" or inputs[0].rank > 1):
+            raise Reject("not defined (a mean of nothing), or onnxruntime gets the shape wrong (axes that are not sorted, or -1)")
         flags = [True] * outputs if isinstance(outputs, int) else outputs
         names = [self.name("t") if flag else "" for flag in flags]
         node = helper.make_node(op, [v.name if v else "" for v in inputs], names, domain=domain,
