@@ -16,7 +16,8 @@ HEAD = """# Real networks
 Written by `tests/networks/write_table.py` (packages: {packages}). Each network is exported with seeded random weights, run in onnxruntime
 without its optimizer and in Tandem, all its feeds (batch sizes and lengths vary) in one session with strict math; L2 is |got - expected| /
 |expected| of the output that is furthest away. Passed: at most 5e-5 (2e-2 for 8 bits), integers and strings equal. "File" in the result column: the exporter
-itself could not make the network.
+itself could not make the network. What
+`tandem export` writes of them: [exports.md](exports.md).
 
 {passed} of {total} pass.
 
