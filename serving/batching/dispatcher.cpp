@@ -45,12 +45,13 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     check(!stopped, ErrorCode::kUnavailable, "the server is shutting down");
     const Clock::TimePoint now = clock.now();
     if (entry->queue.size() == 0) entry->virtual_time = std::max(entry->virtual_time, virtual_now);
+    const bool may_run_here = request->run_here;
     entry->push(std::move(request), now, free_at);
     const std::optional<size_t> lane = entry->queue.is_due(now) ? a_sleeping_lane() : std::nullopt;
     if (!lane) return set_alarm(now);
     sleeping[*lane] = false;
     set_alarm(now);
-    const bool is_brief = entry->queue.size() == 1 && entry->is_brief();
+    const bool is_brief = may_run_here && entry->queue.size() == 1 && entry->is_brief();
     lock.unlock();
     if (is_brief && workers.lend()) return work_here(*lane);
     wake(*lane);

@@ -74,9 +74,11 @@ TEST_F(DispatcherTest, BriefWorkIsDoneWhereItComes) {
     clock.time += takes;
     if (meanwhile) std::exchange(meanwhile, nullptr)();
   });
-  const auto submit_after = [&](std::chrono::microseconds time, int id) {
+  const auto submit_after = [&](std::chrono::microseconds time, int id, bool here = true) {
     clock.time += time;
-    queue->submit(request(id));
+    const QueuedPtr one = request(id);
+    one->run_here = here;
+    queue->submit(one);
   };
   submit_after(1ms, 1);
   EXPECT_EQ(workers.woken.size(), 1u) << "nothing is known of it yet";
@@ -104,6 +106,9 @@ TEST_F(DispatcherTest, BriefWorkIsDoneWhereItComes) {
   workers.lends = true;
   submit_after(10us, 60);
   EXPECT_EQ(workers.woken.size(), 1u) << "it is asked too often";
+  workers.run_all();
+  submit_after(1s, 70, false);
+  EXPECT_EQ(workers.woken.size(), 1u) << "its thread has no time";
   workers.run_all();
   takes = 2ms;
   submit_after(1s, 61);
