@@ -117,10 +117,18 @@ void Importer::read_inputs() {
       read_map(info.name(), std::move(*map));
       continue;
     }
-    const bool untyped = info.type().value_case() == TypeProto::VALUE_NOT_SET && graph_.inputs.size() < formal_.size();
-    TensorType type = untyped ? formal_[graph_.inputs.size()] : read_value_type(info);
-    add_input(info.name(), std::move(type));
+    add_input(info.name(), type_of_input(info));
   }
+}
+
+// What is said of a body's inputs must hold in each iteration.
+TensorType Importer::type_of_input(const ValueInfoProto& info) const {
+  if (graph_.inputs.size() >= formal_.size()) return read_value_type(info);
+  const FormalInput& formal = formal_[graph_.inputs.size()];
+  const bool untyped = info.type().value_case() == TypeProto::VALUE_NOT_SET;
+  TensorType type = untyped ? believed_type(formal) : believed_type(read_value_type(info), formal);
+  if (forgets_shapes_ && formal.varies) type.dims.reset();
+  return type;
 }
 
 ValueId Importer::add_input(const std::string& name, TensorType type) {

@@ -27,22 +27,24 @@ Attributes Importer::read_attributes(const NodeProto& proto) const {
   return attributes;
 }
 
-// A branch that is not taken may be wrong for the shapes at hand: then they are forgotten, and only a run of the branch tells.
+// A branch that is not taken may be wrong for the shapes at hand, and the second iteration of a loop may bring others: then they are forgotten,
+// and only a run of the body tells. So are those of all bodies within, or each would be read twice for every one around it.
 Subgraph Importer::read_body(GraphProto& body, const Node& node, std::vector<ValueId>& captured) {
   const auto read = [&](bool forgets_shapes) {
-    Importer importer(*this, body, formal_types(graph_, node));
+    Importer importer(*this, body, formal_inputs(graph_, node));
     importer.forgets_shapes_ = forgets_shapes;
     Subgraph graph = std::make_shared<const Graph>(importer.run());
+    if (!forgets_shapes && changes_sizes(*graph, node)) return Subgraph();
     captured.insert(captured.end(), importer.captured_.begin(), importer.captured_.end());
     return graph;
   };
-  if (node.def->name != "If") return read(false);
+  if (forgets_shapes_) return read(true);
   try {
-    return read(false);
+    if (Subgraph graph = read(false)) return graph;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
-    return read(true);
   }
+  return read(true);
 }
 
 // The attributes that are graphs, in the order of their names, and the values they take from here.

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "onnx.pb.h"
+#include "runtime/onnx/body_types.h"
 #include "runtime/onnx/model_file.h"
 #include "runtime/onnx/node_proto.h"
 #include "runtime/onnx/onnx.h"
@@ -19,8 +20,8 @@ class Importer {
   Importer(tandem_onnx_proto::ModelProto& model, TensorFiles& files, const RawRanges& raw, const Limits& limits, const NameSet& given)
       : model_(model), proto_(*model.mutable_graph()), files_(files), raw_(raw), limits_(limits), given_(given) {}
 
-  // For the body of a node of `outer`. `formal`: the types of its inputs, where the file does not say.
-  Importer(Importer& outer, tandem_onnx_proto::GraphProto& body, std::vector<TensorType> formal)
+  // For the body of a node of `outer`. `formal`: its own inputs.
+  Importer(Importer& outer, tandem_onnx_proto::GraphProto& body, std::vector<FormalInput> formal)
       : model_(outer.model_), proto_(body), files_(outer.files_), limits_(outer.limits_), outer_(&outer), depth_(outer.depth_ + 1),
         formal_(std::move(formal)) {
     graph_.opsets = outer.graph_.opsets;
@@ -48,6 +49,7 @@ class Importer {
   void resolve_ops();
   void read_inputs();
   void read_map(const std::string& name, MapTypes types);
+  TensorType type_of_input(const tandem_onnx_proto::ValueInfoProto& info) const;
   ValueId add_input(const std::string& name, TensorType type);
   void add_inputs_of(const tandem_onnx_proto::NodeProto& proto, Node& node) const;
   void read_initializers();
@@ -91,8 +93,8 @@ class Importer {
   const Limits& limits_;
   Importer* outer_ = nullptr;  // of a body: what reads the graph around it
   int depth_ = 0;
-  std::vector<TensorType> formal_;
-  bool forgets_shapes_ = false;     // of what it takes from the graph around it
+  std::vector<FormalInput> formal_;
+  bool forgets_shapes_ = false;     // of what it takes from the graph around it and of its own inputs
   std::vector<ValueId> captured_;  // the values of the graph around it that are its last inputs
   NameSet given_;  // of the inputs with a default, those that get a value in a run
   Graph graph_;

@@ -48,6 +48,7 @@ def sparse(name="w", values=(3, -5), indices=(1, 5), dims=(2, 3), dtype=np.float
     return tensor
 
 
+INT, FLOAT, TEXT = TensorProto.INT64, TensorProto.FLOAT, TensorProto.STRING
 ADD = [helper.make_node("Add", ["x", "w"], ["y"])]
 
 
@@ -263,6 +264,52 @@ def test_bodies_that_leave_types_out(tmp_path):
     assert outcome(tmp_path, model([loop], {"x": X}, {"y": X, "last": X[0]}, initializer=[zero, rows]), [X], [expected, expected[-1]]) == ""
 
 
+def sizes_model(op, declared, x):
+    """The sizes of what the body of a Loop, Scan or SequenceMap is given, by Shape; its input is declared as an array of the sizes `declared`."""
+    sizes = [helper.make_node("Shape", ["s"], ["sizes"]), helper.make_node("Identity", ["s"], ["kept"])]
+    s, kept = (helper.make_tensor_value_info(name, FLOAT, declared) for name in ("s", "kept"))
+    made = helper.make_tensor_value_info("sizes", INT, [len(declared)])
+    i, go, on = (helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", INT), ("go", TensorProto.BOOL), ("on", TensorProto.BOOL)))
+    two = numpy_helper.from_array(np.array(2, np.int64), "two")
+    if op == "Loop":
+        body = helper.make_graph([*sizes, helper.make_node("Identity", ["go"], ["on"])], "body", [i, go, s], [on, kept, made])
+        nodes = [helper.make_node("Loop", ["two", "", "x"], ["last", "y"], body=body)]
+    elif op == "growing Loop":
+        grow = [sizes[0], helper.make_node("Concat", ["s", "s"], ["kept"], axis=0), helper.make_node("Identity", ["go"], ["on"])]
+        body = helper.make_graph(grow, "body", [i, go, s], [on, helper.make_tensor_value_info("kept", FLOAT, None), made])
+        nodes = [helper.make_node("Loop", ["two", "", "x"], ["last", "y"], body=body)]
+    elif op == "Scan":
+        body = helper.make_graph(sizes, "body", [s], [made])
+        nodes = [helper.make_node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1, scan_input_axes=[-1])]
+    else:
+        body = helper.make_graph(sizes, "body", [s], [made])
+        nodes = [helper.make_node("SplitToSequence", ["x"], ["parts"], axis=0),
+                 helper.make_node("SequenceMap", ["parts"], ["all"], body=body),
+                 helper.make_node("ConcatFromSequence", ["all"], ["y"], axis=0, new_axis=1)]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", FLOAT, x)], [helper.make_tensor_value_info("y", INT, ["n", None])], [two])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.mark.parametrize("op, declared, x, expected", [
+    ("Loop", [2, 3], ["rows", 3], [[4, 3], [4, 3]]), ("Loop", ["n", "n"], ["rows", "columns"], [[4, 3], [4, 3]]),
+    ("growing Loop", [4, 3], [4, 3], [[4, 3], [8, 3]]), ("Scan", [2], ["rows", 3], [[4]] * 3), ("SequenceMap", [1, 5], ["rows", "columns"], [[1, 3]] * 4)])
+def test_sizes_that_a_body_declares_are_not_those_of_a_run(tmp_path, op, declared, x, expected):
+    proto = sizes_model(op, declared, x)
+    assert outcome(tmp_path, proto, [np.ones((4, 3), np.float32)], [np.array(expected, np.int64)]) == ""
+
+
+def test_a_wrong_body_within_many_is_read_few_times(tmp_path):
+    """Each branch around it is read again without shapes, but not each of those within it."""
+    inner = [helper.make_node("Neg", ["x", "x"], ["r"])]
+    for _ in range(28):
+        branch = helper.make_graph(inner, "branch", [], [untyped("r")])
+        fits = helper.make_graph([helper.make_node("Neg", ["x"], ["r"])], "fits", [], [untyped("r")])
+        inner = [helper.make_node("If", ["c"], ["r"], then_branch=fits, else_branch=branch)]
+    inner[0].output[0] = "y"
+    c = np.array(True)
+    assert "number of inputs" in outcome(tmp_path, model(inner, {"x": X, "c": c}, {"y": X}), [X, c], [-X])
+
+
 def map_model(op, key, value, result, **attributes):
     x = helper.make_value_info("x", helper.make_map_type_proto(key, helper.make_tensor_type_proto(value, [])))
     graph = helper.make_graph([helper.make_node(op, ["x"], ["y"], domain="ai.onnx.ml", **attributes)], "g", [x],
@@ -270,7 +317,6 @@ def map_model(op, key, value, result, **attributes):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)], ir_version=8)
 
 
-INT, FLOAT, TEXT = TensorProto.INT64, TensorProto.FLOAT, TensorProto.STRING
 MAPS = {
     "words": (map_model("DictVectorizer", TEXT, FLOAT, FLOAT, string_vocabulary=["b", "a", "b", "zz", ""]), {"a": 1.5, "q": 3.0, "b": -2.0}),
     "numbers": (map_model("DictVectorizer", INT, FLOAT, FLOAT, int64_vocabulary=[4, -2, 9]), {-2: 1.5, 77: 3.0, 4: 2.5}),
