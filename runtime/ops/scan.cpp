@@ -44,10 +44,31 @@ TensorType without_dims(TensorType type) {
   return type;
 }
 
+// Of what a body makes only numbers can be trusted: a name in it may mean something else in each iteration.
+TensorType numbers_of(TensorType type) {
+  for (size_t i = 0; type.dims && i < type.dims->size(); ++i)
+    if (Dim& dim = (*type.dims)[i]; !dim.known()) dim = Dim();
+  return type;
+}
+
+// As many slices along an axis as the scan inputs have.
+TensorType stacked_type(const InferenceContext& node, const TensorType& slice, int64_t axis, const Dim& length) {
+  TensorType type = numbers_of(slice);
+  if (!type.dims) return type;
+  const int at = node.normalized_axis(axis, static_cast<int>(type.dims->size()) + 1);
+  type.dims->insert(type.dims->begin() + at, length);
+  return type;
+}
+
 void infer_scan(InferenceContext& node) {
   const Graph& body = body_of(node, "body");
   const ScanShape scan(node, body, 0);
-  for (int i = 0; i < node.outputs(); ++i) node.set_output_type(i, without_dims(output_type(body, i)));
+  const auto& scanned = node.type(scan.states).dims;
+  Dim length;
+  if (scanned) length = (*scanned)[static_cast<size_t>(node.normalized_axis(scan.input_axes[0], static_cast<int>(scanned->size())))];
+  for (int i = 0; i < node.outputs(); ++i)
+    node.set_output_type(i, i < scan.states ? common_type(node, node.type(i), numbers_of(output_type(body, i)))
+                                            : stacked_type(node, output_type(body, i), scan.output_axes[static_cast<size_t>(i - scan.states)], length));
 }
 void infer_scan_8(InferenceContext& node) {
   const Graph& body = body_of(node, "body");

@@ -298,6 +298,21 @@ def test_sizes_that_a_body_declares_are_not_those_of_a_run(tmp_path, op, declare
     assert outcome(tmp_path, proto, [np.ones((4, 3), np.float32)], [np.array(expected, np.int64)]) == ""
 
 
+def test_the_export_of_a_scan_says_what_sizes_it_makes(tmp_path):
+    """Though the file leaves them out and another node reads them: onnx.checker wants a rank of each output."""
+    proto = sizes_model("Scan", [4], [4, "columns"])
+    proto.graph.output.append(helper.make_tensor_value_info("kept", INT, None))
+    proto.graph.node.append(helper.make_node("Neg", ["y"], ["kept"]))
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    (tmp_path / "scan.onnx").write_bytes(proto.SerializeToString())
+    done = subprocess.run([BINARY, "export", tmp_path / "scan.onnx", "-o", tmp_path / "written.onnx"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    written = onnx.load(tmp_path / "written.onnx")
+    onnx.checker.check_model(written, full_check=True)
+    for output in written.graph.output:
+        assert [dim.dim_param or dim.dim_value for dim in output.type.tensor_type.shape.dim] == ["columns", 1]
+
+
 def test_a_wrong_body_within_many_is_read_few_times(tmp_path):
     """Each branch around it is read again without shapes, but not each of those within it."""
     inner = [helper.make_node("Neg", ["x", "x"], ["r"])]
