@@ -16,9 +16,9 @@ Alarm::~Alarm() {
 void Alarm::set(std::optional<Clock::TimePoint> time) {
   {
     const std::lock_guard lock(mutex_);
-    const bool earlier = time && (!time_ || *time < *time_);
     time_ = time;
-    if (!earlier) return;  // the thread looks again when it wakes
+    if (!time || (sleeps_until_ && *sleeps_until_ <= *time)) return;  // the thread looks again when it wakes
+    sleeps_until_ = time;
   }
   changed_.notify_one();
 }
@@ -26,6 +26,7 @@ void Alarm::set(std::optional<Clock::TimePoint> time) {
 void Alarm::wait() {
   std::unique_lock lock(mutex_);
   while (!ended_) {
+    sleeps_until_ = time_;
     if (!time_) {
       changed_.wait(lock);
     } else if (std::chrono::steady_clock::now() < *time_) {

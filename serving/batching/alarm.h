@@ -16,7 +16,8 @@ class Alarm {
   explicit Alarm(std::function<void()> ring);
   // The last ring has ended.
   ~Alarm();
-  // In place of the time set before; nothing: never. Any thread, also from `ring`.
+  // In place of the time set before; nothing: never. Any thread, also from `ring`. Wakes the thread only if it sleeps for longer: times that are set
+  // and taken back with each request cost nothing.
   void set(std::optional<Clock::TimePoint> time);
 
  private:
@@ -26,6 +27,7 @@ class Alarm {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Clock::TimePoint> time_;
+  std::optional<Clock::TimePoint> sleeps_until_;  // nothing: for good
   bool ended_ = false;
   std::thread thread_;
 };

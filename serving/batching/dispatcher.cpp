@@ -24,6 +24,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   std::vector<std::shared_ptr<Entry>> entries;
   std::vector<bool> sleeping;             // by lane
   std::vector<Clock::TimePoint> free_at;  // by lane: when its batch is expected to end
+  std::vector<const RunLater*> put_off;   // threads that will run what is brief, each in the name of a lane
   double virtual_now = 0;                 // of the batch that was begun last
   std::optional<Clock::TimePoint> alarm;
   bool stopped = false;
@@ -45,16 +46,28 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     check(!stopped, ErrorCode::kUnavailable, "the server is shutting down");
     const Clock::TimePoint now = clock.now();
     if (entry->queue.size() == 0) entry->virtual_time = std::max(entry->virtual_time, virtual_now);
-    const bool may_run_here = request->run_here;
+    const RunLater* const here = request->here;
     entry->push(std::move(request), now, free_at);
-    const std::optional<size_t> lane = entry->queue.is_due(now) ? a_sleeping_lane() : std::nullopt;
-    if (!lane) return set_alarm(now);
-    sleeping[*lane] = false;
+    const bool is_due = entry->queue.is_due(now), is_brief = is_due && here && entry->is_brief() && workers.lend();
+    const bool is_expected = is_brief && std::ranges::find(put_off, here) != put_off.end();
+    const std::optional<size_t> lane = is_due && !is_expected ? a_sleeping_lane() : std::nullopt;
+    if (lane) sleeping[*lane] = false;
+    if (lane && is_brief) put_off.push_back(here);
     set_alarm(now);
-    const bool is_brief = may_run_here && entry->queue.size() == 1 && entry->is_brief();
     lock.unlock();
-    if (is_brief && workers.lend()) return work_here(*lane);
-    wake(*lane);
+    if (!lane) return;
+    if (is_brief)
+      put_off_work(*lane, here);
+    else
+      wake(*lane);
+  }
+
+  void put_off_work(size_t lane, const RunLater* here) {
+    try {
+      (*here)([self = shared_from_this(), lane, here] { self->work_here(lane, here); });
+    } catch (const std::bad_alloc&) {
+      work_here(lane, here);
+    }
   }
 
   std::optional<size_t> a_sleeping_lane() const {
@@ -73,17 +86,22 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   // On the lane's thread: batch after batch, until none is due.
   void work(size_t lane) {
-    while (work_once(lane)) {
+    while (work_once(lane, false) == Did::kBatch) {
     }
   }
 
-  // One batch, on the thread that brought it; the lane does what has come meanwhile.
-  void work_here(size_t lane) {
-    if (!work_once(lane)) return;
+  // One batch, on the thread that brought it. What is not brief, or has come meanwhile and nobody else is about to run, is the lane's.
+  void work_here(size_t lane, const RunLater* here) {
     {
       const std::lock_guard lock(mutex);
+      std::erase(put_off, here);
+    }
+    const Did did = work_once(lane, true);
+    if (did == Did::kNothing) return;
+    if (did == Did::kBatch) {
+      const std::lock_guard lock(mutex);
       const Clock::TimePoint now = clock.now();
-      if (std::ranges::none_of(entries, [&](const auto& entry) { return entry->queue.is_due(now); })) {
+      if (!put_off.empty() || std::ranges::none_of(entries, [&](const auto& entry) { return entry->queue.is_due(now); })) {
         sleeping[lane] = true;
         free_at[lane] = now;
         return;
@@ -92,24 +110,29 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     wake(lane);
   }
 
-  // The batch that is due, or false: there is none, and the lane sleeps.
-  bool work_once(size_t lane) {
+  enum class Did : uint8_t { kBatch, kNothing, kLeft };
+
+  // The batch that is due. Where none is the lane sleeps; one that is not brief is left where `only_brief`.
+  Did work_once(size_t lane, bool only_brief) {
     ModelQueue::Dropped dropped;
     Batch batch;
     Clock::TimePoint now;
+    Did did = Did::kBatch;
     {
       const std::lock_guard lock(mutex);
       now = clock.now();
       sweep(now, dropped);
-      batch = next_batch(now);
-      if (!batch.entry) sleeping[lane] = true;
+      const std::shared_ptr<Entry> next = next_entry(now);
+      if (!next) did = Did::kNothing;
+      else if (only_brief && !next->is_brief()) did = Did::kLeft;
+      else batch = begin(next, now);
+      if (!next) sleeping[lane] = true;
       free_at[lane] = batch.entry ? now + expected(batch) : now;
       set_alarm(now);
     }
     drop_all(dropped);
-    if (!batch.entry) return false;
-    run(lane, batch, now);
-    return true;
+    if (did == Did::kBatch) run(lane, batch, now);
+    return did;
   }
 
   void sweep(Clock::TimePoint now, ModelQueue::Dropped& dropped) {
@@ -135,17 +158,20 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   }
 
   // Of the queue that is furthest behind, the first of equals.
-  Batch next_batch(Clock::TimePoint now) {
-    if (stopped) return {};
+  std::shared_ptr<Entry> next_entry(Clock::TimePoint now) const {
     std::shared_ptr<Entry> best;
+    if (stopped) return best;
     for (const auto& entry : entries)
       if (entry->queue.size() > 0 && (!best || entry->virtual_time < best->virtual_time) && entry->may_run() &&
           entry->queue.is_due(now) && leaves_a_lane(*entry, now))
         best = entry;
-    if (!best) return {};
-    virtual_now = best->virtual_time;
-    ++best->running;
-    return {best, best->take(now)};
+    return best;
+  }
+
+  Batch begin(const std::shared_ptr<Entry>& entry, Clock::TimePoint now) {
+    virtual_now = entry->virtual_time;
+    ++entry->running;
+    return {entry, entry->take(now)};
   }
 
   static int64_t rows_of(const Batch& batch) {

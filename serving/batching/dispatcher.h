@@ -3,7 +3,7 @@
 // A lane that has nothing to do sleeps; a request that makes a batch due wakes one. A lane that has finished a batch looks for
 // the next before it sleeps, so batches are formed as late as can be, from all that waits by then, and at one request at a time
 // nothing is added to its way but this one hop. Where the lane lends itself and the batch is brief, even that is spared: the thread
-// that brings the request runs it.
+// that brings requests runs them, once it has brought all that came at once.
 //
 // Fairness: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996). Each queue has a virtual time, which the time of its
 // batches divided by its weight moves on; of the queues with a batch due the one that is furthest behind goes next. A queue that

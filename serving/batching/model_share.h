@@ -33,8 +33,13 @@ class ModelShare {
   bool may_run() const { return running == 0 || !queue.options().preserve_ordering; }
   // Of its batches of late, averaged; 0: none was run.
   double batch_seconds() const { return seconds_; }
-  // Whether a batch takes less than it takes to wake a lane, and requests come so far apart that none would gather meanwhile.
-  bool is_brief() const { return seconds_ > 0 && seconds_ < kBrief && interval_ > seconds_; }
+  // Whether what waits is run in less time than it takes to hand it over: each request in less than its bytes take to be read and answered, or the only one in
+  // less than a lane takes to wake, if requests come so far apart that none would gather meanwhile.
+  bool is_brief() const {
+    if (seconds_ <= 0) return false;
+    const bool is_tiny = row_seconds_ * static_cast<double>(queue.rows()) < kTiny * static_cast<double>(queue.size());
+    return is_tiny || (queue.size() == 1 && seconds_ < kBrief && interval_ > seconds_);
+  }
 
   ModelQueue queue;
   const BatchRunner run;
@@ -45,7 +50,7 @@ class ModelShare {
   double saved_seconds = 0;  // of batches that were not run, or not to their end, because nobody waited for them
 
  private:
-  static constexpr double kBrief = 100e-6;
+  static constexpr double kBrief = 100e-6, kTiny = 25e-6;
 
   int64_t most_rows();
 

@@ -11,6 +11,7 @@
 
 #include "kernels/base/error.h"
 #include "serving/batching/clock.h"
+#include "serving/batching/run_later.h"
 
 namespace tandem {
 
@@ -30,7 +31,7 @@ class QueuedRequest {
   int64_t priority = 0;                      // 0: the model's default
   std::chrono::microseconds timeout{0};      // asked for, to wait in the queue; 0: none
   std::optional<Clock::TimePoint> deadline;  // to be begun by, whatever the model's policy is
-  bool run_here = false;                     // the thread that brings it has time to run it, if that is brief
+  const RunLater* here = nullptr;            // of the thread that brings it, if that has time to run what is brief
   Clock::TimePoint queued{};                 // set by the queue
 
   // Set by the dispatcher, for models with a target: when it is refused if it was not begun, and how long it is expected to wait.

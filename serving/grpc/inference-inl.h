@@ -32,6 +32,7 @@ struct InferenceContext {
   const Backend& backend;
   const Limits& limits;
   std::string peer;
+  const RunLater* here = nullptr;  // of the thread that begins it, as of QueuedRequest
 };
 
 // `deadline` of the client, if it has one. The call, to be cancelled by; null if the request ended at once.

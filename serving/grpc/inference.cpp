@@ -112,6 +112,7 @@ std::shared_ptr<InferenceCall> begin_inference(const InferenceContext& context, 
       [asked](const std::exception_ptr& thrown) { asked->fail(thrown); });
   call->arrived = arrived;
   call->deadline = deadline_of(deadline, arrived);
+  call->here = context.here;
   try {
     read_request(context, *asked, *call);
   } catch (...) {

@@ -93,6 +93,7 @@ class InferenceService final
   const Backend backend_;
   OpenStreams& streams_;
   std::atomic<bool> draining_{false};
+  std::atomic<int64_t> unanswered_{0};  // calls of ModelInfer
 };
 
 // Reads, answers and finishes at once.

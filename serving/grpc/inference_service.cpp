@@ -19,8 +19,9 @@ using namespace inference;
 class UnaryInfer final : public grpc::ServerUnaryReactor {
  public:
   UnaryInfer(grpc::CallbackServerContext& context, const InferenceContext& inference, const grpc::ByteBuffer& request,
-             grpc::ByteBuffer& response) {
-    auto call = begin_inference(inference, request, context.deadline(), AnswerForm::kUnary, [this, &context, &response](Outcome outcome) {
+             grpc::ByteBuffer& response, std::atomic<int64_t>& unanswered) {
+    auto call = begin_inference(inference, request, context.deadline(), AnswerForm::kUnary, [this, &context, &response, &unanswered](Outcome outcome) {
+      unanswered.fetch_sub(1, std::memory_order_relaxed);
       // What gRPC's own retries go by (gRFC A6).
       if (outcome.retry_after) context.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(outcome.retry_after->count()));
       if (outcome.status.ok()) response.Swap(&outcome.answer);
@@ -192,7 +193,10 @@ InferenceService::Reactor* InferenceService::RepositoryModelUnload(Context* cont
 }
 
 InferenceService::Reactor* InferenceService::ModelInfer(Context* context, const Bytes* request, Bytes* response) {
-  return new UnaryInfer(*context, {backend_, options_.limits, context->peer()}, *request, *response);
+  // While others wait gRPC's threads have enough to do for these.
+  static const RunLater at_once = [](const std::function<void()>& work) { work(); };
+  const bool is_alone = unanswered_.fetch_add(1, std::memory_order_relaxed) == 0;
+  return new UnaryInfer(*context, {backend_, options_.limits, context->peer(), is_alone ? &at_once : nullptr}, *request, *response, unanswered_);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ModelStreamInfer(Context* context) {

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "serving/batching/run_later.h"
+
 namespace tandem {
 
 // Stands only while the handler runs: what is needed later must be taken out of it.
@@ -26,6 +28,8 @@ class HttpRequest {
   virtual std::string peer() const { return ""; }
   // `call` is made, at most once and on a network thread, if the client goes away before it is answered.
   virtual void when_gone(std::function<void()> call) const { (void)call; }
+  // Of the network thread, for as long as there is one; null: it has no time for anything else.
+  virtual const RunLater* run_later() const { return nullptr; }
 };
 
 struct HttpResponse {

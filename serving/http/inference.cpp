@@ -81,7 +81,7 @@ void begin_inference(const Backend& backend, const Limits& limits, const Route& 
                                                         const RunRecord& run) { respond(write(*answer, outputs, run)); },
                                       [respond](const std::exception_ptr& thrown) { respond(failure(thrown)); });
   call->arrived = arrived;
-  call->run_here = true;
+  call->here = request.run_later();
   try {
     const Signature& signature = served->model().signature();
     take(parse(backend, limits, route, request, signature), route, signature, *answer, *call);

@@ -86,8 +86,8 @@ struct GrowingBody {
 class ParsedRequest final : public HttpRequest {
  public:
   // `gone`: where to keep what is to be called if the client goes away.
-  ParsedRequest(const http::request<GrowingBody>& request, const tcp::socket& socket, std::function<void()>& gone)
-      : request_(request), socket_(socket), gone_(gone) {}
+  ParsedRequest(const http::request<GrowingBody>& request, const tcp::socket& socket, const RunLater& run_later, std::function<void()>& gone)
+      : request_(request), socket_(socket), run_later_(run_later), gone_(gone) {}
   std::string_view method() const override { return view_of(request_.method_string()); }
   std::string_view target() const override { return view_of(request_.target()); }
   std::string_view body() const override { return request_.body().view(); }
@@ -103,10 +103,12 @@ class ParsedRequest final : public HttpRequest {
     return error ? "" : end.address().to_string(error) + ":" + std::to_string(end.port());
   }
   void when_gone(std::function<void()> call) const override { gone_ = std::move(call); }
+  const RunLater* run_later() const override { return &run_later_; }
 
  private:
   const http::request<GrowingBody>& request_;
   const tcp::socket& socket_;
+  const RunLater& run_later_;
   std::function<void()>& gone_;
 };
 
@@ -128,6 +130,7 @@ class Session;
 struct Worker {
   net::io_context context{1};
   net::executor_work_guard<net::io_context::executor_type> waits{context.get_executor()};  // for sessions that are to come
+  const RunLater run_later = [this](std::function<void()> work) { net::post(context, std::move(work)); };  // behind all sessions that are ready now
   net::steady_timer sweep{context};
   bool sweeps = false;  // there are sessions, whose time limits are looked at
   std::unordered_set<std::shared_ptr<Session>> sessions;  // owned from start to close
@@ -316,7 +319,7 @@ class Session : public std::enable_shared_from_this<Session> {
     deadline_ = SteadyTime::max();
     gone_ = {};
     if (parser_->chunked()) parser_->get().base() = std::move(header_);  // trailers are not taken for headers
-    const ParsedRequest request(parser_->get(), socket_, gone_);
+    const ParsedRequest request(parser_->get(), socket_, worker_->run_later, gone_);
     head_ = request.method() == "HEAD";
     const HttpRespond respond = [handle = weak_from_this()](HttpResponse response) {
       const auto self = handle.lock();

@@ -27,6 +27,7 @@ class UnpackedRequest final : public HttpRequest {
   std::optional<std::string_view> header(std::string_view name) const override { return request_.header(name); }
   std::string peer() const override { return request_.peer(); }
   void when_gone(std::function<void()> call) const override { request_.when_gone(std::move(call)); }
+  const RunLater* run_later() const override { return request_.run_later(); }
 
  private:
   const HttpRequest& request_;

@@ -2,8 +2,11 @@
 #include "serving/batching/dispatcher.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "serving/batching/alarm.h"
@@ -67,7 +70,8 @@ TEST_F(DispatcherTest, OneRequestWakesOneLane) {
 
 TEST_F(DispatcherTest, BriefWorkIsDoneWhereItComes) {
   workers.lends = true;
-  std::chrono::microseconds takes{20};
+  std::chrono::microseconds takes{60};
+  const RunLater at_once = [](const std::function<void()>& work) { work(); };
   std::function<void()> meanwhile;
   const auto queue = dispatcher.add("m", {.max_batch_size = 8}, [&](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
     note()(lane, batch, begun);
@@ -77,7 +81,7 @@ TEST_F(DispatcherTest, BriefWorkIsDoneWhereItComes) {
   const auto submit_after = [&](std::chrono::microseconds time, int id, bool here = true) {
     clock.time += time;
     const QueuedPtr one = request(id);
-    one->run_here = here;
+    one->here = here ? &at_once : nullptr;
     queue->submit(one);
   };
   submit_after(1ms, 1);
@@ -116,6 +120,65 @@ TEST_F(DispatcherTest, BriefWorkIsDoneWhereItComes) {
   submit_after(1s, 62);
   EXPECT_EQ(workers.woken.size(), 1u) << "it takes too long";
   workers.run_all();
+  EXPECT_THAT(outcome.drops, IsEmpty());
+}
+
+TEST_F(DispatcherTest, WhatComesAtOnceIsRunTogetherWhereItComes) {
+  workers.lends = true;
+  std::vector<std::function<void()>> put_off, put_off_elsewhere;
+  const RunLater here = [&](std::function<void()> work) { put_off.push_back(std::move(work)); };
+  const RunLater elsewhere = [&](std::function<void()> work) { put_off_elsewhere.push_back(std::move(work)); };
+  const auto run_all = [](std::vector<std::function<void()>>& all) {
+    for (const auto& work : std::exchange(all, {})) work();
+  };
+  const auto runner = [&](std::chrono::microseconds row) {
+    return [&, row](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
+      note()(lane, batch, begun);
+      for (const QueuedPtr& one : batch) clock.time += row * one->rows;
+    };
+  };
+  const auto queue = dispatcher.add("m", {.max_batch_size = 8}, runner(10us)), slow = dispatcher.add("slow", {.max_batch_size = 8}, runner(5ms));
+  const auto submit = [&](Dispatcher::Queue& to, int id, const RunLater* later, int64_t rows = 1) {
+    const QueuedPtr one = request(id);
+    one->here = later;
+    one->rows = rows;
+    to.submit(one);
+  };
+  submit(*queue, 1, &here);
+  submit(*slow, 2, &here);
+  workers.run_all();  // what they take is known now
+  batches.clear();
+
+  for (int id = 10; id < 14; ++id) submit(*queue, id, &here);
+  EXPECT_TRUE(workers.woken.empty());
+  ASSERT_EQ(put_off.size(), 1u) << "the others go with the first";
+  EXPECT_THAT(batches, IsEmpty());
+  run_all(put_off);
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(10, 11, 12, 13)));
+
+  submit(*queue, 20, &here);
+  submit(*queue, 21, &elsewhere);
+  EXPECT_EQ(put_off_elsewhere.size(), 1u) << "in the name of the other lane";
+  run_all(put_off_elsewhere);
+  EXPECT_THAT(batches.back(), ElementsAre(20, 21)) << "whoever comes first has all";
+  run_all(put_off);
+  EXPECT_TRUE(workers.woken.empty());
+
+  submit(*queue, 30, &here);
+  submit(*slow, 31, &here);
+  EXPECT_EQ(workers.woken.size(), 1u) << "what is long is a lane's";
+  workers.run_all();
+  run_all(put_off);
+  EXPECT_EQ(batches.size(), 4u);
+
+  submit(*queue, 40, &here);
+  submit(*queue, 41, nullptr, 7);
+  batches.clear();
+  run_all(put_off);
+  EXPECT_THAT(batches, IsEmpty()) << "not brief any more";
+  EXPECT_EQ(workers.woken.size(), 2u);
+  workers.run_all();
+  EXPECT_THAT(batches, ElementsAre(ElementsAre(40, 41)));
   EXPECT_THAT(outcome.drops, IsEmpty());
 }
 
@@ -267,6 +330,52 @@ TEST_F(DispatcherTest, AfterStopNothingIsTaken) {
   EXPECT_THROW(queue->submit(request(2)), Error);
   workers.run_all();
   EXPECT_THAT(batches, IsEmpty());
+}
+
+TEST(AlarmThread, RingsAtTheTimeThatWasSetLast) {
+  std::mutex mutex;
+  std::condition_variable rung;
+  std::vector<Clock::TimePoint> rings;
+  Alarm alarm([&] {
+    const std::lock_guard lock(mutex);
+    rings.push_back(std::chrono::steady_clock::now());
+    rung.notify_all();
+  });
+  const auto wait_for = [&](size_t count) {
+    std::unique_lock lock(mutex);
+    return rung.wait_for(lock, 30s, [&] { return rings.size() >= count; });
+  };
+  const Clock::TimePoint begin = std::chrono::steady_clock::now();
+  alarm.set(begin + 1h);
+  alarm.set(begin + 5ms);  // earlier than it sleeps
+  ASSERT_TRUE(wait_for(1));
+  EXPECT_GE(rings[0], begin + 5ms);
+  alarm.set(begin + 20ms);
+  alarm.set(begin + 40ms);  // later
+  ASSERT_TRUE(wait_for(2));
+  EXPECT_GE(rings[1], begin + 40ms);
+  alarm.set(begin + 60ms);
+  alarm.set(std::nullopt);
+  alarm.set(begin + 90ms);  // after it was taken back
+  ASSERT_TRUE(wait_for(3));
+  EXPECT_GE(rings[2], begin + 90ms);
+}
+
+TEST(AlarmThread, TimesThatAreTakenBackWakeNobody) {
+  Alarm alarm([] {});
+  const auto switches = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_nvcsw;
+  };
+  std::this_thread::sleep_for(1ms);
+  const auto before = switches();
+  for (int i = 0; i < 200; ++i) {
+    alarm.set(std::chrono::steady_clock::now() + 1h);
+    std::this_thread::sleep_for(100us);  // it would have gone to sleep again
+    alarm.set(std::nullopt);
+  }
+  EXPECT_LT(switches() - before, 200 + 100) << "more than those of this thread";
 }
 
 TEST(DispatcherThreads, EveryRequestIsAnsweredOnce) {
