@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -15,16 +16,26 @@
 namespace tandem {
 namespace {
 
-// The one number of "[text]", and what was wrong with it.
+// The one number of "[text]", and what was wrong with it: at the end of all text, and with so much behind it that several characters may be read at once.
 template <class T>
 ArrayFault read_one(const std::string& text, T& value) {
-  const std::string array = text + "]";
-  const char* at = array.data();
-  const ArrayRead read = read_json_numbers(at, array.data() + array.size(), std::span<T>(&value, 1));
-  if (read.fault == ArrayFault::kNone) {
-    EXPECT_EQ(at, array.data() + array.size()) << text;
+  const auto read = [&](const std::string& behind, T& to) {
+    const std::string array = text + "]" + behind;
+    const char* at = array.data();
+    const ArrayRead result = read_json_numbers(at, array.data() + array.size(), std::span<T>(&to, 1));
+    if (result.fault == ArrayFault::kNone) {
+      EXPECT_EQ(at, array.data() + text.size() + 1) << text;
+    }
+    return result.fault;
+  };
+  T other{};
+  value = T{};
+  const ArrayFault fault = read("", value);
+  EXPECT_EQ(read("}, \"parameters\": {}}", other), fault) << text;
+  if (fault == ArrayFault::kNone) {
+    EXPECT_EQ(std::memcmp(&value, &other, sizeof value), 0) << text;
   }
-  return read.fault;
+  return fault;
 }
 
 std::string digits(std::mt19937& random, int count) {
@@ -66,9 +77,12 @@ TEST(JsonNumbers, FloatsAsProgramsWriteThem) {
     const float value = std::bit_cast<float>(static_cast<uint32_t>(random()));
     if (!std::isfinite(value)) continue;
     char text[64];
-    for (const char* form : {"%.9g", "%.17g", "%.3f", "%.19g"}) {
-      std::snprintf(text, sizeof text, form, static_cast<double>(value));
-      expect_as_the_library(text);
+    int exponent;
+    for (const char* form : {"%.9g", "%.17g", "%.3f", "%.19g", "%.1f", "%.7f", "%.4e"}) {
+      for (const float one : {value, std::ldexp(std::frexp(value, &exponent), 3)}) {  // as it is, and below eight
+        std::snprintf(text, sizeof text, form, static_cast<double>(one));
+        expect_as_the_library(text);
+      }
     }
     std::snprintf(text, sizeof text, "%.9g", static_cast<double>(value));
     float again;
