@@ -366,19 +366,30 @@ void ModelRepository::load(const std::string& name, const LoadOverrides& overrid
   require(false, reason);
 }
 
-void ModelRepository::unload(const std::string& name) {
+void ModelRepository::unload(const std::string& name, std::chrono::milliseconds patience) {
+  const auto latest = std::chrono::steady_clock::now() + patience;
+  for (const std::shared_future<void>& gone : take_away(name)) gone.wait_until(latest);
+}
+
+// Of each version that was served, when it has gone.
+std::vector<std::shared_future<void>> ModelRepository::take_away(const std::string& name) {
   const std::lock_guard changing(changing_);
   Versions rest;
+  std::vector<std::shared_future<void>> gone;
   {
     const std::lock_guard lock(mutex_);
     const auto found = models_.find(name);
     check(found != models_.end(), ErrorCode::kNotFound, "Request for unknown model: '" + name + "' is not found");
-    for (const ModelListing& listing : found->second) rest.push_back(unavailable(name, std::string(kUnloaded), listing.version));
+    for (const ModelListing& listing : found->second) {
+      rest.push_back(unavailable(name, std::string(kUnloaded), listing.version));
+      if (listing.served) gone.push_back(listing.served->gone());
+    }
   }
   loaded_.erase(name);
   put(name, std::move(rest));
   const std::lock_guard lock(mutex_);
   kept_.erase(name);
+  return gone;
 }
 
 void ModelRepository::poll() {
@@ -400,7 +411,7 @@ void ModelRepository::poll() {
     for (const std::string& name : changed) loaded_[name] = seen_[name];  // tried once, until it changes again
   }
   for (const std::string& name : gone) {
-    unload(name);
+    take_away(name);
     const std::lock_guard lock(mutex_);
     models_.erase(name);
   }

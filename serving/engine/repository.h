@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -77,7 +78,8 @@ struct RepositoryOptions {
 
 // How long a model that was just loaded is not evicted, so that whoever loaded it can use it.
 inline constexpr std::chrono::milliseconds kDefaultLease{5'000};
-
+// How long the answer to an unload waits for requests that the model is still running.
+inline constexpr std::chrono::milliseconds kUnloadPatience{5'000};
 
 // What a request to load says in place of the model's folder.
 struct LoadOverrides {
@@ -154,9 +156,9 @@ class ModelRepository {
   // the budget takes the place of models that are idle, least recently used first, with ModelControl::kExplicit. Throws
   // InvalidArgument ("failed to load '<name>', ...") if one of them cannot be; what was served before is then served on.
   void load(const std::string& name, const LoadOverrides& overrides = {});
-  // Takes the model away from new requests; it goes, with its memory, when the last answer is out. Throws NotFound for one that
-  // was never there.
-  void unload(const std::string& name);
+  // Takes the model away from new requests; it goes, with its memory, when the last answer is out, which is waited for as long as
+  // `patience` lasts. Throws NotFound for one that was never there.
+  void unload(const std::string& name, std::chrono::milliseconds patience = kUnloadPatience);
   // Looks at the folder. A model that is new, gone or other than when it was loaded is loaded or unloaded if it is still the same
   // as at the last look: one that is being copied waits.
   void poll();
@@ -179,6 +181,7 @@ class ModelRepository {
   // Calls each(version, package) for those that the policy selects. The listing that says why there is none, else nothing.
   std::optional<ModelListing> for_each_version(const std::string& name, const std::filesystem::path& folder, const LoadOverrides& overrides,
                                                const std::function<void(int64_t version, const Package& package)>& each) const;
+  std::vector<std::shared_future<void>> take_away(const std::string& name);
   Versions load_all(const std::string& name, const std::filesystem::path& folder, const LoadOverrides& overrides);
   Versions load_folder(const std::string& name) { return load_all(name, root_ / name, {}); }
   VersionLabels labels_of(const std::string& name, const ServingConfig& config) const;

@@ -171,6 +171,7 @@ ServedModel::~ServedModel() {
   model_.reset();
   malloc_trim(0);
   return_program_pages();
+  gone_.set_value();
 }
 
 void InferenceCall::fail(const std::exception_ptr& thrown) const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,6 +40,8 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
               const BatchCost& cost = {});
   // Gives memory that the model had back to the system.
   ~ServedModel();
+  // Ready when that is done.
+  std::shared_future<void> gone() const { return is_gone_; }
 
   Model& model() const { return *model_; }
   const BatchingOptions& batching() const { return batching_; }
@@ -78,6 +81,8 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   StatisticsRecorder statistics_;
   std::vector<BatchBuffer> buffers_;  // by lane
   std::unique_ptr<Dispatcher::Queue> queue_;
+  std::promise<void> gone_;
+  const std::shared_future<void> is_gone_ = gone_.get_future().share();
 };
 
 }  // namespace tandem

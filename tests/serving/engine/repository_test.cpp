@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "runtime/graph/op_def.h"
 #include "runtime/io/file.h"
@@ -193,12 +194,28 @@ TEST_F(RepositoryTest, WhatWasBegunIsFinishedAfterAnUnload) {
   call->inputs = {Tensor::of<float>({1}, {7.0f})};
   repository.find("m")->infer(call);
   std::weak_ptr<ServedModel> old = repository.find("m");
-  repository.unload("m");
+  repository.unload("m", std::chrono::milliseconds(0));
   EXPECT_FALSE(old.expired());
   workers_.run_all();
   call.reset();
   EXPECT_EQ(result, 7);
   EXPECT_TRUE(old.expired());
+}
+
+TEST_F(RepositoryTest, AnUnloadIsOverWhenTheLastHandleHasGone) {
+  write("m/1/model.onnx");
+  ModelRepository repository = open("all", ModelControl::kExplicit, {"*"});
+  std::shared_ptr<ServedModel> held = repository.find("m");
+  const std::weak_ptr<ServedModel> old = held;
+  const std::shared_future<void> gone = held->gone();
+  std::thread last([held = std::move(held)]() mutable {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    held.reset();
+  });
+  repository.unload("m", std::chrono::seconds(30));
+  EXPECT_TRUE(old.expired());
+  EXPECT_EQ(gone.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  last.join();
 }
 
 TEST_F(RepositoryTest, AFailedLoadLeavesWhatWasServed) {
