@@ -127,5 +127,67 @@ TEST(Bf16Conv, BitsDoNotDependOnTheBatch) {
   }
 }
 
+const std::vector<ConvCase> kChannelwise = {
+    {"3 x 3", {2, 96, 13, 14}, {96, 1, 3, 3}, 96, {}, {}, {1, 1, 1, 1}},
+    {"3 x 3, every second pixel", {1, 144, 15, 17}, {144, 1, 3, 3}, 144, {2, 2}, {}, {1, 1, 1, 1}},
+    {"5 x 5", {1, 48, 11, 9}, {48, 1, 5, 5}, 48, {}, {}, {2, 2, 2, 2}},
+    {"5 x 5, every second pixel", {2, 80, 14, 15}, {80, 1, 5, 5}, 80, {2, 2}, {}, {2, 2, 2, 2}},
+    {"7 x 7", {1, 32, 9, 12}, {32, 1, 7, 7}, 32, {}, {}, {3, 3, 3, 3}},
+    {"a part of a vector", {2, 24, 8, 9}, {24, 1, 3, 3}, 24, {}, {}, {1, 1, 1, 1}},
+    {"less than a vector", {1, 7, 10, 8}, {7, 1, 5, 5}, 7, {2, 2}, {}, {2, 2, 2, 2}},
+    {"dilated", {1, 40, 12, 13}, {40, 1, 3, 3}, 40, {}, {2, 3}, {2, 3, 2, 3}},
+    {"one line, unlike borders", {1, 16, 4, 30}, {16, 1, 1, 4}, 16, {}, {}, {0, 3, 0, 1}},
+    {"many columns", {1, 64, 3, 130}, {64, 1, 3, 3}, 64, {}, {}, {1, 1, 1, 1}},
+    {"one pixel", {3, 32, 1, 1}, {32, 1, 3, 3}, 32, {}, {}, {1, 1, 1, 1}},
+};
+
+// Channel by channel, by the kernel of `isa`; to bf16, or f32.
+Numbers convolve_channels(const Operands& o, Isa isa, const Activation& activation, bool is_short, int threads) {
+  const Bf16Filters filters = pack_bf16_filters(o.g, test::view(o.w, {o.g.filters, 1, o.g.window.kernel[1], o.g.window.kernel[2]}), isa);
+  const auto x = guarded(o.x, true), residual = guarded(o.residual, true), y = guarded(Numbers(static_cast<size_t>(o.results)), is_short);
+  const tandem::test::GuardedMemory workspace((bf16_conv_workspace(o.g, threads, isa) + 63) / 64 * 64);
+  Bf16Epilogue epilogue;
+  epilogue.bias = test::view(o.bias, {o.g.filters});
+  epilogue.residual = {residual.bytes().data(), DType::kBF16, {o.results}};
+  epilogue.activation = activation;
+  bf16_conv({.threads = threads, .workspace = workspace.bytes()}, o.g,
+            {x.bytes().data(), DType::kBF16, channels_last_input_shape(o.g, o.batch)}, filters,
+            {y.bytes().data(), is_short ? DType::kBF16 : DType::kF32, channels_last_output_shape(o.g, o.batch)}, epilogue);
+  Numbers values(static_cast<size_t>(o.results));
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = is_short ? to_float(reinterpret_cast<const BF16*>(y.bytes().data())[i]) : reinterpret_cast<const float*>(y.bytes().data())[i];
+  return values;
+}
+
+// Results in bf16 may be another kernel's than those in f32.
+TEST(Bf16Conv, ChannelsMeetSumsInDoubleAndAreRoundedOnce) {
+  const Activation six = {UnaryOp::kClip, {0, 6}};
+  for (const ConvCase& c : kChannelwise) {
+    const Operands o(c);
+    for (const Isa isa : available_isas()) {
+      const Numbers wide = convolve_channels(o, isa, {}, false, 1);
+      for (size_t i = 0; i < wide.size(); ++i)
+        ASSERT_NEAR(static_cast<double>(wide[i]), o.expected[i], o.bound()) << c.what << ", " << name(isa) << ", at " << i;
+      ASSERT_EQ(convolve_channels(o, isa, {}, true, 1), rounded(wide)) << c.what << ", " << name(isa);
+      Numbers clipped = rounded(wide);
+      for (float& y : clipped) y = std::clamp(y, 0.0f, 6.0f);
+      for (const int threads : {1, 2, 3}) ASSERT_EQ(convolve_channels(o, isa, six, true, threads), clipped) << c.what << ", " << name(isa);
+    }
+  }
+}
+
+TEST(Bf16Conv, SwishOfChannelsIsWithinARounding) {
+  for (const ConvCase& c : kChannelwise) {
+    const Operands o(c);
+    for (const Isa isa : available_isas()) {
+      const Numbers y = convolve_channels(o, isa, {UnaryOp::kSwish, {1}}, true, 2);
+      for (size_t i = 0; i < y.size(); ++i) {
+        const double expected = o.expected[i] / (1 + std::exp(-o.expected[i]));
+        ASSERT_NEAR(static_cast<double>(y[i]), expected, std::abs(expected) * (0x1p-8 + 4e-4) + 2 * o.bound()) << c.what << ", " << name(isa);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tandem::cpu

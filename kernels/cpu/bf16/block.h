@@ -14,6 +14,7 @@
 #include "kernels/api/activation.h"
 #include "kernels/api/isa.h"
 #include "kernels/base/half.h"
+#include "kernels/cpu/channels_last/tier.h"
 #include "kernels/cpu/gemm/integer_block.h"
 
 namespace tandem::cpu {
@@ -70,6 +71,7 @@ struct Bf16Kernel {
   // For kernels that finish in registers: of rows of a block and its first `n` columns what becomes of sums `stride` apart, with the block's
   // residual and an activation of bounds or Swish; null: no such kernel.
   void (*finish)(const Bf16Block&, float* sums, int64_t stride, int64_t row, int64_t rows, int64_t n) = nullptr;
+  void (*depthwise)(const DepthwisePixelsOf<BF16>&) = nullptr;  // the image read as it lies, results rounded; null: no such kernel
 };
 
 // The best for a tier; all those that this machine can run, for tests.

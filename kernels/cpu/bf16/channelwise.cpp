@@ -1,5 +1,6 @@
-// Depthwise convolutions of bf16 by the f32 lines of kernels/cpu/channels_last: lines of a chunk of channels are widened once
-// into a ring, with their pads, the window moves down it, and each line of results is rounded into its place.
+// Depthwise convolutions of bf16 by the tiles of kernels/cpu/channels_last. Where a tier has one that reads bf16 the image is read as it lies. For others
+// lines of a chunk of channels are widened once into a ring, with their pads, the window moves down it, and each line of results is rounded into
+// its place.
 #include <omp.h>
 
 #include <algorithm>
@@ -7,13 +8,13 @@
 
 #include "kernels/cpu/bf16/conv.h"
 #include "kernels/cpu/channels_last/activation.h"
+#include "kernels/cpu/channels_last/depthwise_lines.h"
 #include "kernels/cpu/gemm/activation.h"
 
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kAlignment = 64,
-                  kRingFloats = 8 * 1024;  // of the ring and a line of results: they stay in the first-level cache
+constexpr int64_t kRingFloats = 8 * 1024;  // of the ring and a line of results: they stay in the first-level cache
 constexpr int64_t kMostKernelLines = 64;
 
 // One thread's part of the workspace, in floats.
@@ -32,7 +33,7 @@ struct Layout {
   int64_t bytes(const ConvGeometry& g) const {
     const int64_t floats =
         std::max(residual + g.window.output[2] * chunk, 2 * kRingFloats + 32);  // enough for smaller planes too
-    return round_up(floats * static_cast<int64_t>(sizeof(float)), kAlignment);
+    return round_up(floats * static_cast<int64_t>(sizeof(float)), static_cast<int64_t>(kAlignment));
   }
 };
 
@@ -140,16 +141,37 @@ class Chunk {
   std::array<int64_t, kMostKernelLines> held_;  // the line of the image in each slot of the ring
 };
 
+// Whether the tier's own tile takes all of it.
+bool is_read_in_place(const Bf16ConvProblem& p) {
+  const Bf16Epilogue& epilogue = p.epilogue;
+  return p.kernel.depthwise && p.y.dtype == DType::kBF16 && (!epilogue.residual || epilogue.residual.dtype == DType::kBF16) &&
+         in_channels_last_tile(epilogue.activation);
+}
+
+void convolve_in_place(const KernelContext& context, const Bf16ConvProblem& p, int64_t lanes) {
+  const Bf16Epilogue& epilogue = p.epilogue;
+  const DepthwiseOperands<BF16> operands = {p.x.as<BF16>().data(),
+                                            reinterpret_cast<const float*>(p.filters),
+                                            epilogue.bias ? epilogue.bias.as<float>().data() : nullptr,
+                                            epilogue.residual ? epilogue.residual.as<BF16>().data() : nullptr,
+                                            p.y.as<BF16>().data(),
+                                            finish_of(epilogue.activation),
+                                            p.batch};
+  const Window& w = p.g.window;
+  for_each_depthwise_line(context, p.g, lanes, operands, {0, w.output[0] * w.output[1], w.input[1]}, p.kernel.depthwise);
+}
+
 }  // namespace
 
 bool is_held_in_a_ring(const ConvGeometry& g) { return (g.window.kernel[1] - 1) * g.window.dilation[1] < kMostKernelLines; }
 
 size_t bf16_channelwise_workspace(const ConvGeometry& g, Isa isa, int threads) {
-  return static_cast<size_t>(Layout(g, channels_last_tier(isa)).bytes(g) * threads);
+  return static_cast<size_t>(std::max(Layout(g, channels_last_tier(isa)).bytes(g), depthwise_line_bytes(g)) * threads);
 }
 
 void convolve_bf16_channels(const KernelContext& context, const Bf16ConvProblem& p) {
   const ChannelsLastTier& tier = channels_last_tier(p.isa);
+  if (is_read_in_place(p)) return convolve_in_place(context, p, tier.lanes);
   const Layout at(p.g, tier);
   const int64_t chunks = ceil_div(p.g.channels, at.chunk), lines = p.g.window.output[1], all = p.batch * chunks;
   // Bands of lines only where images and chunks are fewer than threads: each widens the lines above its first once more.

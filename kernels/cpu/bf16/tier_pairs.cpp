@@ -4,6 +4,7 @@
 #include "kernels/cpu/bf16/make_kernel.h"
 #include "kernels/cpu/bf16/tiers.h"
 #include "kernels/cpu/bf16/vectors_avx512-inl.h"
+#include "kernels/cpu/channels_last/depthwise_tile.h"
 
 namespace tandem::cpu {
 namespace {
@@ -26,8 +27,14 @@ struct Pairs : Bf16Vectors {
   }
 };
 
+constexpr Bf16Kernel make_pairs_kernel() {
+  Bf16Kernel kernel = make_bf16_kernel<Pairs>();
+  kernel.depthwise = &DepthwiseTile<Avx512Vector, Bf16Numbers>::run_line;
+  return kernel;
+}
+
 }  // namespace
 
-constinit const Bf16Kernel kPairsBf16 = make_bf16_kernel<Pairs>();
+constinit const Bf16Kernel kPairsBf16 = make_pairs_kernel();
 
 }  // namespace tandem::cpu

@@ -33,5 +33,18 @@ struct Bf16Vectors {
   static void store_16(Vector x, BF16* p, Vector::Part part) { _mm256_mask_storeu_epi16(p, part, rounded(x)); }
 };
 
+// For the tile of depthwise convolutions.
+struct Bf16Numbers {
+  using Number = BF16;
+  using Vector = Avx512Vector;
+  static Vector load(const BF16* p) {
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16))};
+  }
+  static Vector load(const BF16* p, Vector::Part part) { return Bf16Vectors::load_16(p, part); }
+  static void store(Vector x, BF16* p) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), Bf16Vectors::rounded(x)); }
+  static void store(Vector x, BF16* p, Vector::Part part) { Bf16Vectors::store_16(x, p, part); }
+  static Vector swish(Vector x, Vector alpha) { return Bf16Vectors::short_swish(x, alpha); }
+};
+
 }  // namespace
 }  // namespace tandem::cpu

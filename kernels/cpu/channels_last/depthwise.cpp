@@ -1,70 +1,10 @@
-// Depthwise: a chunk of channels after the other, so narrow that the lines under the kernel stay in the first-level cache while the window
-// moves down; a chunk line by line. The tile knows which columns of a line are inside the image.
 #include "kernels/cpu/channels_last/depthwise.h"
 
-#include <omp.h>
-
-#include <algorithm>
-
 #include "kernels/cpu/channels_last/activation.h"
-#include "kernels/cpu/conv_kernels.h"
+#include "kernels/cpu/channels_last/depthwise_lines.h"
 #include "kernels/cpu/gemm/activation.h"
-#include "kernels/cpu/gemm/blocking.h"
 
 namespace tandem::cpu {
-namespace {
-
-constexpr int64_t kStripFloats = 10 * 1024;  // of the image lines under the kernel and its weights, of one strip and chunk
-constexpr int64_t kLeastColumns = 12;
-
-// Kernel lines inside the image: where each begins in the image and in the weights.
-struct KernelLines {
-  const float **x, **w;
-  int64_t count = 0;
-};
-
-// A plane is worked through in strips of columns and chunks of channels.
-struct Strips {
-  int64_t columns, channels;  // of output, of both
-
-  Strips(const ConvGeometry& g, const ChannelsLastTier& tier) {
-    const Window& w = g.window;
-    const int64_t lines = w.kernel[0] * w.kernel[1], stride = w.stride[2], reach = (w.kernel[2] - 1) * w.dilation[2];
-    const int64_t least = std::min(w.output[2], kLeastColumns), unit = 4 * tier.lanes;
-    const int64_t fit = kStripFloats / (lines * (least * stride + reach) + w.kernel_size());
-    channels = fit >= g.channels ? g.channels : std::min(g.channels, std::max(unit, fit / unit * unit));
-    const int64_t most = std::clamp(((kStripFloats / channels - w.kernel_size()) / lines - reach) / stride, least, w.output[2]);
-    columns = ceil_div(w.output[2], ceil_div(w.output[2], most));
-  }
-};
-
-int64_t line_bytes(const ConvGeometry& g) {
-  return round_up(2 * g.window.kernel[0] * g.window.kernel[1] * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
-}
-
-// The line of output pixels from `column` on, at (depth, height): which kernel lines are inside, and which columns. `image` and `w` begin at the
-// chunk's first channel; of it, the lines that are `kept` are there.
-void point_at_lines(const ConvGeometry& g, const float* image, int64_t kept, const float* weights, int64_t depth, int64_t height, int64_t column,
-                    KernelLines lines, DepthwisePixels& line) {
-  const Window& w = g.window;
-  const int64_t first = column * w.stride[2] - w.pad_begin[2];  // of the image, under the first tap; below 0 in the pad
-  lines.count = 0;
-  for (int64_t kd = 0; kd < w.kernel[0]; ++kd)
-    for (int64_t kh = 0; kh < w.kernel[1]; ++kh) {
-      const int64_t d = depth * w.stride[0] + kd * w.dilation[0] - w.pad_begin[0];
-      const int64_t h = height * w.stride[1] + kh * w.dilation[1] - w.pad_begin[1];
-      if (d < 0 || d >= w.input[0] || h < 0 || h >= w.input[1]) continue;
-      lines.x[lines.count] = image + ((d * w.input[1] + h % kept) * w.input[2] + first) * g.channels;
-      lines.w[lines.count++] = weights + (kd * w.kernel[1] + kh) * w.kernel[2] * g.channels;
-    }
-  line.x = lines.x, line.w = lines.w, line.lines = lines.count;
-  line.begin = -first * g.channels, line.end = (w.input[2] - first) * g.channels;
-  line.taps = w.kernel[2];
-  line.x_pixel = w.stride[2] * g.channels, line.x_tap = w.dilation[2] * g.channels, line.w_tap = g.channels;
-  line.ldc = g.channels;
-}
-
-}  // namespace
 
 void pack_depthwise_filters(const ConvGeometry& g, const float* w, float* packed) {
   const int64_t taps = g.window.kernel_size();
@@ -72,7 +12,7 @@ void pack_depthwise_filters(const ConvGeometry& g, const float* w, float* packed
     for (int64_t c = 0; c < g.channels; ++c) packed[tap * g.channels + c] = w[c * taps + tap];
 }
 
-size_t depthwise_workspace(const ConvGeometry& g, int threads) { return static_cast<size_t>(threads * line_bytes(g)); }
+size_t depthwise_workspace(const ConvGeometry& g, int threads) { return static_cast<size_t>(threads * depthwise_line_bytes(g)); }
 
 void convolve_depthwise(const KernelContext& context, const ConvGeometry& g, const ChannelsLastTier& tier, const ChannelsLastOperands& o) {
   convolve_depthwise_lines(context, g, tier, o, {0, g.window.output[0] * g.window.output[1], g.window.input[1]});
@@ -80,29 +20,11 @@ void convolve_depthwise(const KernelContext& context, const ConvGeometry& g, con
 
 void convolve_depthwise_lines(const KernelContext& context, const ConvGeometry& g, const ChannelsLastTier& tier, const ChannelsLastOperands& o,
                               const DepthwiseRange& range) {
-  workspace_of<std::byte>(context.workspace, context.threads * line_bytes(g), "channels-last depthwise conv");
-  const Window::Sizes& out = g.window.output;
-  const Strips strip(g, tier);
-  const int64_t chunks = ceil_div(g.channels, strip.channels), strips = ceil_div(out[2], strip.columns);
-  const int64_t lines = range.last - range.first;
-#pragma omp parallel for num_threads(context.threads) schedule(static) if (worth_a_team(ConvShape(g), o.batch))
-  for (int64_t unit = 0; unit < o.batch * chunks * strips * lines; ++unit) {
-    const int64_t at = range.first + unit % lines, first = unit / lines % strips * strip.columns, last = std::min(out[2], first + strip.columns);
-    const int64_t c = unit / (lines * strips) % chunks * strip.channels, image = unit / (lines * strips * chunks);
-    const int64_t to = ((image * lines + at - range.first) * out[2] + first) * g.channels + c;
-    DepthwisePixels line;
-    line.pixels = last - first;
-    line.channels = std::min(strip.channels, g.channels - c);
-    line.c = o.y + to;
-    line.residual = o.residual ? o.residual + to : nullptr;
-    line.bias = o.bias ? o.bias + c : nullptr;
-    line.finish = finish_of(o.activation);
-    const auto pointers = reinterpret_cast<const float**>(context.workspace.data() + omp_get_thread_num() * line_bytes(g));
-    point_at_lines(g, o.x + image * g.window.input_size() * g.channels + c, range.kept, o.w + c, at / out[1], at % out[1], first,
-                   {pointers, pointers + g.window.kernel[0] * g.window.kernel[1]}, line);
+  const DepthwiseOperands<float> operands = {o.x, o.w, o.bias, o.residual, o.y, finish_of(o.activation), o.batch};
+  for_each_depthwise_line(context, g, tier.lanes, operands, range, [&](const DepthwisePixels& line) {
     tier.depthwise(line);
     if (!in_channels_last_tile(o.activation)) activate(o.activation, line.c, g.channels, line.pixels, line.channels);
-  }
+  });
 }
 
 }  // namespace tandem::cpu

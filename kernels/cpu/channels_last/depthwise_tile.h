@@ -1,4 +1,5 @@
-// The register tile of depthwise convolutions: P pixels of a line by W vectors of channels, once for all tiers (a template on the vector V).
+// The register tile of depthwise convolutions: P pixels of a line by W vectors of channels, once for all tiers (a template on the vector V and on
+// the numbers in memory).
 //
 // Loads are what limits it, so they are shared: kernels of 3, 5 and 7 adjacent taps load a column of the image once for all the pixels that
 // read it; any other kernel loads a tap's weights once for P pixels.
@@ -12,18 +13,41 @@
 
 namespace tandem::cpu {
 
+// The numbers of the image, the result and the residual as vectors: f32 as they are. Others may bring swish(V, V), for sums in registers.
 template <class V>
+struct FloatNumbers {
+  using Number = float;
+  static V load(const float* p) { return V::load(p); }
+  static V load(const float* p, typename V::Part part) { return V::load(p, part); }
+  static void store(V v, float* p) { v.store(p); }
+  static void store(V v, float* p, typename V::Part part) { v.store(p, part); }
+};
+
+template <class V, class Numbers = FloatNumbers<V>>
 struct DepthwiseTile {
+  using Number = typename Numbers::Number;
+  using Pixels = DepthwisePixelsOf<Number>;
   static constexpr int64_t kLanes = V::kLanes;
+  static constexpr bool kSwishInRegisters = requires { &Numbers::swish; };
 
   template <bool kWhole>
   static V read(const float* p, int64_t n) {
     if constexpr (kWhole) return V::load(p);
     else return V::load(p, V::part(n));
   }
+  template <bool kWhole>
+  static V read_number(const Number* p, int64_t n) {
+    if constexpr (kWhole) return Numbers::load(p);
+    else return Numbers::load(p, V::part(n));
+  }
+  template <bool kWhole>
+  static void write_number(V v, Number* p, int64_t n) {
+    if constexpr (kWhole) Numbers::store(v, p);
+    else Numbers::store(v, p, V::part(n));
+  }
 
   template <int P, int W, bool kWhole>
-  [[gnu::always_inline]] static void start(const DepthwisePixels& s, V (&sum)[P][W], int64_t at, int64_t n) {
+  [[gnu::always_inline]] static void start(const Pixels& s, V (&sum)[P][W], int64_t at, int64_t n) {
 #pragma GCC unroll 8
     for (int j = 0; j < W; ++j) {
       const V bias = s.bias ? read<kWhole>(s.bias + at + j * kLanes, n) : V::set(0);
@@ -34,24 +58,22 @@ struct DepthwiseTile {
 
   // Out of the way of the sums, and rolled up.
   template <bool kWhole>
-  [[gnu::noinline]] static void apply_swish(float* c, int64_t ldc, int64_t pixels, int64_t vectors, int64_t n, float alpha) {
+  [[gnu::noinline]] static void apply_swish(Number* c, int64_t ldc, int64_t pixels, int64_t vectors, int64_t n, float alpha) {
     for (int64_t p = 0; p < pixels; ++p)
       for (int64_t j = 0; j < vectors; ++j) {
-        float* at = c + p * ldc + j * kLanes;
-        const V v = swish(read<kWhole>(at, n), V::set(alpha));
-        if constexpr (kWhole) v.store(at);
-        else v.store(at, V::part(n));
+        Number* at = c + p * ldc + j * kLanes;
+        write_number<kWhole>(swish(read_number<kWhole>(at, n), V::set(alpha)), at, n);
       }
   }
 
   template <int P, int W, bool kWhole>
-  [[gnu::always_inline]] static void finish(const DepthwisePixels& s, V (&sum)[P][W], int64_t pixel, int64_t at, int64_t n) {
+  [[gnu::always_inline]] static void finish(const Pixels& s, V (&sum)[P][W], int64_t pixel, int64_t at, int64_t n) {
     const int64_t first = pixel * s.ldc + at;
     if (s.residual) {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
-        for (int j = 0; j < W; ++j) sum[p][j] = sum[p][j] + read<kWhole>(s.residual + first + p * s.ldc + j * kLanes, n);
+        for (int j = 0; j < W; ++j) sum[p][j] = sum[p][j] + read_number<kWhole>(s.residual + first + p * s.ldc + j * kLanes, n);
     }
     if (s.finish.kind == TileFinish::kBounds) {
       const V low = V::set(s.finish.low), high = V::set(s.finish.high);
@@ -60,15 +82,20 @@ struct DepthwiseTile {
 #pragma GCC unroll 8
         for (int j = 0; j < W; ++j) sum[p][j] = clamp(low, sum[p][j], high);
     }
+    if constexpr (kSwishInRegisters)
+      if (s.finish.kind == TileFinish::kSwish) {
+        const V alpha = V::set(s.finish.alpha);
+#pragma GCC unroll 8
+        for (int p = 0; p < P; ++p)
+#pragma GCC unroll 8
+          for (int j = 0; j < W; ++j) sum[p][j] = Numbers::swish(sum[p][j], alpha);
+      }
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
-      for (int j = 0; j < W; ++j) {
-        float* c = s.c + first + p * s.ldc + j * kLanes;
-        if constexpr (kWhole) sum[p][j].store(c);
-        else sum[p][j].store(c, V::part(n));
-      }
-    if (s.finish.kind == TileFinish::kSwish) apply_swish<kWhole>(s.c + first, s.ldc, P, W, n, s.finish.alpha);
+      for (int j = 0; j < W; ++j) write_number<kWhole>(sum[p][j], s.c + first + p * s.ldc + j * kLanes, n);
+    if constexpr (!kSwishInRegisters)
+      if (s.finish.kind == TileFinish::kSwish) apply_swish<kWhole>(s.c + first, s.ldc, P, W, n, s.finish.alpha);
   }
 
   // Taps of a pixel that are inside.
@@ -78,11 +105,12 @@ struct DepthwiseTile {
 
   // P pixels from `pixel`, W vectors from channel `at`; n: channels inside the last vector. Pixels are operands in memory.
   template <int P, int W, bool kWhole>
-  static void run(const DepthwisePixels& s, Taps taps, int64_t pixel, int64_t at, int64_t n) {
+  static void run(const Pixels& s, Taps taps, int64_t pixel, int64_t at, int64_t n) {
     V sum[P][W];
     start<P, W, kWhole>(s, sum, at, n);
     for (int64_t line = 0; line < s.lines; ++line) {
-      const float *x[P], *w = s.w[line] + taps.first * s.w_tap + at;
+      const Number* x[P];
+      const float* w = s.w[line] + taps.first * s.w_tap + at;
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
         x[p] = s.x[line] + ((pixel + p) * s.x_pixel + taps.first * s.x_tap + at);
@@ -95,7 +123,7 @@ struct DepthwiseTile {
         for (int j = 0; j < W; ++j) {
           const V weight = read<kWhole>(w + j * kLanes, n);
 #pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) sum[p][j] = fma(weight, read<kWhole>(x[p] + tap + j * kLanes, n), sum[p][j]);
+          for (int p = 0; p < P; ++p) sum[p][j] = fma(weight, read_number<kWhole>(x[p] + tap + j * kLanes, n), sum[p][j]);
         }
       }
     }
@@ -104,12 +132,13 @@ struct DepthwiseTile {
 
   // P pixels, W vectors, K adjacent taps at stride S: a column of the image is loaded once for all the pixels under whose kernel it lies.
   template <int P, int W, int K, int S, bool kInside>
-  static void run_columns(const DepthwisePixels& s, int64_t pixel, int64_t at) {
+  static void run_columns(const Pixels& s, int64_t pixel, int64_t at) {
     V sum[P][W];
     start<P, W, true>(s, sum, at, kLanes);
     const int64_t first = pixel * s.x_pixel;
     for (int64_t line = 0; line < s.lines; ++line) {
-      const float *x = s.x[line] + (first + at), *w = s.w[line] + at;
+      const Number* x = s.x[line] + (first + at);
+      const float* w = s.w[line] + at;
       V weight[K][W];
 #pragma GCC unroll 8
       for (int t = 0; t < K; ++t, w += s.w_tap)
@@ -121,7 +150,7 @@ struct DepthwiseTile {
         if (!kInside && (place < s.begin || place >= s.end)) continue;
 #pragma GCC unroll 2
         for (int j = 0; j < W; ++j) {
-          const V v = V::load(x + j * kLanes);
+          const V v = Numbers::load(x + j * kLanes);
 #pragma GCC unroll 8
           for (int t = 0; t < K; ++t) {
             const int p = (column - t) / S;
@@ -134,7 +163,7 @@ struct DepthwiseTile {
     finish<P, W, true>(s, sum, pixel, at, kLanes);
   }
 
-  using Run = void (*)(const DepthwisePixels&, Taps, int64_t, int64_t, int64_t);
+  using Run = void (*)(const Pixels&, Taps, int64_t, int64_t, int64_t);
   struct Runs {
     int64_t vectors;  // of `wide`
     Run wide, four, pair, one, part;
@@ -155,7 +184,7 @@ struct DepthwiseTile {
   }
   static constexpr auto kRuns = runs(std::make_integer_sequence<int, kPixels>());
 
-  using RunColumns = void (*)(const DepthwisePixels&, int64_t, int64_t);
+  using RunColumns = void (*)(const Pixels&, int64_t, int64_t);
   struct Columns {
     RunColumns pair, one;
   };
@@ -172,7 +201,7 @@ struct DepthwiseTile {
   static constexpr ColumnTable kFiveByTwo = columns<5, 2>(Counts()), kSeven = columns<7, 1>(Counts());
 
   // Null: no kernel of its own.
-  static const ColumnTable* columns_for(const DepthwisePixels& s) {
+  static const ColumnTable* columns_for(const Pixels& s) {
     if (s.x_pixel == s.x_tap) return s.taps == 3 ? &kThree : s.taps == 5 ? &kFive : s.taps == 7 ? &kSeven : nullptr;
     if (s.x_pixel == 2 * s.x_tap) return s.taps == 3 ? &kThreeByTwo : s.taps == 5 ? &kFiveByTwo : nullptr;
     return nullptr;
@@ -181,7 +210,7 @@ struct DepthwiseTile {
   static int64_t ceil_of(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
 
   // Pixels [first, last), whose `taps` are inside, of the channels from `from` on.
-  static void run_pixels(const DepthwisePixels& s, Taps taps, int64_t first, int64_t last, int64_t from) {
+  static void run_pixels(const Pixels& s, Taps taps, int64_t first, int64_t last, int64_t from) {
     const int64_t tiles = (last - first + kPixels - 1) / kPixels;
     for (int64_t tile = 0, pixel = first; tile < tiles; ++tile) {
       const int64_t next = first + (last - first) * (tile + 1) / tiles;
@@ -199,7 +228,7 @@ struct DepthwiseTile {
   // Pixels all of whose taps are inside.
   struct Interior {
     int64_t begin, end;
-    explicit Interior(const DepthwisePixels& s) {
+    explicit Interior(const Pixels& s) {
       const int64_t reach = s.end - (s.taps - 1) * s.x_tap;  // first taps before this have their last one inside
       begin = ceil_of(s.begin, s.x_pixel) < s.pixels ? ceil_of(s.begin, s.x_pixel) : s.pixels;
       end = ceil_of(reach, s.x_pixel) < s.pixels ? ceil_of(reach, s.x_pixel) : s.pixels;
@@ -207,7 +236,7 @@ struct DepthwiseTile {
     }
   };
 
-  static void run_border(const DepthwisePixels& s, int64_t first, int64_t last, int64_t from) {
+  static void run_border(const Pixels& s, int64_t first, int64_t last, int64_t from) {
     for (int64_t pixel = first; pixel < last; ++pixel) {
       const int64_t low = ceil_of(s.begin - pixel * s.x_pixel, s.x_tap), high = ceil_of(s.end - pixel * s.x_pixel, s.x_tap);
       const int64_t begin = low < s.taps ? low : s.taps, end = high < s.taps ? high : s.taps;
@@ -215,7 +244,7 @@ struct DepthwiseTile {
     }
   }
 
-  static void run_line(const DepthwisePixels& s) {
+  static void run_line(const Pixels& s) {
     const Interior interior(s);
     const ColumnTable* own = columns_for(s);
     const int64_t whole = own ? s.channels / kLanes * kLanes : 0, tiles = own ? (s.pixels + kPixels - 1) / kPixels : 0;

@@ -39,20 +39,23 @@ struct ProductBlock {
 };
 
 // One line of output pixels, in vectors of channels: c[pixel] = finish(bias + sum over taps of x[pixel, tap] * w[tap] + residual).
-// A pixel's tap lies pixel * x_pixel + tap * x_tap floats from x; only those in [begin, end) are inside the image, and read.
-struct DepthwisePixels {
+// A pixel's tap lies pixel * x_pixel + tap * x_tap numbers from x; only those in [begin, end) are inside the image, and read.
+// Number: of the image, the result and the residual. Sums are f32.
+template <class Number>
+struct DepthwisePixelsOf {
   int64_t pixels = 0, channels = 0;
-  const float* const* x = nullptr;       // kernel line i of the first pixel's first tap, which may be outside
+  const Number* const* x = nullptr;      // kernel line i of the first pixel's first tap, which may be outside
   int64_t begin = 0, end = 0;
   const float* const* w = nullptr;       // kernel line i: for each tap, `w_tap` apart, `channels` weights
   int64_t lines = 0, taps = 0;           // kernel lines inside the image, taps of each
   int64_t x_pixel = 0, x_tap = 0, w_tap = 0;
-  float* c = nullptr;
+  Number* c = nullptr;
   int64_t ldc = 0;
   const float* bias = nullptr;           // [channels]; null: 0
-  const float* residual = nullptr;       // laid out as c; null: none
+  const Number* residual = nullptr;      // laid out as c; null: none
   TileFinish finish;
 };
+using DepthwisePixels = DepthwisePixelsOf<float>;
 
 // A tile of M x M outputs of a Winograd convolution reads N x N pixels, N = M + 2, and is N x N points between (winograd_tile.h).
 struct WinogradInput {
