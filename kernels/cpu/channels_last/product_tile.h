@@ -29,10 +29,11 @@ struct ProductTile {
     int64_t ld_from, ldc;
   };
 
-  // The weights of the next block, of which each tile fetches its part, spread over its steps: all at once would take every fill buffer.
+  // The weights of the next block, of which each tile fetches its part, spread over its steps: all at once would take every fill buffer. A step is
+  // counted in bytes and rounded up, or many tiles would leave the ends of their parts out.
   struct Fetch {
-    const float* from;
-    int64_t step;  // floats
+    const char* from;
+    int64_t step;
   };
 
   // Out of the way of the loop, and rolled up: what only some tiles need.
@@ -170,7 +171,8 @@ struct ProductTile {
     const int64_t tiles = (s.rows + table.rows - 1) / table.rows, width = vectors * kLanes, weights = s.runs * s.length * width;
     for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
       const int64_t end = s.rows * (tile + 1) / tiles;
-      table.by_rows[end - row - 1](s, row, {s.b + weights + weights * tile / tiles, width / tiles});
+      const float* next = s.b + weights + weights * tile / tiles;
+      table.by_rows[end - row - 1](s, row, {reinterpret_cast<const char*>(next), (width * int64_t{sizeof(float)} + tiles - 1) / tiles});
       row = end;
     }
   }
