@@ -163,6 +163,31 @@ TEST_P(ConvChannelsLastTiers, NotANumberStays) {
   }
 }
 
+// Over all angles, of a product and channel by channel.
+TEST_P(ConvChannelsLastTiers, SwishIsWithinFourUnitsInTheLastPlace) {
+  constexpr int64_t kPixels = 1000, kChannels = 37;
+  for (const bool by_channels : {false, true}) {
+    const int64_t channels = by_channels ? kChannels : 1;
+    const ConvGeometry g = make_conv_geometry({1, channels, 1, kPixels}, {kChannels, 1, 1, 1}, channels, {});
+    std::vector<float> x(static_cast<size_t>(kPixels * channels));
+    for (size_t i = 0; i < x.size(); ++i) x[i] = 210.0f * (static_cast<float>(i) / static_cast<float>(x.size()) - 0.5f);
+    x[0] = -std::numeric_limits<float>::max(), x[1] = std::nanf(""), x.back() = std::numeric_limits<float>::infinity();
+    const std::vector<float> ones(static_cast<size_t>(kChannels), 1.0f);
+    const ChannelsLastFilters filters = pack_filters_channels_last(g, view(ones, g.weight_shape()), GetParam());
+    for (const float alpha : {1.0f, 0.25f, -2.0f}) {
+      const std::vector<float> y = run(g, 1, x, filters, {.activation = {UnaryOp::kSwish, {alpha}}});
+      for (size_t i = 0; i < y.size(); ++i) {
+        const float from = x[by_channels ? i : i / static_cast<size_t>(kChannels)];
+        const double of = static_cast<double>(from), expected = of / (1 + std::exp(-static_cast<double>(alpha) * of));
+        if (std::isnan(from)) ASSERT_TRUE(std::isnan(y[i])) << i;
+        else if (alpha * from > 200) ASSERT_EQ(y[i], from);
+        else if (std::isinf(from)) continue;  // infinity times nothing
+        else ASSERT_NEAR(static_cast<double>(y[i]), expected, std::max(std::abs(of) * 0x1p-125, std::abs(expected) * 4 * 0x1p-23)) << from;
+      }
+    }
+  }
+}
+
 // What was packed for one plane serves every other, as does the workspace every smaller one; and images do not depend on their batch.
 TEST_P(ConvChannelsLastTiers, OnePackingForEveryPlane) {
   for (const int64_t groups : {1, 2, 20}) {

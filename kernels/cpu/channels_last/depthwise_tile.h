@@ -59,11 +59,9 @@ struct DepthwiseTile {
   // Out of the way of the sums, and rolled up.
   template <bool kWhole>
   [[gnu::noinline]] static void apply_swish(Number* c, int64_t ldc, int64_t pixels, int64_t vectors, int64_t n, float alpha) {
-    for (int64_t p = 0; p < pixels; ++p)
-      for (int64_t j = 0; j < vectors; ++j) {
-        Number* at = c + p * ldc + j * kLanes;
-        write_number<kWhole>(swish(read_number<kWhole>(at, n), V::set(alpha)), at, n);
-      }
+    for (int64_t p = 0; p < pixels; ++p, c += ldc)
+      if constexpr (kWhole) swish_vectors<V>(c, vectors, alpha);
+      else swish(V::load(c, V::part(n)), V::set(alpha)).store(c, V::part(n));  // one vector
   }
 
   template <int P, int W, bool kWhole>

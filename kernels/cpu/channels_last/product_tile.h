@@ -38,11 +38,7 @@ struct ProductTile {
 
   // Out of the way of the loop, and rolled up: what only some tiles need.
   [[gnu::noinline]] static void apply_swish(float* c, int64_t ldc, int64_t rows, int64_t vectors, float alpha) {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t j = 0; j < vectors; ++j) {
-        float* at = c + r * ldc + j * kLanes;
-        swish(V::load(at), V::set(alpha)).store(at);
-      }
+    for (int64_t r = 0; r < rows; ++r) swish_vectors<V>(c + r * ldc, vectors, alpha);
   }
 
   // A tile that ends outside c works on a copy of it.

@@ -43,6 +43,7 @@ struct Avx2Vector {
     }
   }
   friend Avx2Vector operator+(Avx2Vector a, Avx2Vector b) { return {_mm256_add_ps(a.v, b.v)}; }
+  friend Avx2Vector operator-(Avx2Vector a, Avx2Vector b) { return {_mm256_sub_ps(a.v, b.v)}; }
   friend Avx2Vector operator*(Avx2Vector a, Avx2Vector b) { return {_mm256_mul_ps(a.v, b.v)}; }
   friend Avx2Vector fma(Avx2Vector a, Avx2Vector b, Avx2Vector c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
   friend Avx2Vector relu(Avx2Vector a) { return {_mm256_max_ps(_mm256_setzero_ps(), a.v)}; }  // this order keeps NaN
@@ -52,15 +53,9 @@ struct Avx2Vector {
   friend Avx2Vector clamp(Avx2Vector low, Avx2Vector a, Avx2Vector high) {  // NaN stays
     return {_mm256_min_ps(high.v, _mm256_max_ps(low.v, a.v))};
   }
-  friend Avx2Vector where_positive(Avx2Vector gate, Avx2Vector a, Avx2Vector b) {
-    return {_mm256_blendv_ps(b.v, a.v, _mm256_cmp_ps(gate.v, _mm256_setzero_ps(), _CMP_GT_OQ))};
-  }
-  friend Avx2Vector negative_magnitude(Avx2Vector a) { return {_mm256_or_ps(a.v, _mm256_set1_ps(-0.0f))}; }
-  friend Avx2Vector round(Avx2Vector a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
-  // n: whole, -126 to 127.
-  friend Avx2Vector times_power_of_two(Avx2Vector a, Avx2Vector n) {
-    const __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
-    return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(exponent))};
+  // shifted: n + 1.5 * 2^23 for a whole n; both a and the result normal.
+  friend Avx2Vector times_power_of_two(Avx2Vector a, Avx2Vector shifted) {
+    return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a.v), _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23)))};
   }
   friend Avx2Vector reciprocal(Avx2Vector a) { return {_mm256_div_ps(_mm256_set1_ps(1.0f), a.v)}; }
 };

@@ -55,6 +55,7 @@ struct Avx512VectorOf {
     }
   }
   friend Avx512Vector operator+(Avx512Vector a, Avx512Vector b) { return {_mm512_add_ps(a.v, b.v)}; }
+  friend Avx512Vector operator-(Avx512Vector a, Avx512Vector b) { return {_mm512_sub_ps(a.v, b.v)}; }
   friend Avx512Vector operator*(Avx512Vector a, Avx512Vector b) { return {_mm512_mul_ps(a.v, b.v)}; }
   friend Avx512Vector fma(Avx512Vector a, Avx512Vector b, Avx512Vector c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
   friend Avx512Vector relu(Avx512Vector a) { return {_mm512_max_ps(_mm512_setzero_ps(), a.v)}; }  // this order keeps NaN
@@ -64,12 +65,10 @@ struct Avx512VectorOf {
   friend Avx512Vector clamp(Avx512Vector low, Avx512Vector a, Avx512Vector high) {  // NaN stays
     return {_mm512_min_ps(high.v, _mm512_max_ps(low.v, a.v))};
   }
-  friend Avx512Vector where_positive(Avx512Vector gate, Avx512Vector a, Avx512Vector b) {
-    return {_mm512_mask_mov_ps(b.v, _mm512_cmp_ps_mask(gate.v, _mm512_setzero_ps(), _CMP_GT_OQ), a.v)};
+  // shifted: n + 1.5 * 2^23 for a whole n; both a and the result normal.
+  friend Avx512Vector times_power_of_two(Avx512Vector a, Avx512Vector shifted) {
+    return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23)))};
   }
-  friend Avx512Vector negative_magnitude(Avx512Vector a) { return {_mm512_or_ps(a.v, _mm512_set1_ps(-0.0f))}; }
-  friend Avx512Vector round(Avx512Vector a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
-  friend Avx512Vector times_power_of_two(Avx512Vector a, Avx512Vector n) { return {_mm512_scalef_ps(a.v, n.v)}; }
   // Of 1 to 2^126, within 1 ULP: 14 bits and a step of Newton's.
   friend Avx512Vector reciprocal(Avx512Vector a) {
     const __m512 r = _mm512_rcp14_ps(a.v);

@@ -43,20 +43,15 @@ struct NeonVectorOf {
     rows[3].v = vcombine_f32(vget_high_f32(low.val[1]), vget_high_f32(high.val[1]));
   }
   friend NeonVectorOf operator+(NeonVectorOf a, NeonVectorOf b) { return {vaddq_f32(a.v, b.v)}; }
+  friend NeonVectorOf operator-(NeonVectorOf a, NeonVectorOf b) { return {vsubq_f32(a.v, b.v)}; }
   friend NeonVectorOf operator*(NeonVectorOf a, NeonVectorOf b) { return {vmulq_f32(a.v, b.v)}; }
   friend NeonVectorOf fma(NeonVectorOf a, NeonVectorOf b, NeonVectorOf c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
   friend NeonVectorOf relu(NeonVectorOf a) { return {vmaxq_f32(vdupq_n_f32(0), a.v)}; }  // NaN stays
   friend NeonVectorOf clamp(NeonVectorOf low, NeonVectorOf a, NeonVectorOf high) { return {vminq_f32(high.v, vmaxq_f32(low.v, a.v))}; }  // too
-  friend NeonVectorOf where_positive(NeonVectorOf gate, NeonVectorOf a) { return where_positive(gate, a, set(0)); }
-  friend NeonVectorOf where_positive(NeonVectorOf gate, NeonVectorOf a, NeonVectorOf b) {
-    return {vbslq_f32(vcgtzq_f32(gate.v), a.v, b.v)};
-  }
-  friend NeonVectorOf negative_magnitude(NeonVectorOf a) { return {vnegq_f32(vabsq_f32(a.v))}; }
-  friend NeonVectorOf round(NeonVectorOf a) { return {vrndnq_f32(a.v)}; }
-  // n: whole, -126 to 127.
-  friend NeonVectorOf times_power_of_two(NeonVectorOf a, NeonVectorOf n) {
-    const int32x4_t exponent = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.v), vdupq_n_s32(127)), 23);
-    return {vmulq_f32(a.v, vreinterpretq_f32_s32(exponent))};
+  friend NeonVectorOf where_positive(NeonVectorOf gate, NeonVectorOf a) { return {vbslq_f32(vcgtzq_f32(gate.v), a.v, vdupq_n_f32(0))}; }
+  // shifted: n + 1.5 * 2^23 for a whole n; both a and the result normal.
+  friend NeonVectorOf times_power_of_two(NeonVectorOf a, NeonVectorOf shifted) {
+    return {vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(a.v), vshlq_n_s32(vreinterpretq_s32_f32(shifted.v), 23)))};
   }
   friend NeonVectorOf reciprocal(NeonVectorOf a) { return {vdivq_f32(vdupq_n_f32(1), a.v)}; }
 };

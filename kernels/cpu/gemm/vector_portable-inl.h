@@ -43,6 +43,7 @@ struct PortableVector {
       }
   }
   friend PortableVector operator+(PortableVector a, PortableVector b) { return {a.v + b.v}; }
+  friend PortableVector operator-(PortableVector a, PortableVector b) { return {a.v - b.v}; }
   friend PortableVector operator*(PortableVector a, PortableVector b) { return {a.v * b.v}; }
   friend PortableVector fma(PortableVector a, PortableVector b, PortableVector c) { return {a.v * b.v + c.v}; }
   friend PortableVector relu(PortableVector a) { return {a.v < Native{} ? Native{} : a.v}; }  // NaN stays NaN
@@ -51,18 +52,11 @@ struct PortableVector {
     const Native raised = a.v < low.v ? low.v : a.v;
     return {raised > high.v ? high.v : raised};
   }
-  friend PortableVector where_positive(PortableVector gate, PortableVector a, PortableVector b) {
-    return {gate.v > Native{} ? a.v : b.v};
-  }
-  friend PortableVector negative_magnitude(PortableVector a) { return {a.v > Native{} ? -a.v : a.v}; }
-  // Of numbers below 2^22; to even.
-  friend PortableVector round(PortableVector a) {
-    const Native magic = 12582912 - Native{};
-    return {(a.v + magic) - magic};
-  }
-  friend PortableVector times_power_of_two(PortableVector a, PortableVector n) {
+  // shifted: n + 1.5 * 2^23 for a whole n; both a and the result normal.
+  friend PortableVector times_power_of_two(PortableVector a, PortableVector shifted) {
     PortableVector r = a;
-    for (int i = 0; i < kLanes; ++i) r.v[i] = a.v[i] * __builtin_ldexpf(1.0f, n.v[i] == n.v[i] ? static_cast<int>(n.v[i]) : 0);
+    for (int i = 0; i < kLanes; ++i)
+      r.v[i] = __builtin_bit_cast(float, __builtin_bit_cast(uint32_t, a.v[i]) + (__builtin_bit_cast(uint32_t, shifted.v[i]) << 23));
     return r;
   }
   friend PortableVector reciprocal(PortableVector a) { return {1 / a.v}; }
