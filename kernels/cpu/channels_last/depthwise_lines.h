@@ -2,8 +2,6 @@
 // stay in the first-level cache while the window moves down; a chunk line by line. The tile knows which columns of a line are inside the image.
 #pragma once
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "kernels/cpu/channels_last/depthwise.h"
@@ -84,9 +82,8 @@ void for_each_depthwise_line(const KernelContext& context, const ConvGeometry& g
   const Window::Sizes& out = g.window.output;
   const DepthwiseStrips strip(g, lanes);
   const int64_t chunks = ceil_div(g.channels, strip.channels), strips = ceil_div(out[2], strip.columns);
-  const int64_t lines = range.last - range.first;
-#pragma omp parallel for num_threads(context.threads) schedule(static) if (worth_a_team(ConvShape(g), o.batch))
-  for (int64_t unit = 0; unit < o.batch * chunks * strips * lines; ++unit) {
+  const int64_t lines = range.last - range.first, units = o.batch * chunks * strips * lines;
+  const auto convolve_unit = [&](int64_t unit, std::byte* memory) {
     const int64_t at = range.first + unit % lines, first = unit / lines % strips * strip.columns, last = std::min(out[2], first + strip.columns);
     const int64_t c = unit / (lines * strips) % chunks * strip.channels, image = unit / (lines * strips * chunks);
     const int64_t to = ((image * lines + at - range.first) * out[2] + first) * g.channels + c;
@@ -97,12 +94,16 @@ void for_each_depthwise_line(const KernelContext& context, const ConvGeometry& g
     line.residual = o.residual ? o.residual + to : nullptr;
     line.bias = o.bias ? o.bias + c : nullptr;
     line.finish = o.finish;
-    std::byte* memory = context.workspace.data() + omp_get_thread_num() * depthwise_line_bytes(g);
     const auto x = reinterpret_cast<const Number**>(memory);
     const auto w = reinterpret_cast<const float**>(memory) + g.window.kernel[0] * g.window.kernel[1];
     point_at_lines<Number>(g, o.x + image * g.window.input_size() * g.channels + c, range.kept, o.w + c, at / out[1], at % out[1], first, {x, w}, line);
     convolve(line);
-  }
+  };
+  const int64_t parts = worth_a_team(ConvShape(g), o.batch) ? context.threads : 1;  // each with pointers of its own
+#pragma omp parallel for num_threads(context.threads) schedule(static, 1) if (parts > 1)
+  for (int64_t part = 0; part < parts; ++part)
+    for (int64_t unit = units * part / parts; unit < units * (part + 1) / parts; ++unit)
+      convolve_unit(unit, context.workspace.data() + part * depthwise_line_bytes(g));
 }
 
 }  // namespace tandem::cpu
