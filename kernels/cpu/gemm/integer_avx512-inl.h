@@ -88,8 +88,7 @@ struct Finish512 {
         const int p = v % P;
         const __m512 value = value_of(sum_of(v / P, p), multiplier_[p], addend_[p]);
         whole[v] = _mm512_cvt_roundps_epi32(value, kNearest);
-        const __m512 rest = _mm512_sub_ps(value, _mm512_roundscale_ps(value, kNearest));
-        farthest_[p] = _mm512_range_ps(farthest_[p], rest, kGreaterMagnitude);
+        farthest_[p] = _mm512_range_ps(farthest_[p], _mm512_reduce_ps(value, kNearest), kGreaterMagnitude);
       }
       store_rows<P>(narrowing_.bytes(whole), lines, out, out_stride);
     }
