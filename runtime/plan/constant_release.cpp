@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string_view>
+#include <unordered_map>
 
 #include "runtime/graph/op_def.h"
 
@@ -49,11 +51,25 @@ void let_go_of_constants(Graph& graph) {
     if (value.kind == ValueKind::kConstant) value.data = Tensor();
 }
 
-void take_constants(Graph& graph, const Plan& plan) {
-  const size_t shared = std::min(graph.values.size(), plan.graph.values.size());  // a plan adds values at the end
-  for (size_t i = 0; i < shared; ++i)
-    if (graph.values[i].kind == ValueKind::kConstant && graph.values[i].name == plan.graph.values[i].name)
-      graph.values[i].data = plan.graph.values[i].data;
+bool take_constants(Graph& graph, const Plan& plan) {
+  std::unordered_map<std::string_view, const Tensor*> left;
+  for (const Value& value : plan.graph.values)
+    if (value.kind == ValueKind::kConstant) left.emplace(value.name, &value.data);
+  std::vector<bool> is_read(graph.values.size());
+  for (const Node& node : graph.nodes)
+    for (ValueId id : node.inputs)
+      if (id != kNoValue) is_read[static_cast<size_t>(id)] = true;
+  bool has_all = true;
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    Value& value = graph.values[i];
+    if (value.kind != ValueKind::kConstant) continue;
+    const auto found = left.find(value.name);
+    if (found != left.end())
+      value.data = *found->second;
+    else if (is_read[i])
+      has_all = false;
+  }
+  return has_all;
 }
 
 }  // namespace tandem

@@ -30,8 +30,9 @@ class ConstantRelease {
 };
 
 // For a graph of which a copy is planned and that stays, so that weights are never held twice: all constants go before the plan is made, and what it
-// has left of them comes back. Another plan of the graph takes the rest from PlanOptions::packs.
+// has left of them comes back. Another plan of the graph takes the rest from PlanOptions::packs. False if that has not all that the graph reads: a pass made
+// other constants of some, and another plan can only be made of the plan's graph.
 void let_go_of_constants(Graph& graph);
-void take_constants(Graph& graph, const Plan& plan);
+bool take_constants(Graph& graph, const Plan& plan);
 
 }  // namespace tandem

@@ -24,7 +24,7 @@ LanePlans::LanePlans(Graph graph, const Signature& signature, LanePlansOptions o
     Graph given = graph_;
     let_go_of_constants(graph_);  // so that the plan alone has them, and each goes as it is packed
     largest_ = {make_plan(std::move(given), options_.plan), nullptr};
-    take_constants(graph_, *largest_.plan);
+    if (!take_constants(graph_, *largest_.plan)) graph_ = largest_.plan->graph;
     return;
   }
   largest_ = with_constants(make_plan(graph_, options_.plan));
