@@ -3,7 +3,7 @@
 //   y[o] = sum over the taps of o of weight * x[index], a product over the axes
 //
 // An axis that keeps its size and has scale 1 (and the whole of it as region) is copied. Weights are computed in double and used
-// in the type of the data (double for integers, whose results are cut off toward zero). No output element depends on the number
+// in the type of the data (double for integers, whose results are cut off toward zero), positions of kNearest in float. No output element depends on the number
 // of threads.
 #pragma once
 

@@ -26,6 +26,21 @@ double source_position(double o, double in, double out, const ResizeAxis& axis, 
   return axis.region_begin * (in - 1) + (wanted == 1 ? region / 2 : o * region / (wanted - 1));
 }
 
+// The same in float, where it is a quotient: what lies next to a tie falls to the side where it falls in other runtimes, and files made for them
+// rely on it. 17 / 1.7f is 10 in float and less in double.
+double float_position(double o, double in, double out, const ResizeAxis& axis, ResizeCoordinates coordinates) {
+  const auto at = static_cast<float>(o), scale = static_cast<float>(axis.scale);
+  switch (coordinates) {
+    case ResizeCoordinates::kPytorchHalfPixel:
+      if (!(out > 1)) return 0;
+      [[fallthrough]];
+    case ResizeCoordinates::kHalfPixel: return (at + 0.5f) / scale - 0.5f;
+    case ResizeCoordinates::kAsymmetric: return at / scale;
+    case ResizeCoordinates::kTfHalfPixelForNn: return (at + 0.5f) / scale;
+    default: return source_position(o, in, out, axis, coordinates);
+  }
+}
+
 double nearest(double position, ResizeRounding rounding) {
   switch (rounding) {
     case ResizeRounding::kPreferFloor: return std::ceil(position - 0.5);
@@ -88,8 +103,9 @@ ResizeTable make_resize_table(int64_t in, int64_t out, const ResizeAxis& axis, c
   for (int64_t o = 0; o < out; ++o) {
     int32_t* own_index = index.data() + o * table.taps;
     double* own_weight = weight.data() + o * table.taps;
+    const auto position_of = options.mode == ResizeMode::kNearest ? float_position : source_position;
     const double position =
-        source_position(static_cast<double>(o), static_cast<double>(in), static_cast<double>(out), axis, options.coordinates);
+        position_of(static_cast<double>(o), static_cast<double>(in), static_cast<double>(out), axis, options.coordinates);
     if (crops && !(position >= 0 && position <= static_cast<double>(in - 1))) {
       std::fill_n(own_index, table.taps, -1);
       std::fill_n(own_weight, table.taps, 0.0);

@@ -70,6 +70,43 @@ void check_opset(const Graph& graph, int opset) {
   });
 }
 
+// The first opset that knows an element type, and in which such numbers are quantized.
+int first_opset_with(DType type, bool quantized) {
+  switch (type) {
+    case DType::kU16:
+    case DType::kI16: return quantized ? 21 : 1;
+    case DType::kF8E4M3FN:
+    case DType::kF8E4M3FNUZ:
+    case DType::kF8E5M2:
+    case DType::kF8E5M2FNUZ: return 19;
+    case DType::kU4:
+    case DType::kI4: return 21;
+    case DType::kF4E2M1: return 23;
+    case DType::kF8E8M0: return 24;
+    case DType::kU2:
+    case DType::kI2: return 25;
+    default: return 1;
+  }
+}
+
+// Throws InvalidArgument naming a node of ONNX that takes or makes numbers of a type that `opset` lacks.
+void check_element_types(const Graph& graph, int opset) {
+  for (const Node& node : graph.nodes) {
+    for (const auto& [name, attribute] : node.attributes)
+      if (const auto* body = std::get_if<Subgraph>(&attribute)) check_element_types(**body, opset);
+    if (!node.def->domain.empty()) continue;
+    const bool quantized = node.def->name == "QuantizeLinear" || node.def->name == "DequantizeLinear";
+    for (const auto& ids : {node.inputs, node.outputs})
+      for (ValueId id : ids) {
+        if (id == kNoValue) continue;
+        const DType type = graph.value(id).type.dtype;
+        require(first_opset_with(type, quantized) <= opset,
+                "a node cannot be written in this opset, which lacks its element type (node, op, opset, type, from)", node.name, node.def->name,
+                opset, name(type), first_opset_with(type, quantized));
+      }
+  }
+}
+
 void add_opset(ModelProto& model, std::string_view domain, int version) {
   auto* opset = model.add_opset_import();
   opset->set_domain(std::string(domain));
@@ -237,6 +274,7 @@ std::string serialize(const Graph& graph, int asked, ExternalWeights* external) 
   const int opset = found ? found : newest;
   const Graph standard = with_moved_operands(with_older_ops(expanded, opset), opset);
   check_opset(standard, opset);
+  check_element_types(standard, opset);
   const size_t weights = weight_bytes(standard);
   require(external || weights <= size_t{INT_MAX}, "the model is too large for one ONNX file (bytes of weights, limit)", weights, INT_MAX);
   ModelProto model;

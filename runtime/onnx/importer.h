@@ -80,10 +80,10 @@ class Importer {
     require(found != ids_.end(), "a value is not made in this opset, or made too late", name);
     return found->second;
   }
-  // 0: the model imports none.
+  // 0: the model imports none. onnxruntime's own domain has one version, and its optimizer writes files that do not import it.
   int opset_of(std::string_view domain) const {
     const auto imported = graph_.opsets.find(domain);
-    return imported == graph_.opsets.end() ? 0 : imported->second;
+    return imported != graph_.opsets.end() ? imported->second : domain == "com.microsoft" ? 1 : 0;
   }
 
   tandem_onnx_proto::ModelProto& model_;

@@ -22,6 +22,7 @@ class Mover {
     if (op.starts_with("Reduce")) return move_axes();
     if (op == "Split") return move_split();
     if (op == "GridSample") return rename_mode();
+    if (op == "DFT") return move_axis();
     return std::ranges::find(kOnlyMoreWords, op) != std::end(kOnlyMoreWords) && drop_if("reduction", "none");
   }
 
@@ -108,6 +109,29 @@ class Mover {
   }
   ValueId emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes = {}) {
     return graph_.add_node(find_op("", op, opset_), std::move(inputs), 1, std::move(attributes), node_.name + "." + std::string(op))[0];
+  }
+
+  // An attribute, 1 if it is not said, until 20; then the third input, -2 if it is not there.
+  bool move_axis() {
+    if (!knows("axis")) {
+      const auto found = node_.attributes.find("axis");
+      const int64_t axis = found == node_.attributes.end() ? 1 : std::get<int64_t>(found->second);
+      node_.attributes.erase("axis");
+      node_.inputs.resize(3, kNoValue);
+      node_.inputs[2] = graph_.add_constant(node_.name + ".axis", Tensor::scalar(axis));
+      return true;
+    }
+    int64_t axis = -2;
+    if (node_.inputs.size() > 2 && node_.inputs[2] != kNoValue) {
+      const Value& given = graph_.value(node_.inputs[2]);
+      if (given.kind != ValueKind::kConstant || given.data.elements() != 1) return false;
+      axis = given.data.as<int64_t>()[0];
+    }
+    const std::optional<Dims>& dims = graph_.value(node_.inputs[0]).type.dims;
+    if (axis < 0 && !dims) return false;  // before 20 it counts from the front
+    node_.attributes["axis"] = axis < 0 ? axis + static_cast<int64_t>(dims->size()) : axis;
+    node_.inputs.resize(std::min<size_t>(node_.inputs.size(), 2));
+    return true;
   }
 
   // "bilinear" and "bicubic" until 20, where volumes came.

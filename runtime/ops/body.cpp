@@ -40,6 +40,12 @@ TensorType common_type(const NodeContext& node, const TensorType& a, const Tenso
   return type;
 }
 
+TensorType numbers_of(TensorType type) {
+  for (size_t i = 0; type.dims && i < type.dims->size(); ++i)
+    if (Dim& dim = (*type.dims)[i]; !dim.known()) dim = Dim();
+  return type;
+}
+
 Tensor slice_at(const Tensor& tensor, int axis, int64_t index) {
   std::vector<int64_t> dims(tensor.shape().dims().begin(), tensor.shape().dims().end());
   dims.erase(dims.begin() + axis);

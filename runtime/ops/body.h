@@ -20,6 +20,9 @@ inline const TensorType& output_type(const Graph& body, int i) { return body.val
 // What is known of both: one element type and container (InvalidArgument otherwise), the dimensions that are equal.
 TensorType common_type(const NodeContext& node, const TensorType& a, const TensorType& b);
 
+// The type without names of sizes: what a body makes is called by a name that may mean something else in each iteration.
+TensorType numbers_of(TensorType type);
+
 // `axis` removed: element `index` along it. REQUIRES 0 <= axis < rank, 0 <= index < shape[axis].
 Tensor slice_at(const Tensor& tensor, int axis, int64_t index);
 // Tensors of one type and shape side by side along a new axis. Throws InvalidArgument if shapes differ; `empty` for no tensors at all: their

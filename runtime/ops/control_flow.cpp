@@ -66,17 +66,14 @@ bool unwraps(Container initial, Container made) {
          (initial == Container::kOptionalSequence && made == Container::kSequence);
 }
 
-// Of a value that each iteration makes anew only numbers can be trusted, and only if the first one agrees.
+// Of a value that each iteration makes anew only the rank and numbers can be trusted, and only if the first one agrees.
 TensorType carried_type(const InferenceContext& node, TensorType initial, const TensorType& made) {
   if (unwraps(initial.container, made.container)) initial.container = made.container;
-  TensorType type = common_type(node, initial, made);
-  if (type.dims && !fixed_shape(*type.dims)) type.dims.reset();
-  return type;
+  return numbers_of(common_type(node, initial, made));
 }
 
 TensorType stacked_type(const TensorType& slice) {
-  TensorType type = slice;
-  if (type.dims && !fixed_shape(*type.dims)) type.dims.reset();
+  TensorType type = numbers_of(slice);
   if (type.dims) type.dims->insert(type.dims->begin(), Dim());
   return type;
 }

@@ -44,13 +44,6 @@ TensorType without_dims(TensorType type) {
   return type;
 }
 
-// Of what a body makes only numbers can be trusted: a name in it may mean something else in each iteration.
-TensorType numbers_of(TensorType type) {
-  for (size_t i = 0; type.dims && i < type.dims->size(); ++i)
-    if (Dim& dim = (*type.dims)[i]; !dim.known()) dim = Dim();
-  return type;
-}
-
 // As many slices along an axis as the scan inputs have.
 TensorType stacked_type(const InferenceContext& node, const TensorType& slice, int64_t axis, const Dim& length) {
   TensorType type = numbers_of(slice);

@@ -226,6 +226,43 @@ def test_words_that_an_older_opset_lacks(tmp_path, op, opset, since, shape, list
     assert done.returncode == 2 and "node" in done.stderr and str(since - 1) in done.stderr and not (tmp_path / "none.onnx").exists()
 
 
+@pytest.mark.parametrize("axis, inverse", [(1, 0), (2, 1), (-2, 0)])
+@pytest.mark.parametrize("source_opset, opset", [(17, 20), (17, 23), (20, 17), (22, 19)])
+def test_the_axis_of_a_fourier_transform_moves(tmp_path, source_opset, opset, axis, inverse):
+    """onnxruntime counts an attribute from the front only."""
+    new = source_opset >= 20
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    shape = [2, 5, 6, 2 if inverse else 1]
+    front = axis % 4
+    onnx.save(single("DFT", source_opset, shape, [None, np.int64(axis)] if new else [], inverse=inverse, **({} if new else {"axis": front})), source)
+    done = tandem("export", source, "-o", written, "--opset", opset)
+    assert done.returncode == 0, done.stderr
+    assert_same(source, written, {"x": RANDOM.normal(size=shape).astype(np.float32)})
+
+
+@pytest.mark.parametrize("source_opset, opset", [(17, 20), (20, 17)])
+def test_the_usual_axis_of_a_fourier_transform(tmp_path, source_opset, opset):
+    """The first one behind the batch before 20, the last one of the signal from then on."""
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    onnx.save(single("DFT", source_opset, [2, 5, 6, 1], []), source)
+    done = tandem("export", source, "-o", written, "--opset", opset)
+    assert done.returncode == 0, done.stderr
+    assert_same(source, written, {"x": RANDOM.normal(size=(2, 5, 6, 1)).astype(np.float32)})
+
+
+@pytest.mark.parametrize("kind, since", [(TensorProto.UINT16, 21), (TensorProto.INT16, 21), (TensorProto.INT4, 21), (TensorProto.FLOAT8E4M3FN, 19)])
+def test_element_types_that_an_older_opset_lacks(tmp_path, kind, since):
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    bytes_of_x = helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"], name="rounds")
+    constants = [numpy_helper.from_array(np.float32(0.5), "scale"), helper.make_tensor("zero", kind, [], [0])]
+    again = helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"])
+    onnx.save(model([bytes_of_x, again], [tensor_info("x", [3])], [tensor_info("y", [3])], constants, opset=21), source)
+    assert tandem("export", source, "-o", written, "--opset", since).returncode == 0
+    onnx.checker.check_model(onnx.load(written), full_check=True)
+    done = tandem("export", source, "-o", tmp_path / "none.onnx", "--opset", since - 1)
+    assert done.returncode == 2 and "in this opset" in done.stderr and not (tmp_path / "none.onnx").exists()
+
+
 def test_axes_of_a_pad_have_no_older_form(tmp_path):
     onnx.save(single("Pad", 18, [2, 3], [np.array([1, 1]), None, np.array([1])]), tmp_path / "in.onnx")
     done = tandem("export", tmp_path / "in.onnx", "-o", tmp_path / "out.onnx", "--opset", 17)

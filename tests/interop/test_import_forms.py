@@ -313,6 +313,24 @@ def test_the_export_of_a_scan_says_what_sizes_it_makes(tmp_path):
         assert [dim.dim_param or dim.dim_value for dim in output.type.tensor_type.shape.dim] == ["columns", 1]
 
 
+def test_the_export_of_a_loop_says_what_rank_it_makes(tmp_path):
+    """Rows of which half are kept in each iteration, and their numbers."""
+    i, go, on = (helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", INT), ("go", TensorProto.BOOL), ("on", TensorProto.BOOL)))
+    s, kept = (helper.make_tensor_value_info(name, FLOAT, ["some", 3]) for name in ("s", "kept"))
+    nodes = [helper.make_node("Compress", ["s", "odd"], ["kept"], axis=0), helper.make_node("Identity", ["go"], ["on"])]
+    odd = numpy_helper.from_array(np.array([False, True]), "odd")
+    body = helper.make_graph(nodes, "body", [i, go, s], [on, kept], [odd])
+    loop = helper.make_node("Loop", ["one", "", "x"], ["last"], body=body)
+    proto = model([loop, helper.make_node("Neg", ["last"], ["y"])], {"x": X}, {"y": X, "last": X}, initializer=[numpy_helper.from_array(np.array(1, np.int64), "one")])
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    (tmp_path / "loop.onnx").write_bytes(proto.SerializeToString())
+    done = subprocess.run([BINARY, "export", tmp_path / "loop.onnx", "-o", tmp_path / "written.onnx"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    onnx.checker.check_model(onnx.load(tmp_path / "written.onnx"), full_check=True)
+    assert outcome(tmp_path, proto, [X], [-X[1:], X[1:]]) == ""
+
+
 def test_a_wrong_body_within_many_is_read_few_times(tmp_path):
     """Each branch around it is read again without shapes, but not each of those within it."""
     inner = [helper.make_node("Neg", ["x", "x"], ["r"])]
@@ -323,6 +341,18 @@ def test_a_wrong_body_within_many_is_read_few_times(tmp_path):
     inner[0].output[0] = "y"
     c = np.array(True)
     assert "number of inputs" in outcome(tmp_path, model(inner, {"x": X, "c": c}, {"y": X}), [X, c], [-X])
+
+
+def test_ops_of_onnxruntime_without_an_import(tmp_path):
+    """As its transformer optimizer writes them; its domain has one version."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    proto = model([helper.make_node("BiasGelu", ["x", "b"], ["y"], domain="com.microsoft")], {"x": X}, {"y": X},
+                  initializer=[numpy_helper.from_array(np.float32([1, 2, 3]), "b")])
+    assert [entry.domain for entry in proto.opset_import] == [""]
+    expected = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": X})
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case/data.json").write_text('{"rtol": 1e-5, "atol": 1e-6}')
+    assert outcome(tmp_path, proto, [X], expected) == ""
 
 
 def map_model(op, key, value, result, **attributes):
