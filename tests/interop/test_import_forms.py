@@ -355,6 +355,20 @@ def test_ops_of_onnxruntime_without_an_import(tmp_path):
     assert outcome(tmp_path, proto, [X], expected) == ""
 
 
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn"])
+def test_the_nearest_pixel_is_onnxruntimes(tmp_path, coordinates):
+    """Positions next to a tie: their quotients in float decide."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    x = np.arange(600, dtype=np.float32).reshape(1, 1, 20, 30)
+    for rounding in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
+        for scales in ((1.7, 2.3), (0.7, 1.1), (3.3, 1.9)):
+            node = helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="nearest", coordinate_transformation_mode=coordinates, nearest_mode=rounding)
+            proto = model([node], {"x": x}, {}, initializer=[numpy_helper.from_array(np.float32([1, 1, *scales]), "scales")])
+            proto.graph.output.append(helper.make_tensor_value_info("y", FLOAT, [1, 1, None, None]))
+            expected = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+            assert outcome(tmp_path, proto, [x], expected) == "", (rounding, scales)
+
+
 def map_model(op, key, value, result, **attributes):
     x = helper.make_value_info("x", helper.make_map_type_proto(key, helper.make_tensor_type_proto(value, [])))
     graph = helper.make_graph([helper.make_node(op, ["x"], ["y"], domain="ai.onnx.ml", **attributes)], "g", [x],

@@ -70,11 +70,6 @@ CASES = [
     op("BatchNormalization", normal(3, 4, 5), normal(4), normal(4), normal(4), np.abs(normal(4))),
     op("Gemm", normal(3, 4), normal(5, 4), normal(5), transB=1, alpha=0.5, beta=2.0),
     op("MatMul", normal(2, 1, 3, 4), normal(5, 4, 2)),
-    # Positions next to a tie: quotients in float decide.
-    *[op("Resize", normal(1, 1, 20, 30), np.zeros(0, np.float32), np.float32([1, 1, *scales]), mode="nearest", coordinate_transformation_mode=coordinates,
-         nearest_mode=rounding)
-      for coordinates in ("asymmetric", "half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn")
-      for rounding in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil") for scales in ((1.7, 2.3), (0.7, 1.1), (3.3, 1.9))],
 ]
 
 GIVES_F32 = {"FeatureVectorizer", "Normalizer", "OneHotEncoder", "Scaler"}
