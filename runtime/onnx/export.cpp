@@ -89,22 +89,32 @@ int first_opset_with(DType type, bool quantized) {
   }
 }
 
-// Throws InvalidArgument naming a node of ONNX that takes or makes numbers of a type that `opset` lacks.
-void check_element_types(const Graph& graph, int opset) {
+// Calls f(node, type, first opset that knows it) for each value that a node of ONNX takes or makes, in bodies too.
+template <class F>
+void for_each_element_type(const Graph& graph, const F& f) {
   for (const Node& node : graph.nodes) {
-    for (const auto& [name, attribute] : node.attributes)
-      if (const auto* body = std::get_if<Subgraph>(&attribute)) check_element_types(**body, opset);
+    for (const auto& [key, attribute] : node.attributes)
+      if (const auto* body = std::get_if<Subgraph>(&attribute)) for_each_element_type(**body, f);
     if (!node.def->domain.empty()) continue;
     const bool quantized = node.def->name == "QuantizeLinear" || node.def->name == "DequantizeLinear";
-    for (const auto& ids : {node.inputs, node.outputs})
-      for (ValueId id : ids) {
-        if (id == kNoValue) continue;
-        const DType type = graph.value(id).type.dtype;
-        require(first_opset_with(type, quantized) <= opset,
-                "a node cannot be written in this opset, which lacks its element type (node, op, opset, type, from)", node.name, node.def->name,
-                opset, name(type), first_opset_with(type, quantized));
-      }
+    for (const std::vector<ValueId>* ids : {&node.inputs, &node.outputs})
+      for (ValueId id : *ids)
+        if (id != kNoValue) f(node, graph.value(id).type.dtype, first_opset_with(graph.value(id).type.dtype, quantized));
   }
+}
+
+int first_opset_with_types(const Graph& graph) {
+  int first = 1;
+  for_each_element_type(graph, [&](const Node&, DType, int from) { first = std::max(first, from); });
+  return first;
+}
+
+// Throws InvalidArgument naming a node of ONNX that takes or makes numbers of a type that `opset` lacks.
+void check_element_types(const Graph& graph, int opset) {
+  for_each_element_type(graph, [&](const Node& node, DType type, int from) {
+    require(from <= opset, "a node cannot be written in this opset, which lacks its element type (node, op, opset, type, from)", node.name,
+            node.def->name, opset, name(type), from);
+  });
 }
 
 void add_opset(ModelProto& model, std::string_view domain, int version) {
@@ -268,7 +278,7 @@ size_t weight_bytes(const Graph& graph) {
 
 std::string serialize(const Graph& graph, int asked, ExternalWeights* external) {
   const auto own = graph.opsets.find("");
-  const int newest = asked ? asked : std::max(kOnnxOpset, own != graph.opsets.end() ? own->second : 0);
+  const int newest = asked ? asked : std::max({kOnnxOpset, own != graph.opsets.end() ? own->second : 0, first_opset_with_types(graph)});
   const Graph expanded = with_standard_ops(graph, newest);
   const int found = asked ? asked : common_opset(expanded, "", newest);
   const int opset = found ? found : newest;
