@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from test_model_control import resident
+from test_model_control import owned
 from test_serving import Server, mlp, save, save_mlp, tensor
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
@@ -40,16 +40,16 @@ def check_answer(server):
 
 @pytest.fixture
 def attacked(server):
-    fds, memory = len(os.listdir(f"/proc/{server.process.pid}/fd")), resident(server)
+    fds, memory = len(os.listdir(f"/proc/{server.process.pid}/fd")), owned(server)
     yield server
     assert server.process.poll() is None and server.client().is_server_ready()
     check_answer(server)
     deadline = time.monotonic() + 5
     def settled():
         idle = server.metric("tandem_inference_in_flight", model="mlp") == 0
-        return idle and len(os.listdir(f"/proc/{server.process.pid}/fd")) <= fds + 2 and resident(server) - memory < getattr(server, "kept", 8 << 20)
+        return idle and len(os.listdir(f"/proc/{server.process.pid}/fd")) <= fds + 2 and owned(server) - memory < getattr(server, "kept", 8 << 20)
     while not settled():
-        assert time.monotonic() < deadline, (len(os.listdir(f"/proc/{server.process.pid}/fd")), fds, resident(server) - memory)
+        assert time.monotonic() < deadline, (len(os.listdir(f"/proc/{server.process.pid}/fd")), fds, owned(server) - memory)
         time.sleep(0.02)
 
 

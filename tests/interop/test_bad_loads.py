@@ -10,7 +10,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_model_control import resident
+from test_model_control import owned
 from test_package import manifest
 from test_serving import BINARY, Server, mlp, save, save_mlp, tensor
 
@@ -48,7 +48,7 @@ def explicit(tmp_path_factory):
 def test_b1_every_byte(explicit, files, name, damage):
     """Sent with the request to load, as a client would."""
     whole = (files / name).read_bytes()
-    files_before, before = len(os.listdir(f"/proc/{explicit.process.pid}/fd")), resident(explicit)
+    files_before, before = len(os.listdir(f"/proc/{explicit.process.pid}/fd")), owned(explicit)
     places = range(len(whole)) if len(whole) < 1000 else sorted(set(range(0, len(whole), len(whole) // 250)) | set(range(100)))
     loaded = 0
     for i in places:
@@ -66,7 +66,7 @@ def test_b1_every_byte(explicit, files, name, damage):
         assert loaded <= len(places) // 4  # a model of fewer fields may be one
     np.testing.assert_allclose(answer(explicit), mlp(X, 1), rtol=1e-4, atol=1e-5)
     assert explicit.client().is_server_ready() and len(os.listdir(f"/proc/{explicit.process.pid}/fd")) <= files_before + 1
-    assert resident(explicit) - before < 8 << 20
+    assert owned(explicit) - before < 8 << 20
 
 
 def with_nan(folder):

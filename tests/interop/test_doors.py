@@ -17,7 +17,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from test_attacks import attacked, body, check_answer  # noqa: F401 - a fixture
 from test_http2_attacks import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, field, frame
-from test_model_control import resident
+from test_model_control import owned
 from test_serving import Server, save_mlp
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
@@ -275,5 +275,5 @@ def test_floods_leave_no_more_each_time(attacked):
             connection.close()
         assert exchange(attacked, large, timeout=20).startswith(b"HTTP/1.1 200")
         time.sleep(2.5)  # the heap is given back when the server is calm
-        sizes.append(resident(attacked))
+        sizes.append(owned(attacked))
     assert min(sizes[2:]) - min(sizes[:2]) < 16 << 20, sizes

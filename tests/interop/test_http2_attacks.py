@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from test_model_control import resident
+from test_model_control import owned
 from test_serving import Server, mlp, save_mlp
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -98,13 +98,13 @@ def cpu_seconds(server):
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a16(server, name):
     ask(server)
-    fds, memory = len(os.listdir(f"/proc/{server.process.pid}/fd")), resident(server)
+    fds, memory = len(os.listdir(f"/proc/{server.process.pid}/fd")), owned(server)
     for _ in range(3):
         attack(server, ATTACKS[name])
     ask(server)
     deadline = time.monotonic() + 10
-    while len(os.listdir(f"/proc/{server.process.pid}/fd")) > fds + 2 or resident(server) - memory > KEPT:
-        assert time.monotonic() < deadline, (len(os.listdir(f"/proc/{server.process.pid}/fd")), fds, resident(server) - memory)
+    while len(os.listdir(f"/proc/{server.process.pid}/fd")) > fds + 2 or owned(server) - memory > KEPT:
+        assert time.monotonic() < deadline, (len(os.listdir(f"/proc/{server.process.pid}/fd")), fds, owned(server) - memory)
         time.sleep(0.05)
     before = cpu_seconds(server)
     time.sleep(0.5)

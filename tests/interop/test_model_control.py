@@ -175,11 +175,18 @@ def test_the_configuration_says_how_requests_are_batched(tmp_path, config, sizes
     assert server.stop() == 0
 
 
+def held(server, *kinds):
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(kinds)) * 1024
+
+
 def resident(server):
-    for line in pathlib.Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return held(server, "VmRSS")
+
+
+def owned(server):
+    """Resident without pages of files: those of the program are let go once it has started, and come back as they are used."""
+    return held(server, "RssAnon", "RssShmem")
 
 
 def test_memory_comes_back(tmp_path):
