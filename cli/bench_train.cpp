@@ -10,6 +10,7 @@
 #include "cli/bench.h"
 #include "cli/bench_subject.h"
 #include "cli/command.h"
+#include "cli/device_options.h"
 #include "cli/json_line.h"
 #include "cli/memory_report.h"
 #include "cli/options.h"
@@ -35,7 +36,7 @@ const Usage kUsageText = {
 constexpr int kWarmUp = 6;
 
 struct Arguments {
-  std::string file, optimizer = "sgd";
+  std::string file, optimizer = "sgd", precision = "f32";
   std::vector<std::string> inputs;
   ImportedNetwork network;
   float learning_rate = 0.01f, momentum = 0.9f, weight_decay = 0;
@@ -61,6 +62,7 @@ TrainingSample sample_of(const Arguments& arguments) {
   step.optimizer = {
       .kind = optimizer_of(arguments.optimizer), .momentum = arguments.momentum, .weight_decay = arguments.weight_decay};
   step.schedule.learning_rate = arguments.learning_rate;
+  step.precision = precision_of(arguments.precision);
   return sample_of_model({arguments.file, arguments.network, step, arguments.inputs, arguments.batch});
 }
 
@@ -151,6 +153,7 @@ void add_options(po::options_description& options, Arguments& arguments) {
       "learning-rate", po::value(&arguments.learning_rate)->default_value(0.01f, "0.01"), "constant")(
       "momentum", po::value(&arguments.momentum)->default_value(0.9f, "0.9"), "of sgd")(
       "weight-decay", po::value(&arguments.weight_decay)->default_value(0), "of matrices and filters")(
+      "precision", po::value(&arguments.precision)->default_value(arguments.precision), "of an ONNX file's products: f32 or bf16; a config has its own")(
       "threads", po::value(&arguments.threads)->default_value(1), "threads of a step")(
       "losses", po::value(&arguments.losses)->default_value(5), "losses of first steps to tell")(
       "seconds", po::value(&arguments.seconds)->default_value(2), "to measure for");

@@ -254,6 +254,13 @@ int main(int argc, char** argv) {
   bench_gemm(options, 128, 9216, 64, false, false);
   bench_conv(options, {"conv 1->32 3x3, 28x28, batch 64", {64, 1, 28, 28}, {32, 1, 3, 3}});
   bench_conv(options, {"conv 32->64 3x3, 26x26, batch 64", {64, 32, 26, 26}, {64, 32, 3, 3}});
+  for (auto [channels, size] : {std::pair<int64_t, int64_t>{64, 32}, {128, 16}, {256, 8}, {512, 4}}) {  // ResNet-18 on small images, a training step
+    const std::string name = std::to_string(channels) + " 3x3 pad 1, " + std::to_string(size) + "x" + std::to_string(size) + ", batch 64";
+    bench_conv(options, {"conv " + std::to_string(channels) + "->" + name, {64, channels, size, size}, {channels, channels, 3, 3}, 1, {}, {1, 1, 1, 1}});
+    if (channels > 64)
+      bench_conv(options, {"conv stride 2, " + std::to_string(channels / 2) + "->" + name, {64, channels / 2, 2 * size, 2 * size},
+                           {channels, channels / 2, 3, 3}, 1, {2, 2}, {1, 1, 1, 1}});
+  }
   bench_conv(options, {"conv 64->64 3x3 pad 1, 56x56", {1, 64, 56, 56}, {64, 64, 3, 3}, 1, {}, {1, 1, 1, 1}});
   bench_conv(options, {"conv 512->512 3x3 pad 1, 7x7", {1, 512, 7, 7}, {512, 512, 3, 3}, 1, {}, {1, 1, 1, 1}});
   bench_conv(options, {"conv 256->1024 1x1, 14x14", {1, 256, 14, 14}, {1024, 256, 1, 1}});

@@ -41,7 +41,8 @@ def prepare(case, folder):
 
 def contestants_of(options, case, model, batch):
     threads = options.threads
-    tandem = [options.tandem, "bench", "train", model, "--input", batch, "--threads", threads, "--losses", options.losses, *training_models.tandem_options(case)]
+    tandem = [options.tandem, "bench", "train", model, "--input", batch, "--threads", threads, "--losses", options.losses, *training_models.tandem_options(case),
+              "--precision", options.precision]
     peer = [sys.executable, HERE / "training_process.py", case, threads, options.precision]
     found = [Contestant("Tandem", [*tandem, "--on-request"], threads), Contestant("torch", [*peer, "eager", options.losses], threads)]
     if options.compiled:

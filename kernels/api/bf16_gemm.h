@@ -18,6 +18,9 @@
 
 namespace tandem::cpu {
 
+// Whether this tier multiplies bf16 as it is, by AVX-512 BF16, AMX or Arm's BF16, where others widen it: faster than f32.
+bool multiplies_bf16(Isa isa = chosen_isa());
+
 // op(B) in bf16, in the panels that one tier reads: weights, packed once when a plan is made. A handle: copies share the storage.
 class PackedBf16 {
  public:

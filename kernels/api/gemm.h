@@ -2,6 +2,8 @@
 //
 //   C = activation(alpha * op(A) * op(B) + beta * addend + bias)        op(A) is [m, k], op(B) is [k, n], C is [m, n]
 //
+// Rounded, bf16(op(A)) and bf16(op(B)) are multiplied instead, to nearest, ties to even: products are exact, sums f32, and all else stays f32.
+//
 // Every element of C is summed over k in one fixed order by one thread: bits depend neither on the threads nor on m, n or whether B was
 // packed before. k = 0 leaves activation(beta * addend + bias); m = 0 or n = 0 writes nothing. C may be the addend (BLAS's beta * C),
 // and must not overlap A or B. Scratch comes from KernelContext::workspace: ask for its size once, for the largest shape; it is
@@ -27,6 +29,7 @@ struct GemmShape {
   int64_t m = 0, n = 0, k = 0;
   bool transpose_a = false;  // A is stored [k, m]
   bool transpose_b = false;  // B is stored [n, k]
+  bool rounded = false;      // of f32, not packed, on a CPU
 };
 
 // `batch` products, threads over the batch when there are enough. 0 as a stride: every product reads the same matrix.
@@ -53,6 +56,7 @@ struct GemmBackward {
 // The transposes swap the last two axes of an operand (rank >= 2). Any ranks; dtype f32 or f64, the same for all.
 struct MatmulOptions {
   bool transpose_a = false, transpose_b = false;
+  bool rounded = false;  // f32, and one matrix `b` for all of `a`; see GemmShape
   float alpha = 1;
   ConstTensorView bias = {};    // null or [n], added to every row
   ConstTensorView addend = {};  // null or the shape of y; may be y's memory
@@ -118,7 +122,7 @@ template <class T>
 void batched_gemm(const KernelContext&, const GemmShape&, const GemmArgs<T>&, const GemmBatch&, Isa isa = chosen_isa());
 
 size_t matmul_workspace_bytes(DType, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b, int threads,
-                              Isa isa = chosen_isa());
+                              Isa isa = chosen_isa(), bool rounded = false);
 // `y` has matmul_shape.
 void matmul(const KernelContext&, ConstTensorView a, ConstTensorView b, TensorView y, const MatmulOptions& options = {},
             Isa isa = chosen_isa());

@@ -12,6 +12,7 @@
 #include "runtime/ops/activation.h"
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/packed_matrix.h"
+#include "runtime/ops/product_precision.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::string_view kAttributes[] = {"alpha", "beta", "transA", "transB"};
 constexpr std::string_view kFusedAttributes[] = {"alpha",      "beta",             "transA",         "transB",
-                                                 "activation", "activation_alpha", "activation_beta"};
+                                                 "activation", "activation_alpha", "activation_beta", "precision"};
 constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
 
 bool is_wide_integer(DType t) { return t == DType::kI32 || t == DType::kI64 || t == DType::kU32 || t == DType::kU64; }
@@ -36,6 +37,7 @@ void infer(InferenceContext& node) {
   node.require_same_dtype(0, 1);
   if (node.has_input(2)) node.require_same_dtype(0, 2);
   activation_of(node);
+  rounds_operands(node);
   Dim rows, columns;
   if (node.has_rank(0) && node.has_rank(1)) {
     const Dims &a = node.dims(0), &b = node.dims(1);
@@ -103,7 +105,7 @@ void set_residual(Args& args, const GemmShape& shape, ConstTensorView residual) 
 }
 
 cpu::PackedMatrix packed_b(const BindContext& node) {
-  if (!node.is_constant(1) || is_wide_integer(node.dtype(0))) return {};
+  if (!node.is_constant(1) || is_wide_integer(node.dtype(0)) || rounds_operands(node)) return {};
   return packed_matrix(node, 1, node.get_int("transB", 0) != 0);
 }
 uint32_t pack(const BindContext& node) { return packed_b(node) ? input_set(1) : 0; }
@@ -112,7 +114,8 @@ template <class T>
 BoundKernel bind_as(const BindContext& node) {
   const bool ta = node.get_int("transA", 0) != 0, tb = node.get_int("transB", 0) != 0;
   const Shape a = node.shape(0), y = node.output_shape(0);
-  const GemmShape largest{y[0], y[1], a[ta ? 0 : 1], ta, tb};
+  const bool rounded = rounds_operands(node);
+  const GemmShape largest{y[0], y[1], a[ta ? 0 : 1], ta, tb, rounded};
   const size_t bias_bytes = static_cast<size_t>(round_up(y[0] * static_cast<int64_t>(sizeof(T)), 64));
   const cpu::PackedMatrix packed = packed_b(node);
   const T alpha = static_cast<T>(node.get_float("alpha", 1)), beta = static_cast<T>(node.get_float("beta", 1));
@@ -121,7 +124,7 @@ BoundKernel bind_as(const BindContext& node) {
   bound.workspace = bias_bytes + (packed ? cpu::gemm_workspace_with_packed_b<T>(largest, node.threads())
                                          : cpu::gemm_workspace_bytes<T>(largest, node.threads()));
   bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
-    const GemmShape shape{out[0].shape[0], out[0].shape[1], in[0].shape[ta ? 0 : 1], ta, tb};
+    const GemmShape shape{out[0].shape[0], out[0].shape[1], in[0].shape[ta ? 0 : 1], ta, tb, rounded};
     require(in[1].shape[tb ? 1 : 0] == shape.k, "[Gemm] A and B do not multiply", to_string(in[0].shape), to_string(in[1].shape));
     cpu::GemmArgs<T> args;
     args.a = in[0].as<T>().data();

@@ -5,18 +5,19 @@
 //   sums = op(A) summed over K [M], or op(B) [N]      a bias's gradient; A is a matrix then
 //
 // slope: the activation whose gradient this is, Relu, Sigmoid, Tanh (saved: its output), Gelu, GeluTanh (saved: its input), or
-// "". sums: "A", "B" or "".
+// "". sums: "A", "B" or "". precision: runtime/ops/product_precision.h.
 #include "kernels/api/gemm.h"
 #include "runtime/graph/contexts.h"
+#include "runtime/ops/product_precision.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
 namespace {
 
-constexpr std::string_view kAttributes[] = {"alpha", "transA", "transB", "slope", "sums"};
+constexpr std::string_view kAttributes[] = {"alpha", "transA", "transB", "slope", "sums", "precision"};
 
 struct Form {
-  bool transpose_a, transpose_b;
+  bool transpose_a, transpose_b, rounded;
   float alpha;
   std::optional<UnaryGradOp> slope;
   std::optional<Operand> summed;
@@ -38,7 +39,7 @@ std::optional<UnaryGradOp> slope_of(const NodeContext& node) {
 Form form_of(const NodeContext& node) {
   const std::string sums = node.get_string("sums", "");
   node.require(sums.empty() || sums == "A" || sums == "B", "sums must be A or B", sums);
-  Form form{node.get_int("transA", 0) != 0, node.get_int("transB", 0) != 0, node.get_float("alpha", 1), slope_of(node), {}};
+  Form form{node.get_int("transA", 0) != 0, node.get_int("transB", 0) != 0, rounds_operands(node), node.get_float("alpha", 1), slope_of(node), {}};
   if (!sums.empty()) form.summed = sums == "A" ? Operand::kA : Operand::kB;
   return form;
 }
@@ -70,7 +71,7 @@ void infer(InferenceContext& node) {
 GemmShape shape_of(const Form& form, const Shape& a, const Shape& b) {
   const int64_t rows = a.product(0, a.rank() - 1), last = a[a.rank() - 1];
   return {form.transpose_a ? last : rows, b[form.transpose_b ? 0 : 1], form.transpose_a ? rows : last, form.transpose_a,
-          form.transpose_b};
+          form.transpose_b, form.rounded};
 }
 
 // Twins take the same arguments.

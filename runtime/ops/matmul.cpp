@@ -9,6 +9,7 @@
 #include "runtime/ops/gradient_context.h"
 #include "runtime/ops/matmul_dims.h"
 #include "runtime/ops/packed_matrix.h"
+#include "runtime/ops/product_precision.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -16,13 +17,14 @@ namespace {
 
 constexpr std::string_view kTransposeAttributes[] = {"transA", "transB"};
 constexpr std::string_view kFusedAttributes[] = {"transA",     "transB",           "alpha",
-                                                 "activation", "activation_alpha", "activation_beta"};
+                                                 "activation", "activation_alpha", "activation_beta", "precision"};
 constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
 
 void infer(InferenceContext& node) {
   if (!node.node().def->domain.empty() || !is_integer(node.dtype(0))) require_float(node, 0);
   node.require_same_dtype(0, 1);
   activation_of(node);
+  rounds_operands(node);
   auto y = matmul_dims(node, 0, 1, node.get_int("transA", 0) != 0, node.get_int("transB", 0) != 0);
   if (!y) return node.set_output(0, node.dtype(0), std::nullopt);
   if (node.has_input(2)) {
@@ -84,6 +86,7 @@ void gradient(GradientContext& node) {
 MatmulOptions options_of(const BindContext& node) {
   return {.transpose_a = node.get_int("transA", 0) != 0,
           .transpose_b = node.get_int("transB", 0) != 0,
+          .rounded = rounds_operands(node),
           .alpha = node.get_float("alpha", 1),
           .activation = activation_of(node)};
 }
@@ -96,7 +99,7 @@ MatmulOptions with_operands(MatmulOptions options, Inputs in) {
 
 // A matrix of weights for all products; none if it is packed in every run.
 cpu::PackedMatrix packed_b(const BindContext& node) {
-  const bool fits = node.is_constant(1) && node.rank(1) == 2 && !is_integer(node.dtype(0)) && node.get_int("transA", 0) == 0;
+  const bool fits = node.is_constant(1) && node.rank(1) == 2 && !is_integer(node.dtype(0)) && node.get_int("transA", 0) == 0 && !rounds_operands(node);
   return fits ? packed_matrix(node, 1, node.get_int("transB", 0) != 0) : cpu::PackedMatrix();
 }
 uint32_t pack(const BindContext& node) { return packed_b(node) ? input_set(1) : 0; }
@@ -115,7 +118,7 @@ BoundKernel bind(const BindContext& node) {
     };
   } else {
     bound.workspace = cpu::matmul_workspace_bytes(node.dtype(0), node.shape(0), node.shape(1), options.transpose_a, options.transpose_b,
-                                                  node.threads());
+                                                  node.threads(), cpu::chosen_isa(), options.rounded);
     bound.run = [=](const KernelContext& context, Inputs in, Outputs out) {
       cpu::matmul(context, in[0], in[1], out[0], with_operands(options, in));
     };

@@ -9,7 +9,7 @@
 // computes in f32 and is followed by a Cast, which becomes a part of its region; ops that only move elements move them in bf16.
 // Means over the pixels of an image read it as it is stored. Scores and softmax of attention, statistics, weights of normalizations and biases stay f32, and so does everything else:
 // Softmax, reductions, losses, products of two activations, and inputs and outputs of the graph. Graphs with states (training)
-// are left alone.
+// are left alone: bf16_products.
 #include <algorithm>
 #include <array>
 #include <map>

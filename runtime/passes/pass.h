@@ -40,6 +40,7 @@ struct Pass {
 // One pass, one file. Sources and rules stand there.
 extern const Pass attention_fusion_pass;
 extern const Pass batch_norm_folding_pass;
+extern const Pass bf16_products_pass;
 extern const Pass bf16_storage_pass;
 extern const Pass branch_inlining_pass;
 extern const Pass byte_table_fusion_pass;

@@ -115,8 +115,11 @@ void place(Plan& plan) {
 void rewrite_for_host(Plan& plan) {
   widen_halves(plan.graph, std::vector<bool>(plan.graph.nodes.size(), true));
   const bool verify = kVerifyEachPass && plan.packs->bytes() == 0;  // constants that another plan packed have no content
+  const auto is_asked_for = [&](const Pass* pass) {
+    return plan.options.precision == DType::kBF16 || (pass != &bf16_storage_pass && pass != &bf16_products_pass);
+  };
   for (const Pass* pass : host_passes())
-    if (!plan.options.disabled_passes.contains(pass->name) && (pass != &bf16_storage_pass || plan.options.precision == DType::kBF16))
+    if (!plan.options.disabled_passes.contains(pass->name) && is_asked_for(pass))
       plan.passes.push_back(run_pass(plan.graph, *pass, verify));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/graph/contexts.h"
+#include "runtime/ops/product_precision.h"
 
 namespace tandem {
 
@@ -29,6 +30,8 @@ bool multiplies_bytes(const Plan& plan, const Node& node) {
   return dtype == DType::kI8 || dtype == DType::kU8;
 }
 
-bool multiplies_bf16(const Plan& plan, const Node& node) { return multiplied_type(plan, node) == DType::kBF16; }
+bool multiplies_bf16(const Plan& plan, const Node& node) {
+  return multiplied_type(plan, node) == DType::kBF16 || rounds_operands(NodeContext(node));
+}
 
 }  // namespace tandem

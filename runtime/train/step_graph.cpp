@@ -37,7 +37,7 @@ class StepBuilder {
   Graph training(Position position) && {
     to_training_form();
     simplify();
-    if (config_.precision != DType::kF32) {
+    if (config_.precision == DType::kF16 || (config_.precision == DType::kBF16 && config_.on_device)) {
       graph_.outputs = {graph_.find(network_.scores)};  // keeps name and type: the loss is f32
       lower_precision(graph_, config_.precision);
     }

@@ -24,7 +24,9 @@ struct StepConfig {
   bool reduces_alone = false;      // all-reduce with one rank too: it changes nothing, and shows what the way costs
   uint64_t seed = 0;               // of dropout
   bool on_device = false;          // for a GPU, where an attention that is written out stays so: there are twins for its parts alone
-  DType precision = DType::kF32;   // kBF16 or kF16: products and what follows them (runtime/passes/mixed_precision.h), on a GPU only
+  // kBF16 or kF16: on a GPU products and what follows them (runtime/passes/mixed_precision.h); on a CPU kBF16 rounds what products read, when
+  // the plan is made (runtime/passes/bf16_products.cpp), and kF16 is for tests.
+  DType precision = DType::kF32;
 };
 
 // All graphs share their states by name: "parameters.<bucket>", the optimizer's moments, "step", "gradients.<bucket>"

@@ -43,6 +43,7 @@ Trainer::Trainer(const Network& network, const StepConfig& config, const Options
   const PlanOptions plan{.threads = options.threads,
                          .bounds = {},
                          .default_bound = options.micro_batch,
+                         .precision = config.precision == DType::kBF16 && !on_device_ ? DType::kBF16 : DType::kF32,
                          .target = on_device_ ? Space::kDevice : Space::kHost,
                          .strict_device = options.strict_device,
                          .device_memory_limit = on_device_ ? options.device->free_bytes() : INT64_MAX,

@@ -1,6 +1,7 @@
 // What a product of a backward step makes besides (GemmBackward), on every tier, against scalar loops in double.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "kernels/api/gemm.h"
+#include "kernels/base/half.h"
 
 #include "tests/kernels/float_tiers.h"
 
@@ -50,6 +52,8 @@ struct Problem {
     saved = noise(s.m * ldc, 3);
   }
   double a_at(int64_t i, int64_t k) const { return a[static_cast<size_t>(shape.transpose_a ? k * lda + i : i * lda + k)]; }
+  // What is multiplied.
+  double factor(double x) const { return shape.rounded ? double(to_float(to_bf16(float(x)))) : x; }
   double b_at(int64_t k, int64_t j) const { return b[static_cast<size_t>(shape.transpose_b ? j * ldb + k : k * ldb + j)]; }
 };
 
@@ -74,13 +78,13 @@ Result<T> run(const Problem& p, std::optional<UnaryGradOp> op, std::optional<Ope
 template <class T>
 void check(const Problem& p, std::optional<UnaryGradOp> op, std::optional<Operand> summed, int threads, Isa isa) {
   const Result<T> result = run<T>(p, op, summed, threads, isa);
-  const auto& [m, n, k, ta, tb] = p.shape;
+  const auto [m, n, k] = std::array{p.shape.m, p.shape.n, p.shape.k};
   const double bound = double(std::numeric_limits<T>::epsilon()) * (16 + 6 * std::sqrt(double(k)));
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < p.ldc; ++j) {
       const size_t at = static_cast<size_t>(i * p.ldc + j);
       double expected = j < n ? 0 : -77;
-      for (int64_t l = 0; j < n && l < k; ++l) expected += 0.5 * p.a_at(i, l) * p.b_at(l, j);
+      for (int64_t l = 0; j < n && l < k; ++l) expected += 0.5 * p.factor(p.a_at(i, l)) * p.factor(p.b_at(l, j));
       if (j < n && op) expected *= slope(*op, p.saved[at]);
       ASSERT_NEAR(double(result.c[at]), expected, bound) << i << ' ' << j;
     }
@@ -127,6 +131,20 @@ TEST_P(GemmBackwardTiers, BitsDependNeitherOnTeamNorNeighbours) {
       EXPECT_EQ(one.sums, other.sums);
     }
   }
+}
+
+// Products of operands that are rounded to bf16, the sums of operands that are not.
+TEST(GemmBackward, OfRoundedOperands) {
+  int which = 0;
+  for (Isa isa : available_isas())
+    for (const auto& [m, n, k] :
+         {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {3, 17, 0}, {29, 45, 7}, {130, 10, 90}, {70, 300, 257}, {33, 150, 2048}})
+      for (int t = 0; t < 4; ++t) {
+        const Problem problem({m, n, k, (t & 1) != 0, (t & 2) != 0, true});
+        SCOPED_TRACE(testing::Message() << name(isa) << ' ' << m << "x" << n << "x" << k << " transposes " << t);
+        for (UnaryGradOp op : {UnaryGradOp::kRelu, UnaryGradOp::kGelu}) check<float>(problem, op, {}, 1 + which++ % 3, isa);
+        for (Operand summed : {Operand::kA, Operand::kB}) check<float>(problem, {}, summed, 1 + which++ % 3, isa);
+      }
 }
 
 TEST(GemmBackward, DoubleIsDouble) {

@@ -171,6 +171,7 @@ constexpr Bf16Kernel make_bf16_amx_kernel() {
   using Block = Bf16AmxBlock<Tiles, V>;
   return {Block::kRows,
           Block::kMostStep,
+          true,
           &Block::multiply,
           &Bf16Finish<V>::narrow,
           &Bf16Finish<V>::widen,
@@ -178,6 +179,9 @@ constexpr Bf16Kernel make_bf16_amx_kernel() {
           &Bf16Finish<V>::widen_rows,
           &Bf16Packing<V>::transpose,
           &Bf16Packing<V>::interleave,
+          &Bf16Packing<V>::round_lines,
+          &Bf16Packing<V>::round_transposed,
+          &Bf16Packing<V>::round_columns,
           true,
           Bf16Finish<V>::kInRegisters ? &Bf16Finish<V>::finish_all : nullptr};
 }

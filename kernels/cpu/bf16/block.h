@@ -56,6 +56,7 @@ inline constexpr int64_t kMostBlockRows = 256;
 struct Bf16Kernel {
   int64_t rows = 0;  // of a tile: blocks are best a multiple
   int64_t step = 0;  // the most bytes of k at once: 4, or a tile of AMX
+  bool is_native = false;  // pairs are multiplied as they are, not widened to f32
   void (*multiply)(const Bf16Block&) = nullptr;
   void (*narrow)(const float* x, BF16* y, int64_t n) = nullptr;  // to nearest, ties to even
   void (*widen)(const BF16* x, float* y, int64_t n) = nullptr;
@@ -67,6 +68,10 @@ struct Bf16Kernel {
   void (*transpose)(const std::byte* rows, int64_t stride, int64_t count, int64_t pairs, std::byte* panel) = nullptr;
   // A panel's lines of one pair from two rows of B, n <= 16 columns. Other columns are left as they are.
   void (*interleave)(const BF16* even, const BF16* odd, int64_t n, BF16* line) = nullptr;
+  // A panel's lines, or rows of A, rounded from f32, sixteen pairs of k and sixteen columns at most: packing.h.
+  void (*round_lines)(const float* x, int64_t stride, int64_t k, int64_t count, int64_t pairs, std::byte* panel) = nullptr;
+  void (*round_transposed)(const float* x, int64_t stride, int64_t k, int64_t count, int64_t pairs, std::byte* panel) = nullptr;
+  void (*round_columns)(const float* x, int64_t stride, int64_t k, int64_t count, int64_t pairs, std::byte* rows, int64_t row_bytes) = nullptr;
   bool takes_lines = false;
   // For kernels that finish in registers: of rows of a block and its first `n` columns what becomes of sums `stride` apart, with the block's
   // residual and an activation of bounds or Swish; null: no such kernel.

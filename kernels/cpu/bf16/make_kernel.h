@@ -11,6 +11,7 @@ template <class V>
 constexpr Bf16Kernel make_bf16_kernel() {
   return {V::kRows,
           4,
+          requires { V::kNative; },
           &BlockTile<V, Bf16Blocks>::multiply,
           &Bf16Finish<V>::narrow,
           &Bf16Finish<V>::widen,
@@ -18,6 +19,9 @@ constexpr Bf16Kernel make_bf16_kernel() {
           &Bf16Finish<V>::widen_rows,
           &Bf16Packing<V>::transpose,
           &Bf16Packing<V>::interleave,
+          &Bf16Packing<V>::round_lines,
+          &Bf16Packing<V>::round_transposed,
+          &Bf16Packing<V>::round_columns,
           false,
           Bf16Finish<V>::kInRegisters ? &Bf16Finish<V>::finish_all : nullptr};
 }

@@ -11,6 +11,7 @@ namespace {
 
 struct Pairs : Bf16Vectors {
   static constexpr int kLanes = 16, kRows = 12, kPanels = 2;
+  static constexpr bool kNative = true;
   using Sum = __m512;
   using Weights = __m512i;
   using Quad = __m512i;

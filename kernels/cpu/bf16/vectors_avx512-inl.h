@@ -30,6 +30,13 @@ struct Bf16Vectors {
     const __mmask16 falls = _mm512_movepi32_mask(_mm512_castps_si512(angle));
     return {_mm512_mul_ps(x.v, _mm512_mask_mul_ps(r, falls, r, e))};
   }
+  static Vector as_pairs(__m512bh x) { return {reinterpret_cast<__m512>(x)}; }
+  static Vector rounded_neighbours(Vector low, Vector high) { return as_pairs(_mm512_cvtne2ps_pbh(high.v, low.v)); }
+  static Vector rounded_pairs(Vector even, Vector odd) {
+    const __m512i kInTurns = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i apart = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd.v, even.v));
+    return {_mm512_castsi512_ps(_mm512_permutexvar_epi16(kInTurns, apart))};
+  }
   static void store_16(Vector x, BF16* p, Vector::Part part) { _mm256_mask_storeu_epi16(p, part, rounded(x)); }
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/bf16/rounded_gemm.h"
 #include "kernels/cpu/gemm/activation.h"
 #include "kernels/cpu/gemm/blocking.h"
 #include "kernels/cpu/gemm/driver.h"
@@ -230,6 +231,7 @@ size_t scratch_bytes(const GemmShape& shape, int threads, Isa isa, bool packed_b
 
 template <class T>
 size_t gemm_workspace_bytes(const GemmShape& shape, int threads, Isa isa) {
+  if (shape.rounded) return rounded_gemm_workspace(shape, isa);
   return scratch_bytes<T>(shape, threads, isa, false);
 }
 
@@ -244,6 +246,12 @@ void multiply_all(const KernelContext& context, const GemmShape& shape, const Ge
   ensure(!backward.saved || !args.activation, "a product has an activation or the slope of one");
   ensure(!backward.sums || (set.count == 1 && !(args.packed_b && backward.summed == Operand::kB)),
          "only one product of matrices that are not packed has its operands summed");
+  if constexpr (std::is_same_v<T, float>)
+    if (shape.rounded) {
+      ensure(set.count == 1, "only one product is rounded at once", set.count);
+      return rounded_gemm(context, shape, args, isa);
+    }
+  ensure(!shape.rounded, "only products of f32 are rounded");
   if (shape.m == 0 || shape.n == 0 || set.count == 0) return;
   const GemmTier<T>& tier = tier_for(shape, args, isa);
   const double each = static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(std::max<int64_t>(shape.k, 1));

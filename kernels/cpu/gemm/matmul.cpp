@@ -19,9 +19,10 @@ void set_epilogue(GemmArgs<T>& args, const MatmulOptions& options, int64_t n) {
 
 }  // namespace
 
-size_t matmul_workspace_bytes(DType dtype, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b, int threads, Isa isa) {
+size_t matmul_workspace_bytes(DType dtype, const Shape& a, const Shape& b, bool transpose_a, bool transpose_b, int threads, Isa isa,
+                              bool rounded) {
   const MatmulProducts o = matmul_products(a, b, transpose_a, transpose_b);
-  return visit_float(dtype, [&]<class T>() { return gemm_workspace_bytes<T>({o.m, o.n, o.k, false, false}, threads, isa); });
+  return visit_float(dtype, [&]<class T>() { return gemm_workspace_bytes<T>({o.m, o.n, o.k, false, false, rounded}, threads, isa); });
 }
 
 size_t matmul_workspace_with_packed_b(DType dtype, const Shape& a, const Shape& b, bool transpose_b, int threads, Isa isa) {
@@ -33,14 +34,14 @@ void matmul(const KernelContext& context, ConstTensorView a, ConstTensorView b, 
   visit_float(a.dtype, [&]<class T>() {
     const MatmulProducts o =
         products_of_run(a.shape, b.shape, options.transpose_a, options.transpose_b, context.workspace.size(),
-                        [&](const MatmulProducts& p) { return gemm_workspace_bytes<T>({p.m, p.n, p.k, false, false}, context.threads, isa); });
+                        [&](const MatmulProducts& p) { return gemm_workspace_bytes<T>({p.m, p.n, p.k, false, false, options.rounded}, context.threads, isa); });
     ensure(y.elements() == o.set.count * o.m * o.n, "output of matmul has the wrong shape", to_string(y.shape));
     GemmArgs<T> args;
     args.a = a.as<T>().data(), args.lda = options.transpose_a ? o.m : o.k;
     args.b = b.as<T>().data(), args.ldb = options.transpose_b ? o.k : o.n;
     args.c = y.as<T>().data(), args.ldc = o.n;
     set_epilogue(args, options, o.n);
-    multiply_all<T>(context, {o.m, o.n, o.k, options.transpose_a, options.transpose_b}, args, o.set, isa);
+    multiply_all<T>(context, {o.m, o.n, o.k, options.transpose_a, options.transpose_b, options.rounded}, args, o.set, isa);
   });
 }
 

@@ -94,7 +94,7 @@ Owned make_layout(DType dtype, int64_t rows, int64_t columns, int64_t ld, int64_
 }
 
 Layouts make_layouts(const BlasProduct& p) {
-  const auto& [m, n, k, ta, tb] = p.shape;
+  const auto& [m, n, k, ta, tb, rounded] = p.shape;
   const auto& [count, stride_a, stride_b, stride_c, stride_addend] = p.batch;
   return {make_layout(p.in, tb ? k : n, tb ? n : k, p.ldb, count, stride_b),
           make_layout(p.in, ta ? m : k, ta ? k : m, p.lda, count, stride_a),

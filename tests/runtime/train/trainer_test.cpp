@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "kernels/api/bf16_gemm.h"
 #include "kernels/base/philox.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/train/checkpoint.h"
@@ -154,6 +155,24 @@ TEST(Trainer, TheNumberOfThreadsDoesNotChangeTheBits) {
     three.step(feed);
   }
   expect_same_states(one.states(), three.states());
+}
+
+// Products round what they read to bf16 where the processor multiplies that; weights, losses and all else stay f32.
+TEST(Trainer, Bf16FollowsTheCurveOfF32OnACpu) {
+  const Network net = network();
+  const auto losses_of = [&](DType precision, int threads) {
+    StepConfig config = adamw();
+    config.precision = precision;
+    Trainer trainer(net, config, {.micro_batch = 8, .threads = threads});
+    for (const auto& [name, tensor] : trainer.states().all()) EXPECT_TRUE(tensor.dtype() == DType::kF32 || tensor.dtype() == DType::kI64) << name;
+    std::vector<double> losses;
+    for (int s = 0; s < 20; ++s) losses.push_back(trainer.step(feed).loss);
+    return losses;
+  };
+  const auto wide = losses_of(DType::kF32, 1), narrow = losses_of(DType::kBF16, 1);
+  for (size_t s = 0; s < wide.size(); ++s) EXPECT_NEAR(narrow[s], wide[s], 0.02 * wide[s]) << s;
+  EXPECT_EQ(narrow != wide, cpu::multiplies_bf16());
+  EXPECT_EQ(narrow, losses_of(DType::kBF16, 2));
 }
 
 TEST(Trainer, GoesOnFromACheckpointWithTheSameBits) {

@@ -1,0 +1,19 @@
+// What a matrix product of f32 makes of its operands: attribute `precision` of tandem.FusedGemm, FusedMatMul and GemmGrad.
+//
+//   ""      nothing
+//   "bf16"  they are rounded to bf16 as they are read; products are exact, sums and all else f32. B is then one matrix.
+#pragma once
+
+#include "runtime/graph/contexts.h"
+
+namespace tandem {
+
+inline constexpr std::string_view kProductPrecision = "precision";
+
+inline bool rounds_operands(const NodeContext& node) {
+  const std::string precision = node.get_string(kProductPrecision, "");
+  node.require(precision.empty() || precision == "bf16", "precision must be bf16, or none", precision);
+  return !precision.empty();
+}
+
+}  // namespace tandem

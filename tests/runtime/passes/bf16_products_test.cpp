@@ -1,0 +1,58 @@
+#include <gtest/gtest.h>
+
+#include "kernels/api/bf16_gemm.h"
+#include "runtime/ops/product_precision.h"
+#include "runtime/plan/plan.h"
+#include "tests/runtime/passes/run_graph.h"
+#include "tests/support/graph_builder.h"
+
+namespace tandem {
+namespace {
+
+using namespace testing;
+
+// x [4, 3, 8] by a weight that is a state, by itself, and by a constant.
+Graph products_of(bool trains) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {4, 3, 8}), t = graph.add_input("t", DType::kF32, {4, 8, 3});
+  const Tensor weight = random_tensor({8, 5}, 1);
+  const ValueId w = trains ? graph.add_state("w", weight) : graph.add_constant("w", weight);
+  const ValueId shape = graph.add_constant("shape", Tensor::of<int64_t>({2}, {12, 5})), v = graph.add_constant("v", random_tensor({7, 5}, 2));
+  const ValueId y = add(graph, "Reshape", {add(graph, "MatMul", {x, w}), shape});
+  graph.outputs = {y, add(graph, "MatMul", {x, t}), add(graph, "Gemm", {y, v}, {{"transB", int64_t{1}}})};
+  return graph;
+}
+
+int64_t rounded(const Graph& graph) {
+  return std::ranges::count_if(graph.nodes, [](const Node& node) { return rounds_operands(NodeContext(node)); });
+}
+
+TEST(Bf16Products, ByOneMatrixInGraphsWithStates) {
+  if (!cpu::multiplies_bf16()) GTEST_SKIP() << "this processor, or this tier, has no products of bf16";
+  Graph graph = products_of(true);
+  EXPECT_EQ(run_pass(graph, bf16_products_pass, true).changes, 2);
+  EXPECT_EQ(rounded(graph), 2);  // not the batch of products
+  Graph rests = products_of(false);
+  EXPECT_EQ(run_pass(rests, bf16_products_pass, true).changes, 0);
+}
+
+TEST(Bf16Products, OnlyInPlansThatAskForThem) {
+  const Graph graph = products_of(true);
+  EXPECT_EQ(rounded(make_plan(graph, {})->graph), 0);
+  EXPECT_EQ(rounded(make_plan(graph, {.precision = DType::kBF16})->graph), cpu::multiplies_bf16() ? 2 : 0);
+  EXPECT_EQ(rounded(make_plan(graph, {.precision = DType::kBF16, .disabled_passes = {"bf16_products"}})->graph), 0);
+}
+
+TEST(Bf16Products, AnotherPrecisionIsRefused) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {2, 2});
+  try {
+    add(graph, "FusedMatMul", {x, x}, {{"precision", std::string("f8")}}, "tandem");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string_view(error.what()).find("precision must be bf16"), std::string_view::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace tandem
