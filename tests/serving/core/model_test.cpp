@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <thread>
 
 #include "runtime/graph/op_def.h"
@@ -66,6 +67,37 @@ TEST(Model, OtherDimensionsHaveALimitOfTheirOwn) {
   expect_doubled(model, 0, {2, 500});
   const Tensor x(DType::kF32, {1, 501});
   EXPECT_THROW(model.check_limits(std::vector<ConstTensorView>{x.view()}), Error);
+}
+
+// Convolutions with a number a channel between them, which a plan lays out anew: the plan's constants are not the graph's.
+Graph image_network(Dims dims) {
+  Graph graph;
+  graph.opsets = {{"", kOnnxOpset}};
+  const ValueId x = graph.add_input("x", DType::kF32, std::move(dims));
+  const Attributes padded = {{"pads", std::vector<int64_t>{1, 1, 1, 1}}};
+  const auto weights = [&](const std::string& name, const Shape& shape) {
+    Tensor tensor = counting(shape);
+    for (float& value : tensor.as<float>()) value = std::sin(value);
+    return graph.add_constant(name, tensor);
+  };
+  const ValueId narrow = graph.add_node(newest_op("Conv"), {x, weights("w1", {16, 3, 3, 3})}, 1, padded)[0];
+  const ValueId gate = graph.add_node(newest_op("Sigmoid"), {narrow}, 1)[0];
+  const ValueId scaled = graph.add_node(newest_op("Mul"), {gate, weights("scales", {1, 16, 1, 1})}, 1)[0];
+  graph.outputs = graph.add_node(newest_op("Conv"), {scaled, weights("w2", {16, 16, 3, 3})}, 1, padded);
+  return graph;
+}
+
+TEST(Model, GrowsWithTheSizesOfImages) {
+  Model model("m", 1, image_network({"n", 3, "height", "width"}), {});
+  for (const int64_t size : {8, 80, 200, 16}) {
+    const Tensor x = counting({1, 3, size, size});
+    Model fixed("m", 1, image_network({1, 3, size, size}), {});
+    const std::vector<ConstTensorView> inputs{x.view()};
+    const ConstTensorView y = model.run(0, inputs)[0], expected = fixed.run(0, inputs)[0];
+    ASSERT_EQ(y.shape, expected.shape);
+    for (int64_t i = 0; i < y.elements(); ++i)
+      ASSERT_NEAR(y.as<float>()[static_cast<size_t>(i)], expected.as<float>()[static_cast<size_t>(i)], 1e-4f) << size << " at " << i;
+  }
 }
 
 TEST(Model, LanesDoNotDisturbEachOther) {
