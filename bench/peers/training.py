@@ -62,10 +62,10 @@ def check_losses(contestants, precision):
 
 
 def ceiling(options):
-    """Multiply-adds in f32, as operations a second on all threads or on one."""
+    """Multiply-adds in this precision, as operations a second on all threads or on one; at least those in f32."""
     done = subprocess.run([str(options.tandem), "bench", "machine", "--json"], capture_output=True, text=True, check=True)
     rates = json.loads(done.stdout)["operations_per_second"]
-    return max(rate["one" if options.threads == 1 else "all"] for name, rate in rates.items() if name.startswith("f32"))
+    return max(rate["one" if options.threads == 1 else "all"] for name, rate in rates.items() if name.startswith(("f32", options.precision)))
 
 
 def compare(options, case, operations):
