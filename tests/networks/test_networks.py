@@ -35,18 +35,11 @@ def test_equals_onnxruntime(network):
     assert outcome.passed, outcome.reason
 
 
-# The rank of its scores follows from nothing (Squeeze without axes of open sizes) and a node reads them: they are written without a shape.
-WITHOUT_RANK = {"local-outliers-skl2onnx-17"}
-
-
 @pytest.mark.parametrize("network", WANTED, ids=lambda network: network.title)
 def test_its_export_equals_it_in_onnxruntime(network):
     if package := missing(network):
         pytest.skip(f"{package} is not installed: scripts/setup --tests, for torch scripts/setup --networks")
     outcome = export(network.title, case_of(network), network.l2, "default")
-    if network.title in WITHOUT_RANK:
-        assert "'shape'" in outcome.text  # once this fails, the network leaves the list
-        pytest.skip("onnx.checker wants a rank of each output, and nothing tells that of one")
     assert outcome.kind == "equal", outcome.text
 
 
