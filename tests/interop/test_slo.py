@@ -18,6 +18,7 @@ from tritonclient.utils import InferenceServerException
 from onnx import TensorProto, helper
 
 WIDTH, LAYERS = 1024, 48
+CROWD = "512"  # clients that ask at once: 51 GFLOP, more than two cores do in the 100 ms of the target
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,11 @@ def plain(repository):
 
 def wait_until(holds, seconds=20):
     end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
+    while not holds():
+        if time.monotonic() > end:
+            return False
         time.sleep(0.02)
-    return holds()
+    return True
 
 
 def is_computing(server):
@@ -84,13 +87,15 @@ def test_a_client_that_hangs_up_ends_its_computation(plain):
 
 
 def test_a_deadline_of_grpc_ends_its_computation(plain):
+    begin = time.monotonic()
     ask_over_http(plain, 2048)
+    whole = time.monotonic() - begin
     before = saved(plain)
     with triton_grpc.InferenceServerClient(f"127.0.0.1:{plain.ready['grpc_port']}") as client:
         x = triton_grpc.InferInput("x", [2048, WIDTH], "FP32")
         x.set_data_from_numpy(np.zeros((2048, WIDTH), np.float32))
         with pytest.raises(InferenceServerException, match="(?i)deadline"):
-            client.infer("deep", [x], client_timeout=0.15)
+            client.infer("deep", [x], client_timeout=0.5 * whole)
     assert wait_until(lambda: plain.metric("tandem_inference_in_flight", model="deep") == 0)
     assert wait_until(lambda: saved(plain) > before)
 
@@ -123,15 +128,15 @@ def test_what_batches_cost_is_kept_for_the_next_start(targeted):
 def test_beyond_what_it_can_do_the_server_refuses_at_once(targeted):
     alone = load(targeted.port, "--connections", "1")
     assert alone["shed"] == 0 and alone["ok"] > 0
-    crowd = load(targeted.port, "--connections", "512")
+    crowd = load(targeted.port, "--connections", CROWD)
     assert crowd["shed"] > 0 and crowd["ok"] > 0 and crowd["failed"] == 0
     assert crowd["first_problem"].startswith("429") and "p99=100ms" in crowd["first_problem"]
-    grpc_crowd = load(targeted.ready["grpc_port"], "--protocol", "grpc", "--connections", "256")
+    grpc_crowd = load(targeted.ready["grpc_port"], "--protocol", "grpc", "--connections", CROWD)
     assert grpc_crowd["shed"] > 0 and grpc_crowd["first_problem"].startswith("8 ")  # RESOURCE_EXHAUSTED
 
 
 def test_a_refusal_says_when_to_come_again(targeted):
-    crowd = subprocess.Popen([BINARY, "load", "deep", "--url", f"127.0.0.1:{targeted.port}", "--connections", "256", "--time", "4", "--warmup", "0"],
+    crowd = subprocess.Popen([BINARY, "load", "deep", "--url", f"127.0.0.1:{targeted.port}", "--connections", CROWD, "--time", "120", "--warmup", "0"],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, WIDTH], "data": [0] * WIDTH}]}).encode()
 
@@ -142,5 +147,9 @@ def test_a_refusal_says_when_to_come_again(targeted):
             return error.code == 429 and int(error.headers["Retry-After"]) >= 1
         return False
 
-    assert wait_until(refused, 4)
-    assert crowd.wait(30) == 0
+    try:
+        assert wait_until(refused, 60)
+        assert crowd.poll() is None
+    finally:
+        crowd.kill()
+        crowd.wait()
