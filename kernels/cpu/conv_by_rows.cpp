@@ -1,16 +1,16 @@
 // Convolutions of planes by the kernels for rows (channels last): each image is turned, convolved and turned back while it is in the second-level
 // cache. Where channels are many, that costs less than the copies that patches of planes are made of. For weights that change, in training.
 //
-// The gradient to the input at stride 1 is such a convolution too: of dY, with filters and channels exchanged and the taps turned round.
+// The gradient to the input at stride 1 is such a convolution too (conv_turned.h).
 // Threads share images; where there are fewer images than threads, the kernel shares its pixels. Bits do not depend on either.
 #include <omp.h>
 
 #include <algorithm>
 #include <span>
-#include <utility>
 
 #include "kernels/cpu/channels_last/product.h"
 #include "kernels/cpu/conv_kernels.h"
+#include "kernels/cpu/conv_turned.h"
 #include "kernels/cpu/gemm/blocking.h"
 
 namespace tandem::cpu {
@@ -49,26 +49,6 @@ void turn_filters(const ConvShape& s, const float* w, float* turned, int threads
       const float* from = w + f * s.patch + c * s.taps;
       std::reverse_copy(from, from + s.taps, turned + (c * s.filters + f) * s.taps);
     }
-}
-
-ConvGeometry input_grad_geometry(const ConvGeometry& g) {
-  ConvGeometry turned = g;
-  std::swap(turned.channels, turned.filters);
-  std::swap(turned.window.input, turned.window.output);
-  for (size_t axis = 0; axis < 3; ++axis) {
-    const int64_t reach = (g.window.kernel[axis] - 1) * g.window.dilation[axis];
-    turned.window.pad_begin[axis] = reach - g.window.pad_begin[axis];
-    turned.window.pad_end[axis] = reach - g.window.pad_end[axis];
-  }
-  return turned;
-}
-
-bool pads_fit(const Window& w) {
-  for (size_t axis = 0; axis < 3; ++axis) {
-    const int64_t reach = (w.kernel[axis] - 1) * w.dilation[axis];
-    if (w.pad_begin[axis] > reach || w.pad_end[axis] > reach) return false;
-  }
-  return true;
 }
 
 struct ImageConvolution {
@@ -123,7 +103,7 @@ bool may_suit(const ConvGeometry& g) {
 bool suits(const ConvGeometry& g) {
   return may_suit(g) && g.channels * g.window.input_size() + g.filters * g.window.output_size() <= kMostElements;
 }
-bool input_grad_may_suit(const ConvGeometry& g) { return may_suit(g) && g.window.stride == Window::Sizes{1, 1, 1} && pads_fit(g.window); }
+bool input_grad_may_suit(const ConvGeometry& g) { return may_suit(g) && has_turned_form(g); }
 
 }  // namespace
 

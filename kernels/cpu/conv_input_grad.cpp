@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "kernels/cpu/conv_im2col.h"
 #include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/gemm/blocking.h"
 
@@ -73,23 +74,6 @@ void multiply_chunk(const ConvShape& s, const GemmTier<T>& tier, const Blocking<
     block.accumulate = f > 0;
     tier.multiply(block);
   }
-}
-
-// Adds the patches of one block to the input pixels they came from.
-template <class T>
-void add_patches(const ConvShape& s, const GemmTier<T>& tier, const T* patches, int64_t channels, const PixelBlock& block, T* dx) {
-  const int64_t pixels = block.pixels();
-  for_each_tap(s, [&](int64_t index, const Tap& tap) {
-    const TapBlock in = clip_tap(s, block, tap);
-    if (in.empty()) return;
-    Runs<T> runs;
-    runs.target = dx + in.source;
-    runs.target_row = s.input, runs.target_line = s.w.stride[1] * s.w.input[2], runs.target_stride = s.w.stride[2];
-    runs.source = patches + index * pixels + in.line * block.width + in.column;
-    runs.source_row = s.taps * pixels, runs.source_line = block.width;
-    runs.rows = channels, runs.lines = in.lines, runs.length = in.width;
-    tier.add_runs(runs);
-  });
 }
 
 }  // namespace

@@ -4,14 +4,16 @@
 //   FusedConv(x, w, bias?, residual?) = activation(conv(x, w) + bias + residual)
 //   ConvGradInput(dy, w, like x), ConvGradWeight(dy, x, like w): the last input gives the shape only
 //
-// Constant weights are packed when the plan is made.
+// Those of this domain take `precision` (product_precision.h). Where operands are not rounded in each run, constant weights are packed when the plan is made.
 #include "kernels/api/conv.h"
 #include "kernels/api/packed_workspace.h"
+#include "kernels/api/rounded_conv.h"
 
 #include "runtime/graph/kept_panels.h"
 #include "runtime/ops/activation.h"
 #include "runtime/ops/conv_shape.h"
 #include "runtime/ops/gradient_context.h"
+#include "runtime/ops/product_precision.h"
 #include "runtime/ops/symbolic.h"
 #include "runtime/ops/window_attributes.h"
 
@@ -19,9 +21,16 @@ namespace tandem {
 namespace {
 
 constexpr std::string_view kAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"};
-constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations", "group",     "kernel_shape",
-                                                 "pads",     "strides",   "activation", "activation_alpha", "activation_beta"};
+constexpr std::string_view kFusedAttributes[] = {"auto_pad", "dilations",  "group",            "kernel_shape",    "pads",
+                                                 "strides",  "activation", "activation_alpha", "activation_beta", kProductPrecision};
+constexpr std::string_view kGradAttributes[] = {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides", kProductPrecision};
 constexpr Alias kResidualInPlace[] = {{.input = 3, .output = 0}};
+
+bool rounds(const NodeContext& node) {
+  const bool is_rounded = rounds_operands(node);
+  node.require(!is_rounded || node.get_int("group", 1) == 1, "a convolution with groups has no precision but that of its type");
+  return is_rounded;
+}
 
 void infer(InferenceContext& node) {
   require_float(node, 0);
@@ -29,6 +38,7 @@ void infer(InferenceContext& node) {
   for (int i : {2, 3})
     if (node.has_input(i)) node.require_same_dtype(0, i);
   activation_of(node);
+  rounds(node);
   if (!node.has_rank(0) || !node.has_rank(1)) return node.set_output(0, node.dtype(0), std::nullopt);
   Dims y = conv_dims(node, 1);
   check_conv_bias(node, 2, y[1]);
@@ -42,6 +52,7 @@ void infer_grad(InferenceContext& node) {
   node.require_same_dtype(0, 1);
   node.require_same_dtype(0, 2);
   WindowAttributes check(node);
+  rounds(node);
   node.set_output_like(0, 2);
 }
 
@@ -64,10 +75,10 @@ ConvEpilogue epilogue_of(Inputs in, Activation activation) {
           .activation = activation};
 }
 
-// Of constant weights; none for one filter a channel, whose kernel reads them as they are.
+// Of constant weights; none for one filter a channel, whose kernel reads them as they are, nor where they are rounded in each run.
 cpu::PackedFilters packed_filters(const BindContext& node) {
   const int64_t groups = node.get_int("group", 1);
-  if (!node.is_constant(1) || (groups > 1 && node.shape(1)[1] == 1)) return {};
+  if (!node.is_constant(1) || rounds(node) || (groups > 1 && node.shape(1)[1] == 1)) return {};
   const auto pack = [&](ConstTensorView weights) {
     Shape window = weights.shape;  // the layout does not hang on the image: the least that the kernel covers
     window.set(0, 1);
@@ -78,21 +89,29 @@ cpu::PackedFilters packed_filters(const BindContext& node) {
 }
 uint32_t pack(const BindContext& node) { return packed_filters(node) ? input_set(1) : 0; }
 
+ConvWorkspace workspace_of(const BindContext& node, const PlannedConv& geometry) {
+  return rounds(node) ? cpu::rounded_conv_workspace(geometry.planned(), node.threads())
+                               : cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads());
+}
+
 BoundKernel bind(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(0), node.shape(1));
   const Activation activation = activation_of(node);
   const cpu::PackedFilters packed = packed_filters(node);
+  const bool rounded = rounds(node);
   const auto run = [=](const KernelContext& context, Inputs in, Outputs out) {
     const ConvEpilogue epilogue = epilogue_of(in, activation);
     const ConvGeometry now = geometry.of(in[0].shape, in[1].shape);
-    if (packed)
+    if (rounded)
+      cpu::rounded_conv(context, now, in[0], in[1], out[0], epilogue);
+    else if (packed)
       cpu::conv(context, now, in[0], packed, out[0], epilogue);
     else
       cpu::conv(context, now, in[0], in[1], out[0], epilogue);
   };
   return {.run = run,
           .workspace = packed ? cpu::conv_workspace_with_packed_filters(geometry.planned(), node.dtype(0), node.threads())
-                              : cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).forward};
+                              : workspace_of(node, geometry).forward};
 }
 
 // A GPU reads the weights as they are.
@@ -106,10 +125,10 @@ BoundKernel bind_cuda(const BindContext& node) {
 
 BoundKernel bind_input_grad(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(2), node.shape(1));
-  const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).input_grad;
+  const auto kernel = rounds(node) ? cpu::rounded_conv_input_grad : static_cast<decltype(&cpu::rounded_conv_input_grad)>(cpu::conv_input_grad);
   return {.run = [=](const KernelContext& context, Inputs in,
-                     Outputs out) { cpu::conv_input_grad(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0]); },
-          .workspace = workspace};
+                     Outputs out) { kernel(context, geometry.of(in[2].shape, in[1].shape), in[1], in[0], out[0], cpu::chosen_isa()); },
+          .workspace = workspace_of(node, geometry).input_grad};
 }
 BoundKernel bind_input_grad_cuda(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(2), node.shape(1));
@@ -120,10 +139,10 @@ BoundKernel bind_input_grad_cuda(const BindContext& node) {
 
 BoundKernel bind_weight_grad(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(1), node.shape(2));
-  const size_t workspace = cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads()).weight_grad;
+  const auto kernel = rounds(node) ? cpu::rounded_conv_weight_grad : static_cast<decltype(&cpu::rounded_conv_weight_grad)>(cpu::conv_weight_grad);
   return {.run = [=](const KernelContext& context, Inputs in,
-                     Outputs out) { cpu::conv_weight_grad(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0]); },
-          .workspace = workspace};
+                     Outputs out) { kernel(context, geometry.of(in[1].shape, in[2].shape), in[1], in[0], out[0], cpu::chosen_isa()); },
+          .workspace = workspace_of(node, geometry).weight_grad};
 }
 BoundKernel bind_weight_grad_cuda(const BindContext& node) {
   const PlannedConv geometry(node, node.shape(1), node.shape(2));
@@ -173,7 +192,7 @@ constexpr OpDef conv_grad_input_op = {
     .domain = "tandem",
     .min_inputs = 3,
     .max_inputs = 3,
-    .attributes = kAttributes,
+    .attributes = kGradAttributes,
     .infer = infer_grad,
     .cpu = bind_input_grad,
     .cuda = on_cuda(bind_input_grad_cuda),
@@ -186,7 +205,7 @@ constexpr OpDef conv_grad_weight_op = {
     .domain = "tandem",
     .min_inputs = 3,
     .max_inputs = 3,
-    .attributes = kAttributes,
+    .attributes = kGradAttributes,
     .infer = infer_grad,
     .cpu = bind_weight_grad,
     .cuda = on_cuda(bind_weight_grad_cuda),

@@ -1,7 +1,9 @@
-// What a matrix product of f32 makes of its operands: attribute `precision` of tandem.FusedGemm, FusedMatMul and GemmGrad.
+// What a matrix product or a convolution of f32 makes of its operands: attribute `precision` of tandem.FusedGemm, FusedMatMul and GemmGrad, and
+// of FusedConv, ConvGradInput and ConvGradWeight.
 //
 //   ""      nothing
-//   "bf16"  they are rounded to bf16 as they are read; products are exact, sums and all else f32. B is then one matrix.
+//   "bf16"  they are rounded to bf16 as they are read; products are exact, sums and all else f32. B is then one matrix, and a
+//           convolution has no groups.
 #pragma once
 
 #include "runtime/graph/contexts.h"

@@ -2,6 +2,7 @@
 // forward and backward:
 //
 //   Gemm | MatMul, with or without an epilogue | tandem.GemmGrad, by one matrix  ->  the same with precision = bf16
+//   Conv, with or without an epilogue | tandem.ConvGradInput | tandem.ConvGradWeight, without groups  ->  the same with precision = bf16
 //
 // Only in graphs with states, whose weights change from step to step, and on processors that multiply bf16: bf16_storage is for all others.
 // Source: what oneDNN calls the floating-point math mode bf16, torch float32_matmul_precision "medium".
@@ -15,18 +16,28 @@
 namespace tandem {
 namespace {
 
-// The op that takes the attribute.
-const OpDef* form_of(const OpDef& def) {
-  if (def.domain == "tandem" && (def.name == "FusedGemm" || def.name == "FusedMatMul" || def.name == "GemmGrad")) return &def;
-  if (!def.domain.empty() && def.domain != "tandem") return nullptr;
-  if (def.name == "MatMul") return &newest_op("FusedMatMul", "tandem");
-  return def.name == "Gemm" ? &newest_op("FusedGemm", "tandem") : nullptr;
+struct Form {
+  std::string_view domain, name, rounding;  // the last: of domain tandem, with the attribute
+  bool is_conv;
+};
+constexpr Form kForms[] = {{"", "MatMul", "FusedMatMul", false},
+                           {"", "Gemm", "FusedGemm", false},
+                           {"tandem", "FusedMatMul", "FusedMatMul", false},
+                           {"tandem", "FusedGemm", "FusedGemm", false},
+                           {"tandem", "GemmGrad", "GemmGrad", false},
+                           {"", "Conv", "FusedConv", true},
+                           {"tandem", "FusedConv", "FusedConv", true},
+                           {"tandem", "ConvGradInput", "ConvGradInput", true},
+                           {"tandem", "ConvGradWeight", "ConvGradWeight", true}};
+
+const Form* form_of(const OpDef& def) {
+  const auto* form = std::ranges::find_if(kForms, [&](const Form& f) { return f.domain == def.domain && f.name == def.name; });
+  return form == std::end(kForms) ? nullptr : form;
 }
 
-// Of f32, and B a matrix.
 bool is_one_product(const Graph& graph, const Node& node) {
   const TensorType& b = graph.value(node.inputs[1]).type;
-  return graph.value(node.inputs[0]).type.dtype == DType::kF32 && b.dims && b.dims->size() == 2;
+  return b.dims && b.dims->size() == 2;
 }
 
 // What A's leading axes become rows of; a transposed A has none.
@@ -40,9 +51,11 @@ int apply(Graph& graph, PassNotes&) {
   if (!trains || !cpu::multiplies_bf16()) return 0;
   int changes = 0;
   for (Node& node : graph.nodes) {
-    const OpDef* form = form_of(*node.def);
-    if (!form || !is_one_product(graph, node) || !is_by_rows(graph, node)) continue;
-    node.def = form;
+    const Form* form = form_of(*node.def);
+    if (!form || graph.value(node.inputs[0]).type.dtype != DType::kF32) continue;
+    const bool rounds = form->is_conv ? NodeContext(node).get_int("group", 1) == 1 : is_one_product(graph, node) && is_by_rows(graph, node);
+    if (!rounds) continue;
+    node.def = &newest_op(form->rounding, "tandem");
     node.attributes[std::string(kProductPrecision)] = "bf16";
     ++changes;
   }

@@ -43,6 +43,38 @@ TEST(Bf16Products, OnlyInPlansThatAskForThem) {
   EXPECT_EQ(rounded(make_plan(graph, {.precision = DType::kBF16, .disabled_passes = {"bf16_products"}})->graph), 0);
 }
 
+TEST(Bf16Products, ConvolutionsWithoutGroupsAndTheirGradients) {
+  if (!cpu::multiplies_bf16()) GTEST_SKIP() << "this processor, or this tier, has no products of bf16";
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {2, 4, 8, 8}), dy = graph.add_input("dy", DType::kF32, {2, 6, 6, 6});
+  const ValueId w = graph.add_state("w", random_tensor({6, 4, 3, 3}, 1)), grouped = graph.add_state("grouped", random_tensor({6, 2, 3, 3}, 2));
+  graph.outputs = {add(graph, "Conv", {x, w}), add(graph, "ConvGradInput", {dy, w, x}, {}, "tandem"), add(graph, "ConvGradWeight", {dy, x, w}, {}, "tandem"),
+                   add(graph, "Conv", {x, grouped}, {{"group", int64_t{2}}})};
+  const std::vector<Tensor> inputs = random_inputs(graph);
+  const auto outputs = [&](DType precision) {
+    Executor executor(make_plan(graph, {.precision = precision}));
+    std::vector<Tensor> all;
+    for (const ConstTensorView& view : executor.run(std::vector{inputs[0].view(), inputs[1].view()})) all.push_back(Tensor::copy_of(view));
+    return all;
+  };
+  const auto wide = outputs(DType::kF32), narrow = outputs(DType::kBF16);
+  for (size_t i = 0; i < 4; ++i) {
+    double apart = 0, size = 0;
+    for (size_t j = 0; j < wide[i].as<float>().size(); ++j) {
+      const double exact = wide[i].as<float>()[j], off = narrow[i].as<float>()[j] - exact;
+      apart += off * off, size += exact * exact;
+    }
+    EXPECT_LE(std::sqrt(apart / size), 4e-3) << i;  // the last bit of bf16 is 2^-8
+    EXPECT_EQ(apart == 0, i == 3) << i;
+  }
+}
+
+TEST(Bf16Products, GroupsOfChannelsAreRefused) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {2, 4, 8, 8}), w = graph.add_input("w", DType::kF32, {6, 2, 3, 3});
+  EXPECT_THROW(add(graph, "FusedConv", {x, w}, {{"group", int64_t{2}}, {"precision", std::string("bf16")}}, "tandem"), Error);
+}
+
 TEST(Bf16Products, AnotherPrecisionIsRefused) {
   Graph graph;
   const ValueId x = graph.add_input("x", DType::kF32, {2, 2});

@@ -49,6 +49,20 @@ Network network(float dropout = 0) {
   return net;
 }
 
+// The same rows as images [2, 2, 2] -> convolution to 24 channels -> 3 scores.
+Network convolution() {
+  Network net;
+  Graph& graph = net.graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 8}), shape = graph.add_constant("shape", Tensor::of<int64_t>({4}, {-1, 2, 2, 2})),
+                filters = graph.add_constant("filters", noise({24, 2, 3, 3}, 3)), w = graph.add_constant("w", noise({3, 96}, 4));
+  net.parameters = {"filters", "w"};
+  const ValueId h = add(graph, "Conv", {add(graph, "Reshape", {x, shape}), filters}, {{"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+  const ValueId scores = add(graph, "Gemm", {add(graph, "Flatten", {add(graph, "Relu", {h})}), w}, {{"transB", int64_t{1}}});
+  net.scores = graph.value(scores).name;
+  graph.outputs = {add(graph, "Softmax", {scores}, {{"axis", int64_t{-1}}})};
+  return net;
+}
+
 // Micro-batch number m: eight rows, a function of m alone.
 const Feed& feed(int64_t m) {
   thread_local Feed batch;
@@ -157,22 +171,23 @@ TEST(Trainer, TheNumberOfThreadsDoesNotChangeTheBits) {
   expect_same_states(one.states(), three.states());
 }
 
-// Products round what they read to bf16 where the processor multiplies that; weights, losses and all else stay f32.
+// Products and convolutions round what they read to bf16 where the processor multiplies that; weights, losses and all else stay f32.
 TEST(Trainer, Bf16FollowsTheCurveOfF32OnACpu) {
-  const Network net = network();
-  const auto losses_of = [&](DType precision, int threads) {
-    StepConfig config = adamw();
-    config.precision = precision;
-    Trainer trainer(net, config, {.micro_batch = 8, .threads = threads});
-    for (const auto& [name, tensor] : trainer.states().all()) EXPECT_TRUE(tensor.dtype() == DType::kF32 || tensor.dtype() == DType::kI64) << name;
-    std::vector<double> losses;
-    for (int s = 0; s < 20; ++s) losses.push_back(trainer.step(feed).loss);
-    return losses;
-  };
-  const auto wide = losses_of(DType::kF32, 1), narrow = losses_of(DType::kBF16, 1);
-  for (size_t s = 0; s < wide.size(); ++s) EXPECT_NEAR(narrow[s], wide[s], 0.02 * wide[s]) << s;
-  EXPECT_EQ(narrow != wide, cpu::multiplies_bf16());
-  EXPECT_EQ(narrow, losses_of(DType::kBF16, 2));
+  for (const Network& net : {network(), convolution()}) {
+    const auto losses_of = [&](DType precision, int threads) {
+      StepConfig config = adamw();
+      config.precision = precision;
+      Trainer trainer(net, config, {.micro_batch = 8, .threads = threads});
+      for (const auto& [name, tensor] : trainer.states().all()) EXPECT_TRUE(tensor.dtype() == DType::kF32 || tensor.dtype() == DType::kI64) << name;
+      std::vector<double> losses;
+      for (int s = 0; s < 20; ++s) losses.push_back(trainer.step(feed).loss);
+      return losses;
+    };
+    const auto wide = losses_of(DType::kF32, 1), narrow = losses_of(DType::kBF16, 1);
+    for (size_t s = 0; s < wide.size(); ++s) EXPECT_NEAR(narrow[s], wide[s], 0.02 * wide[s]) << s;
+    EXPECT_EQ(narrow != wide, cpu::multiplies_bf16());
+    EXPECT_EQ(narrow, losses_of(DType::kBF16, 2));
+  }
 }
 
 TEST(Trainer, GoesOnFromACheckpointWithTheSameBits) {

@@ -1,0 +1,163 @@
+// The gradient to the weights in bf16: dW^T [patch, filters] = sum over images and output pixels of patches [patch, pixels] * dY^T [pixels, filters].
+// Neighbouring pixels are the pairs. Blocks of about a thousand of them take parts of an image or many images, so that small planes have long sums, too.
+// Of each block dY is packed into panels, shared by filters; then threads share channels, make their rows of patches and add the products to dW^T.
+//
+// The order of a sum is that of the blocks, a function of the shapes.
+#include <omp.h>
+
+#include <span>
+
+#include "kernels/cpu/bf16/rounded_conv.h"
+#include "kernels/cpu/conv_im2col.h"
+
+namespace tandem::cpu {
+namespace {
+
+constexpr int64_t kBlockPixels = 1024;
+constexpr int64_t kRowBytes = 192 * 1024;    // of rows of a task: they stay in the second-level cache
+constexpr int64_t kPatchFloats = 8 * 1024;   // before they are rounded
+constexpr int64_t kPairs = 16;               // that are packed together
+constexpr int64_t kMostSegments = 64;        // of a block
+
+// Pixels of one image. They begin at an even place of the block, so that no pair is in two images.
+struct Segment {
+  int64_t image, at;
+  PixelBlock pixels;
+};
+
+struct PixelBatch {
+  std::array<Segment, kMostSegments> segments;
+  int64_t count = 0, pixels = 0;  // the latter with those that make them even
+
+  bool fits(const PixelBlock& block) const { return count < kMostSegments && pixels + round_up(block.pixels(), 2) <= kBlockPixels; }
+  void add(int64_t image, const PixelBlock& block) {
+    segments[static_cast<size_t>(count++)] = {image, pixels, block};
+    pixels += round_up(block.pixels(), 2);
+  }
+  std::span<const Segment> all() const { return {segments.data(), static_cast<size_t>(count)}; }
+};
+
+struct Sizes {
+  ConvShape s;
+  int64_t stride, channels;       // of a row of A; the most channels of a task
+  int64_t sums, panels;           // bytes: of dW^T, of dY
+  int64_t rows, patches;          // of a thread
+
+  explicit Sizes(const ConvGeometry& g)
+      : s(g), stride(spread_stride(2 * kBlockPixels)), channels(std::clamp<int64_t>(kRowBytes / (s.taps * stride), 1, s.channels)),
+        sums(round_up(s.patch * s.filters * 4, kRowAlignment)), panels(round_up(s.filters, kPanelColumns) * 2 * kBlockPixels),
+        rows(channels * s.taps * stride), patches(std::max(kPatchFloats, s.taps * kBlockPixels) * 4) {}
+  int64_t own() const { return rows + patches; }
+};
+
+class WeightGrad {
+ public:
+  WeightGrad(const KernelContext& context, const ConvGeometry& g, Isa isa, int team, const float* x, const float* dy)
+      : z_(g), s_(z_.s), kernel_(bf16_kernel(isa)), moves_(gemm_tier<float>(isa)), team_(team), x_(x), dy_(dy) {
+    std::byte* memory = context.workspace.data();
+    sums_ = reinterpret_cast<float*>(memory), panels_ = memory + z_.sums, scratch_ = panels_ + z_.panels;
+    const int64_t tasks = std::min(s_.channels, round_up(ceil_div(s_.channels, z_.channels), team_));
+    channels_ = ceil_div(s_.channels, tasks);
+  }
+
+  void run(int64_t batch, float* dw) {
+    PixelBatch block;
+    bool is_first = true;
+    const auto flush = [&] {
+      multiply_block(block, !is_first);
+      block.count = block.pixels = 0, is_first = false;
+    };
+    for (int64_t image = 0; image < batch; ++image)
+      for_each_block(s_, kBlockPixels, [&](const PixelBlock& pixels) {
+        if (!block.fits(pixels)) flush();
+        block.add(image, pixels);
+      });
+    flush();
+    turn(dw);
+  }
+
+ private:
+  void multiply_block(const PixelBatch& block, bool accumulate) const {
+    const BlockDepth depth = copied_depth(2 * block.pixels, kernel_.step);
+    const int64_t width = round_up(s_.filters, kPanelColumns), tasks = ceil_div(s_.channels, channels_);
+#pragma omp parallel for num_threads(team_) schedule(static) if (team_ > 1)
+    for (int64_t f = 0; f < width; f += kPanelColumns) pack_filters(block, f, depth.bytes);
+#pragma omp parallel for num_threads(team_) schedule(static) if (team_ > 1)
+    for (int64_t task = 0; task < tasks; ++task) {
+      const int64_t first = task * channels_, last = std::min(s_.channels, first + channels_);
+      std::byte* rows = scratch_ + omp_get_thread_num() * z_.own();
+      make_rows(block, first, last, depth.bytes, rows, reinterpret_cast<float*>(rows + z_.rows));
+      multiply(kernel_, {.a = rows,
+                         .a_stride = z_.stride,
+                         .rows = (last - first) * s_.taps,
+                         .panels = panels_,
+                         .columns = s_.filters,
+                         .depth = depth,
+                         .c = sums_ + first * s_.taps * s_.filters,
+                         .ldc = s_.filters,
+                         .accumulate = accumulate});
+    }
+  }
+
+  // The panel of filters from `f` on.
+  void pack_filters(const PixelBatch& block, int64_t f, int64_t depth) const {
+    std::byte* panel = panels_ + f * depth;
+    const auto line = [&](int64_t pixel) { return panel + pixel / 2 * 4 * kPanelColumns; };
+    for (const Segment& segment : block.all()) {
+      const int64_t pixels = segment.pixels.pixels();
+      const float* dy = dy_ + (segment.image * s_.filters + f) * s_.output + segment.pixels.first(s_);
+      for (int64_t i = 0; i < pixels; i += 2 * kPairs)
+        kernel_.round_transposed(dy + i, s_.output, pixels - i, std::min(kPanelColumns, s_.filters - f), std::min(kPairs, ceil_div(pixels - i, 2)),
+                                 line(segment.at + i));
+    }
+    std::memset(line(block.pixels), 0, static_cast<size_t>(depth / 4 - block.pixels / 2) * 4 * kPanelColumns);
+  }
+
+  // The rows of the taps of channels [first, last).
+  void make_rows(const PixelBatch& block, int64_t first, int64_t last, int64_t depth, std::byte* rows, float* patches) const {
+    for (const Segment& segment : block.all()) {
+      const int64_t pixels = segment.pixels.pixels(), step = std::max<int64_t>(1, kPatchFloats / (s_.taps * pixels));
+      for (int64_t c = first; c < last; c += step) {
+        const int64_t channels = std::min(step, last - c);
+        copy_patches(moves_, s_, x_ + (segment.image * s_.channels + c) * s_.input, channels, segment.pixels, patches, pixels);
+        std::byte* to = rows + (c - first) * s_.taps * z_.stride + 2 * segment.at;
+        kernel_.narrow_rows(patches, pixels, reinterpret_cast<BF16*>(to), z_.stride / 2, channels * s_.taps, pixels);
+        if (pixels % 2 != 0)
+          for (int64_t r = 0; r < channels * s_.taps; ++r) std::memset(to + r * z_.stride + 2 * pixels, 0, 2);
+      }
+    }
+    for (int64_t r = 0; 2 * block.pixels < depth && r < (last - first) * s_.taps; ++r)
+      std::memset(rows + r * z_.stride + 2 * block.pixels, 0, static_cast<size_t>(depth - 2 * block.pixels));
+  }
+
+  // dw [filters, patch]
+  void turn(float* dw) const {
+#pragma omp parallel for num_threads(team_) schedule(static) if (team_ > 1)
+    for (int64_t f = 0; f < s_.filters; f += kPanelColumns)
+      moves_.pack({sums_ + f, s_.filters, 1, s_.patch, std::min(kPanelColumns, s_.filters - f)}, s_.patch, dw + f * s_.patch);
+  }
+
+  Sizes z_;
+  const ConvShape& s_;
+  const Bf16Kernel& kernel_;
+  const GemmTier<float>& moves_;
+  int team_;
+  const float *x_, *dy_;
+  int64_t channels_ = 1;
+  float* sums_;
+  std::byte *panels_, *scratch_;
+};
+
+}  // namespace
+
+int64_t rounded_weight_grad_bytes(const ConvGeometry& g, Isa, int threads) {
+  const Sizes z(g);
+  return z.sums + z.panels + threads * z.own();
+}
+
+void rounded_weight_grad(const KernelContext& context, const ConvGeometry& g, Isa isa, const float* x, const float* dy, float* dw, int64_t batch) {
+  if (batch == 0) return static_cast<void>(std::fill_n(dw, g.weight_shape().elements(), 0.0f));
+  WeightGrad(context, g, isa, worth_a_team(ConvShape(g), batch) ? context.threads : 1, x, dy).run(batch, dw);
+}
+
+}  // namespace tandem::cpu
