@@ -7,6 +7,7 @@
 #include "kernels/cuda/device/session.h"
 #include "runtime/comm/device_communicator.h"
 #include "runtime/exec/profiler.h"
+#include "runtime/graph/node_error.h"
 
 namespace tandem {
 namespace {
@@ -15,6 +16,19 @@ constexpr int64_t kMostBindings = 64;  // sets of input shapes, beside those tha
 
 int64_t graphs_of(const Binding& binding) {
   return std::ranges::count_if(binding.captured, [](const auto& graph) { return graph != nullptr; });
+}
+
+// If there is no memory, the node whose result takes most of it is to blame.
+Tensor arena_of(const Plan& plan) {
+  try {
+    return Tensor(DType::kU8, {plan.host.arena});
+  } catch (const Error& error) {
+    const auto in_arena = [](const BufferPlan& buffer) { return buffer.placement == Placement::kArena ? buffer.bytes : -1; };
+    const auto largest = static_cast<ValueId>(std::ranges::max_element(plan.buffers, {}, in_arena) - plan.buffers.begin());
+    for (const Node& node : plan.graph.nodes)
+      if (std::ranges::find(node.outputs, largest) != node.outputs.end()) throw naming_node(error, node);
+    throw;
+  }
 }
 
 }  // namespace
@@ -30,7 +44,7 @@ Executor::Executor(std::shared_ptr<const Plan> plan, ExecutorOptions options)
     lane_ = std::make_unique<DeviceLane>(*plan_, options_.device, options_.constants,
                                          options_.fast_math ? cuda::Math::kFast : cuda::Math::kStrict);
   } else {
-    arena_ = Tensor(DType::kU8, {plan_->host.arena});
+    arena_ = arena_of(*plan_);
   }
   if (lane_) workspace_ = Tensor(DType::kU8, {plan_->host.workspace});
   if (std::ranges::find(plan_->dynamic, true) != plan_->dynamic.end()) dynamic_ = std::make_unique<DynamicSteps>(plan_);
@@ -334,10 +348,7 @@ void Executor::run_step(Binding& binding, size_t s) {
   try {
     launch_step(binding, s);
   } catch (const Error& error) {
-    const Node& node = plan_->graph.nodes[static_cast<size_t>(plan_->steps[s].node)];
-    const std::string_view text = error.what();
-    if (text.starts_with('[')) throw;
-    throw Error(error.code(), "[" + std::string(node.def->name) + "] " + std::string(text) + " (node '" + node.name + "')");
+    throw naming_node(error, plan_->graph.nodes[static_cast<size_t>(plan_->steps[s].node)]);
   }
 }
 

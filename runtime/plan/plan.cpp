@@ -7,6 +7,7 @@
 
 #include "kernels/base/block.h"
 #include "runtime/graph/contexts.h"
+#include "runtime/graph/node_error.h"
 #include "runtime/ops/cpu_types.h"
 #include "runtime/ops/plain_attention.h"
 #include "runtime/passes/half_widening.h"
@@ -150,9 +151,7 @@ BoundKernel bind(BoundKernel (*binder)(const BindContext&), const BindContext& c
   try {
     return binder(context);
   } catch (const Error& error) {
-    const std::string_view text = error.what();
-    if (text.starts_with('[')) throw;
-    throw Error(error.code(), fmt::format("[{}] {} (node '{}')", context.node().def->name, text, context.node().name));
+    throw naming_node(error, context.node());
   }
 }
 

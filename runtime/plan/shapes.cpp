@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/graph/contexts.h"
+#include "runtime/graph/node_error.h"
 #include "runtime/ops/cpu_types.h"
 #include "runtime/graph/op_def.h"
 
@@ -37,12 +38,20 @@ class ShapePropagation {
     }
     for (size_t i = 0; i < graph_.values.size(); ++i)
       if (graph_.values[i].kind != ValueKind::kResult && !result_.dynamic[i]) settle(static_cast<ValueId>(i));
-    for (const Node& node : graph_.nodes) resolve(node);
+    for (const Node& node : graph_.nodes) resolve_naming(node);
     return std::move(result_);
   }
 
  private:
   bool is_dynamic(ValueId id) const { return id != kNoValue && result_.dynamic[static_cast<size_t>(id)]; }
+
+  void resolve_naming(const Node& node) {
+    try {
+      resolve(node);
+    } catch (const Error& error) {
+      throw naming_node(error, node);
+    }
+  }
 
   void resolve(const Node& node) {
     bool dynamic = is_evaluated(graph_, node) || std::ranges::any_of(node.inputs, [&](ValueId id) { return is_dynamic(id); });
