@@ -63,7 +63,8 @@ std::exception_ptr ModelQueue::refusal(const Waiting& item, TimePoint now, bool 
   if (item.request->deadline && now >= *item.request->deadline)
     return std::make_exception_ptr(Error(ErrorCode::kDeadlineExceeded, "Request timeout expired before '" + model_ + "' could run it"));
   if (item.request->begin_by && now >= *item.request->begin_by)
-    return std::make_exception_ptr(Overloaded("'" + model_ + "' is overloaded: the answer would miss its target", kRetryAfter));
+    return std::make_exception_ptr(Overloaded(
+        "'" + model_ + "' is overloaded: the answer would miss " + (options_.slo ? to_string(*options_.slo) : "its target"), kRetryAfter));
   if (expires && item.expires && now >= *item.expires)
     return std::make_exception_ptr(Error(ErrorCode::kUnavailable, "Request timeout expired: it waited too long for '" + model_ + "'"));
   return nullptr;

@@ -10,8 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from test_model_control import owned
-from test_serving import Server, mlp, save, save_mlp, tensor
+from test_serving import Server, mlp, owned, save, save_mlp, tensor
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from onnx import TensorProto, helper

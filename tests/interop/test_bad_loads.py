@@ -10,9 +10,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_model_control import owned
 from test_package import manifest
-from test_serving import BINARY, Server, mlp, save, save_mlp, tensor
+from test_serving import BINARY, Server, mlp, owned, save, save_mlp, tensor
 
 from onnx import TensorProto, helper
 

@@ -17,8 +17,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from test_attacks import attacked, body, check_answer  # noqa: F401 - a fixture
 from test_http2_attacks import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, field, frame
-from test_model_control import owned
-from test_serving import Server, save_mlp
+from test_serving import Server, owned, save_mlp
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 

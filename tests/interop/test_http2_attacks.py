@@ -10,8 +10,7 @@ import time
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from test_model_control import owned
-from test_serving import Server, mlp, save_mlp
+from test_serving import Server, mlp, owned, save_mlp
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 8, 9

@@ -8,8 +8,7 @@ import time
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from test_model_control import resident
-from test_serving import BINARY, Server, save, tensor
+from test_serving import BINARY, Server, resident, save, tensor
 from tritonclient.utils import InferenceServerException
 
 from onnx import TensorProto, helper
@@ -92,20 +91,20 @@ def test_equal_weights_are_in_memory_once(tmp_path):
     client = server.client()
     client.load_model("a")
     expected = infer(server, "a", n)
-    before = resident(server)
+    before = resident(server, "VmRSS")
     assert forecast(server, "b")[0]["additional"] < 16 * MIB < forecast(server, "b")[0]["bytes"]
     for name in ("b", "c", "d", "e"):
         client.load_model(name)
         np.testing.assert_array_equal(infer(server, name, n), expected)
-    assert resident(server) - before < 48 * MIB  # their activations
+    assert resident(server, "VmRSS") - before < 48 * MIB  # their activations
     for name in ("a", "b", "c", "d"):
         client.unload_model(name)
     np.testing.assert_array_equal(infer(server, "e", n), expected)
     client.unload_model("e")
     deadline = time.monotonic() + 5  # the lane lets go of its last request a moment after the answer is out
-    while before - resident(server) < 60 * MIB and time.monotonic() < deadline:
+    while before - resident(server, "VmRSS") < 60 * MIB and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert before - resident(server) > 60 * MIB
+    assert before - resident(server, "VmRSS") > 60 * MIB
     assert server.stop() == 0
 
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from test_serving import Server, mlp, save, save_mlp, tensor
+from test_serving import Server, mlp, resident, save, save_mlp, tensor
 from tritonclient.utils import InferenceServerException
 
 from onnx import TensorProto, helper
@@ -175,20 +175,6 @@ def test_the_configuration_says_how_requests_are_batched(tmp_path, config, sizes
     assert server.stop() == 0
 
 
-def held(server, *kinds):
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(kinds)) * 1024
-
-
-def resident(server):
-    return held(server, "VmRSS")
-
-
-def owned(server):
-    """Resident without pages of files: those of the program are let go once it has started, and come back as they are used."""
-    return held(server, "RssAnon", "RssShmem")
-
-
 def test_memory_comes_back(tmp_path):
     """1,000 cycles of load, infer and unload of a model of 4 MB leave the process as large as it was, within 2 MiB."""
     weights = np.random.default_rng(0).normal(size=(1024, 1024)).astype(np.float32)
@@ -205,8 +191,8 @@ def test_memory_comes_back(tmp_path):
 
     for _ in range(50):  # what a process settles at: arenas of its threads, counters
         cycle()
-    before = resident(server)
+    before = resident(server, "VmRSS")
     for _ in range(950):
         cycle()
-    assert resident(server) - before < 2 << 20
+    assert resident(server, "VmRSS") - before < 2 << 20
     assert server.stop() == 0

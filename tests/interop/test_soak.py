@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton
-from test_serving import BINARY, Server, save_mlp
+from test_serving import BINARY, Server, owned, save_mlp
 from tritonclient.utils import InferenceServerException
 
 SECONDS = float(os.environ.get("TANDEM_SOAK_SECONDS", "60"))
@@ -43,11 +43,6 @@ def server(tmp_path_factory):
     server.grpc_url = f"127.0.0.1:{server.ready['grpc_port']}"
     yield server
     assert server.stop() == 0
-
-
-def resident_kib(server):
-    with open(f"/proc/{server.process.pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
 
 def open_files(server):
@@ -157,7 +152,7 @@ def test_everybody_is_served_while_all_that_happens(server):
                        check=True, capture_output=True, timeout=60)
 
     load()
-    files, before = open_files(server), resident_kib(server)
+    files, before = open_files(server), owned(server)
     crowd = Crowd(server)
     crowd.run(SECONDS, crowd.ask, crowd.ask, crowd.ask_grpc, crowd.cancel, crowd.crash, crowd.hang_up, crowd.dawdle, crowd.talk_nonsense, crowd.come_and_go, crowd.ask_what_goes)
     assert crowd.problems[:3] == []
@@ -166,7 +161,7 @@ def test_everybody_is_served_while_all_that_happens(server):
     end = time.monotonic() + 10
     while open_files(server) > files + 2 and time.monotonic() < end:
         time.sleep(0.1)
-    print(f"{SECONDS:.0f} s: {crowd.done}; resident {before} KiB, then {resident_kib(server)}; {files} files open, then {open_files(server)}")
+    print(f"{SECONDS:.0f} s: {crowd.done}; owns {before >> 10} KiB, then {owned(server) >> 10}; {files} files open, then {open_files(server)}")
     assert open_files(server) <= files + 2
-    assert resident_kib(server) - before < 8 * 1024, (before, resident_kib(server), crowd.done)
+    assert owned(server) - before < 8 << 20, (before, owned(server), crowd.done)
     assert server.metric("tandem_inference_in_flight", model="kept") == 0
