@@ -2,7 +2,6 @@
 
 #include <absl/synchronization/mutex.h>
 #include <grpc/support/log.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
@@ -10,9 +9,11 @@
 
 #include "kernels/base/checked.h"
 #include "kernels/base/error.h"
+#include "serving/grpc/call_queue-inl.h"
 #include "serving/grpc/connection_acceptor.h"
 #include "serving/grpc/health_service-inl.h"
 #include "serving/grpc/inference_service-inl.h"
+#include "serving/grpc/reflection_service-inl.h"
 
 namespace tandem {
 namespace {
@@ -58,21 +59,28 @@ class GrpcServer::Impl {
       : options_(options),
         acceptor_({options.host, options.port, options.limits.connections}),
         service_(options_, backend, streams_),
-        health_([this](const std::string& name) { return health_of(name); }, streams_) {
+        health_([this](const std::string& name) { return health_of(name); }, options_.limits, streams_),
+        reflection_({inference::GRPCInferenceService::service_full_name(), grpc::health::v1::Health::service_full_name()}, options_.limits, streams_) {
     static const bool is_quiet = (quiet(), true);
     ensure(is_quiet, "gRPC writes its own log");
     // Debian's build of gRPC's locks looks for deadlocks: in one graph of all locks, behind one lock, at each of some 200 locks a call.
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-    static const bool with_reflection = (grpc::reflection::InitProtoReflectionServerBuilderPlugin(), true);
-    ensure(with_reflection, "gRPC reflection is missing");
     grpc::ServerBuilder builder;
     limit(builder, options_.limits);
     builder.RegisterService(&service_);
     builder.RegisterService(&health_);
+    builder.RegisterService(&reflection_);
     const std::shared_ptr<ExternalConnectionAcceptor> connections = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+    for (int i = 0; i < options_.threads; ++i) queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue()));
     server_ = builder.BuildAndStart();
     check(server_ != nullptr, ErrorCode::kUnavailable, "the gRPC server cannot be started");
+    for (const auto& queue : queues_) {
+      service_.listen(*queue);
+      health_.listen(*queue);
+      reflection_.listen(*queue);
+      queue->start();
+    }
     acceptor_.start([connections](int socket, int listener) {
       ExternalConnectionAcceptor::NewConnectionParameters connection;
       connection.listener_fd = listener;
@@ -99,7 +107,7 @@ class GrpcServer::Impl {
     const auto status = [](bool serving) { return serving ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING; };
     if (name.empty() || name == inference::GRPCInferenceService::service_full_name()) return status(service_.ready());
     try {
-      return status(service_.model_ready(name, ""));
+      return status(service_.is_model_ready(name, ""));
     } catch (const Error&) {
       return std::nullopt;
     }
@@ -110,6 +118,8 @@ class GrpcServer::Impl {
   ConnectionAcceptor acceptor_;
   InferenceService service_;
   HealthService health_;
+  ReflectionService reflection_;
+  std::vector<std::unique_ptr<CallQueue>> queues_;  // shut down after the server
   std::unique_ptr<grpc::Server> server_;
 };
 

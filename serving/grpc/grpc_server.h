@@ -17,6 +17,7 @@ namespace tandem {
 struct GrpcServerOptions {
   std::string host = "127.0.0.1";
   int port = 8001;  // 0: any free one
+  int threads = 1;  // that read, parse and answer; at least 1
   ServerIdentity identity;
   Limits limits;
 };

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <mutex>
 
+#include "serving/grpc/call_bytes-inl.h"
+
 namespace tandem::grpc_detail {
 namespace {
 
@@ -17,25 +19,37 @@ constexpr std::chrono::milliseconds kLookEvery{500};
 }  // namespace
 
 // At any time there is one of: a write, an alarm that is set, the end.
-class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheckResponse>, public OpenStream {
+class HealthService::Watcher final : public WatchCall, public OpenStream {
  public:
-  Watcher(HealthService& service, std::string name) : service_(service), name_(std::move(name)) {
-    step();
-    service_.streams_.add(*this);
+  Watcher(CallQueue& queue, HealthService& service) : WatchCall(queue), service_(service) {
+    service_.RequestWatch(&context_, &request_, &writer_, queue_.get(), queue_.get(), accepted_.tag());
   }
 
-  void OnWriteDone(bool ok) override {
+  void drain() override { end(); }
+
+ private:
+  void listen() override { new Watcher(queue_, service_); }
+  void on_begun() override {
+    HealthCheckRequest request;
+    try {
+      read_message(request_, service_.limits_, request);
+      name_ = request.service();
+    } catch (...) {
+      return finish(status_of(std::current_exception()));
+    }
+    service_.streams_.add(*this);
+    step();
+  }
+  void on_written(bool ok) override {
     if (!ok) ended_ = true;
     step();
   }
-  void OnCancel() override { end(); }
-  void drain() override { end(); }
-  void OnDone() override {
+  void on_cancelled() override { end(); }
+  void on_end() override {
     service_.streams_.remove(*this);
     delete this;
   }
 
- private:
   void end() {
     ended_ = true;
     const std::lock_guard lock(mutex_);
@@ -46,10 +60,11 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheck
     const HealthStatus status = service_.look_(name_).value_or(HealthCheckResponse::SERVICE_UNKNOWN);
     if (status != told_) {
       told_ = status;
-      response_.set_status(status);
-      return StartWrite(&response_);
+      HealthCheckResponse response;
+      response.set_status(status);
+      return start_write(bytes_of(response.SerializeAsString()));
     }
-    if (ended_) return Finish(grpc::Status::OK);
+    if (ended_) return finish(grpc::Status::OK);
     const std::lock_guard lock(mutex_);
     alarm_ = std::make_unique<grpc::Alarm>();  // a new one: this may run in the callback of the last
     alarm_->Set(std::chrono::system_clock::now() + (ended_ ? std::chrono::milliseconds(0) : kLookEvery), [this](bool) { step(); });
@@ -57,24 +72,29 @@ class HealthService::Watcher final : public grpc::ServerWriteReactor<HealthCheck
 
   HealthService& service_;
   std::string name_;
-  HealthCheckResponse response_;
   std::optional<HealthStatus> told_;
   std::atomic<bool> ended_{false};
   std::mutex mutex_;  // of the alarm
   std::unique_ptr<grpc::Alarm> alarm_;
 };
 
-grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* context, const HealthCheckRequest* request,
-                                               HealthCheckResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const std::optional<HealthStatus> status = look_(request->service());
-  if (status) response->set_status(*status);
-  reactor->Finish(status ? grpc::Status::OK : grpc::Status(grpc::NOT_FOUND, "there is no such service or model"));
-  return reactor;
+void HealthService::check(UnaryCall& call) const {
+  HealthCheckRequest request;
+  try {
+    read_message(call.request(), limits_, request);
+  } catch (...) {
+    return call.finish(status_of(std::current_exception()));
+  }
+  const std::optional<HealthStatus> status = look_(request.service());
+  if (!status) return call.finish({grpc::NOT_FOUND, "there is no such service or model"});
+  HealthCheckResponse response;
+  response.set_status(*status);
+  call.finish(grpc::Status::OK, bytes_of(response.SerializeAsString()));
 }
 
-grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(grpc::CallbackServerContext*, const HealthCheckRequest* request) {
-  return new Watcher(*this, request->service());
+void HealthService::listen(CallQueue& queue) {
+  UnaryCall::listen(queue, check_);
+  new Watcher(queue, *this);
 }
 
 }  // namespace tandem::grpc_detail

@@ -5,7 +5,6 @@
 
 #include "kernels/base/error.h"
 #include "serving/core/model_config.h"
-#include "serving/grpc/stream_infer-inl.h"
 #include "serving/protocol/infer_request.h"
 #include "serving/protocol/metadata_message.h"
 #include "serving/protocol/statistics.h"
@@ -14,29 +13,6 @@ namespace tandem::grpc_detail {
 namespace {
 
 using namespace inference;
-
-// One unary inference. gRPC keeps it until it has finished and cancellations have been told.
-class UnaryInfer final : public grpc::ServerUnaryReactor {
- public:
-  UnaryInfer(grpc::CallbackServerContext& context, const InferenceContext& inference, const grpc::ByteBuffer& request,
-             grpc::ByteBuffer& response, std::atomic<int64_t>& unanswered) {
-    auto call = begin_inference(inference, request, context.deadline(), AnswerForm::kUnary, [this, &context, &response, &unanswered](Outcome outcome) {
-      unanswered.fetch_sub(1, std::memory_order_relaxed);
-      // What gRPC's own retries go by (gRFC A6).
-      if (outcome.retry_after) context.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(outcome.retry_after->count()));
-      if (outcome.status.ok()) response.Swap(&outcome.answer);
-      Finish(outcome.status);
-    });
-    call_ = std::move(call);
-  }
-  void OnCancel() override {
-    if (call_) call_->cancel();
-  }
-  void OnDone() override { delete this; }
-
- private:
-  std::shared_ptr<InferenceCall> call_;
-};
 
 // The files are moved out of the request.
 LoadOverrides overrides_of(RepositoryModelLoadRequest& asked) {
@@ -71,39 +47,75 @@ void check_parameters(const RepositoryModelUnloadRequest& asked) {
 
 }  // namespace
 
+InferenceService::InferenceService(const GrpcServerOptions& options, const Backend& backend, OpenStreams& streams)
+    : options_(options),
+      backend_(backend),
+      methods_([this] {
+        const auto method = [this](auto await, auto handle) {
+          return UnaryCall::Method{[this, await](auto* context, auto* request, auto* writer, auto* queue, void* tag) {
+                                     (this->*await)(context, request, writer, queue, queue, tag);
+                                   },
+                                   [this, handle](UnaryCall& call) { (this->*handle)(call); }};
+        };
+        return std::vector<UnaryCall::Method>{
+            method(&InferenceService::RequestServerLive, &InferenceService::server_live),
+            method(&InferenceService::RequestServerReady, &InferenceService::server_ready),
+            method(&InferenceService::RequestModelReady, &InferenceService::model_ready),
+            method(&InferenceService::RequestServerMetadata, &InferenceService::server_metadata),
+            method(&InferenceService::RequestModelMetadata, &InferenceService::model_metadata),
+            method(&InferenceService::RequestModelConfig, &InferenceService::model_config),
+            method(&InferenceService::RequestModelStatistics, &InferenceService::model_statistics),
+            method(&InferenceService::RequestRepositoryIndex, &InferenceService::repository_index),
+            method(&InferenceService::RequestRepositoryModelLoad, &InferenceService::repository_model_load),
+            method(&InferenceService::RequestRepositoryModelUnload, &InferenceService::repository_model_unload),
+            method(&InferenceService::RequestSystemSharedMemoryStatus, &InferenceService::system_shared_memory_status),
+            method(&InferenceService::RequestSystemSharedMemoryRegister, &InferenceService::system_shared_memory_register),
+            method(&InferenceService::RequestSystemSharedMemoryUnregister, &InferenceService::system_shared_memory_unregister),
+            method(&InferenceService::RequestCudaSharedMemoryStatus, &InferenceService::cuda_shared_memory_status),
+            method(&InferenceService::RequestCudaSharedMemoryRegister, &InferenceService::cuda_shared_memory_register),
+            method(&InferenceService::RequestCudaSharedMemoryUnregister, &InferenceService::cuda_shared_memory_unregister),
+            method(&InferenceService::RequestTraceSetting, &InferenceService::trace_setting),
+            method(&InferenceService::RequestLogSettings, &InferenceService::log_settings),
+            method(&InferenceService::RequestModelInfer, &InferenceService::model_infer)};
+      }()),
+      stream_infer_{[this](auto* context, auto* stream, auto* queue, void* tag) { RequestModelStreamInfer(context, stream, queue, queue, tag); },
+                    backend_, options_.limits, streams} {}
+
+void InferenceService::listen(CallQueue& queue) {
+  for (const UnaryCall::Method& method : methods_) UnaryCall::listen(queue, method);
+  StreamInfer::listen(queue, stream_infer_);
+}
+
 // Reads now; what `prepare` makes of the request is done on the control lane, and the call finished there.
 template <class Request, class Response, class Prepare>
-InferenceService::Reactor* InferenceService::change(Context* context, const Bytes* request, Bytes* response, Prepare&& prepare) {
-  Reactor* reactor = context->DefaultReactor();
-  const Caller caller = caller_of(*context);
-  const auto finish = [this, reactor, begun = backend_.clock.now(), name = Request::descriptor()->name(),
-                       traffic = CallTraffic{caller.peer, static_cast<int64_t>(request->Length())}](const grpc::Status& status) {
+void InferenceService::change(UnaryCall& call, Prepare&& prepare) {
+  const Caller caller = caller_of(call);
+  const auto finish = [this, &call, begun = backend_.clock.now(), name = Request::descriptor()->name(),
+                       traffic = CallTraffic{caller.peer, static_cast<int64_t>(call.request().Length())}](const grpc::Status& status, const grpc::ByteBuffer& answer = {}) {
     record_call(backend_, name, status, begun, traffic);
-    reactor->Finish(status);
+    call.finish(status, answer);
   };
   try {
     Request asked;
-    read_message(*request, options_.limits, asked);
+    read_message(call.request(), options_.limits, asked);
     const std::string what = Request::descriptor()->name() + " " + quoted_name(asked.model_name());
     backend_.authorizer.authorize(Action::kChangeModels, caller, what);
     require(asked.repository_name().empty(), "there is one repository only; leave repository_name out");
-    const auto run = [change = prepare(asked), response, finish] {
+    const auto run = [change = prepare(asked), finish] {
       change();
-      *response = bytes_of(Response().SerializeAsString());
-      finish(grpc::Status::OK);
+      finish(grpc::Status::OK, bytes_of(Response().SerializeAsString()));
     };
     change_models(backend_, caller, what, run, [finish](const std::exception_ptr& thrown) { finish(status_of(thrown)); });
   } catch (...) {
     finish(status_of(std::current_exception()));
   }
-  return reactor;
 }
 
 bool InferenceService::ready() const {
   return !draining_ && why_not_ready(backend_).empty();
 }
 
-bool InferenceService::model_ready(const std::string& name, const std::string& version) const try {
+bool InferenceService::is_model_ready(const std::string& name, const std::string& version) const try {
   return backend_.repository.find(name, backend_.repository.version_named(name, version))->model().usable();
 } catch (const Error& error) {
   if (error.code() == ErrorCode::kUnavailable) return false;
@@ -120,32 +132,32 @@ std::vector<ModelListing> InferenceService::listings_of(const std::string& name,
   return listings;
 }
 
-InferenceService::Reactor* InferenceService::ServerLive(Context* context, const Bytes* request, Bytes* response) {
-  return answer<ServerLiveRequest, ServerLiveResponse>(context, request, response,
+void InferenceService::server_live(UnaryCall& call) {
+  answer<ServerLiveRequest, ServerLiveResponse>(call,
                                                        [this](const auto&, ServerLiveResponse& to) { to.set_live(is_alive(backend_)); });
 }
 
-InferenceService::Reactor* InferenceService::ServerReady(Context* context, const Bytes* request, Bytes* response) {
-  return answer<ServerReadyRequest, ServerReadyResponse>(context, request, response,
+void InferenceService::server_ready(UnaryCall& call) {
+  answer<ServerReadyRequest, ServerReadyResponse>(call,
                                                          [this](const auto&, ServerReadyResponse& to) { to.set_ready(ready()); });
 }
 
-InferenceService::Reactor* InferenceService::ModelReady(Context* context, const Bytes* request, Bytes* response) {
-  return answer<ModelReadyRequest, ModelReadyResponse>(
-      context, request, response,
-      [this](const ModelReadyRequest& asked, ModelReadyResponse& to) { to.set_ready(model_ready(asked.name(), asked.version())); });
+void InferenceService::model_ready(UnaryCall& call) {
+  answer<ModelReadyRequest, ModelReadyResponse>(
+      call,
+      [this](const ModelReadyRequest& asked, ModelReadyResponse& to) { to.set_ready(is_model_ready(asked.name(), asked.version())); });
 }
 
-InferenceService::Reactor* InferenceService::ServerMetadata(Context* context, const Bytes* request, Bytes* response) {
-  return answer<ServerMetadataRequest, ServerMetadataResponse>(
-      context, request, response, [this](const auto&, ServerMetadataResponse& to) {
+void InferenceService::server_metadata(UnaryCall& call) {
+  answer<ServerMetadataRequest, ServerMetadataResponse>(
+      call, [this](const auto&, ServerMetadataResponse& to) {
         write_server_metadata(options_.identity.name, options_.identity.version, extensions_of(backend_), to);
       });
 }
 
-InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, const Bytes* request, Bytes* response) {
-  return answer<ModelMetadataRequest, ModelMetadataResponse>(
-      context, request, response, [this](const ModelMetadataRequest& asked, ModelMetadataResponse& to) {
+void InferenceService::model_metadata(UnaryCall& call) {
+  answer<ModelMetadataRequest, ModelMetadataResponse>(
+      call, [this](const ModelMetadataRequest& asked, ModelMetadataResponse& to) {
         const std::optional<int64_t> version = backend_.repository.version_named(asked.name(), asked.version());
         const std::shared_ptr<ServedModel> served = backend_.repository.find(asked.name(), version);
         const Model& model = served->model();
@@ -155,52 +167,52 @@ InferenceService::Reactor* InferenceService::ModelMetadata(Context* context, con
       });
 }
 
-InferenceService::Reactor* InferenceService::ModelConfig(Context* context, const Bytes* request, Bytes* response) {
-  return answer<ModelConfigRequest, ModelConfigResponse>(
-      context, request, response, [this](const ModelConfigRequest& asked, ModelConfigResponse& to) {
+void InferenceService::model_config(UnaryCall& call) {
+  answer<ModelConfigRequest, ModelConfigResponse>(
+      call, [this](const ModelConfigRequest& asked, ModelConfigResponse& to) {
         const auto served = backend_.repository.find(asked.name(), backend_.repository.version_named(asked.name(), asked.version()));
         write_message(served->model().config(), *to.mutable_config());
       });
 }
 
-InferenceService::Reactor* InferenceService::ModelStatistics(Context* context, const Bytes* request, Bytes* response) {
-  return answer<ModelStatisticsRequest, ModelStatisticsResponse>(
-      context, request, response, [this](const ModelStatisticsRequest& asked, ModelStatisticsResponse& to) {
+void InferenceService::model_statistics(UnaryCall& call) {
+  answer<ModelStatisticsRequest, ModelStatisticsResponse>(
+      call, [this](const ModelStatisticsRequest& asked, ModelStatisticsResponse& to) {
         write_statistics(listings_of(asked.name(), asked.version()), to);
       });
 }
 
-InferenceService::Reactor* InferenceService::RepositoryIndex(Context* context, const Bytes* request, Bytes* response) {
-  return answer<RepositoryIndexRequest, RepositoryIndexResponse>(
-      context, request, response, [this](const RepositoryIndexRequest& asked, RepositoryIndexResponse& to) {
+void InferenceService::repository_index(UnaryCall& call) {
+  answer<RepositoryIndexRequest, RepositoryIndexResponse>(
+      call, [this](const RepositoryIndexRequest& asked, RepositoryIndexResponse& to) {
         write_repository_index(backend_.repository.listings(), asked.ready(), to);
       });
 }
 
-InferenceService::Reactor* InferenceService::RepositoryModelLoad(Context* context, const Bytes* request, Bytes* response) {
-  return change<RepositoryModelLoadRequest, RepositoryModelLoadResponse>(
-      context, request, response, [this](RepositoryModelLoadRequest& asked) {
+void InferenceService::repository_model_load(UnaryCall& call) {
+  change<RepositoryModelLoadRequest, RepositoryModelLoadResponse>(
+      call, [this](RepositoryModelLoadRequest& asked) {
         return [this, name = asked.model_name(), overrides = overrides_of(asked)] { backend_.repository.load(name, overrides); };
       });
 }
 
-InferenceService::Reactor* InferenceService::RepositoryModelUnload(Context* context, const Bytes* request, Bytes* response) {
-  return change<RepositoryModelUnloadRequest, RepositoryModelUnloadResponse>(
-      context, request, response, [this](const RepositoryModelUnloadRequest& asked) {
+void InferenceService::repository_model_unload(UnaryCall& call) {
+  change<RepositoryModelUnloadRequest, RepositoryModelUnloadResponse>(
+      call, [this](const RepositoryModelUnloadRequest& asked) {
         check_parameters(asked);
         return [this, name = asked.model_name()] { backend_.repository.unload(name); };
       });
 }
 
-InferenceService::Reactor* InferenceService::ModelInfer(Context* context, const Bytes* request, Bytes* response) {
-  // While others wait gRPC's threads have enough to do for these.
-  static const RunLater at_once = [](const std::function<void()>& work) { work(); };
-  const bool is_alone = unanswered_.fetch_add(1, std::memory_order_relaxed) == 0;
-  return new UnaryInfer(*context, {backend_, options_.limits, context->peer(), is_alone ? &at_once : nullptr}, *request, *response, unanswered_);
-}
-
-grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* InferenceService::ModelStreamInfer(Context* context) {
-  return new StreamInfer(*context, {backend_, options_.limits, context->peer()}, streams_);
+void InferenceService::model_infer(UnaryCall& call) {
+  const auto begun = begin_inference({backend_, options_.limits, call.context().peer(), &call.run_later()}, call.request(), call.context().deadline(),
+                                     AnswerForm::kUnary, [&call](Outcome outcome) {
+                                       // What gRPC's own retries go by (gRFC A6).
+                                       if (outcome.retry_after)
+                                         call.context().AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(outcome.retry_after->count()));
+                                       call.finish(outcome.status, outcome.answer);
+                                     });
+  if (begun) call.when_cancelled([begun] { begun->cancel(); });
 }
 
 }  // namespace tandem::grpc_detail

@@ -4,28 +4,41 @@
 // mutex; gRPC is called outside of it, and nothing of the stream is touched after Finish, since it may be gone by then.
 #pragma once
 
-#include <grpcpp/server_context.h>
-#include <grpcpp/support/server_callback.h>
-
 #include <deque>
+#include <functional>
 #include <mutex>
 
 #include "serving/grpc/inference-inl.h"
 #include "serving/grpc/open_streams-inl.h"
+#include "serving/grpc/server_calls-inl.h"
 
 namespace tandem::grpc_detail {
 
-class StreamInfer final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>, public OpenStream {
+class StreamInfer final : public BidiCall, public OpenStream {
  public:
-  StreamInfer(const grpc::CallbackServerContext& context, const InferenceContext& inference, OpenStreams& streams);
-
-  void OnReadDone(bool ok) override;
-  void OnWriteDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override;
+  // What a stream needs; outlives the server.
+  struct Method {
+    std::function<void(grpc::ServerContext* context, grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>* stream,
+                       grpc::ServerCompletionQueue* queue, void* tag)>
+        await;
+    const Backend& backend;
+    const Limits& limits;
+    OpenStreams& streams;
+  };
+  static void listen(CallQueue& queue, const Method& method) { new StreamInfer(queue, method); }
   void drain() override;
 
  private:
+  StreamInfer(CallQueue& queue, const Method& method) : BidiCall(queue), method_(method) {
+    method_.await(&context_, &stream_, queue_.get(), accepted_.tag());
+  }
+  void listen() override { listen(queue_, method_); }
+  void on_begun() override;
+  void on_read(bool ok) override;
+  void on_written(bool ok) override;
+  void on_cancelled() override;
+  void on_end() override;
+
   struct Slot {  // one request
     std::shared_ptr<InferenceCall> call;  // until it has ended
     bool ended = false;
@@ -42,9 +55,8 @@ class StreamInfer final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   Step next();
   void take(const Step& step);
 
-  InferenceContext inference_;
-  OpenStreams& streams_;
-  std::chrono::system_clock::time_point deadline_;
+  const Method& method_;
+  std::string peer_;
   bool ends_at_error_ = false;
   grpc::ByteBuffer request_;
 

@@ -7,21 +7,22 @@ namespace {
 
 constexpr size_t kMostAtOnce = 256;  // requests of one stream that are not yet answered; more are not read
 
-bool wants_status(const grpc::CallbackServerContext& context) {
+bool wants_status(const grpc::ServerContext& context) {
   const auto found = context.client_metadata().find("triton_grpc_error");
   return found != context.client_metadata().end() && found->second == "true";
 }
 
 }  // namespace
 
-StreamInfer::StreamInfer(const grpc::CallbackServerContext& context, const InferenceContext& inference, OpenStreams& streams)
-    : inference_(inference), streams_(streams), deadline_(context.deadline()), ends_at_error_(wants_status(context)) {
+void StreamInfer::on_begun() {
+  peer_ = context_.peer();
+  ends_at_error_ = wants_status(context_);
   reading_ = true;
-  StartRead(&request_);
-  streams_.add(*this);
+  start_read(&request_);
+  method_.streams.add(*this);
 }
 
-void StreamInfer::OnReadDone(bool ok) {
+void StreamInfer::on_read(bool ok) {
   if (ok) begin();
   Step step;
   {
@@ -41,7 +42,7 @@ void StreamInfer::begin() {
     slots_.push_back(slot);
   }
   // `reading_` is set meanwhile, so the stream stays until this has returned.
-  const auto call = begin_inference(inference_, request_, deadline_, AnswerForm::kStream,
+  const auto call = begin_inference({method_.backend, method_.limits, peer_}, request_, context_.deadline(), AnswerForm::kStream,
                                     [this, slot](Outcome outcome) { end(slot, std::move(outcome)); });
   request_.Clear();
   const std::lock_guard lock(mutex_);
@@ -61,7 +62,7 @@ void StreamInfer::end(const std::shared_ptr<Slot>& slot, Outcome outcome) {
   take(step);
 }
 
-void StreamInfer::OnWriteDone(bool ok) {
+void StreamInfer::on_written(bool ok) {
   Step step;
   {
     const std::lock_guard lock(mutex_);
@@ -73,7 +74,7 @@ void StreamInfer::OnWriteDone(bool ok) {
   take(step);
 }
 
-void StreamInfer::OnCancel() {
+void StreamInfer::on_cancelled() {
   Step step;
   {
     const std::lock_guard lock(mutex_);
@@ -95,8 +96,8 @@ void StreamInfer::drain() {
   take(step);
 }
 
-void StreamInfer::OnDone() {
-  streams_.remove(*this);
+void StreamInfer::on_end() {
+  method_.streams.remove(*this);
   delete this;
 }
 
@@ -130,9 +131,9 @@ StreamInfer::Step StreamInfer::next() {
 }
 
 void StreamInfer::take(const Step& step) {
-  if (step.finish) return Finish(status_);
-  if (step.read) StartRead(&request_);
-  if (step.write) StartWrite(step.write);
+  if (step.finish) return finish(status_);
+  if (step.read) start_read(&request_);
+  if (step.write) start_write(*step.write);
 }
 
 }  // namespace tandem::grpc_detail

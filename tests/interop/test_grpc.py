@@ -168,3 +168,8 @@ def test_reflection(server):
         found = ProtoReflectionDescriptorDatabase(channel)
         assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= set(found.get_services())
         assert found.FindFileContainingSymbol("inference.ModelInferRequest").package == "inference"
+        assert found.FindFileByName("health.proto").message_type[0].name == "HealthCheckRequest"
+        assert found.FindAllExtensionNumbers("inference.ModelInferRequest") == []
+        for unknown in ("inference.Nothing", ""):
+            with pytest.raises(KeyError):
+                found.FindFileContainingSymbol(unknown)

@@ -1,0 +1,38 @@
+#include "serving/grpc/call_queue-inl.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace tandem::grpc_detail {
+
+// The server has shut down: no call is left that could start an operation.
+CallQueue::~CallQueue() {
+  queue_->Shutdown();
+  if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+  thread_.join();
+}
+
+void CallQueue::start() {
+  thread_ = std::thread([this] { work(); });
+  ::pthread_setname_np(thread_.native_handle(), "grpc");
+}
+
+void CallQueue::work() {
+  Event* event = nullptr;
+  for (bool ok = false; next(event, ok);) event->happened(ok);
+}
+
+bool CallQueue::next(Event*& event, bool& ok) {
+  void* tag = nullptr;
+  while (!put_off_.empty()) {
+    const auto next = queue_->AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC));
+    if (next == grpc::CompletionQueue::GOT_EVENT) break;
+    for (const auto& work : std::exchange(put_off_, {})) work();
+  }
+  if (!tag && !queue_->Next(&tag, &ok)) return false;
+  event = static_cast<Event*>(tag);
+  return true;
+}
+
+}  // namespace tandem::grpc_detail
