@@ -53,15 +53,21 @@ def measure(options, network, sizes):
 
 
 def ticks(low, high):
-    """1, 2, 5, 10 ... within [low, high]."""
-    steps = [m * 10.0 ** e for e in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1) for m in (1, 2, 5)]
-    return [step for step in steps if low <= step <= high]
+    """1, 2, 5, 10 ... within [low, high]; steps between them too where these are fewer than three."""
+    for digits in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        steps = [m * 10.0 ** e for e in range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1) for m in digits]
+        within = [step for step in steps if low <= step <= high]
+        if len(within) >= 3:
+            break
+    return within
 
 
 def draw(title, unit, sizes, curves, note):
     """The SVG of curves: name -> values, one a size."""
     values = [value for curve in curves.values() for value in curve]
     low, high = min(values) / 1.3, max(values) * 1.3
+    wider = max(1.0, math.sqrt(4 / (high / low)))  # a factor of four at least: a few percent are no cliff
+    low, high = low / wider, high * wider
 
     def x_of(size):
         return LEFT + (WIDTH - LEFT - RIGHT) * math.log(size / sizes[0]) / math.log(sizes[-1] / sizes[0])
@@ -112,7 +118,7 @@ def main():
                 for name, ms in measure(options, network, inputs_at(size)).items():
                     figures[title].setdefault(name, []).append(ms * 1e3 / items(size))
                 print(f"{title:<14} {size:>5}  " + "  ".join(f"{name} {curve[-1]:.4g} us" for name, curve in figures[title].items()), flush=True)
-        note = f"{network}, {options.precision}, {options.threads} thread{'s' * (options.threads > 1)}"
+        note = f"{network}, {options.precision}, {options.threads} thread{'s' * (options.threads > 1)}, {options.clock} time"
         (options.out / f"{title.replace(' ', '_')}.svg").write_text(draw(title, unit, sizes, figures[title], note))
     if not options.kept:
         (options.out / "growth.json").write_text(json.dumps(figures) + "\n")
