@@ -6,6 +6,22 @@
 
 namespace tandem::cpu {
 
+// Finishes no tile from registers.
+struct NoTile {
+  NoTile(const PanelScales&, int64_t) {}
+  static bool is_sound() { return false; }
+};
+template <class V, bool kOwn>
+struct ChooseTile {
+  using Type = NoTile;
+};
+template <class V>
+struct ChooseTile<V, true> {
+  using Type = typename V::Tile;
+};
+template <class V>
+using TileOf = typename ChooseTile<V, V::kOwnFinish>::Type;
+
 struct IntegerBlocks {
   using Block = IntegerBlock;
   using Number = int32_t;
@@ -17,25 +33,18 @@ struct IntegerBlocks {
   class Finish {
    public:
     Finish(const IntegerBlock& b, int64_t column, int64_t panels)
-        : b_(b), column_(column), panels_(panels), scales_(IntegerFinish<V>::scales_of(b.result, column, b.columns - column, panels, own_)) {}
+        : b_(b), column_(column), panels_(panels), scales_(IntegerFinish<V>::scales_of(b.result, column, b.columns - column, panels, own_)), tile_(scales_, panels) {}
     void operator()(int32_t* sums, int64_t stride, int64_t row, int64_t rows) const {
       IntegerFinish<V>::finish(b_, scales_, sums, stride, row, rows, column_, panels_);
     }
 
     // Bytes of whole panels whose sums need no correction. Where a number is near a tie the tile goes by memory.
     bool takes_tiles() const {
-      return b_.result.quantized && !b_.row_sums && !b_.row_zeros && column_ + panels_ * kPanelColumns <= b_.columns;
+      return b_.result.quantized && tile_.is_sound() && !b_.row_sums && !b_.row_zeros && column_ + panels_ * kPanelColumns <= b_.columns;
     }
     template <int R, int P>
     [[gnu::always_inline]] bool take(const typename V::Sum (&sum)[R][P], int64_t row) const {
-      using Lines = FinishedLines<V, P>;
-      constexpr int kLines = static_cast<int>(Lines::kLines);
-      Lines lines(scales_);
-      std::byte* out = b_.result.quantized + row * b_.result.stride + column_;
-#pragma GCC unroll 16
-      for (int r = 0; r < R; r += kLines, out += kLines * b_.result.stride)
-        lines.quantize([&](int line, int p) { return sum[r + line < R ? r + line : r][p]; }, R - r, out, b_.result.stride);
-      return lines.near_ties() == 0;
+      return tile_.template quantize<R, P>(sum, b_.result.quantized + row * b_.result.stride + column_, b_.result.stride);
     }
 
    private:
@@ -43,6 +52,7 @@ struct IntegerBlocks {
     int64_t column_, panels_;
     typename IntegerFinish<V>::Own own_;
     PanelScales scales_;
+    [[no_unique_address]] TileOf<V> tile_;
   };
 };
 
