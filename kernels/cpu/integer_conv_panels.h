@@ -19,7 +19,7 @@ struct IntegerFilterPanels {
   std::byte* data = nullptr;
   int32_t *sums = nullptr, *zeros = nullptr;
   bool has_zeros = false;
-  bool is_narrow = false;  // depthwise: weights are bytes (see DepthwiseLine)
+  bool is_narrow = false;  // depthwise: weights are bytes (see DepthwiseLines)
 };
 
 // How a patch lies in a row of bytes: runs of taps whose channels are neighbours in the image too, each filled up to `bytes` of it.

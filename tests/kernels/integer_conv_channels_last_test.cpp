@@ -9,6 +9,7 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/api/requantize.h"
@@ -67,6 +68,12 @@ const Case kCases[] = {
     {"groups, narrow", 1, 32, 32, 8, {5, 6}, {3, 3}, {2, 1}, {}, {1, 1, 1, 1}},
     {"depthwise", 2, 64, 64, 64, {9, 11}, {3, 3}, {}, {}, {1, 1, 1, 1}},
     {"depthwise, ragged", 2, 83, 83, 83, {7, 10}, {3, 3}, {2, 2}, {}, {1, 1, 1, 1}},
+    {"depthwise, vectors of each width", 1, 115, 115, 115, {12, 7}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"depthwise, two vectors", 2, 48, 48, 48, {9, 8}, {3, 3}, {2, 2}, {}, {0, 0, 1, 1}},
+    {"depthwise, wide pads", 1, 32, 32, 32, {3, 2}, {3, 3}, {}, {}, {3, 4, 5, 4}},
+    {"depthwise, two lines", 1, 80, 80, 80, {6, 9}, {2, 3}, {1, 2}, {}, {1, 2, 0, 1}},
+    {"depthwise, line of three", 2, 48, 48, 48, {21}, {3}, {2}, {}, {1, 1}},
+    {"depthwise, five by one", 1, 116, 116, 116, {11, 6}, {5, 5}, {}, {}, {2, 2, 2, 2}},
     {"depthwise, few channels", 1, 5, 5, 5, {8, 8}, {3, 3}, {}, {}, {0, 1, 1, 0}},
     {"depthwise, five", 1, 144, 144, 144, {8, 9}, {5, 5}, {2, 2}, {}, {2, 2, 2, 2}},
     {"depthwise, seven dilated", 1, 40, 40, 40, {17, 15}, {7, 5}, {1, 1}, {2, 3}, {6, 6, 6, 6}},
@@ -189,7 +196,7 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
   unsigned seed = 900;
   for (const Case& c : kCases)
     for (const DType y_type : {DType::kU8, DType::kI8})
-      for (const bool scale_a_filter : {false, true}) {
+      for (const auto& [scale_a_filter, is_bounded] : {std::pair{false, false}, std::pair{true, false}, std::pair{true, true}}) {
         const Problem problem(c, seed % 3 == 0 ? DType::kI8 : DType::kU8, DType::kI8, false, seed);
         ++seed;
         const auto count = static_cast<size_t>(scale_a_filter ? c.filters : 1);
@@ -199,8 +206,8 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
         std::vector<std::byte> memory(bytes + 64);
         auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
         ProductScaling scaling = {.x_scale = 0.125f, .w_scales = w_scales, .y_scale = 16.0f, .y_type = y_type, .y_zero = 3};
-        if (scale_a_filter)
-          scaling.bias = {reinterpret_cast<const std::byte*>(bias.data()), DType::kF32, {c.filters}}, scaling.lowest = 0;
+        if (scale_a_filter) scaling.bias = {reinterpret_cast<const std::byte*>(bias.data()), DType::kF32, {c.filters}};
+        if (is_bounded) scaling.lowest = 0;
         const OutputScales scales = make_output_scales({aligned, bytes}, scaling);
         std::vector<uint8_t> expected;
         const std::vector<int32_t> sums = problem.sums(true);
@@ -216,19 +223,20 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
 
 // Scales of which sums lie beyond what i32 holds in units of the result, or just within.
 TEST(IntegerConvChannelsLast, SaturatesWhatIsFarOutside) {
-  const Case c = {"", 1, 64, 80, 1, {5, 5}, {1, 1}};
-  const Problem problem(c, DType::kU8, DType::kI8, false, 77);
-  const std::vector<int32_t> sums = problem.sums(false);
-  for (const float y_scale : {1e-9f, 1e-6f, 0.1f, 0.3f}) {
-    const float w_scale = 0.25f;
-    std::vector<std::byte> memory(output_scales_bytes(1) + 64);
-    auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
-    const OutputScales scales = make_output_scales({aligned, output_scales_bytes(1)},
-                                                   {.x_scale = 0.125f, .w_scales = {&w_scale, 1}, .y_scale = y_scale, .y_zero = 3});
-    for (const cpu::Isa isa : cpu::available_isas()) {
-      const std::vector<uint8_t> bytes = problem.run<uint8_t>(isa, 1, DType::kU8, false, &scales);
-      for (size_t i = 0; i < sums.size(); ++i)
-        ASSERT_EQ(bytes[i], std::clamp(std::nearbyint(sums[i] * 0.03125 / static_cast<double>(y_scale)) + 3, 0.0, 255.0)) << cpu::name(isa);
+  for (const Case& c : {Case{"", 1, 64, 80, 1, {5, 5}, {1, 1}}, Case{"", 1, 80, 80, 80, {5, 5}, {3, 3}, {}, {}, {1, 1, 1, 1}}}) {
+    const Problem problem(c, DType::kU8, DType::kI8, false, 77);
+    const std::vector<int32_t> sums = problem.sums(false);
+    for (const float y_scale : {1e-9f, 1e-6f, 0.1f, 0.3f}) {
+      const float w_scale = 0.25f;
+      std::vector<std::byte> memory(output_scales_bytes(1) + 64);
+      auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+      const OutputScales scales = make_output_scales({aligned, output_scales_bytes(1)},
+                                                     {.x_scale = 0.125f, .w_scales = {&w_scale, 1}, .y_scale = y_scale, .y_zero = 3});
+      for (const cpu::Isa isa : cpu::available_isas()) {
+        const std::vector<uint8_t> bytes = problem.run<uint8_t>(isa, 1, DType::kU8, false, &scales);
+        for (size_t i = 0; i < sums.size(); ++i)
+          ASSERT_EQ(bytes[i], std::clamp(std::nearbyint(sums[i] * 0.03125 / static_cast<double>(y_scale)) + 3, 0.0, 255.0)) << cpu::name(isa);
+      }
     }
   }
 }

@@ -15,7 +15,7 @@ struct IntegerDepthwiseLine {
   }
 
   // `n` channels from `channel` on of one pixel.
-  static void sum_pixel(const DepthwiseLine& d, int64_t pixel, int64_t channel, int64_t n, int32_t* sums) {
+  static void sum_pixel(const DepthwiseLines& d, int64_t pixel, int64_t channel, int64_t n, int32_t* sums) {
     const int64_t whole = (d.channels + kDepthwiseChannels - 1) / kDepthwiseChannels * kDepthwiseChannels;
     std::memcpy(sums, d.seeds + channel, kColumns * sizeof(int32_t));
     std::array<std::byte, kPanelColumns> outside, part{};
@@ -34,7 +34,10 @@ struct IntegerDepthwiseLine {
       }
   }
 
-  static void wide(const DepthwiseLine& d) {
+  static void wide(const DepthwiseLines& d) {
+    for (int64_t line = 0; line < d.count; ++line) wide_line(line_at(d, line));
+  }
+  static void wide_line(const DepthwiseLines& d) {
     alignas(64) std::array<int32_t, kPixels * kPanelColumns> sums;
     for (int64_t channel = 0; channel < d.channels; channel += kColumns) {
       const int64_t left = d.channels - channel, n = left < kColumns ? left : kColumns;

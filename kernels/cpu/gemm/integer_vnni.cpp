@@ -6,6 +6,6 @@
 namespace tandem::cpu {
 
 constinit const IntegerTier kVnniIntegers = make_integer_tier<VnniLanes>(
-    make_block_kernel<VnniLanes>(), {&IntegerDepthwiseLine<VnniLanes>::wide, &vnni_depthwise_line}, &combine512, &look_up_512);
+    make_block_kernel<VnniLanes>(), {&IntegerDepthwiseLine<VnniLanes>::wide, &vnni_depthwise_lines}, &combine512, &look_up_512);
 
 }  // namespace tandem::cpu

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/gemm/integer_depthwise_line.h"
 #include "kernels/cpu/gemm/integer_vnni-inl.h"
+#include "kernels/cpu/gemm/integer_vnni_columns-inl.h"
 
 namespace tandem::cpu {
 namespace {
@@ -18,7 +19,7 @@ struct VnniDepthwiseBlock {
   static constexpr int kPixels = kVectors == 4 ? 5 : kVectors == 3 ? 7 : kVectors == 2 ? 10 : 12;  // that fill the registers
   static constexpr int64_t kTogether = 30;                                                         // that are finished at once
 
-  const DepthwiseLine& d;
+  const DepthwiseLines& d;
   int64_t channel, count;
   int64_t quads = depthwise_quads(d.line_count);
 
@@ -116,10 +117,9 @@ struct VnniDepthwiseBlock {
   }
 };
 
-void vnni_depthwise_line(const DepthwiseLine& d) {
+void vnni_depthwise_quads(const DepthwiseLines& d, int64_t first, const std::byte* weights) {
   const int64_t block_bytes = d.kernel_width * depthwise_quads(d.line_count) * 4 * kDepthwiseChannels;
-  const std::byte* weights = d.narrow;
-  for (int64_t channel = 0; channel < d.channels; channel += kDepthwiseChannels, weights += block_bytes) {
+  for (int64_t channel = first; channel < d.channels; channel += kDepthwiseChannels, weights += block_bytes) {
     const int64_t count = d.channels - channel;
     if (count > 48)
       VnniDepthwiseBlock<4>{d, channel, count < kDepthwiseChannels ? count : kDepthwiseChannels}.convolve(weights);
@@ -130,6 +130,18 @@ void vnni_depthwise_line(const DepthwiseLine& d) {
     else
       VnniDepthwiseBlock<1>{d, channel, count}.convolve(weights);
   }
+}
+
+void vnni_depthwise_lines(const DepthwiseLines& d) {
+  const int64_t block_bytes = d.kernel_width * depthwise_quads(d.line_count) * 4 * kDepthwiseChannels;
+  const auto weights = [&](int64_t channel) { return d.narrow + channel / kDepthwiseChannels * block_bytes + channel % kDepthwiseChannels * 4; };
+  int64_t channel = 0;
+  if (goes_by_columns(d)) {
+    const auto columns = d.kernel_width == 3 ? (d.stride == 1 ? &vnni_depthwise_columns<3, 1, 1> : &vnni_depthwise_columns<3, 2, 1>)
+                                             : (d.stride == 1 ? &vnni_depthwise_columns<5, 1, 2> : &vnni_depthwise_columns<5, 2, 2>);
+    for (int64_t n; (n = vector_channels(d.channels - channel)) > 0; channel += n) columns(d, channel, n, weights(channel));
+  }
+  for (int64_t line = 0; line < d.count && channel < d.channels; ++line) vnni_depthwise_quads(line_at(d, line), channel, weights(channel));
 }
 
 }  // namespace
