@@ -1,6 +1,6 @@
 // Y [filters, pixels] = W [filters, patch] * patches [patch, pixels] in bf16. Two channels of an image are rounded and put side by side, so
-// that a plane of such pairs is one of 32-bit numbers, whose patches are copied into panels as those of f32 are (conv_im2col.h): a line of a
-// panel is one tap of one pair of channels. Blocks of pixels take several images where these are small. Rows of A are filters in the same order.
+// that a plane of such pairs is one of 32-bit numbers, whose patches are copied into panels as those of f32 are (conv_im2col.h), with its border
+// around it, so that no tap is outside: a line of a panel is one tap of one pair of channels. Blocks of pixels take several images where these are small. Rows of A are filters in the same order.
 //
 // Threads share images; where these are few, blocks of their pixels.
 #include <omp.h>
@@ -16,9 +16,11 @@ namespace {
 constexpr int64_t kPanelBytes = 384 * 1024;  // of patches held at once: they stay in the second-level cache
 constexpr int64_t kPair = 4;                 // bytes
 
-// The same convolution with pairs of channels as channels.
+// The same convolution with pairs of channels as channels, of images with their border.
 ConvShape pairs_of(ConvGeometry g) {
   g.channels = ceil_div(g.channels, 2);
+  Window& w = g.window;
+  for (size_t axis = 0; axis < 3; ++axis) w.input[axis] += w.pad_begin[axis] + w.pad_end[axis], w.pad_begin[axis] = w.pad_end[axis] = 0;
   return ConvShape(g);
 }
 
@@ -72,19 +74,25 @@ struct Forward {
   const Bf16Kernel& kernel;
   const GemmTier<float>& moves;
   const ConvOperands<float>& o;
+  const ConvShape& s;  // as it is
   int64_t channels, filters;
   const std::byte* a;
 
   const ConvShape& pairs() const { return z.pairs; }
 
+  // A line's last pixels are written with what follows them, which is either 0 or written later.
   void round_image(int64_t image, float* to) const {
-    const int64_t pixels = pairs().input;
-    for (int64_t pair = 0; pair < pairs().channels; ++pair) {
-      const float* x = o.x + (image * channels + 2 * pair) * pixels;
-      for (int64_t i = 0; i < pixels; i += kPanelColumns)
-        kernel.round_lines(x + i, pixels, channels - 2 * pair, std::min(kPanelColumns, pixels - i), 1,
-                           reinterpret_cast<std::byte*>(to + pair * pixels + i));
-    }
+    const Window& w = s.w;
+    const Window::Sizes& size = pairs().w.input;
+    if (pairs().input != s.input) std::memset(to, 0, static_cast<size_t>(z.image));
+    for (int64_t pair = 0; pair < pairs().channels; ++pair)
+      for (int64_t line = 0; line < w.input[0] * w.input[1]; ++line) {
+        const int64_t depth = line / w.input[1] + w.pad_begin[0], row = line % w.input[1] + w.pad_begin[1];
+        const float* x = o.x + (image * channels + 2 * pair) * s.input + line * w.input[2];
+        float* at = to + ((pair * size[0] + depth) * size[1] + row) * size[2] + w.pad_begin[2];
+        for (int64_t i = 0; i < w.input[2]; i += kPanelColumns)
+          kernel.round_lines(x + i, s.input, channels - 2 * pair, std::min(kPanelColumns, w.input[2] - i), 1, reinterpret_cast<std::byte*>(at + i));
+      }
   }
 
   // `count` output pixels from `pixel` on become columns from `column` on.
@@ -171,11 +179,12 @@ struct Forward {
 void convolve(const KernelContext& context, const ConvGeometry& g, Isa isa, const Filters& filters, const ConvOperands<float>& o) {
   const Bf16Kernel& kernel = bf16_kernel(isa);
   const Sizes z(g, kernel);
-  const int team = worth_a_team(ConvShape(g), o.batch) ? context.threads : 1;
+  const int team = worth_a_team(z.pairs, 2 * o.batch) ? context.threads : 1;
   std::byte *a = context.workspace.data(), *scratch = a + z.filters;
 #pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
   for (int64_t row = 0; row < filters.rows; ++row) filters.row(kernel, row, z.depth.bytes, a + row * z.stride);
-  const Forward forward{z, kernel, gemm_tier<float>(isa), o, g.channels, g.filters, a};
+  const ConvShape s(g);
+  const Forward forward{z, kernel, gemm_tier<float>(isa), o, s, g.channels, g.filters, a};
   const int64_t output = z.pairs.output, fewest = round_up(ceil_div(o.batch, z.together()), team);
   const int64_t together = std::max<int64_t>(1, ceil_div(o.batch, fewest)), groups = ceil_div(o.batch, together);
   const int64_t parts = groups >= team ? 1 : ceil_div(team, std::max<int64_t>(groups, 1));

@@ -1,6 +1,7 @@
 // The gradient to the weights in bf16: dW^T [patch, filters] = sum over images and output pixels of patches [patch, pixels] * dY^T [pixels, filters].
 // Neighbouring pixels are the pairs. Blocks of about a thousand of them take parts of an image or many images, so that small planes have long sums, too.
 // Of each block dY is packed into panels, shared by filters; then threads share channels, make their rows of patches and add the products to dW^T.
+// At stride 1 along a line the input under a block is rounded once for all taps, with the border around it.
 //
 // The order of a sum is that of the blocks, a function of the shapes.
 #include <omp.h>
@@ -9,6 +10,7 @@
 
 #include "kernels/cpu/bf16/rounded_conv.h"
 #include "kernels/cpu/conv_im2col.h"
+#include "kernels/cpu/patch_gather.h"
 
 namespace tandem::cpu {
 namespace {
@@ -46,7 +48,12 @@ struct Sizes {
   explicit Sizes(const ConvGeometry& g)
       : s(g), stride(spread_stride(2 * kBlockPixels)), channels(std::clamp<int64_t>(kRowBytes / (s.taps * stride), 1, s.channels)),
         sums(round_up(s.patch * s.filters * 4, kRowAlignment)), panels(round_up(s.filters, kPanelColumns) * 2 * kBlockPixels),
-        rows(channels * s.taps * stride), patches(std::max(kPatchFloats, s.taps * kBlockPixels) * 4) {}
+        rows(channels * s.taps * stride), patches(std::max(kPatchFloats * 4, std::max(s.taps * kBlockPixels * 4, most_region() * 2))) {}
+  // Of any block: lines times width is at most kBlockPixels.
+  int64_t most_region() const {
+    const int64_t lines = s.w.dilation[1] * s.w.kernel[1], width = s.w.dilation[2] * s.w.kernel[2];
+    return round_up(s.w.kernel[0] * (kBlockPixels * (s.w.stride[1] * (1 + width) + lines) + lines * width), kRowAlignment);
+  }
   int64_t own() const { return rows + patches; }
 };
 
@@ -86,7 +93,7 @@ class WeightGrad {
     for (int64_t task = 0; task < tasks; ++task) {
       const int64_t first = task * channels_, last = std::min(s_.channels, first + channels_);
       std::byte* rows = scratch_ + omp_get_thread_num() * z_.own();
-      make_rows(block, first, last, depth.bytes, rows, reinterpret_cast<float*>(rows + z_.rows));
+      make_rows(block, first, last, depth.bytes, rows, rows + z_.rows);
       multiply(kernel_, {.a = rows,
                          .a_stride = z_.stride,
                          .rows = (last - first) * s_.taps,
@@ -113,15 +120,46 @@ class WeightGrad {
     std::memset(line(block.pixels), 0, static_cast<size_t>(depth / 4 - block.pixels / 2) * 4 * kPanelColumns);
   }
 
+  // Of one channel, those of all taps, read from the input under the block.
+  void copy_rows(const float* x, const PixelBlock& block, BF16* region, std::byte* to) const {
+    const Window& w = s_.w;
+    const int64_t lines = (block.lines - 1) * w.stride[1] + (w.kernel[1] - 1) * w.dilation[1] + 1, width = block.width + (w.kernel[2] - 1) * w.dilation[2];
+    const int64_t line = block.line * w.stride[1] - w.pad_begin[1], column = block.column - w.pad_begin[2];
+    const int64_t from = std::max<int64_t>(0, -column), count = std::min(width, w.input[2] - column) - from;
+    for (int64_t d = 0; d < w.kernel[0]; ++d) {
+      const int64_t depth = block.depth * w.stride[0] - w.pad_begin[0] + d * w.dilation[0];
+      for (int64_t i = 0; i < lines; ++i) {
+        BF16* at = region + (d * lines + i) * width;
+        const bool inside = depth >= 0 && depth < w.input[0] && line + i >= 0 && line + i < w.input[1] && count > 0;
+        if (!inside || count < width) std::fill_n(at, width, BF16{});
+        if (inside) kernel_.narrow(x + (depth * w.input[1] + line + i) * w.input[2] + column + from, at + from, count);
+      }
+    }
+    for_each_tap(s_, [&](int64_t index, const Tap& tap) {
+      const BF16* at = region + (tap.depth * lines + tap.line * w.dilation[1]) * width + tap.column * w.dilation[2];
+      for (int64_t i = 0; i < block.lines; ++i)
+        copy_bytes(to + index * z_.stride + 2 * i * block.width, reinterpret_cast<const std::byte*>(at + i * w.stride[1] * width), 2 * block.width);
+    });
+  }
+
+  // The same of several channels, by patches of f32.
+  void round_patches(const float* x, int64_t channels, const PixelBlock& block, float* patches, std::byte* to) const {
+    const int64_t pixels = block.pixels();
+    copy_patches(moves_, s_, x, channels, block, patches, pixels);
+    kernel_.narrow_rows(patches, pixels, reinterpret_cast<BF16*>(to), z_.stride / 2, channels * s_.taps, pixels);
+  }
+
   // The rows of the taps of channels [first, last).
-  void make_rows(const PixelBatch& block, int64_t first, int64_t last, int64_t depth, std::byte* rows, float* patches) const {
+  void make_rows(const PixelBatch& block, int64_t first, int64_t last, int64_t depth, std::byte* rows, std::byte* scratch) const {
+    const bool in_lines = s_.w.stride[2] == 1;
     for (const Segment& segment : block.all()) {
-      const int64_t pixels = segment.pixels.pixels(), step = std::max<int64_t>(1, kPatchFloats / (s_.taps * pixels));
+      const int64_t pixels = segment.pixels.pixels(), step = in_lines ? 1 : std::max<int64_t>(1, kPatchFloats / (s_.taps * pixels));
       for (int64_t c = first; c < last; c += step) {
         const int64_t channels = std::min(step, last - c);
-        copy_patches(moves_, s_, x_ + (segment.image * s_.channels + c) * s_.input, channels, segment.pixels, patches, pixels);
+        const float* x = x_ + (segment.image * s_.channels + c) * s_.input;
         std::byte* to = rows + (c - first) * s_.taps * z_.stride + 2 * segment.at;
-        kernel_.narrow_rows(patches, pixels, reinterpret_cast<BF16*>(to), z_.stride / 2, channels * s_.taps, pixels);
+        if (in_lines) copy_rows(x, segment.pixels, reinterpret_cast<BF16*>(scratch), to);
+        else round_patches(x, channels, segment.pixels, reinterpret_cast<float*>(scratch), to);
         if (pixels % 2 != 0)
           for (int64_t r = 0; r < channels * s_.taps; ++r) std::memset(to + r * z_.stride + 2 * pixels, 0, 2);
       }
