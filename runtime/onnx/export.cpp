@@ -45,7 +45,7 @@ int common_opset(const Graph& graph, std::string_view domain, int newest) {
   const Node *youngest = nullptr, *oldest = nullptr;
   for_each_node(graph, [&](const Node& node) {
     if (node.def->domain != domain) return;
-    if (domain.empty() && can_be_written_older(node.def->name)) return;
+    if (can_be_written_older(*node.def)) return;
     if (!youngest || since(node) > since(*youngest)) youngest = &node;
     if (!oldest || node.def->until < oldest->def->until) oldest = &node;
   });

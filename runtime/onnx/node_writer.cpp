@@ -7,7 +7,8 @@
 namespace tandem {
 
 ValueId NodeWriter::emit(std::string_view op, std::vector<ValueId> inputs, Attributes attributes) {
-  const OpDef& def = can_be_written_older(op) ? newest_op(op) : find_op("", op, opset_);
+  const OpDef& newest = newest_op(op);
+  const OpDef& def = can_be_written_older(newest) ? newest : find_op("", op, opset_);
   return graph_.add_node(def, std::move(inputs), 1, std::move(attributes), node().name + "." + std::string(op))[0];
 }
 

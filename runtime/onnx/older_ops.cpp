@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "runtime/onnx/node_writer.h"
+#include "runtime/onnx/older_attention.h"
 #include "runtime/ops/all_ops.h"
-#include "runtime/ops/plain_attention.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
@@ -50,22 +50,35 @@ class OlderForm : private NodeWriter {
     finish();
   }
 
-  // Without a past, for heads that lie apart: as the fused one is written out.
-  void attention() {
-    const Node& node = this->node();
-    const auto dims = [&](size_t i) -> const std::optional<Dims>& { return graph_.value(node.inputs[i]).type.dims; };
-    const bool plain = !has_output(1) && !has_output(2) && !has_output(3) && !has_input(4) && !has_input(5) && !has_input(6) && get_int("is_causal", 0) == 0 &&
-                       get_int("left_window_size", -1) < 0 && get_int("right_window_size", -1) < 0;
-    const bool four = dims(0) && dims(1) && dims(0)->size() == 4 && (has_attribute("scale") || dims(0)->back().known());
-    const bool masked = has_input(3);
-    // A mask of fewer columns hides the keys beyond them, where the form would stretch it or fail.
-    const bool whole = !masked || !dims(3) || dims(3)->empty() || !four || !differ(dims(3)->back(), (*dims(1))[2]);
-    require(plain && four && whole, "this attention has no form in this opset (node, opset)", node.name, opset_);
-    Node fused = node;
-    fused.def = &newest_op("FusedAttention", "tandem");
-    const float scale = has_attribute("scale") ? get_float("scale", 1) : 1 / std::sqrt(static_cast<float>(dims(0)->back().size));
-    fused.attributes = {{"scale", scale}, {"softcap", get_float("softcap", 0)}, {"nan_guard", int64_t{masked}}};
-    append_plain_attention(graph_, fused, opset_);
+  void attention() { append_older_attention(graph_, node(), opset_); }
+
+  // One set of statistics a group: an InstanceNormalization of one channel a group.
+  void group_normalization() {
+    const std::optional<Dims> dims = graph_.value(x()).type.dims;
+    require(dims && dims->size() >= 2, "the rank must be known to write this in an older opset (value, opset)", graph_.value(x()).name, opset_);
+    const int64_t groups = get_int("num_groups", 0);
+    const ValueId wide = widened(x());
+    const auto row = [&](double value) { return emit("Expand", {number(value, wide), ints({groups})}); };
+    const ValueId joined = emit("Reshape", {wide, ints({0, groups, -1})});
+    const ValueId normal = emit("InstanceNormalization", {joined, row(1), row(0)}, {{"epsilon", get_float("epsilon", 1e-5f)}});
+    const ValueId apart = emit("Reshape", {normal, emit("Shape", {x()})});
+    std::vector<int64_t> column(dims->size() - 1, 1);
+    column[0] = -1;
+    const auto a_channel = [&](size_t i) { return emit("Reshape", {node().inputs[i], ints(column)}); };
+    const ValueId y = is_narrow() ? cast(apart, dtype(x())) : apart;
+    emit("Add", {emit("Mul", {y, a_channel(1)}), a_channel(2)});
+    finish();
+  }
+
+  // Before 18 it took an optional value and nothing else.
+  void optional_has_element() {
+    if (has_input(0)) {
+      require(graph_.value(x()).type.container == Container::kOptional, "only optional values are asked in this opset (node, opset)", node().name, opset_);
+      graph_.nodes.push_back(node());
+      return;
+    }
+    emit("Identity", {graph_.add_constant(node().name + ".answer", Tensor::scalar(false))});
+    finish();
   }
 
   void rms_normalization() {
@@ -77,6 +90,9 @@ class OlderForm : private NodeWriter {
  private:
   ValueId x() const { return node().inputs[0]; }
   DType dtype(ValueId id) const { return graph_.value(id).type.dtype; }
+  ValueId ints(const std::vector<int64_t>& list) {
+    return graph_.add_constant(node().name + ".ints", Tensor::of<int64_t>({static_cast<int64_t>(list.size())}, list));
+  }
   ValueId scaled(ValueId value, double factor) { return emit("Mul", {value, number(factor, value)}); }
 
   ValueId tanh_angle() {
@@ -102,8 +118,7 @@ class OlderForm : private NodeWriter {
 
   ValueId mean(ValueId value) {
     if (opset_ < 18) return emit("ReduceMean", {value}, {{"axes", axes()}});
-    const std::vector<int64_t> list = axes();
-    return emit("ReduceMean", {value, graph_.add_constant(node().name + ".axes", Tensor::of<int64_t>({static_cast<int64_t>(list.size())}, list))});
+    return emit("ReduceMean", {value, ints(axes())});
   }
 
   ValueId deviation(ValueId value) {
@@ -118,20 +133,33 @@ struct Rule {
   void (OlderForm::*write)();
 };
 constexpr Rule kRules[] = {
-    {"Attention", 23, &OlderForm::attention}, {"Gelu", 20, &OlderForm::gelu}, {"HardSwish", 14, &OlderForm::hard_swish}, {"LayerNormalization", 17, &OlderForm::layer_normalization},
-    {"Mish", 18, &OlderForm::mish}, {"RMSNormalization", 23, &OlderForm::rms_normalization}, {"Swish", 24, &OlderForm::swish},
+    {"Attention", 23, &OlderForm::attention},
+    {"Gelu", 20, &OlderForm::gelu},
+    {"GroupNormalization", 21, &OlderForm::group_normalization},  // 18's has other scales
+    {"HardSwish", 14, &OlderForm::hard_swish},
+    {"LayerNormalization", 17, &OlderForm::layer_normalization},
+    {"Mish", 18, &OlderForm::mish},
+    {"OptionalHasElement", 18, &OlderForm::optional_has_element},
+    {"RMSNormalization", 23, &OlderForm::rms_normalization},
+    {"Swish", 24, &OlderForm::swish},
 };
+
+// Null: it is written as it is.
+const Rule* rule_of(const OpDef& def) {
+  const auto* rule = std::ranges::find(kRules, def.name, &Rule::op);
+  return def.domain.empty() && rule != std::end(kRules) && def.until > rule->since ? rule : nullptr;
+}
 
 }  // namespace
 
-bool can_be_written_older(std::string_view op) { return std::ranges::find(kRules, op, &Rule::op) != std::end(kRules); }
+bool can_be_written_older(const OpDef& def) { return rule_of(def) != nullptr; }
 
 Graph with_older_ops(const Graph& graph, int opset) {
   Graph older = graph;
   older.nodes.clear();
   for (const Node& node : graph.nodes) {
-    const auto rule = node.def->domain.empty() ? std::ranges::find(kRules, node.def->name, &Rule::op) : std::end(kRules);
-    if (rule == std::end(kRules) || rule->since <= opset) {
+    const Rule* const rule = rule_of(*node.def);
+    if (!rule || rule->since <= opset) {
       older.nodes.push_back(node);
     } else {
       OlderForm form(older, node, opset);

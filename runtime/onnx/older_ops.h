@@ -1,17 +1,16 @@
 // Ops younger than the opset of an export, in terms of older ones: fusions make them of what a model of an older opset spelled out.
 #pragma once
 
-#include <string_view>
-
 #include "runtime/graph/graph.h"
 
 namespace tandem {
 
-// Whether with_older_ops knows this op of ai.onnx: Attention, Gelu, HardSwish, LayerNormalization, Mish, RMSNormalization, Swish.
-bool can_be_written_older(std::string_view op);
+// Whether with_older_ops knows this op: Attention, Gelu, GroupNormalization, HardSwish, LayerNormalization, Mish, OptionalHasElement,
+// RMSNormalization, Swish.
+bool can_be_written_older(const OpDef& def);
 
 // The graph with these ops written as ONNX's function bodies do where `opset` does not have them yet. Bodies within it stay as they are. A
-// LayerNormalization that shows its Mean or InvStdDev, a row of unknown axes, and an attention that is causal, has a past or heads side by side, are
+// LayerNormalization that shows its Mean or InvStdDev, a row of unknown axes, and an attention that shows its scores, has a window or lengths of keys, are
 // refused with InvalidArgument.
 Graph with_older_ops(const Graph& graph, int opset);
 

@@ -297,6 +297,57 @@ def test_attention_before_its_opset(tmp_path, mask, opset):
     assert_same(source, written, feeds)
 
 
+OPEN = {"q": ["n", "h", "t", "d"], "k": ["n", "g", "s", "d"], "v": ["n", "g", "s", "e"]}
+HEADS = {"q": (2, 4, 3, 8), "k": (2, 2, 5, 8), "v": (2, 2, 5, 6)}
+ROWS = {"q": (2, 3, 32), "k": (2, 5, 16), "v": (2, 5, 12)}
+PAST = {"pk": (2, 2, 4, 8), "pv": (2, 2, 4, 6)}
+
+
+@pytest.mark.parametrize("opset", [13, 17, 22])
+@pytest.mark.parametrize("sizes, dims, outputs, attributes", [
+    (HEADS, OPEN, 1, {}), (HEADS, {}, 1, dict(is_causal=1, scale=0.3)), (HEADS, OPEN, 1, dict(is_causal=1)),
+    (ROWS, {}, 1, dict(q_num_heads=4, kv_num_heads=2)), (ROWS | {"m": (3, 5)}, {}, 1, dict(q_num_heads=4, kv_num_heads=2, is_causal=1, softcap=2.0)),
+    (ROWS, {"q": ["n", "t", None], "k": ["n", "s", None], "v": ["n", "s", None]}, 1, dict(q_num_heads=4, kv_num_heads=2)),
+    (HEADS | {"m": (1, 1, 3, 9)} | PAST, {}, 3, {}), (HEADS | {"m": (3, 9)} | PAST, OPEN | {"m": ["t", None]}, 3, dict(is_causal=1)),
+    (ROWS | {"m": ()} | PAST, {}, 3, dict(q_num_heads=4, kv_num_heads=2, is_causal=1)),
+], ids=["open", "causal", "open causal", "rows", "rows, mask", "open rows", "past", "open past", "rows, past"])
+def test_attention_of_any_form_before_its_opset(tmp_path, sizes, dims, outputs, attributes, opset):
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    sizes = {name: size for name, size in sizes.items() if size}
+    names = [name if name in sizes else "" for name in ("q", "k", "v", "m", "pk", "pv")]
+    made = ["y", "present_key", "present_value"][:outputs]
+    inputs = [tensor_info(name, dims.get(name, size)) for name, size in sizes.items()]
+    ranks = [[None] * len(sizes["q"]), [None] * 4, [None] * 4]
+    onnx.save(model([helper.make_node("Attention", names, made, **attributes)], inputs, [tensor_info(*info) for info in zip(made, ranks)], opset=23, ir_version=11), source)
+    done = tandem("export", source, "-o", written, "--opset", opset)
+    assert done.returncode == 0, done.stderr
+    assert "Attention" not in {node.op_type for node in onnx.load(written).graph.node}
+    assert_same(source, written, {name: RANDOM.normal(size=size).astype(np.float32) for name, size in sizes.items()})
+
+
+@pytest.mark.parametrize("opset", [13, 17, 20])
+@pytest.mark.parametrize("dims", [("n", 6, 5), ("n", 6, "h", "w"), (None, None, None, None)])
+def test_group_normalization_before_its_opset(tmp_path, dims, opset):
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    node = helper.make_node("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=3, epsilon=1e-3)
+    onnx.save(model([node], [tensor_info("x", dims)], [tensor_info("y", dims)], [weights("s", 6), weights("b", 6, seed=1)], opset=21), source)
+    done = tandem("export", source, "-o", written, "--opset", opset)
+    assert done.returncode == 0, done.stderr
+    assert_same(source, written, {"x": RANDOM.normal(size=(2, 6, 5, 4)[:len(dims)]).astype(np.float32)})
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+def test_an_optional_value_that_is_not_there(tmp_path, opset):
+    """Before 18 the op has an input."""
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    answer = helper.make_tensor_value_info("y", TensorProto.BOOL, [])
+    onnx.save(model([helper.make_node("OptionalHasElement", [], ["y"])], [], [answer], opset=18), source)
+    done = tandem("export", source, "-o", written, "--opset", opset)
+    assert done.returncode == 0, done.stderr
+    onnx.checker.check_model(str(written), full_check=True)
+    assert run(written, {}) == [np.False_]
+
+
 def test_axes_that_the_run_computes_have_no_older_form(tmp_path):
     source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
     axes = helper.make_tensor_value_info("axes", TensorProto.INT64, [1])
