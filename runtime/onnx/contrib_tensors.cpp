@@ -12,6 +12,7 @@ constexpr std::string_view kUpper[] = {"upper"};
 constexpr std::string_view kMode[] = {"mode"};
 constexpr std::string_view kMetric[] = {"metric"};
 constexpr std::string_view kGrid[] = {"align_corners", "mode", "padding_mode"};
+constexpr std::string_view kWindows[] = {"auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"};
 constexpr std::string_view kNgram[] = {"ngram_size"};
 constexpr std::string_view kFourier[] = {"normalized", "onesided", "signal_ndim"};
 
@@ -105,6 +106,15 @@ void inverse_real_fourier(ContribContext& node) {
   node.set_output(0, node.emit("Squeeze", {node.slice(signal, -1, 0, 1), node.ints({-1})}));
 }
 
+// A MaxPool of images whose channels are the last axis.
+void max_pool_of_channels_last(ContribContext& node) {
+  const int rank = node.rank(node.input(0));
+  std::vector<int64_t> to_first{0, rank - 1}, to_last{0};
+  for (int64_t axis = 1; axis < rank - 1; ++axis) to_first.push_back(axis), to_last.push_back(axis + 1);
+  to_last.push_back(1);
+  node.set_output(0, node.transpose(node.emit("MaxPool", {node.transpose(node.input(0), to_first)}, node.node().attributes), to_last));
+}
+
 // -inf for the scores of tokens that would end an n-gram which the row of tokens has already: of each window of n tokens the
 // last, if the others are what the row ends with. Rows of fewer than n tokens have no window.
 void block_repeated_ngrams(ContribContext& node) {
@@ -134,6 +144,7 @@ constexpr ContribOp kOps[] = {
     contrib_op("ExpandDims", 2, 2, 1, {}, expand_dims),
     contrib_op("Unique", 1, 1, 3, {}, unique),
     contrib_op("GridSample", 2, 2, 1, kGrid, grid_sample),
+    contrib_op("NhwcMaxPool", 1, 1, 1, kWindows, max_pool_of_channels_last),
     contrib_op("CDist", 2, 2, 1, kMetric, pairwise_distances),
     contrib_op("Rfft", 1, 1, 1, kFourier, real_fourier),
     contrib_op("Irfft", 1, 1, 1, kFourier, inverse_real_fourier),

@@ -121,6 +121,8 @@ TENSOR_CASES = [
     case("GatherND", normal(3, 4, 2), np.array([[0, 1], [2, 3]], np.int32)),
     case("ExpandDims", normal(3, 4), scalar(1, np.int32)),
     case("ExpandDims", normal(3, 4), scalar(-1, np.int32), name="last"),
+    case("NhwcMaxPool", RNG.integers(0, 255, (2, 7, 6, 5)).astype(np.uint8), kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 1]),
+    case("NhwcMaxPool", RNG.integers(-128, 127, (1, 9, 4)).astype(np.int8), name="a line", kernel_shape=[2], ceil_mode=1, strides=[2]),
     case("Unique", np.array([3, 1, 3, 2, 1], np.float32), outputs=3),
     case("GridSample", normal(1, 2, 4, 5), np.tanh(normal(1, 3, 3, 2)), mode="bicubic", padding_mode="border", align_corners=1),
     case("GridSample", normal(1, 2, 4, 5), np.tanh(normal(1, 3, 3, 2)), name="defaults"),
