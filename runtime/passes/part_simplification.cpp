@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "runtime/graph/constant_integers.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/rewrite.h"
 #include "runtime/ops/all_ops.h"
@@ -56,12 +57,8 @@ class Parts {
   }
 
   std::optional<std::vector<int64_t>> integers(const Node& node, size_t i) const {
-    if (i >= node.inputs.size() || node.inputs[i] == kNoValue) return std::nullopt;
-    const Value& value = graph_.value(node.inputs[i]);
-    if (value.kind != ValueKind::kConstant || value.data.shape().rank() != 1) return std::nullopt;
-    if (value.type.dtype == DType::kI64) return std::vector<int64_t>(value.data.as<int64_t>().begin(), value.data.as<int64_t>().end());
-    if (value.type.dtype == DType::kI32) return std::vector<int64_t>(value.data.as<int32_t>().begin(), value.data.as<int32_t>().end());
-    return std::nullopt;
+    if (i >= node.inputs.size() || node.inputs[i] == kNoValue || graph_.value(node.inputs[i]).data.shape().rank() != 1) return std::nullopt;
+    return constant_integers(graph_, node.inputs[i]);
   }
 
   // What a Slice takes, if it is known in numbers for every axis that it names.

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/base/half.h"
+#include "runtime/graph/constant_integers.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/rewrite.h"
 
@@ -63,11 +64,7 @@ bool PatternGraph::is_number(ValueId id, double wanted) const {
 }
 
 std::optional<std::vector<int64_t>> PatternGraph::integers(ValueId id) const {
-  if (id == kNoValue || graph_.value(id).kind != ValueKind::kConstant) return std::nullopt;
-  const Tensor& data = graph_.value(id).data;
-  if (data.dtype() == DType::kI32) return std::vector<int64_t>(data.as<int32_t>().begin(), data.as<int32_t>().end());
-  if (data.dtype() == DType::kI64) return std::vector<int64_t>(data.as<int64_t>().begin(), data.as<int64_t>().end());
-  return std::nullopt;
+  return constant_integers(graph_, id);
 }
 
 bool PatternGraph::same_shape(ValueId a, ValueId b) const {

@@ -12,29 +12,17 @@
 
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/ops/elementwise_nodes.h"
 #include "runtime/passes/pass.h"
 #include "runtime/passes/quantized_values.h"
 
 namespace tandem {
 namespace {
 
-constexpr std::string_view kFunctions[] = {"Abs",      "Add",      "And",         "Ceil",
-                                           "Celu",     "Clip",     "Div",         "Elu",
-                                           "Equal",    "Erf",      "Exp",         "Floor",
-                                           "Gelu",     "Greater",  "HardSigmoid", "HardSwish",
-                                           "Identity", "IsInf",    "IsNaN",       "LeakyRelu",
-                                           "Less",     "Log",      "Max",         "Min",
-                                           "Mish",     "Mul",      "Neg",         "Not",
-                                           "Or",       "PRelu",    "Pow",         "Reciprocal",
-                                           "Relu",     "Round",    "Selu",        "Sigmoid",
-                                           "Sign",     "Softplus", "Softsign",    "Sqrt",
-                                           "Sub",      "Swish",    "Tanh",        "ThresholdedRelu",
-                                           "Where"};
 constexpr size_t kMostNodes = 24;
 
 bool is_function(const Node& node) {
-  return node.def->domain.empty() && std::ranges::find(kFunctions, node.def->name) != std::end(kFunctions) &&
-         node.outputs.size() == 1;
+  return node.outputs.size() == 1 && (is_elementwise(*node.def) || (node.def->domain.empty() && node.def->name == "Identity"));
 }
 
 class Fusion {

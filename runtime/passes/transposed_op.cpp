@@ -7,7 +7,9 @@
 #include <span>
 
 #include "kernels/api/pool_channels_last.h"
+#include "runtime/graph/constant_integers.h"
 #include "runtime/ops/all_ops.h"
+#include "runtime/ops/elementwise_nodes.h"
 #include "runtime/passes/transposed_reshape.h"
 
 namespace tandem {
@@ -16,16 +18,6 @@ namespace {
 using Inputs = TransposedOp::Inputs;
 using Result = std::optional<TransposedOp>;
 
-constexpr std::string_view kUnary[] = {
-    "Abs",     "Acos",     "Acosh",   "Asin",     "Asinh",       "Atan",      "Atanh",   "BitwiseNot", "Cast",   "Ceil",     "Celu",
-    "Clip",    "Cos",      "Cosh",    "Elu",      "Erf",         "Exp",       "Floor",   "Gelu",       "HardSigmoid", "HardSwish",
-    "Identity", "IsInf",   "IsNaN",   "LeakyRelu", "Log",        "Mish",      "Neg",     "Not",        "Reciprocal", "Relu",
-    "Round",   "Selu",     "Shrink",  "Sigmoid",  "Sign",        "Sin",       "Sinh",    "Softplus",   "Softsign", "Sqrt",    "Swish",
-    "Tan",     "Tanh",     "ThresholdedRelu"};
-constexpr std::string_view kBroadcasting[] = {
-    "Add",   "And",     "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Mean",   "Min",        "Mod",       "Mul",        "Or",  "Pow",   "PRelu",   "Sub",            "Sum",
-    "Where", "Xor"};
 constexpr std::string_view kReductions[] = {"ReduceL1",  "ReduceL2",  "ReduceLogSum", "ReduceLogSumExp", "ReduceMax",
                                             "ReduceMean", "ReduceMin", "ReduceProd",   "ReduceSum",       "ReduceSumSquare"};
 
@@ -40,8 +32,8 @@ class Rules {
     const std::string_view op = node_.def->name;
     if (rank_ == 0) return std::nullopt;
     if (!node_.def->domain.empty()) return on_bytes();
-    if (is_one_of(op, kUnary)) return unchanged(Inputs::kFirst);
-    if (is_one_of(op, kBroadcasting)) return unchanged(Inputs::kBroadcast);
+    if (op == "Identity" || op == "Clip") return unchanged(Inputs::kFirst);
+    if (is_elementwise(*node_.def)) return unchanged(Inputs::kBroadcast);
     if (is_one_of(op, kReductions)) return reduction();
     if (op == "ArgMax" || op == "ArgMin") return arg_reduction();
     if (op == "Softmax" || op == "LogSoftmax" || op == "Hardmax") return node_.def->since >= 13 ? along("axis", -1, Inputs::kFirst) : std::nullopt;
@@ -87,11 +79,8 @@ class Rules {
 
   std::optional<std::vector<int64_t>> list(int input) const {
     if (!context_.has_input(input)) return std::nullopt;
-    const Value& value = graph_.value(node_.inputs[static_cast<size_t>(input)]);
-    if (value.kind != ValueKind::kConstant || value.data.shape().rank() > 1) return std::nullopt;
-    if (value.type.dtype == DType::kI64) return std::vector<int64_t>(value.data.as<int64_t>().begin(), value.data.as<int64_t>().end());
-    if (value.type.dtype == DType::kI32) return std::vector<int64_t>(value.data.as<int32_t>().begin(), value.data.as<int32_t>().end());
-    return std::nullopt;
+    const ValueId id = node_.inputs[static_cast<size_t>(input)];
+    return graph_.value(id).data.shape().rank() > 1 ? std::nullopt : constant_integers(graph_, id);
   }
 
   // The axes that an op names, by attribute or as an input.

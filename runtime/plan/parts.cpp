@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "runtime/graph/constant_integers.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/graph/op_def.h"
 
@@ -17,11 +18,7 @@ std::optional<std::vector<int64_t>> list(const Graph& graph, const Node& node, i
   const NodeContext context(node);
   if (context.has_attribute(attribute)) return context.get_ints(attribute);
   if (!context.has_input(input)) return std::vector<int64_t>();
-  const Value& value = graph.value(node.inputs[static_cast<size_t>(input)]);
-  if (value.kind != ValueKind::kConstant || !value.data) return std::nullopt;
-  if (value.type.dtype == DType::kI64) return std::vector<int64_t>(value.data.as<int64_t>().begin(), value.data.as<int64_t>().end());
-  if (value.type.dtype == DType::kI32) return std::vector<int64_t>(value.data.as<int32_t>().begin(), value.data.as<int32_t>().end());
-  return std::nullopt;
+  return constant_integers(graph, node.inputs[static_cast<size_t>(input)]);
 }
 
 }  // namespace

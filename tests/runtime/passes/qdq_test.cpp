@@ -267,6 +267,15 @@ TEST(QdqElementwise, NaNsOfBytesAreNone) {
   EXPECT_EQ(count(graph, "ByteTable"), 0) << to_text(graph);
 }
 
+TEST(QdqElementwise, AnyElementwiseFunctionIsATable) {
+  for (const char* op : {"Sin", "Atan", "Cosh", "Shrink", "Sum"}) {
+    Graph graph;
+    graph.outputs = {quantize(graph, add(graph, op, {through(graph, image(graph), 0.013f, 101)}), 0.0171f, 37)};
+    EXPECT_EQ(apply_and_compare(qdq_elementwise_fusion_pass, graph), 1) << op;
+    EXPECT_EQ(count(graph, "ByteTable"), 1) << to_text(graph);
+  }
+}
+
 TEST(QdqElementwise, OtherScalesAreATable) {
   Graph graph;
   graph.outputs = {quantize(graph, through(graph, image(graph), 0.013f, 101), 0.017f, 3)};
