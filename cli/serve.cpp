@@ -183,6 +183,8 @@ int serve_command(int argc, char** argv) {
       "lanes", po::value(&server_options.lanes)->default_value(0),
       "requests computed at once; 0: as many as processors / threads")(
       "threads", po::value(&server_options.threads)->default_value(1), "threads of each lane")(
+      "network-threads", po::value(&server_options.network_threads)->default_value(0),
+      "threads of each protocol that read, parse and answer; 0: a quarter of the processors, over HTTP at least 2")(
       "model-control", po::value(&control)->default_value("none"),
       "which models: none (what is there at the start), poll (looks again every --poll-secs), explicit (those of --load-model, and what "
       "clients load and unload)")("load-model", po::value(&load_at_start),

@@ -1,5 +1,7 @@
 #include "serving/http/http_server.h"
 
+#include <pthread.h>
+
 #include <thread>
 #include <vector>
 
@@ -40,7 +42,10 @@ class HttpServer::Impl {
     listen();
     most_ = most_connections(options.limits);
     accept();
-    for (const auto& worker : workers_) threads_.emplace_back([worker] { run(*worker); });
+    for (const auto& worker : workers_) {
+      threads_.emplace_back([worker] { run(*worker); });
+      ::pthread_setname_np(threads_.back().native_handle(), "http");
+    }
   }
 
   ~Impl() {

@@ -21,7 +21,7 @@ namespace tandem {
 namespace {
 
 constexpr std::chrono::seconds kCheckup{2};  // between two looks at the lanes
-constexpr int64_t kOtherThreads = 32;      // timers, control, and those of gRPC
+constexpr int64_t kOtherThreads = 32;      // timers, control, and gRPC's own
 constexpr int64_t kDescriptors = 24;       // open once the server is ready, and some for files
 
 LaneSetOptions lane_options(const InferenceServerOptions& options) {
@@ -64,8 +64,24 @@ RepositoryOptions repository_options(const InferenceServerOptions& options, Memo
   return models;
 }
 
+// Lanes have the processors; a quarter as many threads feed them.
+int network_threads(const InferenceServerOptions& options, int least) {
+  require(options.network_threads >= 0, "network-threads must be at least 1, or 0 for what the processors suggest", options.network_threads);
+  return options.network_threads > 0 ? options.network_threads : std::max(least, allowed_cpus().threads / 4);
+}
+
+HttpServerOptions http_options(const InferenceServerOptions& options) {
+  HttpServerOptions http = options.http;
+  http.threads = network_threads(options, 2);
+  return http;
+}
+
 GrpcServerOptions grpc_options(const InferenceServerOptions& options) {
-  return {.host = options.http.host, .port = *options.grpc_port, .identity = {.version = options.version}, .limits = options.http.limits};
+  return {.host = options.http.host,
+          .port = *options.grpc_port,
+          .threads = network_threads(options, 1),
+          .identity = {.version = options.version},
+          .limits = options.http.limits};
 }
 
 }  // namespace
@@ -96,7 +112,7 @@ struct InferenceServer::Parts {
         service(backend(options), {.version = options.version}, options.http.limits) {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
     look_after_lanes();
-    http.emplace(options.http,
+    http.emplace(http_options(options),
                  [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
     if (options.metrics_port) listen_for_metrics(options);
     if (options.grpc_port) grpc.emplace(grpc_options(options), backend(options));
@@ -219,7 +235,8 @@ std::vector<ModelCheck> check_models(const InferenceServerOptions& options, cons
 
 InferenceServer::InferenceServer(const InferenceServerOptions& options) {
   const LaneSetOptions lanes = lane_options(options);
-  check_room_for(static_cast<int64_t>(lanes.lanes) * lanes.threads + options.http.threads + kOtherThreads, kDescriptors);
+  const int network = network_threads(options, 2) + network_threads(options, 1);
+  check_room_for(static_cast<int64_t>(lanes.lanes) * lanes.threads + network + kOtherThreads, kDescriptors);
   parts_ = std::make_unique<Parts>(options);
   return_program_pages();  // of all that begins once
 }

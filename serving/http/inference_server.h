@@ -23,6 +23,7 @@ struct InferenceServerOptions {
   std::optional<int> grpc_port = {};                // 0: any free one; nothing: no gRPC
   int lanes = 0;                                    // 0: as many as the processors allow
   int threads = 1;                                  // of each lane
+  int network_threads = 0;                          // of each protocol, to read, parse and answer; 0: by the number of processors
   int64_t max_batch = 1024;
   int64_t max_dimension = 65'536;  // any other dimension that requests choose, at most
   HealthOptions health;
