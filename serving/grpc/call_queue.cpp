@@ -24,13 +24,14 @@ void CallQueue::work() {
 }
 
 bool CallQueue::next(Event*& event, bool& ok) {
-  void* tag = nullptr;
-  while (!put_off_.empty()) {
-    const auto next = queue_->AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC));
-    if (next == grpc::CompletionQueue::GOT_EVENT) break;
-    for (const auto& work : std::exchange(put_off_, {})) work();
+  void* tag = nullptr;  // written, too, for what gRPC keeps to itself: only the answer tells whether it is an event of ours
+  bool is_event = false;
+  while (!is_event && !put_off_.empty()) {
+    is_event = queue_->AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC)) == grpc::CompletionQueue::GOT_EVENT;
+    if (!is_event)
+      for (const auto& work : std::exchange(put_off_, {})) work();
   }
-  if (!tag && !queue_->Next(&tag, &ok)) return false;
+  if (!is_event && !queue_->Next(&tag, &ok)) return false;
   event = static_cast<Event*>(tag);
   return true;
 }
