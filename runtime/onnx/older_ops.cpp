@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
 #include <numeric>
 
+#include "runtime/graph/constant_integers.h"
 #include "runtime/onnx/node_writer.h"
 #include "runtime/onnx/older_attention.h"
 #include "runtime/ops/all_ops.h"
@@ -12,6 +14,8 @@
 
 namespace tandem {
 namespace {
+
+constexpr int64_t kMostTaps = 1024;  // of a Col2Im: as many filters, each as large
 
 class OlderForm : private NodeWriter {
  public:
@@ -67,6 +71,35 @@ class OlderForm : private NodeWriter {
     const auto a_channel = [&](size_t i) { return emit("Reshape", {node().inputs[i], ints(column)}); };
     const ValueId y = is_narrow() ? cast(apart, dtype(x())) : apart;
     emit("Add", {emit("Mul", {y, a_channel(1)}), a_channel(2)});
+    finish();
+  }
+
+  // Each channel is a transposed convolution of its columns by filters that hold a single 1.
+  void columns_to_image() {
+    const std::optional<Dims> dims = graph_.value(x()).type.dims;
+    const auto image = constant_integers(graph_, node().inputs[1]), block = constant_integers(graph_, node().inputs[2]);
+    require(dims && (*dims)[1].known() && image && block && is_float(dtype(x())), "this op has no form in this opset (node, opset)", node().name, opset_);
+    const size_t rank = block->size();
+    const auto given = [&](std::string_view name, size_t count, int64_t fallback) {
+      return has_attribute(name) ? get_ints(name) : std::vector<int64_t>(count, fallback);
+    };
+    const std::vector<int64_t> strides = given("strides", rank, 1), dilations = given("dilations", rank, 1), pads = given("pads", 2 * rank, 0);
+    const int64_t area = std::accumulate(block->begin(), block->end(), int64_t{1}, std::multiplies());
+    require(area <= kMostTaps, "blocks are too large to be written in an older opset (node, elements, at most)", node().name, area, kMostTaps);
+    std::vector<int64_t> columns{-1, area}, whole{-1, (*dims)[1].size / area}, filters{area, 1}, rest;
+    for (size_t i = 0; i < rank; ++i) {
+      const int64_t room = (*image)[i] + pads[i] + pads[rank + i] - dilations[i] * ((*block)[i] - 1) - 1;
+      columns.push_back(room / strides[i] + 1);
+      rest.push_back(room % strides[i]);
+      whole.push_back((*image)[i]);
+      filters.push_back((*block)[i]);
+    }
+    std::vector<float> ones(static_cast<size_t>(area * area));
+    for (size_t i = 0; i < ones.size(); i += static_cast<size_t>(area) + 1) ones[i] = 1;
+    const ValueId weight = graph_.add_constant(node().name + ".filters", Tensor::of<float>(Shape(filters), ones));
+    const ValueId images = emit("ConvTranspose", {emit("Reshape", {x(), ints(columns)}), dtype(x()) == DType::kF32 ? weight : cast(weight, dtype(x()))},
+                                {{"dilations", dilations}, {"output_padding", rest}, {"pads", pads}, {"strides", strides}});
+    emit("Reshape", {images, ints(whole)});
     finish();
   }
 
@@ -134,6 +167,7 @@ struct Rule {
 };
 constexpr Rule kRules[] = {
     {"Attention", 23, &OlderForm::attention},
+    {"Col2Im", 18, &OlderForm::columns_to_image},
     {"Gelu", 20, &OlderForm::gelu},
     {"GroupNormalization", 21, &OlderForm::group_normalization},  // 18's has other scales
     {"HardSwish", 14, &OlderForm::hard_swish},

@@ -336,6 +336,24 @@ def test_group_normalization_before_its_opset(tmp_path, dims, opset):
     assert_same(source, written, {"x": RANDOM.normal(size=(2, 6, 5, 4)[:len(dims)]).astype(np.float32)})
 
 
+@pytest.mark.parametrize("opset", [13, 17])
+@pytest.mark.parametrize("image, block, attributes", [
+    ([4, 6], [2, 3], dict(strides=[2, 3])), ([5, 5], [3, 2], {}), ([7, 6], [2, 3], dict(strides=[2, 2], pads=[1, 0, 1, 1])),
+    ([8, 7], [2, 2], dict(dilations=[3, 2], strides=[2, 1])), ([9], [4], dict(strides=[2], pads=[1, 0])),
+], ids=["apart", "overlapping", "padded", "dilated", "a line"])
+def test_columns_become_an_image_before_their_opset(tmp_path, image, block, attributes, opset):
+    source, written = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    rank, area = len(image), int(np.prod(block))
+    strides, dilations, pads = (attributes.get(name, [value] * count) for name, value, count in (("strides", 1, rank), ("dilations", 1, rank), ("pads", 0, 2 * rank)))
+    blocks = int(np.prod([(image[i] + pads[i] + pads[rank + i] - dilations[i] * (block[i] - 1) - 1) // strides[i] + 1 for i in range(rank)]))
+    sizes = [numpy_helper.from_array(np.array(values, np.int64), name) for name, values in (("image", image), ("block", block))]
+    node = helper.make_node("Col2Im", ["x", "image", "block"], ["y"], **attributes)
+    onnx.save(model([node], [tensor_info("x", ["n", 3 * area, blocks])], [tensor_info("y", ["n", 3, *image])], sizes, opset=18), source)
+    done = tandem("export", source, "-o", written, "--opset", opset)
+    assert done.returncode == 0, done.stderr
+    assert_same(source, written, {"x": RANDOM.normal(size=(2, 3 * area, blocks)).astype(np.float32)})
+
+
 @pytest.mark.parametrize("opset", [17, 18])
 def test_an_optional_value_that_is_not_there(tmp_path, opset):
     """Before 18 the op has an input."""
