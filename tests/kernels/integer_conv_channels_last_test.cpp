@@ -6,10 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "kernels/api/requantize.h"
@@ -196,7 +196,8 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
   unsigned seed = 900;
   for (const Case& c : kCases)
     for (const DType y_type : {DType::kU8, DType::kI8})
-      for (const auto& [scale_a_filter, is_bounded] : {std::pair{false, false}, std::pair{true, false}, std::pair{true, true}}) {
+      for (const auto& [scale_a_filter, is_bounded, zeros_of_w] : {std::array{false, false, true}, std::array{false, false, false},
+                                                                   std::array{true, false, false}, std::array{true, true, y_type == DType::kU8}}) {
         const Problem problem(c, seed % 3 == 0 ? DType::kI8 : DType::kU8, DType::kI8, false, seed);
         ++seed;
         const auto count = static_cast<size_t>(scale_a_filter ? c.filters : 1);
@@ -210,14 +211,14 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
         if (is_bounded) scaling.lowest = 0;
         const OutputScales scales = make_output_scales({aligned, bytes}, scaling);
         std::vector<uint8_t> expected;
-        const std::vector<int32_t> sums = problem.sums(true);
+        const std::vector<int32_t> sums = problem.sums(zeros_of_w);
         for (size_t i = 0; i < sums.size(); ++i)
           expected.push_back(
               static_cast<uint8_t>(requantized(sums[i], scales.exact[scales.count == 1 ? 0 : i % static_cast<size_t>(c.filters)],
                                                scales.low, scales.high) +
                                    scales.zero));
         for (const cpu::Isa isa : cpu::available_isas())
-          ASSERT_EQ(problem.run<uint8_t>(isa, 2, y_type, true, &scales), expected) << c.name << ' ' << cpu::name(isa);
+          ASSERT_EQ(problem.run<uint8_t>(isa, 2, y_type, zeros_of_w, &scales), expected) << c.name << ' ' << cpu::name(isa);
       }
 }
 
