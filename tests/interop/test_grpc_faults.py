@@ -3,6 +3,8 @@
 TANDEM_BIN names the program (default: build/release/bin/tandem). Run with: pytest tests/interop/test_grpc_faults.py
 """
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -139,3 +141,31 @@ def test_what_is_no_http2_is_closed(server, stub):
                 except ConnectionResetError:
                     break
     assert stub.ServerLive(service_pb2.ServerLiveRequest()).live
+
+
+def test_clients_that_go_away_among_others_that_ask(server):
+    """What gRPC keeps to itself (calls that end before they have come, methods that there are not) comes between the answers of others."""
+    target, request = server.grpc_url, infer_request().SerializeToString()
+    def leave(times):
+        for _ in range(times):
+            with grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+                ask, nothing = (channel.unary_unary(f"/inference.GRPCInferenceService/{name}") for name in ("ModelInfer", "Nothing"))
+                for i in range(50):
+                    call = ask.future(large)
+                    nothing.future(b"")
+                    time.sleep(0.0003 * (i % 5))  # before, amid and behind the request
+                    call.cancel()
+    large = infer_request()
+    large.inputs[0].shape[0] = 65536
+    large.raw_input_contents[0] = bytes(65536)
+    large = large.SerializeToString()
+    with ThreadPoolExecutor(4) as pool:
+        leavers = [pool.submit(leave, 10) for _ in range(3)]
+        with grpc.insecure_channel(target) as channel:
+            ask = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            while not all(one.done() for one in leavers):
+                for call in [ask.future(request) for _ in range(16)]:
+                    assert service_pb2.ModelInferResponse.FromString(call.result(timeout=60)).raw_output_contents[0] == b"ab"
+        for one in leavers:
+            one.result()
+    assert server.process.poll() is None
