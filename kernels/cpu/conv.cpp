@@ -61,6 +61,7 @@ ConvWorkspace conv_workspace_bytes(const ConvGeometry& g, DType dtype, int threa
     ConvWorkspace sizes{bytes(filter_panel_elements(s, tier) + conv_forward_elements(s, tier, threads)),
                         bytes(conv_input_grad_elements(s, tier, threads)), bytes(conv_weight_grad_elements(s, tier, threads))};
     // A smaller plane may go the other way.
+    sizes.weight_grad = std::max(sizes.weight_grad, bytes(small_weight_grad_elements(s, tier, threads)));
     if constexpr (std::is_same_v<T, float>) {
       sizes.forward = std::max(sizes.forward, bytes(conv_by_rows_elements(g, isa, threads)));
       sizes.input_grad = std::max(sizes.input_grad, bytes(conv_input_grad_by_rows_elements(g, isa, threads)));
@@ -115,7 +116,7 @@ void conv_weight_grad(const KernelContext& context, const ConvGeometry& g, Const
   const int64_t batch = check_conv(g, x.shape, dy.shape);
   const ConvShape s(g);
   visit_float(dy.dtype, [&]<class T>() {
-    const auto kernel = s.depthwise() ? depthwise_weight_grad<T> : conv_weight_grad<T>;
+    const auto kernel = s.depthwise() ? depthwise_weight_grad<T> : weight_grad_sums_images(s) ? small_weight_grad<T> : conv_weight_grad<T>;
     kernel(context, s, gemm_tier<T>(isa), x.as<T>().data(), dy.as<T>().data(), dw.as<T>().data(), batch);
   });
 }

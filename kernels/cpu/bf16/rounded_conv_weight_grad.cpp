@@ -6,11 +6,10 @@
 // The order of a sum is that of the blocks, a function of the shapes.
 #include <omp.h>
 
-#include <span>
-
 #include "kernels/cpu/bf16/rounded_conv.h"
 #include "kernels/cpu/conv_im2col.h"
 #include "kernels/cpu/patch_gather.h"
+#include "kernels/cpu/pixel_batch.h"
 
 namespace tandem::cpu {
 namespace {
@@ -19,25 +18,8 @@ constexpr int64_t kBlockPixels = 1024;
 constexpr int64_t kRowBytes = 192 * 1024;    // of rows of a task: they stay in the second-level cache
 constexpr int64_t kPatchFloats = 8 * 1024;   // before they are rounded
 constexpr int64_t kPairs = 16;               // that are packed together
-constexpr int64_t kMostSegments = 64;        // of a block
 
-// Pixels of one image. They begin at an even place of the block, so that no pair is in two images.
-struct Segment {
-  int64_t image, at;
-  PixelBlock pixels;
-};
-
-struct PixelBatch {
-  std::array<Segment, kMostSegments> segments;
-  int64_t count = 0, pixels = 0;  // the latter with those that make them even
-
-  bool fits(const PixelBlock& block) const { return count < kMostSegments && pixels + round_up(block.pixels(), 2) <= kBlockPixels; }
-  void add(int64_t image, const PixelBlock& block) {
-    segments[static_cast<size_t>(count++)] = {image, pixels, block};
-    pixels += round_up(block.pixels(), 2);
-  }
-  std::span<const Segment> all() const { return {segments.data(), static_cast<size_t>(count)}; }
-};
+using Pixels = PixelBatch<kBlockPixels, 2>;  // no pair is in two images
 
 struct Sizes {
   ConvShape s;
@@ -68,24 +50,17 @@ class WeightGrad {
   }
 
   void run(int64_t batch, float* dw) {
-    PixelBatch block;
-    bool is_first = true;
-    const auto flush = [&] {
-      multiply_block(block, !is_first);
-      block.count = block.pixels = 0, is_first = false;
-    };
-    for (int64_t image = 0; image < batch; ++image)
-      for_each_block(s_, kBlockPixels, [&](const PixelBlock& pixels) {
-        if (!block.fits(pixels)) flush();
-        block.add(image, pixels);
-      });
-    flush();
+    bool accumulate = false;
+    Pixels::for_each(s_, batch, [&](const Pixels& block) {
+      multiply_block(block, accumulate);
+      accumulate = true;
+    });
     turn(dw);
   }
 
  private:
-  void multiply_block(const PixelBatch& block, bool accumulate) const {
-    const BlockDepth depth = copied_depth(2 * block.pixels, kernel_.step);
+  void multiply_block(const Pixels& block, bool accumulate) const {
+    const BlockDepth depth = copied_depth(2 * block.pixels(), kernel_.step);
     const int64_t width = round_up(s_.filters, kPanelColumns), tasks = ceil_div(s_.channels, channels_);
 #pragma omp parallel for num_threads(team_) schedule(static) if (team_ > 1)
     for (int64_t f = 0; f < width; f += kPanelColumns) pack_filters(block, f, depth.bytes);
@@ -107,17 +82,17 @@ class WeightGrad {
   }
 
   // The panel of filters from `f` on.
-  void pack_filters(const PixelBatch& block, int64_t f, int64_t depth) const {
+  void pack_filters(const Pixels& block, int64_t f, int64_t depth) const {
     std::byte* panel = panels_ + f * depth;
     const auto line = [&](int64_t pixel) { return panel + pixel / 2 * 4 * kPanelColumns; };
-    for (const Segment& segment : block.all()) {
+    for (const PixelSegment& segment : block.segments()) {
       const int64_t pixels = segment.pixels.pixels();
       const float* dy = dy_ + (segment.image * s_.filters + f) * s_.output + segment.pixels.first(s_);
       for (int64_t i = 0; i < pixels; i += 2 * kPairs)
         kernel_.round_transposed(dy + i, s_.output, pixels - i, std::min(kPanelColumns, s_.filters - f), std::min(kPairs, ceil_div(pixels - i, 2)),
                                  line(segment.at + i));
     }
-    std::memset(line(block.pixels), 0, static_cast<size_t>(depth / 4 - block.pixels / 2) * 4 * kPanelColumns);
+    std::memset(line(block.pixels()), 0, static_cast<size_t>(depth / 4 - block.pixels() / 2) * 4 * kPanelColumns);
   }
 
   // Of one channel, those of all taps, read from the input under the block.
@@ -150,9 +125,9 @@ class WeightGrad {
   }
 
   // The rows of the taps of channels [first, last).
-  void make_rows(const PixelBatch& block, int64_t first, int64_t last, int64_t depth, std::byte* rows, std::byte* scratch) const {
+  void make_rows(const Pixels& block, int64_t first, int64_t last, int64_t depth, std::byte* rows, std::byte* scratch) const {
     const bool in_lines = s_.w.stride[2] == 1;
-    for (const Segment& segment : block.all()) {
+    for (const PixelSegment& segment : block.segments()) {
       const int64_t pixels = segment.pixels.pixels(), step = in_lines ? 1 : std::max<int64_t>(1, kPatchFloats / (s_.taps * pixels));
       for (int64_t c = first; c < last; c += step) {
         const int64_t channels = std::min(step, last - c);
@@ -164,8 +139,8 @@ class WeightGrad {
           for (int64_t r = 0; r < channels * s_.taps; ++r) std::memset(to + r * z_.stride + 2 * pixels, 0, 2);
       }
     }
-    for (int64_t r = 0; 2 * block.pixels < depth && r < (last - first) * s_.taps; ++r)
-      std::memset(rows + r * z_.stride + 2 * block.pixels, 0, static_cast<size_t>(depth - 2 * block.pixels));
+    for (int64_t r = 0; 2 * block.pixels() < depth && r < (last - first) * s_.taps; ++r)
+      std::memset(rows + r * z_.stride + 2 * block.pixels(), 0, static_cast<size_t>(depth - 2 * block.pixels()));
   }
 
   // dw [filters, patch]
