@@ -91,7 +91,7 @@ uint32_t pack(const BindContext& node) { return packed_filters(node) ? input_set
 
 ConvWorkspace workspace_of(const BindContext& node, const PlannedConv& geometry) {
   return rounds(node) ? cpu::rounded_conv_workspace(geometry.planned(), node.threads())
-                               : cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads());
+                      : cpu::conv_workspace_bytes(geometry.planned(), node.dtype(0), node.threads());
 }
 
 BoundKernel bind(const BindContext& node) {

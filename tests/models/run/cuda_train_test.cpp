@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -61,34 +62,42 @@ TEST_P(CudaTraining, OnlyTextStaysOnTheCpu) {
 INSTANTIATE_TEST_SUITE_P(Configs, CudaTraining, ::testing::Values("adult", "breast_cancer", "digits", "mnist"),
                          [](const auto& info) { return info.param; });
 
-// The training loss of each epoch.
-std::vector<double> curve(const Job& job, int64_t epochs, std::shared_ptr<Device> device) {
+// The training loss of each epoch; `order`: of the rows.
+std::vector<double> curve(const Job& job, int64_t epochs, uint64_t order, std::shared_ptr<Device> device) {
   const auto trainer = trainer_of(job, job.config.batch_size, {.device = std::move(device)});
   FitOptions options;
   options.epochs = epochs;
   options.batch_size = options.micro_batch = job.config.batch_size;
   std::vector<double> found;
-  for (const EpochRecord& record : fit(*trainer, *job.data.train, Sampler(job.rows, 0), options, {}).epochs)
+  for (const EpochRecord& record : fit(*trainer, *job.data.train, Sampler(job.rows, order), options, {}).epochs)
     found.push_back(record.train_loss);
   return found;
 }
 
-void expect_the_cpus_curve(const Job& job, int64_t epochs, double tolerance) {
-  const auto expected = curve(job, epochs, nullptr), actual = curve(job, epochs, open_cuda(0));
-  ASSERT_EQ(expected.size(), static_cast<size_t>(epochs));
-  for (size_t e = 0; e < expected.size(); ++e) EXPECT_NEAR(actual[e], expected[e], tolerance) << "epoch " << e + 1;
+// The largest distance of the curves; of several orders, the middle.
+double apart(const Job& job, int64_t epochs, uint64_t orders) {
+  std::vector<double> found;
+  for (uint64_t order = 0; order < orders; ++order) {
+    const auto cpu = curve(job, epochs, order, nullptr), gpu = curve(job, epochs, order, open_cuda(0));
+    double largest = 0;
+    for (size_t e = 0; e < static_cast<size_t>(epochs); ++e) largest = std::max(largest, std::fabs(gpu.at(e) - cpu.at(e)));
+    found.push_back(largest);
+  }
+  std::ranges::sort(found);
+  return found[found.size() / 2];
 }
 
-// With AdamW and its high rate the curve is chaotic: 1e-6 added to one weight at the start changes the fifth epoch's loss by 2e-3, on the
-// CPU alone; so SGD's at 0.05 and 0.03, where kernels of two instruction sets part by 4e-4 and 3e-3 from the third epoch on. SGD at 0.01 tells
-// rounding (2e-8) from mistakes over all five epochs, AdamW over the first.
-TEST(CudaTraining, FiveEpochsOfDigitsFollowTheCpusCurve) {
+// Curves that part by rounding lie 2e-8 apart. But where a sum and 0, or two pixels of a pool, are equal up to rounding, the gradient goes one
+// way here and another there, and from then on the curves are 1e-6 to 4e-3 apart: with SGD at 0.01 in one epoch of seven, with the CPU's kernels of
+// two instruction sets as well. A mistake parts those of all orders. AdamW at its high rate is chaotic: 1e-6 added to one weight at the start
+// changes the fifth epoch's loss by 2e-3.
+TEST(CudaTraining, EpochsOfDigitsFollowTheCpus) {
   Job job = load("digits", 1437);
   job.config.optimizer = "sgd";
   job.config.learning_rate = 0.01f;
-  expect_the_cpus_curve(job, 5, 1e-6);
+  EXPECT_LT(apart(job, 2, 5), 1e-6);
 }
-TEST(CudaTraining, AnEpochOfDigitsWithAdamWFollowsTheCpusCurve) { expect_the_cpus_curve(load("digits", 1437), 1, 1e-4); }
+TEST(CudaTraining, AnEpochOfDigitsWithAdamWFollowsTheCpus) { EXPECT_LT(apart(load("digits", 1437), 1, 1), 1e-4); }
 
 TEST(CudaTraining, HalvesFollowTheCurveOfF32) {
   const Job job = load("digits", 256);
