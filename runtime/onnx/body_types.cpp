@@ -31,7 +31,7 @@ std::vector<FormalInput> formal_inputs(const Graph& graph, const Node& node) {
   const bool loop = node.def->name == "Loop", scan = node.def->name == "Scan", map = node.def->name == "SequenceMap";
   if (!loop && !scan && !map) return {};
   std::vector<FormalInput> inputs;
-  if (loop) inputs = {{{DType::kI64, Dims()}}, {{DType::kBool, Dims()}}};
+  if (loop) inputs = {{.type = {DType::kI64, Dims()}, .is_counter = true}, {.type = {DType::kBool, Dims()}, .is_counter = true}};
   for (size_t i = loop ? 2 : scan && node.def->since < 9; i < node.inputs.size(); ++i) {
     inputs.push_back({node.inputs[i] == kNoValue ? TensorType() : graph.value(node.inputs[i]).type, loop});
     if (map) inputs.back().type.container = Container::kTensor;
@@ -42,6 +42,10 @@ std::vector<FormalInput> formal_inputs(const Graph& graph, const Node& node) {
 
 TensorType believed_type(TensorType declared, const FormalInput& input) {
   const auto& formal = input.type.dims;
+  if (input.is_counter) {
+    declared.dims = declared.dims && declared.dims->size() == 1 ? Dims{1} : formal;
+    return declared;
+  }
   if (formal && declared.dims && formal->size() != declared.dims->size()) declared.dims.reset();
   for (size_t i = 0; declared.dims && i < declared.dims->size(); ++i)
     if (Dim& dim = (*declared.dims)[i]; !formal || !dim.known() || dim != (*formal)[i]) dim = Dim();

@@ -166,10 +166,13 @@ class GraphWriter {
     write_type(graph_.value(id).type, *info.mutable_type());
   }
 
-  // Trailing absent inputs and outputs are left out, others are written as empty names.
+  // ONNX wants a name for the trip count and the condition of a Loop, though it be empty.
+  static size_t named_inputs(const OpDef& def) { return def.name == "Loop" ? 2 : 0; }
+
+  // Trailing absent inputs and outputs are left out but for the first `least`, others are written as empty names.
   template <class Add>
-  void write_names(std::vector<ValueId> ids, Add add) const {
-    while (!ids.empty() && ids.back() == kNoValue) ids.pop_back();
+  void write_names(std::vector<ValueId> ids, size_t least, Add add) const {
+    while (ids.size() > least && ids.back() == kNoValue) ids.pop_back();
     for (ValueId id : ids) add(id == kNoValue ? std::string() : name(id));
   }
 
@@ -181,9 +184,9 @@ class GraphWriter {
     for (const auto& [key, attribute] : node.attributes)
       if (const auto* body = std::get_if<Subgraph>(&attribute)) captured += static_cast<size_t>((*body)->captured_inputs);
     size_t next = node.inputs.size() - captured;
-    write_names({node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(next)},
+    write_names({node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(next)}, named_inputs(*node.def),
                 [&](std::string text) { proto.add_input(std::move(text)); });
-    write_names(node.outputs, [&](std::string text) { proto.add_output(std::move(text)); });
+    write_names(node.outputs, 0, [&](std::string text) { proto.add_output(std::move(text)); });
     for (const auto& [key, attribute] : node.attributes) {
       const auto* body = std::get_if<Subgraph>(&attribute);
       AttributeProto& to = *proto.add_attribute();

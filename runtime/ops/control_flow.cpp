@@ -93,6 +93,13 @@ int64_t trip_count(const EvaluateContext& node) {
   return count.as<int64_t>()[0];
 }
 
+// One number in the form that the body declares: a scalar, or a tensor of one element.
+template <class T>
+RunValue counter(const Graph& body, int input, T value) {
+  const auto& dims = body.value(body.inputs[static_cast<size_t>(input)]).type.dims;
+  return RunValue::of(dims && dims->size() == 1 ? Tensor::of<T>({1}, {value}) : Tensor::scalar(value));
+}
+
 void evaluate_loop(EvaluateContext& node) {
   const Graph& body = body_of(node, "body");
   const LoopShape loop(node, body);
@@ -103,8 +110,8 @@ void evaluate_loop(EvaluateContext& node) {
   values.insert(values.end(), node.inputs_from(2).begin(), node.inputs_from(2).end());
   std::vector<std::vector<Tensor>> stacks(static_cast<size_t>(loop.stacked));
   for (int64_t trip = 0; trip < trips && goes_on; ++trip) {
-    values[0] = RunValue::of(Tensor::scalar(trip));
-    values[1] = RunValue::of(Tensor::scalar(goes_on));
+    values[0] = counter(body, 0, trip);
+    values[1] = counter(body, 1, goes_on);
     std::vector<RunValue> made = node.run("body", values);
     goes_on = condition(node, made[0]);
     for (size_t i = 0; i < carried; ++i) {

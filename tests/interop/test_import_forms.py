@@ -424,3 +424,22 @@ def test_thresholded_relu_is_older_than_onnx_says(tmp_path, opset):
     proto = model([helper.make_node("ThresholdedRelu", ["x"], ["y"], alpha=0.5)], {"x": X}, {"y": X}, opset=opset, ir_version=8)
     expected = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": X})
     assert outcome(tmp_path, proto, [X], expected) == ""
+
+
+@pytest.mark.parametrize("declared", [[], [1]])
+def test_a_loop_counts_in_the_form_that_its_body_declares(tmp_path, declared):
+    """A scalar or an array of one number, as onnxruntime; so does what is exported."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    i, go, on = (helper.make_tensor_value_info(name, kind, declared) for name, kind in (("i", INT), ("go", TensorProto.BOOL), ("on", TensorProto.BOOL)))
+    row = helper.make_tensor_value_info("row", FLOAT, [*declared, 3])
+    nodes = [helper.make_node("Gather", ["x", "i"], ["row"], axis=0), helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Not", ["go"], ["not"])]
+    body = helper.make_graph(nodes, "body", [i, go], [on, row, helper.make_tensor_value_info("not", TensorProto.BOOL, declared)])
+    expected = [X.reshape(2, *declared, 3), np.zeros([2, *declared], bool)]
+    two = numpy_helper.from_array(np.array(2, np.int64), "two")
+    proto = model([helper.make_node("Loop", ["two", ""], ["y", "n"], body=body)], {"x": X}, {"y": expected[0], "n": expected[1]}, initializer=[two])
+    assert outcome(tmp_path, proto, [X], expected) == ""
+    (tmp_path / "loop.onnx").write_bytes(proto.SerializeToString())
+    subprocess.run([BINARY, "export", tmp_path / "loop.onnx", "-o", tmp_path / "written.onnx"], check=True, capture_output=True)
+    for file in ("loop.onnx", "written.onnx"):
+        for got, wanted in zip(onnxruntime.InferenceSession(str(tmp_path / file)).run(["y", "n"], {"x": X}), expected):
+            np.testing.assert_array_equal(got, wanted)
