@@ -134,7 +134,10 @@ def expect(model, used, rng):
     halves = any(element_type(v) == onnx.TensorProto.FLOAT16 for v in flat(expected)) or "elem_type: 10" in str(model.graph)
     floats = [np.abs(a).max() for a in flat(expected) if a.dtype.kind == "f" and a.size]
     scale = float(max(floats, default=1.0))
-    return expected, (2e-2 if halves else 2e-4), 30 * change + scale * (4e-3 if halves else 2e-6) + 1e-7
+    absolute = 30 * change + scale * (4e-3 if halves else 2e-6) + 1e-7
+    if not np.isfinite(absolute):
+        raise IllConditioned("a number is infinite: nothing could be told from it")
+    return expected, (2e-2 if halves else 2e-4), absolute
 
 
 def resized(model, used, rng):
