@@ -92,6 +92,7 @@ class ServedModel::Run {
 
   // The rows of `call` begin at `first` of the outputs.
   void answer(const InferenceCall& call, std::span<const ConstTensorView> outputs, int64_t first, int64_t rows) {
+    if (!answering_) answering_.emplace(served_.statistics_);
     try {
       std::vector<Tensor> cut;  // what outputs of padded requests are without the padding
       std::vector<ConstTensorView> own;
@@ -143,6 +144,7 @@ class ServedModel::Run {
   int lane_;
   Clock::TimePoint begun_, mark_, input_end_{}, compute_end_{};
   StatisticsRecorder::Batch batch_;
+  std::optional<StatisticsRecorder::Answering> answering_;
   uint64_t answered_ = 0;
 };
 

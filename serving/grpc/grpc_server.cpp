@@ -89,7 +89,11 @@ class GrpcServer::Impl {
     });
   }
 
-  ~Impl() { stop(std::chrono::milliseconds(0)); }
+  // What the queues still hold asks the server: they end after it has shut down, and before it is gone.
+  ~Impl() {
+    stop(std::chrono::milliseconds(0));
+    queues_.clear();
+  }
 
   int port() const { return acceptor_.port(); }
 
@@ -119,7 +123,7 @@ class GrpcServer::Impl {
   InferenceService service_;
   HealthService health_;
   ReflectionService reflection_;
-  std::vector<std::unique_ptr<CallQueue>> queues_;  // shut down after the server
+  std::vector<std::unique_ptr<CallQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
 };
 

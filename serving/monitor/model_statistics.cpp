@@ -28,8 +28,23 @@ void StatisticsRecorder::fail(std::chrono::nanoseconds time, bool cancelled) {
   if (cancelled) sums_.cancelled.add(time);
 }
 
-ModelStatistics StatisticsRecorder::snapshot() const {
+size_t StatisticsRecorder::begin_answering() {
   const std::lock_guard lock(mutex_);
+  ++answering_[turn_];
+  return turn_;
+}
+
+void StatisticsRecorder::end_answering(size_t turn) {
+  const std::lock_guard lock(mutex_);
+  if (--answering_[turn] == 0) answered_.notify_all();
+}
+
+ModelStatistics StatisticsRecorder::snapshot() const {
+  const std::lock_guard one(asking_);
+  std::unique_lock lock(mutex_);
+  const size_t before = turn_;
+  turn_ = 1 - turn_;
+  answered_.wait(lock, [&] { return answering_[before] == 0; });
   return sums_;
 }
 

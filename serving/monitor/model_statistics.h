@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -43,17 +45,37 @@ class StatisticsRecorder {
     std::chrono::nanoseconds queue{0}, total{0};  // sums over the requests
     std::chrono::nanoseconds input{0}, infer{0}, output{0};
   };
+  // While it lives, answers of a batch may be out that are not counted yet: whoever asks for the statistics waits for its end, so that
+  // a client finds its answer counted.
+  class Answering {
+   public:
+    explicit Answering(StatisticsRecorder& recorder) : recorder_(recorder), turn_(recorder.begin_answering()) {}
+    Answering(const Answering&) = delete;
+    ~Answering() { recorder_.end_answering(turn_); }
+
+   private:
+    StatisticsRecorder& recorder_;
+    const size_t turn_;
+  };
   void add(const Batch& batch);
   // A request that was not answered, `time` after it had come.
   void fail(std::chrono::nanoseconds time, bool cancelled = false);
   // How long one request took that was answered.
   void add_latency(std::chrono::nanoseconds latency) { latencies_.add(latency); }
+  // Not from the thread of an Answering.
   ModelStatistics snapshot() const;
   // As of LatencyBuckets::counts.
   std::vector<std::pair<int64_t, uint64_t>> latencies() const { return latencies_.counts(); }
 
  private:
+  size_t begin_answering();
+  void end_answering(size_t turn);
+
+  mutable std::mutex asking_;  // one at a time
   mutable std::mutex mutex_;
+  mutable std::condition_variable answered_;
+  mutable size_t turn_ = 0;      // each question takes the other one, so that it waits for none that begins after it
+  int64_t answering_[2] = {0, 0};  // by turn
   ModelStatistics sums_;
   LatencyBuckets latencies_;
 };
