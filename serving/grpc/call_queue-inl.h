@@ -37,6 +37,7 @@ class EventOf final : public Event {
   void (Call::*then_)(bool ok);
 };
 
+// Ends after its server has shut down and before the server is gone: the last events ask it.
 class CallQueue {
  public:
   explicit CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> queue) : queue_(std::move(queue)) {}

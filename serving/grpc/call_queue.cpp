@@ -6,7 +6,7 @@
 
 namespace tandem::grpc_detail {
 
-// The server has shut down: no call is left that could start an operation.
+// No call is left that could start an operation.
 CallQueue::~CallQueue() {
   queue_->Shutdown();
   if (!thread_.joinable()) thread_ = std::thread([this] { work(); });

@@ -89,10 +89,9 @@ class GrpcServer::Impl {
     });
   }
 
-  // What the queues still hold asks the server: they end after it has shut down, and before it is gone.
   ~Impl() {
     stop(std::chrono::milliseconds(0));
-    queues_.clear();
+    queues_.clear();  // before the server is gone
   }
 
   int port() const { return acceptor_.port(); }

@@ -49,8 +49,9 @@ class Arrival final : public Event {
 TEST(CallQueue, WhatIsPutOffRunsBehindAllThatIsReady) {
   grpc::ServerBuilder builder;
   Story story;
+  std::unique_ptr<grpc::Server> server;
   CallQueue queue(builder.AddCompletionQueue());
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  server = builder.BuildAndStart();
   Arrival arrivals[3] = {{queue, story}, {queue, story}, {queue, story}};
   grpc::Alarm alarms[3];
   const auto past = std::chrono::system_clock::now() - std::chrono::seconds(1);
