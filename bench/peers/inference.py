@@ -7,7 +7,8 @@
 
 Checks first that the answers agree. Then each contestant runs in a process of its own, stopped while another runs, in turns, pinned alike. Prints
 medians over the rounds, Tandem's ratio to the best peer (above 1: Tandem is faster) beside the aim, its share of what the machine can do (of
-arithmetic, or of reading the weights), and the most memory each process held. Peers: onnxruntime, openvino, torch (f32), as far as they are there.
+arithmetic, or of reading the weights), and the most memory each process held. Peers: onnxruntime, openvino, torch (f32), and for the rows
+gemm and gemv oneDNN (f32, bf16) and OpenBLAS (f32), as far as they are there.
 On a busy machine `--clock processor` compares processor time, which others do not add to; meant for one thread.
 """
 import argparse
@@ -24,11 +25,12 @@ import tempfile
 import numpy as np
 
 import peer_models
+import product_peers
 from contestant import Contestant, Failed, measure_in_turns
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
-PEERS = [name for name in ("onnxruntime", "openvino", "torch") if importlib.util.find_spec(name)]
+PEERS = [name for name in ("onnxruntime", "openvino", "torch") if importlib.util.find_spec(name)] + product_peers.installed()
 # Relative L2 distance to the first peer. int8: each rounds where it likes, and by default computes the rest in what it likes.
 AGREEMENT = {"f32": 1e-3, "bf16": 0.05, "int8": 0.25}
 
@@ -96,6 +98,8 @@ def commands(options, item, precision, threads, folder, feed_file):
     for peer in options.peers:
         if peer == "onnxruntime" and precision == "bf16":
             continue  # has no such kernels for CPUs
+        if peer in product_peers.PRECISIONS and not (item.network.startswith(("gemm", "gemv")) and precision in product_peers.PRECISIONS[peer]):
+            continue
         if peer != "torch":
             found[peer] = [sys.executable, HERE / "peer_process.py", peer, file, feed_file, answers[peer], threads, precision]
         elif precision != "int8":
@@ -140,7 +144,8 @@ def compare(options, ceilings, item, precision, threads, progress):
         feed_file = folder / "inputs.npz"
         np.savez(feed_file, **peer_models.inputs_of(item.network, **item.sizes))
         wanted, answers = commands(options, item, precision, threads, folder, feed_file)
-        started = [Contestant(name, command, threads, {"OMP_NUM_THREADS": str(threads)}) for name, command in wanted.items()]
+        started = [Contestant(name, command, threads, {"OMP_NUM_THREADS": str(threads), **product_peers.environment(name)})
+                   for name, command in wanted.items()]
         contestants = []
         try:
             for contestant in started:

@@ -1,6 +1,6 @@
 """A peer as a contestant (contestant.py): python peer_process.py PEER FILE INPUTS.npz OUTPUT.npz THREADS PRECISION
 
-PEER: onnxruntime or openvino, which read FILE.onnx, or torch, for which FILE is the name of a model of peer_models.py. Each at its best settings for
+PEER: onnxruntime or openvino, which read FILE.onnx, torch, for which FILE is the name of a model of peer_models.py, or one of product_peers.py. Each at its best settings for
 the precision: f32 means f32 (OpenVINO would take bf16 where the processor has it), bf16 OpenVINO's hint and torch's autocast; int8 leaves to each what it does with the rest of the file.
 """
 import json
@@ -8,6 +8,8 @@ import sys
 import time
 
 import numpy as np
+
+import product_peers
 
 
 def open_onnxruntime(file, feed, threads, precision):
@@ -104,7 +106,9 @@ def answer(run, **facts):
 def main():
     peer, file, inputs, output, threads, precision = sys.argv[1:]
     feed = dict(np.load(inputs))
-    run = {"onnxruntime": open_onnxruntime, "openvino": open_openvino, "torch": open_torch}[peer](file, feed, int(threads), precision)
+    openers = {"onnxruntime": open_onnxruntime, "openvino": open_openvino, "torch": open_torch, "onednn": product_peers.open_onednn,
+               "openblas": product_peers.open_openblas}
+    run = openers[peer](file, feed, int(threads), precision)
     run()
     results = run()
     np.savez(output, **{name.replace("/", "_"): np.array(value) for name, value in results.items()})

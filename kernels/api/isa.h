@@ -1,9 +1,9 @@
 // Which instruction set the CPU kernels use. A tier is one .cpp compiled with its own flags; it is chosen once, at the first
 // call.
 //
-// TANDEM_ISA=portable|avx2|avx512|vnni|amx (x86-64) or portable|neon|dotprod|i8mm|bf16 (64-bit Arm) forces a tier (tests, comparisons).
-// vnni is AVX-512 with VNNI, amx that with tiles of bytes; dotprod is NEON with dot products of bytes, i8mm and bf16 add products of small
-// matrices: they differ from avx512 and neon in products of bytes, whose results are exact in all, and of bf16. Results of one tier never
+// TANDEM_ISA=portable|avx2|avx2vnni|avx512|vnni|amx (x86-64) or portable|neon|dotprod|i8mm|bf16 (64-bit Arm) forces a tier (tests, comparisons).
+// avx2vnni is AVX2 with dot products of bytes, vnni AVX-512 with them, amx that with tiles of bytes; dotprod is NEON with dot products of bytes, i8mm and bf16 add products of small
+// matrices: they differ from avx2, avx512 and neon in products of bytes, whose results are exact in all, and of bf16. Results of one tier never
 // depend on threads; tiers differ from each other in the last bits of floats.
 #pragma once
 
@@ -13,8 +13,8 @@
 
 namespace tandem::cpu {
 
-// Of one architecture each includes those before it.
-enum class Isa : uint8_t { kPortable, kAvx2, kAvx512, kVnni, kAmx, kNeon, kDotprod, kI8mm, kBf16 };
+// Of one architecture each includes those before it; kAvx512 all but the products of kAvx2Vnni.
+enum class Isa : uint8_t { kPortable, kAvx2, kAvx2Vnni, kAvx512, kVnni, kAmx, kNeon, kDotprod, kI8mm, kBf16 };
 
 std::string_view name(Isa isa);
 

@@ -10,7 +10,7 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr std::array<std::string_view, 9> kNames = {"portable", "avx2", "avx512", "vnni", "amx", "neon", "dotprod", "i8mm", "bf16"};
+constexpr std::array<std::string_view, 10> kNames = {"portable", "avx2", "avx2vnni", "avx512", "vnni", "amx", "neon", "dotprod", "i8mm", "bf16"};
 
 std::string list_names(const std::vector<Isa>& isas) {
   std::string text;
@@ -35,12 +35,10 @@ Isa choose_isa(std::string_view forced) {
   for (size_t i = 0; i < kNames.size(); ++i) {
     if (kNames[i] != forced) continue;
     const auto isa = static_cast<Isa>(i);
-    require(machine_has(isa), "TANDEM_ISA names an instruction set that this machine lacks; it has", forced,
-            list_names(available));
+    require(machine_has(isa), "TANDEM_ISA names an instruction set that this machine lacks; it has " + list_names(available), forced);
     return isa;
   }
-  fail(ErrorCode::kInvalidArgument, "TANDEM_ISA is not the name of an instruction set; use one of",
-       {forced, list_names(available)});
+  fail(ErrorCode::kInvalidArgument, "TANDEM_ISA is not the name of an instruction set; use one of " + list_names(available), {forced});
 }
 
 Isa chosen_isa() {

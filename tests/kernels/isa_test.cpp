@@ -17,7 +17,7 @@ TEST(Isa, PortableIsAlwaysThere) {
 }
 
 TEST(Isa, NamesChooseTiers) {
-  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kVnni, Isa::kAmx, Isa::kNeon, Isa::kDotprod, Isa::kI8mm, Isa::kBf16}) {
+  for (Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx2Vnni, Isa::kAvx512, Isa::kVnni, Isa::kAmx, Isa::kNeon, Isa::kDotprod, Isa::kI8mm, Isa::kBf16}) {
     if (machine_has(isa))
       EXPECT_EQ(choose_isa(name(isa)), isa);
     else

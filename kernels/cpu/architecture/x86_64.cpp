@@ -14,6 +14,8 @@ namespace tandem::cpu {
 namespace {
 
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+// The dot products of bytes in 256 bits, of either kind.
+bool has_avx_vnni() { return has_avx2() && __builtin_cpu_supports("avxvnni"); }
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -26,6 +28,7 @@ bool machine_has(Isa isa) {
   switch (isa) {
     case Isa::kPortable: return true;
     case Isa::kAvx2: return has_avx2();
+    case Isa::kAvx2Vnni: return has_avx_vnni() || has_vnni();
     case Isa::kAvx512: return has_avx512();
     case Isa::kVnni: return has_vnni();
     case Isa::kAmx: return has_vnni() && amx_is_permitted();
@@ -63,6 +66,7 @@ const IntegerTier& integer_tier(Isa isa) {
   if (isa >= Isa::kAmx) return kAmxIntegers;
   if (isa >= Isa::kVnni) return kVnniIntegers;
   if (isa >= Isa::kAvx512) return kAvx512Integers;
+  if (isa >= Isa::kAvx2Vnni) return has_avx_vnni() ? kAvx2VnniIntegers : kAvx2VnniEvexIntegers;
   if (isa >= Isa::kAvx2) return kAvx2Integers;
   return kPortableIntegers;
 }
@@ -82,6 +86,7 @@ std::vector<const ArithmeticProbe*> arithmetic_probes(Isa isa) {
   if (isa >= Isa::kAvx512) probes.push_back(&kAvx512F32Probe);
   if (isa >= Isa::kAvx512 && __builtin_cpu_supports("avx512bf16")) probes.push_back(&kBf16Probe);
   if (isa >= Isa::kAmx) probes.push_back(&kAmxBf16Probe);
+  if (isa >= Isa::kAvx2Vnni && machine_has(Isa::kAvx2Vnni)) probes.push_back(has_avx_vnni() ? &kAvx2VnniProbe : &kAvx2VnniEvexProbe);
   if (isa >= Isa::kVnni) probes.push_back(&kVnniProbe);
   if (isa >= Isa::kAmx) probes.push_back(&kAmxInt8Probe);
   return probes;

@@ -59,6 +59,7 @@ const IntegerTier& integer_tier(Isa isa);
 
 extern const IntegerTier kPortableIntegers;
 extern const IntegerTier kAvx2Integers;
+extern const IntegerTier kAvx2VnniIntegers, kAvx2VnniEvexIntegers;
 extern const IntegerTier kAvx512Integers;
 extern const IntegerTier kVnniIntegers;
 extern const IntegerTier kAmxIntegers;

@@ -18,8 +18,10 @@ struct ArithmeticProbe {
 };
 
 extern const ArithmeticProbe kPortableF32Probe;
-extern const ArithmeticProbe kAvx2F32Probe, kAvx512F32Probe, kVnniProbe, kBf16Probe, kAmxInt8Probe, kAmxBf16Probe;  // of x86-64
-extern const ArithmeticProbe kNeonF32Probe, kDotprodProbe, kI8mmProbe, kMatrixBf16Probe;                            // of 64-bit Arm
+// Of x86-64.
+extern const ArithmeticProbe kAvx2F32Probe, kAvx2VnniProbe, kAvx2VnniEvexProbe, kAvx512F32Probe, kVnniProbe, kBf16Probe, kAmxInt8Probe, kAmxBf16Probe;
+// Of 64-bit Arm.
+extern const ArithmeticProbe kNeonF32Probe, kDotprodProbe, kI8mmProbe, kMatrixBf16Probe;
 
 // Loops over memory; n is a multiple of kStreamStep.
 struct StreamProbe {

@@ -12,7 +12,8 @@ namespace {
 int64_t targets_above(Isa isa) {
   switch (isa) {
     case Isa::kPortable: return HWY_SSSE3 | HWY_SSE4 | HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL;
-    case Isa::kAvx2: return HWY_AVX3 | HWY_AVX3_DL;
+    case Isa::kAvx2:
+    case Isa::kAvx2Vnni: return HWY_AVX3 | HWY_AVX3_DL;
     case Isa::kAvx512:
     case Isa::kVnni:
     case Isa::kAmx:
