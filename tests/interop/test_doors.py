@@ -32,11 +32,20 @@ def server(tmp_path_factory):
     save_mlp(root / "mlp/1/model.onnx", 1)
     save_mlp(root.parent / f"{root.name}_secret/1/model.onnx", 2)
     log = root.parent / f"{root.name}.log"
-    server = Server(root, "--max-body", "16000000", "--request-timeout", "1000", "--model-control", "explicit", "--load-model", "*", "--access-log", str(log))
+    server = Server(root, "--max-body", "16000000", "--model-control", "explicit", "--load-model", "*", "--access-log", str(log))
     server.grpc_url, server.log = f"127.0.0.1:{server.ready['grpc_port']}", log
     server.kept = 48 << 20  # of floods of some hundred MB; more floods leave no more
     for _ in range(3):
         check_answer(server)
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    root = tmp_path_factory.mktemp("impatient")
+    save_mlp(root / "mlp/1/model.onnx", 1)
+    server = Server(root, "--request-timeout", "1000")
     yield server
     assert server.stop() == 0
 
@@ -108,25 +117,47 @@ def test_a_request_may_come_in_any_pieces(attacked):
         assert exchange(attacked, with_body(b"", GOOD), piece).startswith(b"HTTP/1.1 200")
 
 
-@pytest.mark.parametrize("beginning", [b"", b"GET /v2", HEAD + b"Content-Length: 10\r\n\r\nabc", CHUNKED + b"5\r\nab", HEAD + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"],
-                         ids=["nothing", "header", "body", "chunk", "continue"])
+BEGINNINGS = [b"", b"GET /v2", HEAD + b"Content-Length: 10\r\n\r\nabc", CHUNKED + b"5\r\nab", HEAD + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"]
+NAMES_OF_BEGINNINGS = ["nothing", "header", "body", "chunk", "continue"]
+
+
+def slow_ones(server, beginning):
+    """A hundred connections that say this and no more."""
+    connections = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(100)]
+    for connection in connections:
+        connection.sendall(beginning)
+    return connections
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS, ids=NAMES_OF_BEGINNINGS)
 def test_a2_who_is_slow_holds_nothing(attacked, beginning):
-    """A hundred of them, while others are answered; after --request-timeout they are closed (an idle connection may stay)."""
-    slow = [socket.create_connection(("127.0.0.1", attacked.port), timeout=10) for _ in range(100)]
+    """Others are answered before any of the slow ones has had its 30 seconds (--request-timeout)."""
+    slow = slow_ones(attacked, beginning)
     try:
-        for connection in slow:
-            connection.sendall(beginning)
-        begun = time.monotonic()
         check_answer(attacked)
-        assert time.monotonic() - begun < 1
-        for connection in slow if beginning else []:
-            answer = b""
-            while got := connection.recv(1000):
-                answer += got
-            assert b"HTTP/1.1 408" in answer and time.monotonic() - begun < 5
+        for connection in slow:
+            connection.setblocking(False)
+            try:
+                answer = connection.recv(1000)
+            except BlockingIOError:
+                continue
+            assert answer.startswith(b"HTTP/1.1 100"), answer
     finally:
         for connection in slow:
             connection.close()
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS[1:], ids=NAMES_OF_BEGINNINGS[1:])
+def test_a2_who_is_slow_is_told_to_go(impatient, beginning):
+    """After --request-timeout; an idle connection may stay."""
+    slow = slow_ones(impatient, beginning)
+    for connection in slow:
+        answer = b""
+        while got := connection.recv(1000):
+            answer += got
+        assert b"HTTP/1.1 408" in answer
+        connection.close()
+    check_answer(impatient)
 
 
 def test_a12_ten_thousand_that_hang_up(attacked):
@@ -150,12 +181,12 @@ def test_a1_more_connections_than_descriptors(tmp_path, port):
             pass
     for connection in flood:
         connection.close()
-    deadline = time.monotonic() + 1.5
+    deadline = time.monotonic() + 30
     while True:
         try:
             check_answer(server)
             with triton_grpc.InferenceServerClient(f"127.0.0.1:{server.ready['grpc_port']}") as client:
-                assert client.is_server_live(client_timeout=1)
+                assert client.is_server_live(client_timeout=5)
             break
         except (OSError, InferenceServerException):
             assert time.monotonic() < deadline

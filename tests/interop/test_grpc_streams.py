@@ -54,7 +54,7 @@ def test_cancelled_streams_leave_nothing(server, stub):
     cancel_some(200)
     assert stub.ModelInfer(request).model_name == "mlp"
     assert resident_mib(server.process) < before + 8
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while server.metric("tandem_inference_in_flight", model="mlp", version="2") > 0:
         assert time.monotonic() < deadline
 

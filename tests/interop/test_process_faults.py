@@ -36,7 +36,7 @@ class Start:
                 os.setuid(uid)
         command = [*before, BINARY, "serve", "--repository", str(repository), "--http-port", "0", "--json", *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare, env=env, cwd="/")
-        answered, _, _ = select.select([self.process.stdout], [], [], 20)
+        answered, _, _ = select.select([self.process.stdout], [], [], 120)
         line = self.process.stdout.readline() if answered else ""
         self.said = json.loads(line) if line else {}
 

@@ -328,7 +328,10 @@ def test_drain_under_load(repository):
 
     threads = [threading.Thread(target=work) for _ in range(6)]
     [t.start() for t in threads]
-    time.sleep(0.5)
+    begun = time.monotonic()
+    while right[0] <= 50 and not wrong:
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
     stopping.set()
     begun = time.monotonic()
     assert server.stop() == 0
@@ -347,12 +350,12 @@ def test_flood_of_connections_beyond_the_descriptors(repository):
         connection.connect(("127.0.0.1", server.port))
         flood.append(connection)
     [c.close() for c in flood]
-    deadline = time.monotonic() + 1.5
+    deadline = time.monotonic() + 30
     while True:
         try:
             assert server.client().is_server_live()
             break
-        except Exception:  # noqa: BLE001 - it has a second to recover
+        except Exception:  # noqa: BLE001 - it recovers
             assert time.monotonic() < deadline
             time.sleep(0.02)
     assert server.stop() == 0

@@ -94,8 +94,14 @@ def test_a_deadline_of_grpc_ends_its_computation(plain):
     with triton_grpc.InferenceServerClient(f"127.0.0.1:{plain.ready['grpc_port']}") as client:
         x = triton_grpc.InferInput("x", [2048, WIDTH], "FP32")
         x.set_data_from_numpy(np.zeros((2048, WIDTH), np.float32))
-        with pytest.raises(InferenceServerException, match="(?i)deadline"):
-            client.infer("deep", [x], client_timeout=0.5 * whole)
+        for share in (0.5, 0.25, 0.12):  # again where the machine is faster than it was just now
+            try:
+                client.infer("deep", [x], client_timeout=share * whole)
+            except InferenceServerException as error:
+                assert "deadline" in str(error).lower()
+                break
+        else:
+            pytest.fail("answered beyond its deadline, or the machine became eight times as fast")
     assert wait_until(lambda: plain.metric("tandem_inference_in_flight", model="deep") == 0)
     assert wait_until(lambda: saved(plain) > before)
 
