@@ -123,10 +123,10 @@ void DynamicSteps::begin() {
     if (value.dtype != DType::kUndefined) value = {};
 }
 
-void DynamicSteps::run(size_t step, Inputs planned, const KernelContext& context) {
+void DynamicSteps::run(size_t step, Inputs planned, const KernelContext& context, const StopCheck* stop) {
   const Node& node = plan_->graph.nodes[static_cast<size_t>(plan_->steps[step].node)];
   if (is_evaluated(plan_->graph, node)) {
-    evaluate(step, node, planned, context);
+    evaluate(step, node, planned, context, stop);
   } else {
     std::vector<ConstTensorView> inputs(planned.begin(), planned.end());
     for (size_t i = 0; i < inputs.size(); ++i)
@@ -189,13 +189,14 @@ void DynamicSteps::run_kernel(size_t step, std::span<const ConstTensorView> inpu
     if (node.outputs[o] != kNoValue) keep(node, o, RunValue::of(std::move(outputs[o])), fresh);
 }
 
-void DynamicSteps::evaluate(size_t step, const Node& node, Inputs planned, const KernelContext& context) {
+void DynamicSteps::evaluate(size_t step, const Node& node, Inputs planned, const KernelContext& context, const StopCheck* stop) {
   std::vector<RunValue> inputs(node.inputs.size()), outputs(node.outputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (node.inputs[i] == kNoValue) continue;
     inputs[i] = plan_->is_dynamic(node.inputs[i]) ? value(node.inputs[i]) : RunValue::of(Tensor::borrow(planned[i]));
   }
   const EvaluateContext::RunSubgraph run_subgraph = [&](std::string_view name, std::span<const RunValue> given) {
+    if (stop && (*stop)()) fail(ErrorCode::kCancelled, "the run was stopped between two iterations: nobody waits for its outputs");
     Executor& body = *bodies_.at({plan_->steps[step].node, std::string(name)});
     std::vector<RunValue> results = body.run_values(given);
     live_.note(body.dynamic_peak_bytes() + live_.beside(given));

@@ -4,6 +4,7 @@
 // small inputs (axes, starts, sizes); the kernel is bound for what came out, kept while the shapes stay, and writes into tensors of its own.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,8 +29,9 @@ class DynamicSteps {
   void set_value(ValueId id, RunValue value) { values_[static_cast<size_t>(id)] = std::move(value); }
   const RunValue& value(ValueId id) const { return values_[static_cast<size_t>(id)]; }
 
-  // `planned`: the views of the inputs that are not dynamic; null for those that are. Throws what the op throws.
-  void run(size_t step, Inputs planned, const KernelContext& context);
+  // `planned`: the views of the inputs that are not dynamic; null for those that are. `stop` (null: none) is asked before each run of a body.
+  // Throws what the op throws, Cancelled if it was stopped.
+  void run(size_t step, Inputs planned, const KernelContext& context, const std::function<bool()>* stop);
 
   // The most bytes that values, scratch and what bodies hold took at once so far.
   int64_t peak_bytes() const;
@@ -38,7 +40,7 @@ class DynamicSteps {
   struct Frame;
   void run_kernel(size_t step, std::span<const ConstTensorView> inputs, const KernelContext& context);
   ValueId taken_over(size_t step, const Node& node, std::span<const ConstTensorView> inputs, size_t output, const Shape& shape) const;
-  void evaluate(size_t step, const Node& node, Inputs planned, const KernelContext& context);
+  void evaluate(size_t step, const Node& node, Inputs planned, const KernelContext& context, const std::function<bool()>* stop);
   void keep(const Node& node, size_t output, RunValue value, bool fresh = false);
 
   std::shared_ptr<const Plan> plan_;

@@ -369,7 +369,7 @@ void Executor::launch_step(Binding& binding, size_t s) {
                               .workspace = scratch(step)},
                              inputs, outputs);
     case StepKind::kDynamic:
-      return dynamic_->run(s, inputs, {.threads = plan_->options.threads, .communicator = options_.communicator});
+      return dynamic_->run(s, inputs, {.threads = plan_->options.threads, .communicator = options_.communicator}, stop_);
     case StepKind::kDevice:
       return step.kernel.run(
           {.cuda = lane_->session(), .communicator = options_.communicator, .workspace = lane_->workspace()}, inputs, outputs);

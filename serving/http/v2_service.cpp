@@ -1,6 +1,7 @@
 #include "serving/http/v2_service.h"
 
 #include <chrono>
+#include <exception>
 
 #include "serving/http/content_coding.h"
 #include "serving/http/failure.h"
@@ -34,8 +35,22 @@ class UnpackedRequest final : public HttpRequest {
   std::string body_;
 };
 
+// Inference, pages and metrics alone are packed. Clients that name codings in all their requests (tritonclient.http.aio) unpack nothing else.
+ContentCoding answer_coding(Endpoint endpoint, const HttpRequest& request) {
+  switch (endpoint) {
+    case Endpoint::kInfer:
+    case Endpoint::kGenerate:
+    case Endpoint::kGenerateStream:
+    case Endpoint::kIndexPage:
+    case Endpoint::kOverview:
+    case Endpoint::kMetrics: return accepted_coding(request.header("Accept-Encoding").value_or(""));
+    default: return ContentCoding::kIdentity;
+  }
+}
+
+// Errors stay as they are.
 HttpResponse packed(HttpResponse response, ContentCoding coding) {
-  if (coding == ContentCoding::kIdentity || response.body.empty()) return response;
+  if (coding == ContentCoding::kIdentity || response.body.empty() || response.status >= 400) return response;
   response.body = pack(response.body, coding);
   response.headers.emplace_back("Content-Encoding", name(coding));
   response.headers.emplace_back("Vary", "Accept-Encoding");
@@ -75,14 +90,21 @@ HttpRespond V2Service::recorded(const HttpRequest& request, HttpRespond respond)
 }
 
 void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
-  const ContentCoding accepted = accepted_coding(request.header("Accept-Encoding").value_or(""));
+  Route route{};
+  std::exception_ptr no_route;
+  try {
+    route = route_of(request.method(), request.target());
+  } catch (...) {
+    no_route = std::current_exception();
+  }
+  const ContentCoding accepted = no_route ? ContentCoding::kIdentity : answer_coding(route.endpoint, request);
   const HttpRespond counted = recorded(request, [this, respond, accepted](HttpResponse response) {
     backend_.metrics.count_http(response.status);
     respond(packed(std::move(response), accepted));
   });
   HttpResponse response;
   try {
-    const Route route = route_of(request.method(), request.target());
+    if (no_route) std::rethrow_exception(no_route);
     const ContentCoding coding = content_coding(request.header("Content-Encoding").value_or(""));
     if (coding == ContentCoding::kIdentity) return serve(route, request, counted);
     return serve(route, UnpackedRequest(request, coding, limits_.request_bytes), counted);

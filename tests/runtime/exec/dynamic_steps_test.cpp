@@ -164,6 +164,33 @@ TEST(DynamicSteps, RunALoop) {
   EXPECT_EQ(to_string(none[1].shape()), "[0, 2]");
 }
 
+TEST(DynamicSteps, ALoopThatNobodyWantsStopsBetweenIterations) {
+  Graph graph;
+  const ValueId trips = graph.add_input("trips", DType::kI64, {}), x = graph.add_input("x", DType::kF32, {2}),
+                limit = graph.add_input("limit", DType::kF32, {2});
+  graph.outputs = graph.add_node(newest_op("Loop"), {trips, kNoValue, x, limit}, 2, {{"body", doubling_body()}});
+  Executor executor(make_plan(graph, {}));
+  const auto run = [&](int64_t most, const StopCheck& stop) {
+    const Tensor count = Tensor::scalar(most), start = Tensor::of<float>({2}, {1, 3}), bound = Tensor::of<float>({2}, {1e9f, 0});
+    const ConstTensorView inputs[] = {count.view(), start.view(), bound.view()};
+    return floats(executor.run(inputs, stop)[0]);
+  };
+  int looks = 0;
+  EXPECT_EQ(run(4, [&] { return ++looks < 0; }), (std::vector<float>{16, 48}));
+  EXPECT_GE(looks, 5) << "before the loop and before each of its iterations";
+  for (int at = 1; at <= looks; ++at) {
+    int asked = 0;
+    try {
+      run(4, [&] { return ++asked == at; });
+      FAIL() << at;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kCancelled);
+    }
+    EXPECT_EQ(asked, at) << "it does not go on";
+    EXPECT_EQ(run(4, {}), (std::vector<float>{16, 48})) << "the next run is whole";
+  }
+}
+
 Subgraph branch(std::string_view op, const std::string& captured) {
   auto body = std::make_shared<Graph>();
   const ValueId x = body->add_input(captured, DType::kF32, {2});

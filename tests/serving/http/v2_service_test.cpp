@@ -158,6 +158,28 @@ TEST_F(V2ServiceTest, StatusesOfFaults) {
   EXPECT_EQ(status("POST", "/v2/models/m/infer", R"({"inputs":[{"name":"x","shape":[1025],"datatype":"FP32","data":[]}]})"), 400);
 }
 
+// tritonclient.http.aio names gzip in all its requests, and unpacks the answers of inference alone.
+TEST_F(V2ServiceTest, ErrorsAndWhatIsNoInferenceAreNotCompressed) {
+  const auto coding_of = [&](const std::string& method, const std::string& target, const std::string& body) {
+    TestRequest request(method, target, body);
+    request.accepted = "gzip, deflate";
+    answers.clear();
+    service->handle(request, [this](HttpResponse response) { answers.push_back(std::move(response)); });
+    workers.run_all();
+    for (const auto& [name, value] : answers.at(0).headers)
+      if (name == "Content-Encoding") return value;
+    return std::string("none");
+  };
+  EXPECT_EQ(coding_of("POST", "/v2/models/m/infer", R"({"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]}]})"), "gzip");
+  EXPECT_EQ(coding_of("GET", "/metrics", ""), "gzip");
+  for (const char* wrong : {"{", R"({"inputs":[{"name":"x","shape":[1],"datatype":"INT8","data":[1]}]})"})
+    EXPECT_EQ(coding_of("POST", "/v2/models/m/infer", wrong), "none");
+  EXPECT_EQ(coding_of("GET", "/nowhere", ""), "none");
+  for (const char* target : {"/v2", "/v2/models/m", "/v2/models/m/config", "/v2/models/m/stats", "/v2/logging", "/v2/trace/setting"})
+    EXPECT_EQ(coding_of("GET", target, ""), "none") << target;
+  EXPECT_EQ(coding_of("POST", "/v2/repository/index", ""), "none");
+}
+
 TEST_F(V2ServiceTest, CompressedBothWays) {
   const std::string plain = R"({"inputs":[{"name":"x","shape":[2],"datatype":"FP32","data":[1,2]}]})";
   for (const ContentCoding coding : {ContentCoding::kGzip, ContentCoding::kDeflate}) {
