@@ -36,6 +36,7 @@ struct AttentionOptions {
   double hidden = -std::numeric_limits<double>::infinity();  // what a bool mask puts in place of a score
   bool mask_hides = false;                                   // a bool mask is true where a key is hidden
   UndefinedRows undefined = UndefinedRows::kZeroIfHidden;
+  bool rounded = false;  // of f32, on a CPU: what products read is rounded to bf16 (GemmShape::rounded), softmax and all else stay f32
 };
 
 // Where the rows of a [batch, heads, rows, size] tensor lie, in elements.
@@ -91,12 +92,12 @@ AttentionGeometry broadcast_attention_geometry(const AttentionPerms&, const Shap
 namespace cpu {
 
 // For these sizes and all smaller ones. `scores`: whether that output is wanted.
-size_t attention_workspace(DType, const AttentionGeometry&, bool scores, int threads);
+size_t attention_workspace(DType, const AttentionGeometry&, bool scores, int threads, bool rounded = false);
 void attention(const KernelContext&, const AttentionOptions&, const AttentionInputs&, const AttentionOutputs&);
 void attention(const KernelContext&, const AttentionOptions&, const AttentionGeometry&, const AttentionInputs&, const AttentionOutputs&);
 
 // Computes the probabilities anew, a block of queries at a time. One thread a batch and key head.
-size_t attention_grad_workspace(DType, const AttentionGeometry&, int threads);
+size_t attention_grad_workspace(DType, const AttentionGeometry&, int threads, bool rounded = false);
 void attention_grad(const KernelContext&, const AttentionOptions&, const AttentionInputs&, ConstTensorView dy,
                     const AttentionGrads&);
 // The same of broadcast_attention_geometry, without a past: `grads` is that of the gradients' shapes, which are stretched to all that the

@@ -22,15 +22,15 @@ int64_t most_rows(const AttentionGeometry& of) { return std::min(kQueryRows, std
 // One thread's part of the workspace.
 template <class T>
 struct Scratch {
-  Scratch(const AttentionGeometry& of, bool scores) {
+  Scratch(const AttentionGeometry& of, bool scores, bool rounded) {
     const int64_t rows = most_rows(of), keys = key_block(of, scores);
     const auto sized = [](int64_t elements) { return round_up(elements * static_cast<int64_t>(sizeof(T)), kLine); };
     scores_at = 0;
     sums_at = scores_at + sized(rows * keys);
     statistics_at = sums_at + sized(rows * of.value_size);
     gemm_at = statistics_at + sized(2 * rows);
-    const size_t gemm_bytes = std::max(gemm_workspace_bytes<T>({rows, keys, of.head_size, false, true}, 1),
-                                       gemm_workspace_bytes<T>({rows, of.value_size, keys, false, false}, 1));
+    const size_t gemm_bytes = std::max(gemm_workspace_bytes<T>({rows, keys, of.head_size, false, true, rounded}, 1),
+                                       gemm_workspace_bytes<T>({rows, of.value_size, keys, false, false, rounded}, 1));
     bytes = gemm_at + round_up(static_cast<int64_t>(gemm_bytes), kLine);
   }
   int64_t scores_at, sums_at, statistics_at, gemm_at, bytes;
@@ -47,7 +47,7 @@ class Attention {
         of_(of),
         scorer_(options, in, of),
         row_(simd::row_ops<T>()),
-        scratch_(of, static_cast<bool>(out.scores)),
+        scratch_(of, static_cast<bool>(out.scores), options.rounded),
         // A single query: the heads of a group are the rows of one product.
         heads_as_rows_(of.queries == 1 && of.group() > 1) {}
 
@@ -119,7 +119,7 @@ class Attention {
       args.b = v, args.ldb = v_stride;
       args.c = w.sums, args.ldc = of_.value_size;
       args.addend = w.sums, args.ld_addend = of_.value_size;
-      gemm<T>(w.lone, {block.rows, of_.value_size, count, false, false}, args);
+      gemm<T>(w.lone, {block.rows, of_.value_size, count, false, false, options_.rounded}, args);
     });
   }
 
@@ -202,9 +202,8 @@ void join(const KernelContext& context, const AttentionGeometry& of, ConstTensor
 
 }  // namespace
 
-size_t attention_workspace(DType dtype, const AttentionGeometry& of, bool scores, int threads) {
-  return visit_float(dtype,
-                     [&]<class T>() { return static_cast<size_t>(Scratch<T>(of, scores).bytes) * static_cast<size_t>(threads); });
+size_t attention_workspace(DType dtype, const AttentionGeometry& of, bool scores, int threads, bool rounded) {
+  return visit_float(dtype, [&]<class T>() { return static_cast<size_t>(Scratch<T>(of, scores, rounded).bytes) * static_cast<size_t>(threads); });
 }
 
 void attention(const KernelContext& context, const AttentionOptions& options, const AttentionInputs& in,

@@ -127,7 +127,7 @@ class AttentionScorer {
       args.b = k, args.ldb = rows_last ? of_.k.column : k_stride;
       args.c = out + (first - keys.first), args.ldc = ld;
       args.alpha = scale_;
-      gemm<T>(lone, {block.rows, count, of_.head_size, false, !rows_last}, args);
+      gemm<T>(lone, {block.rows, count, of_.head_size, false, !rows_last, options_.rounded}, args);
     });
   }
 

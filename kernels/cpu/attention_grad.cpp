@@ -1,8 +1,8 @@
 // Backward of attention. For each batch and key head: over its query heads and blocks of queries, the probabilities P are made
 // anew, then
 //
-//   dV += P^T dY;   dP = dY V^T;   dS = P * (dP - rowsum(dP * P));   raw = dS * (1 - (capped / softcap)^2);
-//   dQ = scale * raw K;   dK += scale * raw^T Q
+//   dV += P^T dY;   dP = dY V^T;   dS = P * (dP - rowsum(dP * P));   dR = scale * dS * (1 - (capped / softcap)^2);
+//   dQ = dR K;   dK += dR^T Q
 //
 // A block has fewer queries than one of the forward pass: under a causal mask it then sees fewer keys that are for nothing.
 #include <omp.h>
@@ -18,16 +18,16 @@ constexpr int64_t kGradRows = 96;
 // One thread's part of the workspace: three matrices of a block's rows by all keys.
 template <class T>
 struct Scratch {
-  explicit Scratch(const AttentionGeometry& of) {
+  Scratch(const AttentionGeometry& of, bool rounded) {
     const int64_t rows = std::min(kGradRows, of.queries);
     matrix = round_up(rows * of.keys * static_cast<int64_t>(sizeof(T)), kLine);
-    const GemmShape products[] = {{rows, of.keys, of.head_size, false, true},
-                                  {rows, of.keys, of.value_size, false, true},
-                                  {of.keys, of.value_size, rows, true, false},
-                                  {of.keys, of.head_size, rows, true, false},
-                                  {of.head_size, of.keys, rows, true, false},
-                                  {rows, of.head_size, of.keys, false, false},
-                                  {rows, of.head_size, of.keys, false, true}};
+    const GemmShape products[] = {{rows, of.keys, of.head_size, false, true, rounded},
+                                  {rows, of.keys, of.value_size, false, true, rounded},
+                                  {of.keys, of.value_size, rows, true, false, rounded},
+                                  {of.keys, of.head_size, rows, true, false, rounded},
+                                  {of.head_size, of.keys, rows, true, false, rounded},
+                                  {rows, of.head_size, of.keys, false, false, rounded},
+                                  {rows, of.head_size, of.keys, false, true, rounded}};
     size_t gemm_bytes = 0;
     for (const GemmShape& product : products) gemm_bytes = std::max(gemm_bytes, gemm_workspace_bytes<T>(product, 1));
     bytes = 3 * matrix + round_up(static_cast<int64_t>(gemm_bytes), kLine);
@@ -51,8 +51,9 @@ class AttentionBackward {
         grads_(grads),
         scorer_(options, in, of),
         row_(simd::row_ops<T>()),
-        scratch_(of),
+        scratch_(of, options.rounded),
         cap_(static_cast<T>(options.softcap)),
+        rounded_(options.rounded),
         drops_hidden_(std::isfinite(options.hidden)),
         zero_if_nan_(options.undefined == UndefinedRows::kZero) {
     dy_ = dy.as<T>().data();
@@ -105,21 +106,21 @@ class AttentionBackward {
     const T* dy = dy_ + block.offset(of_.y);
     if (w.dv) {
       const GemmShape shape{n, of_.value_size, block.rows, true, false};
-      add_product(w.lone, shape, w.p, n, dy, block.stride(of_.y), 1, w.dv + keys.first * grads_.v.row, grads_.v.row);
+      add_product(w.lone, shape, w.p, n, dy, block.stride(of_.y), w.dv + keys.first * grads_.v.row, grads_.v.row);
     }
     scorer_.for_values(block, keys, [&](const T* v, int64_t v_stride, int64_t first, int64_t count) {
       GemmArgs<T> args;
       args.a = dy, args.lda = block.stride(of_.y);
       args.b = v, args.ldb = v_stride;
       args.c = w.dp + (first - keys.first), args.ldc = n;
-      gemm<T>(w.lone, {block.rows, count, of_.value_size, false, true}, args);
+      gemm<T>(w.lone, {block.rows, count, of_.value_size, false, true, rounded_}, args);
     });
     for (int64_t r = 0; r < block.rows; ++r) score_gradients(block, keys, r, w);
     if (dq_) query_gradient(block, keys, w);
     if (w.dk) add_key_gradient(block, keys, w);
   }
 
-  // Of a row: from dP to those of the raw scores, in place.
+  // Of a row: from dP to dR, in place.
   void score_gradients(const QueryBlock& block, KeyRange keys, int64_t r, const Work& w) const {
     const int64_t n = keys.end - keys.first;
     T *p = w.p + r * n, *ds = w.dp + r * n;
@@ -132,16 +133,16 @@ class AttentionBackward {
     if (drops_hidden_) scorer_.drop_hidden(block, r, keys.first, n, ds);
     if (scorer_.capped())
       for (int64_t j = 0; j < n; ++j) ds[j] *= 1 - (w.capped[r * n + j] / cap_) * (w.capped[r * n + j] / cap_);
+    row_.affine(ds, ds, n, scorer_.scale(), 0);
   }
 
-  // c += scale * a^T b
-  void add_product(const KernelContext& lone, const GemmShape& shape, const T* a, int64_t lda, const T* b, int64_t ldb, T scale, T* c,
-                   int64_t ldc) const {
+  // c += a^T b
+  void add_product(const KernelContext& lone, GemmShape shape, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc) const {
+    shape.rounded = rounded_;
     GemmArgs<T> args;
     args.a = a, args.lda = lda;
     args.b = b, args.ldb = ldb;
     args.c = c, args.ldc = ldc;
-    args.alpha = scale;
     args.addend = c, args.ld_addend = ldc;
     gemm<T>(lone, shape, args);
   }
@@ -151,9 +152,9 @@ class AttentionBackward {
     const T* q = in_.q.as<T>().data() + block.offset(of_.q);
     T* dk = w.dk + keys.first * grads_.k.row;
     if (grads_.k.column == 1)
-      add_product(w.lone, {n, of_.head_size, block.rows, true, false}, w.dp, n, q, stride, scorer_.scale(), dk, grads_.k.row);
+      add_product(w.lone, {n, of_.head_size, block.rows, true, false}, w.dp, n, q, stride, dk, grads_.k.row);
     else
-      add_product(w.lone, {of_.head_size, n, block.rows, true, false}, q, stride, w.dp, n, scorer_.scale(), dk, grads_.k.column);
+      add_product(w.lone, {of_.head_size, n, block.rows, true, false}, q, stride, w.dp, n, dk, grads_.k.column);
   }
 
   void query_gradient(const QueryBlock& block, KeyRange keys, const Work& w) const {
@@ -166,9 +167,8 @@ class AttentionBackward {
       args.a = w.dp + (first - keys.first), args.lda = n;
       args.b = k, args.ldb = rows_last ? of_.k.column : k_stride;
       args.c = dq, args.ldc = stride;
-      args.alpha = scorer_.scale();
       args.addend = dq, args.ld_addend = stride;
-      gemm<T>(w.lone, {block.rows, of_.head_size, count, false, rows_last}, args);
+      gemm<T>(w.lone, {block.rows, of_.head_size, count, false, rows_last, rounded_}, args);
     });
   }
 
@@ -207,15 +207,15 @@ class AttentionBackward {
   const simd::RowOps<T>& row_;
   Scratch<T> scratch_;
   T cap_;
-  bool drops_hidden_, zero_if_nan_;
+  bool rounded_, drops_hidden_, zero_if_nan_;
   const T* dy_;
   T *dq_, *dk_, *dv_, *dscores_;
 };
 
 }  // namespace
 
-size_t attention_grad_workspace(DType dtype, const AttentionGeometry& of, int threads) {
-  return visit_float(dtype, [&]<class T>() { return static_cast<size_t>(Scratch<T>(of).bytes) * static_cast<size_t>(threads); });
+size_t attention_grad_workspace(DType dtype, const AttentionGeometry& of, int threads, bool rounded) {
+  return visit_float(dtype, [&]<class T>() { return static_cast<size_t>(Scratch<T>(of, rounded).bytes) * static_cast<size_t>(threads); });
 }
 
 void attention_grad(const KernelContext& context, const AttentionOptions& options, const AttentionInputs& in, ConstTensorView dy,

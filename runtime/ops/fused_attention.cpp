@@ -9,6 +9,8 @@
 // tandem.FusedAttentionGrad(dy, q, k, v, mask?, second mask?) has the gradients of q, k and v, each as its operand lies in memory but stretched to
 // all that it is broadcast to, and, if asked for, those of the masked scores, [batch, heads, queries, keys].
 //
+// Those two take `precision` (product_precision.h): all their products round what they read, probabilities and their gradients too.
+//
 // tandem.Bf16Attention is the same of q, k, v and y in bf16, with float masks in f32: by the pass bf16_storage.
 #include "kernels/api/attention.h"
 #include "kernels/api/bf16_rows.h"
@@ -18,13 +20,14 @@
 #include <numeric>
 
 #include "runtime/ops/gradient_context.h"
+#include "runtime/ops/product_precision.h"
 #include "runtime/ops/symbolic.h"
 
 namespace tandem {
 namespace {
 
-constexpr std::string_view kAttributes[] = {"hidden", "k_perm", "mask_cycles", "mask_hides", "nan_guard", "q_perm", "scale", "softcap", "v_perm",
-                                            "y_perm"};
+constexpr std::string_view kAttributes[] = {"hidden", "k_perm", "mask_cycles", "mask_hides", "nan_guard", kProductPrecision, "q_perm", "scale",
+                                            "softcap", "v_perm", "y_perm"};
 
 enum Input { kQ, kK, kV, kMask, kSecondMask, kInputs };
 
@@ -37,6 +40,7 @@ AttentionOptions options_of(const NodeContext& node) {
   options.hidden = static_cast<double>(node.get_float("hidden", -std::numeric_limits<float>::infinity()));
   options.mask_hides = node.get_int("mask_hides", 0) != 0;
   options.undefined = node.get_int("nan_guard", 0) != 0 ? UndefinedRows::kZero : UndefinedRows::kNan;
+  options.rounded = rounds_operands(node);
   node.require(options.scale != 0 && options.softcap >= 0, "scale must not be 0, softcap not negative", options.scale, options.softcap);
   return options;
 }
@@ -106,8 +110,9 @@ std::optional<Operands> operands_of(InferenceContext& node, int first) {
 }
 
 void infer(InferenceContext& node) {
-  options_of(node);
+  const AttentionOptions options = options_of(node);
   require_float(node, kQ);
+  node.require(!options.rounded || node.dtype(kQ) == DType::kF32, "operands that are rounded must be f32 (dtype)", name(node.dtype(kQ)));
   for (int i : {kK, kV}) node.require_same_dtype(kQ, i);
   for (int i : {kMask, kSecondMask}) {
     if (!node.has_input(i)) continue;
@@ -200,7 +205,7 @@ BoundKernel bind(const BindContext& node) {
     else cpu::attention(context, options, now, views, {out[0], {}, {}, {}});
   };
   return {.run = run,
-          .workspace = in_bf16 ? cpu::bf16_attention_workspace(of, node.threads()) : cpu::attention_workspace(node.dtype(kQ), of, false, node.threads())};
+          .workspace = in_bf16 ? cpu::bf16_attention_workspace(of, node.threads()) : cpu::attention_workspace(node.dtype(kQ), of, false, node.threads(), options.rounded)};
 }
 
 BoundKernel bind_grad(const BindContext& node) {
@@ -217,7 +222,7 @@ BoundKernel bind_grad(const BindContext& node) {
         broadcast_attention_geometry(perms, out[0].shape, out[1].shape, out[2].shape, views.mask.shape, views.second_mask.shape, cycles);
     cpu::attention_grad(context, options, now, grads, views, in[0], {out[0], out[1], out[2], out.size() > 3 ? out[3] : TensorView{}});
   };
-  return {.run = run, .workspace = cpu::attention_grad_workspace(node.dtype(0), of, node.threads())};
+  return {.run = run, .workspace = cpu::attention_grad_workspace(node.dtype(0), of, node.threads(), options.rounded)};
 }
 
 // The scores again, dP, and the products for dQ, dK and dV.

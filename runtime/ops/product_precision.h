@@ -1,5 +1,5 @@
-// What a matrix product or a convolution of f32 makes of its operands: attribute `precision` of tandem.FusedGemm, FusedMatMul and GemmGrad, and
-// of FusedConv, ConvGradInput and ConvGradWeight.
+// What a matrix product, a convolution or an attention of f32 makes of the operands of its products: attribute `precision` of tandem.FusedGemm,
+// FusedMatMul and GemmGrad, of FusedConv, ConvGradInput and ConvGradWeight, and of FusedAttention and FusedAttentionGrad.
 //
 //   ""      nothing
 //   "bf16"  they are rounded to bf16 as they are read; products are exact, sums and all else f32. B is then one matrix, and a

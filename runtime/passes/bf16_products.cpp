@@ -3,6 +3,7 @@
 //
 //   Gemm | MatMul, with or without an epilogue | tandem.GemmGrad, by one matrix  ->  the same with precision = bf16
 //   Conv, with or without an epilogue | tandem.ConvGradInput | tandem.ConvGradWeight, without groups  ->  the same with precision = bf16
+//   tandem.FusedAttention | tandem.FusedAttentionGrad  ->  the same with precision = bf16
 //
 // Only in graphs with states, whose weights change from step to step, and on processors that multiply bf16: bf16_storage is for all others.
 // Source: what oneDNN calls the floating-point math mode bf16, torch float32_matmul_precision "medium".
@@ -16,19 +17,24 @@
 namespace tandem {
 namespace {
 
+enum class Kind : uint8_t { kProduct, kConv, kAttention };
+
 struct Form {
   std::string_view domain, name, rounding;  // the last: of domain tandem, with the attribute
-  bool is_conv;
+  Kind kind;
 };
-constexpr Form kForms[] = {{"", "MatMul", "FusedMatMul", false},
-                           {"", "Gemm", "FusedGemm", false},
-                           {"tandem", "FusedMatMul", "FusedMatMul", false},
-                           {"tandem", "FusedGemm", "FusedGemm", false},
-                           {"tandem", "GemmGrad", "GemmGrad", false},
-                           {"", "Conv", "FusedConv", true},
-                           {"tandem", "FusedConv", "FusedConv", true},
-                           {"tandem", "ConvGradInput", "ConvGradInput", true},
-                           {"tandem", "ConvGradWeight", "ConvGradWeight", true}};
+constexpr Form kForms[] = {{"", "MatMul", "FusedMatMul", Kind::kProduct},
+                           {"", "Gemm", "FusedGemm", Kind::kProduct},
+                           {"tandem", "MatMul", "FusedMatMul", Kind::kProduct},
+                           {"tandem", "FusedMatMul", "FusedMatMul", Kind::kProduct},
+                           {"tandem", "FusedGemm", "FusedGemm", Kind::kProduct},
+                           {"tandem", "GemmGrad", "GemmGrad", Kind::kProduct},
+                           {"", "Conv", "FusedConv", Kind::kConv},
+                           {"tandem", "FusedConv", "FusedConv", Kind::kConv},
+                           {"tandem", "ConvGradInput", "ConvGradInput", Kind::kConv},
+                           {"tandem", "ConvGradWeight", "ConvGradWeight", Kind::kConv},
+                           {"tandem", "FusedAttention", "FusedAttention", Kind::kAttention},
+                           {"tandem", "FusedAttentionGrad", "FusedAttentionGrad", Kind::kAttention}};
 
 const Form* form_of(const OpDef& def) {
   const auto* form = std::ranges::find_if(kForms, [&](const Form& f) { return f.domain == def.domain && f.name == def.name; });
@@ -46,6 +52,12 @@ bool is_by_rows(const Graph& graph, const Node& node) {
   return a.dims && a.dims->size() >= 2 && (a.dims->size() == 2 || NodeContext(node).get_int("transA", 0) == 0);
 }
 
+bool has_rounding_kernel(const Graph& graph, const Node& node, Kind kind) {
+  if (kind == Kind::kAttention) return true;
+  if (kind == Kind::kConv) return NodeContext(node).get_int("group", 1) == 1;
+  return is_one_product(graph, node) && is_by_rows(graph, node);
+}
+
 int apply(Graph& graph, PassNotes&) {
   const bool trains = std::ranges::any_of(graph.values, [](const Value& value) { return value.kind == ValueKind::kState; });
   if (!trains || !cpu::multiplies_bf16()) return 0;
@@ -53,8 +65,7 @@ int apply(Graph& graph, PassNotes&) {
   for (Node& node : graph.nodes) {
     const Form* form = form_of(*node.def);
     if (!form || graph.value(node.inputs[0]).type.dtype != DType::kF32) continue;
-    const bool rounds = form->is_conv ? NodeContext(node).get_int("group", 1) == 1 : is_one_product(graph, node) && is_by_rows(graph, node);
-    if (!rounds) continue;
+    if (!has_rounding_kernel(graph, node, form->kind)) continue;
     node.def = &newest_op(form->rounding, "tandem");
     node.attributes[std::string(kProductPrecision)] = "bf16";
     ++changes;

@@ -74,6 +74,20 @@ const std::vector<Epilogue> kEpilogues = {
      [](double x, const Problem& p, int64_t i, int64_t j) {
        return 3 * x + static_cast<double>(p.bias.data()[j]) + 0.25 * static_cast<double>(p.addend.data()[i * p.s.n + j]);
      }},
+    {"alpha and C itself, then Relu",
+     [](auto& args, const Problem& p) {
+       std::copy_n(p.addend.data(), p.s.m * p.s.n, args.c);
+       args.alpha = -3, args.addend = args.c, args.ld_addend = args.ldc, args.beta = 0.25f, args.activation = {UnaryOp::kRelu};
+     },
+     [](double x, const Problem& p, int64_t i, int64_t j) { return std::max(0.0, -3 * x + 0.25 * static_cast<double>(p.addend.data()[i * p.s.n + j])); }},
+    {"nothing but C itself and the bias",
+     [](auto& args, const Problem& p) {
+       std::copy_n(p.addend.data(), p.s.m * p.s.n, args.c);
+       args.alpha = 0, args.addend = args.c, args.ld_addend = args.ldc, args.beta = 2, args.bias = p.bias.data();
+     },
+     [](double, const Problem& p, int64_t i, int64_t j) {
+       return 2 * static_cast<double>(p.addend.data()[i * p.s.n + j]) + static_cast<double>(p.bias.data()[j]);
+     }},
 };
 
 void check(const Problem& p, const Epilogue& epilogue, Isa isa, int threads) {

@@ -8,6 +8,7 @@
 #include "kernels/cpu/bf16/product.h"
 #include "kernels/cpu/gemm/activation.h"
 #include "kernels/cpu/gemm/tiers.h"
+#include "kernels/cpu/simd/row.h"
 
 namespace tandem::cpu {
 namespace {
@@ -46,7 +47,11 @@ class Product {
     shape_.transpose_a ? columns_of_a(a) : rows_of_a(a);
     shape_.transpose_b ? rows_of_b(b) : columns_of_b(b);
     const bool bias = args_.bias && args_.bias_axis == BiasAxis::kColumn && args_.alpha == 1;
-    const bool residual = args_.addend && args_.alpha == 1 && args_.beta == 1 && args_.ld_addend > 0;
+    bool residual = args_.addend && args_.alpha == 1 && args_.beta == 1 && args_.ld_addend > 0;
+    if (args_.addend == args_.c && args_.addend && !residual) {
+      scale_c(args_.beta / args_.alpha);
+      residual = true;
+    }
     bias_later_ = args_.bias && !bias, addend_later_ = args_.addend && !residual;
     const bool later = args_.alpha != 1 || bias_later_ || addend_later_ || args_.backward.saved;
     const Bf16Product p = {.kernel = kernel_,
@@ -66,6 +71,14 @@ class Product {
   }
 
  private:
+  // An addend in C's memory is gone once the sums are there: so it joins them, divided by what they will be multiplied by.
+  void scale_c(float by) const {
+    ensure(args_.ld_addend == args_.ldc, "an addend in the memory of C must have the rows of C", args_.ld_addend, args_.ldc);
+    parallel_chunks(context_, shape_.m, grain_of(shape_.n), [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) row_.affine(args_.c + r * args_.ldc, args_.c + r * args_.ldc, shape_.n, by, 0);
+    });
+  }
+
   // Calls body(first, last) over [0, n) outer indices in whole panels, one part a thread.
   template <class Body>
   void share(const Stored& s, Body&& body) const {
@@ -136,14 +149,11 @@ class Product {
     float* c = args_.c + row * args_.ldc + column;
     for (int64_t r = 0; r < rows; ++r) {
       float* line = c + r * args_.ldc;
-      for (int64_t j = 0; j < columns; ++j) line[j] *= args_.alpha;
-      if (addend_later_) {
-        const float* from = args_.addend + (row + r) * args_.ld_addend + column;
-        for (int64_t j = 0; j < columns; ++j) line[j] += args_.beta * from[j];
-      }
-      if (!bias_later_) continue;
       const bool by_row = args_.bias_axis == BiasAxis::kRow;
-      for (int64_t j = 0; j < columns; ++j) line[j] += args_.bias[by_row ? row + r : column + j];
+      const float offset = bias_later_ && by_row ? args_.bias[row + r] : 0;
+      if (addend_later_) row_.combine(line, args_.addend + (row + r) * args_.ld_addend + column, line, columns, args_.alpha, args_.beta, offset);
+      else if (args_.alpha != 1 || offset != 0) row_.affine(line, line, columns, args_.alpha, offset);
+      if (bias_later_ && !by_row) row_.combine(line, args_.bias + column, line, columns, 1, 1, 0);
     }
     if (backward.saved) multiply_by_slope(backward.slope, backward.saved + row * args_.ldc + column, c, args_.ldc, rows, columns);
     else activate(args_.activation, c, args_.ldc, rows, columns);
@@ -154,6 +164,7 @@ class Product {
   const GemmArgs<float>& args_;
   Isa isa_;
   const Bf16Kernel& kernel_;
+  const simd::RowOps<float>& row_ = simd::row_ops<float>();
   BlockDepth depth_;
   int64_t stride_;
   std::byte *rows_, *panels_, *seeds_;
@@ -172,7 +183,11 @@ void rounded_gemm(const KernelContext& context, const GemmShape& shape, const Ge
   ensure(!args.backward.saved || !args.activation, "a product has an activation or the slope of one");
   ensure(context.workspace.size() >= rounded_gemm_workspace(shape, isa), "the workspace of a rounded product is too small",
          context.workspace.size(), rounded_gemm_workspace(shape, isa));
-  if (shape.m > 0 && shape.n > 0) Product(context, shape, args, isa).run();
+  if (shape.m == 0 || shape.n == 0) return;
+  GemmShape read = shape;
+  GemmArgs<float> by_sums = args;
+  if (args.alpha == 0 && !args.backward.sums) read.k = 0, by_sums.alpha = 1;  // as in BLAS: what is multiplied by 0 is not read
+  Product(context, read, by_sums, isa).run();
 }
 
 }  // namespace tandem::cpu

@@ -63,6 +63,27 @@ Network convolution() {
   return net;
 }
 
+// The same rows as sequences [4, 2] -> attention between projections to 16 -> 3 scores.
+Network attention() {
+  Network net;
+  Graph& graph = net.graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 8}), shape = graph.add_constant("shape", Tensor::of<int64_t>({3}, {-1, 4, 2}));
+  const ValueId rows = add(graph, "Reshape", {x, shape});
+  const auto weights = [&](const std::string& name, const Shape& of, uint64_t key) {
+    net.parameters.push_back(name);
+    return graph.add_constant(name, noise(of, key));
+  };
+  const ValueId q = add(graph, "MatMul", {rows, weights("q", {2, 16}, 3)}), k = add(graph, "MatMul", {rows, weights("k", {2, 16}, 4)}),
+                v = add(graph, "MatMul", {rows, weights("v", {2, 16}, 5)});
+  const ValueId turned = add(graph, "Transpose", {k}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  const ValueId shares = add(graph, "Softmax", {add(graph, "MatMul", {q, turned})}, {{"axis", int64_t{-1}}});
+  const ValueId h = add(graph, "Flatten", {add(graph, "MatMul", {shares, v})});
+  const ValueId scores = add(graph, "Gemm", {h, weights("w", {3, 64}, 6)}, {{"transB", int64_t{1}}});
+  net.scores = graph.value(scores).name;
+  graph.outputs = {add(graph, "Softmax", {scores}, {{"axis", int64_t{-1}}})};
+  return net;
+}
+
 // Micro-batch number m: eight rows, a function of m alone.
 const Feed& feed(int64_t m) {
   thread_local Feed batch;
@@ -171,9 +192,9 @@ TEST(Trainer, TheNumberOfThreadsDoesNotChangeTheBits) {
   expect_same_states(one.states(), three.states());
 }
 
-// Products and convolutions round what they read to bf16 where the processor multiplies that; weights, losses and all else stay f32.
+// Products, convolutions and attention round what they read to bf16 where the processor multiplies that; weights, losses and all else stay f32.
 TEST(Trainer, Bf16FollowsTheCurveOfF32OnACpu) {
-  for (const Network& net : {network(), convolution()}) {
+  for (const Network& net : {network(), convolution(), attention()}) {
     const auto losses_of = [&](DType precision, int threads) {
       StepConfig config = adamw();
       config.precision = precision;
