@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <span>
 
@@ -88,8 +89,7 @@ class AttentionScorer {
     for (const AttentionMask& mask : std::span(masks_.data(), mask_count_)) {
       int64_t end = all.first;
       for (int64_t r = block.rows; r-- > 0 && end < all.end;)  // under a causal mask the last row sees all that the others do
-        for (int64_t key = all.end; key > end; --key)
-          if (!hides_wholly(mask, mask.offset(block, r, key - 1))) end = key;
+        end = shown_end(mask, block, r, {end, all.end});
       all.end = end;
     }
     return all;
@@ -167,10 +167,23 @@ class AttentionScorer {
   }
 
  private:
-  bool hides_wholly(const AttentionMask& mask, int64_t at) const {
-    const auto i = static_cast<size_t>(at);
-    if (mask.view.dtype == DType::kBool) return hidden_ == kHidden && mask.view.as<bool>()[i] == options_.mask_hides;
-    return mask.view.as<T>()[i] == kHidden;
+  // Behind the last of these keys (at least one) that the mask does not hide wholly from a row; where there is none, the first of them.
+  int64_t shown_end(const AttentionMask& mask, const QueryBlock& block, int64_t row, KeyRange keys) const {
+    const int64_t at = mask.offset(block, row, keys.first), n = mask.strides.column == 0 ? 1 : keys.end - keys.first;
+    const int64_t shown = mask.view.dtype == DType::kBool ? count_shown(mask.view.as<bool>().data() + at, n) : count_shown(mask.view.as<T>().data() + at, n);
+    return mask.strides.column == 0 && shown == 1 ? keys.end : keys.first + shown;
+  }
+  // How many are left without those at the end that hide wholly. Usually all do, and are passed over at once.
+  int64_t count_shown(const bool* mask, int64_t n) const {
+    if (hidden_ != kHidden) return n;
+    if (!std::memchr(mask, options_.mask_hides ? 0 : 1, static_cast<size_t>(n))) return 0;
+    while (n > 0 && mask[n - 1] == options_.mask_hides) --n;
+    return n;
+  }
+  int64_t count_shown(const T* mask, int64_t n) const {
+    if (row_.max(mask, n) == kHidden && !std::isnan(row_.sum(mask, n))) return 0;
+    while (n > 0 && mask[n - 1] == kHidden) --n;
+    return n;
   }
   void check_valid_keys() const {
     require(in_.valid_keys.elements() == of_.batch, "nonpad_kv_seqlen needs one number a batch", to_string(in_.valid_keys.shape));

@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <complex>
+#include <limits>
+#include <memory>
 
 #include "kernels/api/fourier.h"
 #include "kernels/api/recurrent.h"
@@ -64,6 +66,36 @@ TEST(Attention, ARowsBitsDependOnTheRowAlone) {
   const AttentionOptions options;
   const std::vector<float> all = attend(options, 2, 400, 0, 700), some = attend(options, 1, 10, 150, 700);
   for (size_t i = 0; i < 80; ++i) ASSERT_EQ(all[150 * 8 + i], some[i]) << i;
+}
+
+// Under a mask of numbers, or of truth, that hides all keys from 12 on.
+std::vector<float> masked(TensorView mask, int64_t keys) {
+  constexpr int64_t kQueries = 3, kSize = 4, kStored = 40;
+  std::vector<float> q = values(kQueries * kSize, 31), k = values(kStored * kSize, 17), v = values(kStored * kSize, 7), y(kQueries * kSize);
+  AttentionInputs in;
+  in.q = view_of(q, heads(1, 1, kQueries, kSize)), in.k = view_of(k, heads(1, 1, keys, kSize)), in.v = view_of(v, heads(1, 1, keys, kSize));
+  in.mask = mask;
+  AttentionOutputs out;
+  out.y = view_of(y, heads(1, 1, kQueries, kSize));
+  std::vector<std::byte> memory(cpu::attention_workspace(DType::kF32, attention_geometry({}, in.q.shape, in.k.shape, in.v.shape, {}, {}), false, 1));
+  cpu::attention({.workspace = memory}, {}, in, out);
+  return y;
+}
+
+TEST(Attention, KeysThatAMaskHidesFromAllAreLeftOutButNoNaN) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> all(3 * 40, -kInfinity), few(3 * 12, -kInfinity);
+  const std::unique_ptr<bool[]> seen(new bool[3 * 40]());
+  for (size_t r = 0; r < 3; ++r)
+    for (size_t j = 0; j < 10 + r; ++j) all[r * 40 + j] = few[r * 12 + j] = 0, seen[r * 40 + j] = true;
+  const std::vector<float> y = masked(view_of(all, {3, 40}), 40);
+  for (float x : y) ASSERT_TRUE(std::isfinite(x));
+  EXPECT_EQ(y, masked({reinterpret_cast<std::byte*>(seen.get()), DType::kBool, {3, 40}}, 40));
+  const std::vector<float> fewer = masked(view_of(few, {3, 12}), 12);
+  for (size_t i = 0; i < y.size(); ++i) EXPECT_NEAR(y[i], fewer[i], 1e-6) << i;
+  all[40 + 39] = std::nanf("");
+  const std::vector<float> spoilt = masked(view_of(all, {3, 40}), 40);
+  for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(spoilt[i]), i / 4 == 1) << i;
 }
 
 TEST(Fourier, WorkspaceServesShorterTransforms) {
