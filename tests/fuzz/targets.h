@@ -21,7 +21,7 @@ inline void PrintTo(const Target& target, std::ostream* out) { *out << target.na
 
 // model: a file's bytes to a graph that verifies, from memory and as a file. passes: the same, through all passes, verified after
 // each, and planned. tensors: a .pb of a test case. npy: NumPy's format. compiled: a .tdm, its checksums put right, so that what
-// follows is reached. request, message, config, control: the server's (serving_targets.h).
+// follows is reached. request, message, config, control: the server's (serving_targets.h). http stands alone (http_target.cpp).
 std::span<const Target> targets();
 
 }  // namespace tandem::fuzz
