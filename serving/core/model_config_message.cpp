@@ -107,13 +107,18 @@ Warmup warmup_of(const inference::ModelWarmup& message) {
   return warmup;
 }
 
-// Of what the plain configuration has no place for.
-void check_only_known_scheduling(const inference::ModelConfig& message, const ServingConfig& config) {
+// What the plain configuration has no place for, and without which answers would be others or checks left out.
+void check_only_what_is_known(const inference::ModelConfig& message, const ServingConfig& config) {
   const auto refuse = [&](const char* field, const char* why) {
     fail(ErrorCode::kInvalidArgument, where_in_config(config, field) + ": " + why);
   };
   if (message.has_sequence_batching()) refuse("sequence_batching", "sequences are not supported yet");
   if (message.has_ensemble_scheduling()) refuse("ensemble_scheduling", "ensembles are not supported yet");
+  if (message.batch_input_size() > 0) refuse("batch_input[0]", "inputs that the batch makes are not supported yet");
+  if (message.batch_output_size() > 0) refuse("batch_output[0]", "outputs that are scattered over the batch are not supported yet");
+  if (message.has_model_repository_agents()) refuse("model_repository_agents", "there are no agents: a manifest.json has the model's SHA-256");
+  if (message.model_operations().op_library_filename_size() > 0)
+    refuse("model_operations", "libraries of operators are not loaded");
 }
 
 // A text format of protobuf takes any number for an enum.
@@ -197,7 +202,7 @@ std::string config_type_name(DType dtype) { return inference::DataType_Name(type
 ServingConfig config_of_message(const inference::ModelConfig& message, std::map<std::string, int> lines) {
   ServingConfig config;
   config.lines = std::move(lines);
-  check_only_known_scheduling(message, config);
+  check_only_what_is_known(message, config);
   check_types(message, config);
   config.name = message.name();
   config.platform = message.platform();

@@ -120,6 +120,10 @@ TEST(ModelConfig, FaultsNameLineAndField) {
   EXPECT_THAT(fault_in("dynamic_batching { priority_queue_policy { key: 1 } }"), HasSubstr("there are no priorities"));
   EXPECT_EQ(fault_in("sequence_batching { }"), "line 1: sequence_batching: sequences are not supported yet");
   EXPECT_THAT(fault_in("\nensemble_scheduling { }"), StartsWith("line 2: ensemble_scheduling: "));
+  EXPECT_EQ(fault_in("batch_input { target_name: \"k\" }"), "line 1: batch_input[0]: inputs that the batch makes are not supported yet");
+  EXPECT_THAT(fault_in("\nbatch_output { target_name: \"k\" }"), StartsWith("line 2: batch_output[0]: "));
+  EXPECT_THAT(fault_in("model_repository_agents { agents { name: \"checksum\" } }"), AllOf(StartsWith("line 1: model_repository_agents: "), HasSubstr("manifest.json")));
+  EXPECT_THAT(fault_in("model_operations { op_library_filename: \"a.so\" }"), StartsWith("line 1: model_operations: "));
   EXPECT_THAT(fault_in("backend: \"python\""), StartsWith("line 1: backend: there is no 'python' here"));
   EXPECT_THAT(fault_in("model_transaction_policy {\n decoupled: true }"), StartsWith("line 2: model_transaction_policy.decoupled: "));
   EXPECT_THAT(fault_in("instance_group { count: -1 }"), HasSubstr("instance group must have count >= 1"));
