@@ -26,6 +26,8 @@ struct Tile {
   using T = typename V::Scalar;
   static constexpr int64_t kLanes = V::kLanes, kRows = V::kRows, kWidth = V::kVectors * V::kLanes;
   static constexpr int64_t kAhead = 1024 / static_cast<int64_t>(kWidth * sizeof(T));  // steps that B is asked for before it is read
+  static constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));  // of a cache
+  static constexpr int64_t kBusyRows = 8;  // whose products take as long as reading B from memory
   static constexpr int kAsked = 4;  // rows of C at a time
 
   template <bool kWhole>
@@ -106,7 +108,7 @@ struct Tile {
           for (int j = 0; j < P * W; ++j) __builtin_prefetch(c + j * kLanes, 1);
         for (; k < end; ++k, ap += a_k, bp += b_k, next += next_panel.step) {
           V right[P * W];
-          __builtin_prefetch(next, 0, 2);
+          for (int64_t line = 0; line < next_panel.step; line += kLine) __builtin_prefetch(next + line, 0, 2);
 #pragma GCC unroll 16
           for (int j = 0; j < P * W; ++j) {
             const T* at = bp + j / W * b_panel + j % W * kLanes;
@@ -153,7 +155,8 @@ struct Tile {
     const bool in_order = s.b_is_far && !s.b_in_streams;
     const int64_t wide = tiles == 1 && !in_order ? V::wide_panels(static_cast<int>(s.rows)) : 1;
     if (s.b_is_far && !in_order && s.groups == 1 && wide < 3 && tiles <= kStreamedTiles) return multiply_streaming<V>(s, tile);
-    const bool adjacent = tiles > (in_order ? kStreamedTiles : 1) && s.b_k == kWidth && s.groups == 1;  // the panels of B in memory
+    // Where panels lie one after the other in memory, each asks for the next. Few rows are best left to the processor's own prefetchers.
+    const bool adjacent = (in_order ? s.rows >= kBusyRows : tiles > 1) && s.b_k == kWidth && s.groups == 1;
     NextPanel next{.at = s.b, .step = adjacent ? (kWidth + tiles - 1) / tiles : 0};
     for (int64_t col = 0; col < s.cols;) {
       const int64_t left = s.cols - col, panels = left >= wide * kWidth ? wide : wide > 1 && left >= 2 * kWidth ? 2 : 1;
