@@ -269,6 +269,12 @@ class Dispatcher::Handle final : public Queue {
  public:
   Handle(std::shared_ptr<State> state, std::shared_ptr<Entry> entry) : state_(std::move(state)), entry_(std::move(entry)) {}
   ~Handle() override { state_->remove(entry_); }
+  std::optional<Overloaded> overload() const override {
+    if (!entry_->has_target()) return std::nullopt;
+    const std::lock_guard lock(state_->mutex);
+    if (state_->stopped) return std::nullopt;
+    return entry_->overload(state_->clock.now(), state_->free_at);
+  }
   void submit(QueuedPtr request) override { state_->submit(entry_, std::move(request)); }
   int64_t queued() const override {
     const std::lock_guard lock(state_->mutex);

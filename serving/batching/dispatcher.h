@@ -30,6 +30,9 @@ class Dispatcher {
   class Queue {
    public:
     virtual ~Queue() = default;
+    // What submit() would refuse a request with that comes now, because it would miss the model's target. To ask first spares making
+    // the request.
+    virtual std::optional<Overloaded> overload() const = 0;
     // Throws what ModelQueue::push throws, Overloaded for a request that would miss the model's target, and Unavailable once the dispatcher has stopped; nobody has seen the request then.
     virtual void submit(QueuedPtr request) = 0;
     // Taken and not yet begun.

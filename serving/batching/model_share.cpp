@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "serving/batching/overloaded.h"
-
 namespace tandem {
 namespace {
 
@@ -24,17 +22,26 @@ ModelShare::ModelShare(ModelQueue model_queue, BatchRunner runner, double weight
   if (queue.options().slo) slo_.emplace(*queue.options().slo, queue.options().max_batch_size);
 }
 
+SloController::Ahead ModelShare::ahead(Clock::TimePoint now, std::span<const Clock::TimePoint> free_at) {
+  until_free_.clear();
+  for (const Clock::TimePoint free : free_at) until_free_.push_back(std::max(0.0, Seconds(free - now).count()));
+  std::ranges::sort(until_free_);
+  return {queue.rows(), until_free_};
+}
+
+std::optional<Overloaded> ModelShare::overload(Clock::TimePoint now, std::span<const Clock::TimePoint> free_at) {
+  if (!slo_) return std::nullopt;
+  const SloController::Ahead ahead = this->ahead(now, free_at);
+  if (slo_->admits(cost, ahead)) return std::nullopt;
+  return Overloaded("'" + queue.model() + "' is overloaded: the answer would miss " + to_string(slo_->slo()),
+                    std::chrono::milliseconds(static_cast<int64_t>(std::ceil(slo_->wait(cost, ahead) * 1e3))));
+}
+
 void ModelShare::push(QueuedPtr request, Clock::TimePoint now, std::span<const Clock::TimePoint> free_at) {
   if (slo_) {
-    until_free_.clear();
-    for (const Clock::TimePoint free : free_at) until_free_.push_back(std::max(0.0, Seconds(free - now).count()));
-    std::ranges::sort(until_free_);
-    const SloController::Ahead ahead{queue.rows(), until_free_};
-    const double wait = slo_->wait(cost, ahead);
-    if (!slo_->admits(cost, ahead))
-      throw Overloaded("'" + queue.model() + "' is overloaded: the answer would miss " + to_string(slo_->slo()),
-                       std::chrono::milliseconds(static_cast<int64_t>(std::ceil(wait * 1e3))));
-    request->expected_wait = wait;
+    if (const auto refusal = overload(now, free_at)) throw *refusal;
+    const SloController::Ahead ahead = this->ahead(now, free_at);
+    request->expected_wait = slo_->wait(cost, ahead);
     // Even where the target is out of reach, what finds a free lane is run.
     const bool finds_a_lane = ahead.rows == 0 && !until_free_.empty() && until_free_[0] <= 0;
     if (cost.is_known() && !finds_a_lane) request->begin_by = now + duration_of(slo_->slack(cost)) + kHop;

@@ -11,6 +11,7 @@
 
 #include "serving/batching/batch_cost.h"
 #include "serving/batching/model_queue.h"
+#include "serving/batching/overloaded.h"
 #include "serving/batching/slo_controller.h"
 
 namespace tandem {
@@ -22,6 +23,8 @@ class ModelShare {
  public:
   ModelShare(ModelQueue queue, BatchRunner run, double weight);
 
+  // What a request that comes now is refused with; nothing if it will be answered within the model's target, or there is none.
+  std::optional<Overloaded> overload(Clock::TimePoint now, std::span<const Clock::TimePoint> free_at);
   // Queues a request, or throws Overloaded if it would miss the model's target. `free_at`: when each lane is expected to be free.
   void push(QueuedPtr request, Clock::TimePoint now, std::span<const Clock::TimePoint> free_at);
   // The batch that is due.
@@ -53,6 +56,7 @@ class ModelShare {
   static constexpr double kBrief = 100e-6, kTiny = 25e-6;
 
   int64_t most_rows();
+  SloController::Ahead ahead(Clock::TimePoint now, std::span<const Clock::TimePoint> free_at);
 
   const double weight_;
   std::optional<SloController> slo_;

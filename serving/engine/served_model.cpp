@@ -191,6 +191,16 @@ void ServedModel::count_failure(const std::exception_ptr& thrown, Clock::TimePoi
   statistics_.fail(clock_.now() - arrived, is_cancellation(thrown));
 }
 
+std::optional<Overloaded> ServedModel::overload(Clock::TimePoint arrived) {
+  std::optional<Overloaded> refusal = queue_->overload();
+  if (!refusal) return refusal;
+  metrics_.begin();
+  metrics_.fail(FailureReason::kRejected);
+  statistics_.fail(clock_.now() - arrived, false);
+  last_used_.store(arrived.time_since_epoch().count(), std::memory_order_relaxed);
+  return refusal;
+}
+
 void ServedModel::infer(const std::shared_ptr<InferenceCall>& call) {
   metrics_.begin();
   last_used_.store(call->arrived.time_since_epoch().count(), std::memory_order_relaxed);

@@ -55,6 +55,9 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   // Of the requests answered, as of LatencyBuckets::counts.
   std::vector<std::pair<int64_t, uint64_t>> latencies() const { return statistics_.latencies(); }
 
+  // What a request that came at `arrived` is refused with, which is counted then, because it would miss the model's target. To be asked before it is read: most of
+  // what comes to an overloaded server costs no more than this.
+  std::optional<Overloaded> overload(Clock::TimePoint arrived);
   // Counts the request and queues it; call->inputs are set, in the order and of the ranks of the signature. What is wrong is told
   // through call->fail, as everything is that happens later. Throws nothing.
   void infer(const std::shared_ptr<InferenceCall>& call);

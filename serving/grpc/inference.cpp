@@ -1,3 +1,6 @@
+#include <google/protobuf/io/coded_stream.h>
+#include <grpcpp/impl/codegen/proto_buffer_reader.h>
+
 #include "inference_service.pb.h"
 #include "serving/batching/overloaded.h"
 #include "serving/grpc/call_bytes-inl.h"
@@ -13,6 +16,35 @@ using std::chrono::microseconds;
 using std::chrono::system_clock;
 
 constexpr microseconds kLongestTimeout = std::chrono::hours(24 * 365);  // beyond, nanoseconds would overflow
+
+// Of a message that begins with them, as libraries write it; else with an empty name. Large tensors behind are not looked at.
+struct ModelAsked {
+  std::string name, version;
+};
+
+ModelAsked model_asked(const grpc::ByteBuffer& bytes) {
+  using Message = inference::ModelInferRequest;
+  constexpr uint32_t kName = Message::kModelNameFieldNumber << 3 | 2, kVersion = Message::kModelVersionFieldNumber << 3 | 2;  // 2: bytes behind their count
+  ModelAsked asked;
+  grpc::ByteBuffer shared(bytes);  // the reader wants one that it might change
+  grpc::ProtoBufferReader reader(&shared);
+  google::protobuf::io::CodedInputStream in(&reader);
+  for (;;) {
+    const uint32_t tag = in.ReadTag();
+    if (tag != kName && tag != kVersion) return asked;
+    int length = 0;
+    if (!in.ReadVarintSizeAsInt(&length) || !in.ReadString(tag == kName ? &asked.name : &asked.version, length)) return {};
+  }
+}
+
+// What a request is refused with before it is read. What is wrong with it is told when it is.
+std::optional<Overloaded> overload_of(const ModelRepository& models, const ModelAsked& asked, Clock::TimePoint arrived) {
+  try {
+    if (!asked.name.empty()) return models.find(asked.name, models.version_named(asked.name, asked.version))->overload(arrived);
+  } catch (const Error&) {
+  }
+  return std::nullopt;
+}
 
 std::optional<std::chrono::milliseconds> retry_after(const std::exception_ptr& thrown) {
   try {
@@ -38,14 +70,20 @@ struct Asked {
   bool is_explained = false;
 
   void fail(const std::exception_ptr& thrown) const {
-    const grpc::Status status = status_of(thrown);
+    end(status_of(thrown), retry_after(thrown));
+  }
+
+  void refuse(const Overloaded& refusal) const { end({grpc::RESOURCE_EXHAUSTED, refusal.what()}, refusal.retry_after()); }
+
+  // Of what failed.
+  void end(const grpc::Status& status, std::optional<std::chrono::milliseconds> later) const {
     const bool has_answer = form == AnswerForm::kStream;
     const InferMessageHead head{.model = message->model_name(),
                                 .version = served ? served->model().version() : 0,
                                 .id = message->id(),
                                 .final_response = true};
     count(status);
-    done({status, has_answer ? bytes_of(write_stream_error(status.error_message(), head)) : grpc::ByteBuffer(), retry_after(thrown)});
+    done({status, has_answer ? bytes_of(write_stream_error(status.error_message(), head)) : grpc::ByteBuffer(), later});
   }
 
   void answer(std::span<const ConstTensorView> results, const RunRecord& run) const {
@@ -98,6 +136,14 @@ std::shared_ptr<InferenceCall> begin_inference(const InferenceContext& context, 
   const auto asked = std::make_shared<Asked>(Asked{std::make_shared<inference::ModelInferRequest>(), form, std::move(done),
                                                          context.backend, arrived, context.peer});
   asked->bytes_in = static_cast<int64_t>(request.Length());
+  if (form == AnswerForm::kUnary) {
+    const ModelAsked model = model_asked(request);
+    if (const auto refusal = overload_of(context.backend.repository, model, arrived)) {
+      asked->message->set_model_name(model.name);
+      asked->refuse(*refusal);
+      return nullptr;
+    }
+  }
   try {
     read_message(request, context.limits, *asked->message);
     const ModelRepository& models = context.backend.repository;

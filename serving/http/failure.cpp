@@ -1,6 +1,5 @@
 #include "serving/http/failure.h"
 
-#include "serving/batching/overloaded.h"
 #include "serving/gate/authorizer.h"
 #include "serving/http/route.h"
 #include "serving/protocol/metadata.h"
@@ -8,6 +7,12 @@
 namespace tandem {
 
 HttpResponse failure(int status, std::string_view message) { return {status, "application/json", error_json(message)}; }
+
+HttpResponse failure(const Overloaded& refusal) {
+  HttpResponse response = failure(429, refusal.what());
+  response.headers.emplace_back("Retry-After", std::to_string((refusal.retry_after().count() + 999) / 1'000));
+  return response;
+}
 
 HttpResponse failure(const std::exception_ptr& thrown) {
   try {
@@ -20,9 +25,7 @@ HttpResponse failure(const std::exception_ptr& thrown) {
   } catch (const NotEnabled& refusal) {
     return failure(501, refusal.what());
   } catch (const Overloaded& refusal) {
-    HttpResponse response = failure(429, refusal.what());
-    response.headers.emplace_back("Retry-After", std::to_string((refusal.retry_after().count() + 999) / 1'000));
-    return response;
+    return failure(refusal);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInternal || error.code() == ErrorCode::kDevice) return failure(500, "internal error");
     return failure(http_status(error.code()), error.what());

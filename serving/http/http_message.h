@@ -21,6 +21,8 @@ class HttpRequest {
   virtual std::string_view method() const = 0;
   virtual std::string_view target() const = 0;  // as sent: path and query, percent-encoded
   virtual std::string_view body() const = 0;
+  // Of the body as it was sent, also where it has not come yet.
+  virtual size_t body_bytes() const { return body().size(); }
   // A handle on what body() lies in, to keep it; null: it cannot be kept.
   virtual std::shared_ptr<std::byte[]> body_memory() const { return nullptr; }
   virtual std::optional<std::string_view> header(std::string_view name) const = 0;  // case does not matter
@@ -43,5 +45,7 @@ struct HttpResponse {
 using HttpRespond = std::function<void(HttpResponse)>;
 // Runs on a network thread: it may parse and look up, it must not compute or wait. What it throws becomes a 500.
 using HttpHandler = std::function<void(const HttpRequest&, HttpRespond)>;
+// Looks at a request whose body is still to come. With an answer that body is thrown away as it comes, the answer is sent, and no handler sees the request.
+using HttpGate = std::function<std::optional<HttpResponse>(const HttpRequest&)>;
 
 }  // namespace tandem

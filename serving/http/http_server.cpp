@@ -33,9 +33,10 @@ HttpResponse too_many_connections(int64_t most, const Limits& limits) {
 
 class HttpServer::Impl {
  public:
-  Impl(const HttpServerOptions& options, HttpHandler handler) : shared_(std::make_shared<Shared>()) {
+  Impl(const HttpServerOptions& options, HttpHandler handler, HttpGate gate) : shared_(std::make_shared<Shared>()) {
     shared_->options = options;
     shared_->handler = std::move(handler);
+    shared_->gate = std::move(gate);
     for (int i = 0; i < std::max(1, options.threads); ++i) workers_.push_back(std::make_shared<Worker>());
     acceptor_ = std::make_unique<tcp::acceptor>(workers_[0]->context);
     retry_ = std::make_unique<net::steady_timer>(workers_[0]->context);
@@ -57,6 +58,7 @@ class HttpServer::Impl {
     for (const auto& worker : workers_) {
       worker->ended = true;
       worker->sweep.cancel();
+      worker->resume.cancel();
       while (!worker->sessions.empty()) std::shared_ptr(*worker->sessions.begin())->close();
       worker->context.restart();
       worker->context.poll();
@@ -176,8 +178,8 @@ class HttpServer::Impl {
   bool stopped_accepting_ = false;  // guarded by shared_->mutex
 };
 
-HttpServer::HttpServer(const HttpServerOptions& options, HttpHandler handler)
-    : impl_(std::make_unique<Impl>(options, std::move(handler))) {}
+HttpServer::HttpServer(const HttpServerOptions& options, HttpHandler handler, HttpGate gate)
+    : impl_(std::make_unique<Impl>(options, std::move(handler), std::move(gate))) {}
 HttpServer::~HttpServer() = default;
 int HttpServer::port() const { return impl_->port(); }
 bool HttpServer::stop(std::chrono::milliseconds timeout) { return impl_->stop(timeout); }

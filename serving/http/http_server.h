@@ -28,7 +28,7 @@ struct HttpServerOptions {
 class HttpServer {
  public:
   // Listens, and answers from now on. Throws Unavailable naming address and cause if it cannot.
-  HttpServer(const HttpServerOptions& options, HttpHandler handler);
+  HttpServer(const HttpServerOptions& options, HttpHandler handler, HttpGate gate = {});
   // Without a stop() before: closes everything at once.
   ~HttpServer();
 

@@ -75,6 +75,7 @@ void begin_inference(const Backend& backend, const Limits& limits, const Route& 
                      const HttpRespond& respond) {
   const Clock::TimePoint arrived = backend.clock.now();
   const std::shared_ptr<ServedModel> served = backend.repository.find(route.model, backend.repository.version_named(route.model, version_text(route)));
+  if (const auto refusal = served->overload(arrived)) return respond(failure(*refusal));
   const auto answer = std::make_shared<Answer>(Answer{served->model(), backend.shared_memory, route.endpoint, arrived});
   const auto call =
       std::make_shared<InferenceCall>([answer, respond](std::span<const ConstTensorView> outputs,

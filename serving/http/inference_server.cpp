@@ -113,7 +113,8 @@ struct InferenceServer::Parts {
     if (options.models.control == ModelControl::kPoll) poll(options.poll_interval);
     look_after_lanes();
     http.emplace(http_options(options),
-                 [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); });
+                 [this](const HttpRequest& request, const HttpRespond& respond) { service.handle(request, respond); },
+                 [this](const HttpRequest& request) { return service.overload(request); });
     if (options.metrics_port) listen_for_metrics(options);
     if (options.grpc_port) grpc.emplace(grpc_options(options), backend(options));
   }

@@ -49,6 +49,7 @@ constexpr size_t kLongRead = 1 << 20;                  // one into the body itse
 constexpr std::string_view kReadOnce[] = {"Content-Encoding", kJsonBytes};  // two would be believed by two readers
 constexpr std::chrono::milliseconds kLinger{1'000};    // for a client to read the refusal of what it is still sending
 constexpr std::chrono::milliseconds kAfterRefusal{10};  // from a 429 to the next request of its connection
+constexpr size_t kUnheardBytes = 256 << 10;            // that may come to a connection that rests, or of a body that is thrown away
 constexpr std::chrono::milliseconds kDrainGrace{250};  // for a request that is on its way when draining begins
 
 inline std::string_view view_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
@@ -86,11 +87,13 @@ struct GrowingBody {
 class ParsedRequest final : public HttpRequest {
  public:
   // `gone`: where to keep what is to be called if the client goes away.
-  ParsedRequest(const http::request<GrowingBody>& request, const tcp::socket& socket, const RunLater& run_later, std::function<void()>& gone)
-      : request_(request), socket_(socket), run_later_(run_later), gone_(gone) {}
+  // `left`: bytes of the body that are still to come.
+  ParsedRequest(const http::request<GrowingBody>& request, size_t left, const tcp::socket& socket, const RunLater& run_later, std::function<void()>& gone)
+      : request_(request), left_(left), socket_(socket), run_later_(run_later), gone_(gone) {}
   std::string_view method() const override { return view_of(request_.method_string()); }
   std::string_view target() const override { return view_of(request_.target()); }
   std::string_view body() const override { return request_.body().view(); }
+  size_t body_bytes() const override { return body().size() + left_; }
   std::shared_ptr<std::byte[]> body_memory() const override { return request_.body().memory(); }
   std::optional<std::string_view> header(std::string_view name) const override {
     const auto found = request_.find(boost::beast::string_view(name.data(), name.size()));
@@ -107,6 +110,7 @@ class ParsedRequest final : public HttpRequest {
 
  private:
   const http::request<GrowingBody>& request_;
+  const size_t left_;
   const tcp::socket& socket_;
   const RunLater& run_later_;
   std::function<void()>& gone_;
@@ -134,6 +138,8 @@ struct Worker {
   net::steady_timer sweep{context};
   bool sweeps = false;  // there are sessions, whose time limits are looked at
   std::unordered_set<std::shared_ptr<Session>> sessions;  // owned from start to close
+  std::vector<std::weak_ptr<Session>> resting;  // after a refusal, until `resume`
+  net::steady_timer resume{context};
   std::string date;  // as it was at the last sweep
   std::vector<char> received = std::vector<char>(kReadBytes);  // by the last read, whichever session's
   bool draining = false;
@@ -144,6 +150,7 @@ struct Worker {
 struct Shared {
   HttpServerOptions options;
   HttpHandler handler;
+  HttpGate gate;
   std::atomic<int64_t> connections{0};
   std::mutex mutex;
   std::condition_variable none_left;
@@ -186,7 +193,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void close() {
     if (state_ == State::kClosed) return;
     state_ = State::kClosed;
-    rest_.reset();
     error_code ignored;
     socket_.close(ignored);
     worker_->sessions.erase(shared_from_this());
@@ -216,21 +222,50 @@ class Session : public std::enable_shared_from_this<Session> {
     state_ = State::kIdle;
     expire_in(worker_->draining ? kDrainGrace : shared_->options.idle_timeout);
     if (!unread_.empty()) return on_bytes();
-    read_some();
+    wakes_at_ > 1 ? read_now() : read_some();  // after a rest the next request is mostly there
   }
 
   void read_some() {
     unread_.keep();
+    wake_at(refusal_ ? std::min(refused_left_, kUnheardBytes) : 1);
     socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
       if (self->state_ != State::kIdle && self->state_ != State::kReading) return;
       if (error) return self->close();
-      const net::mutable_buffer room = self->room();
-      const size_t bytes = self->socket_.read_some(room, error);
-      if (error == net::error::would_block) return self->read_some();
-      if (error) return self->close();  // the client has gone, in the middle of a request or between two
-      self->unread_.add({static_cast<const char*>(room.data()), bytes});
-      self->on_bytes();
+      self->refusal_ ? self->throw_away() : self->read_now();
     });
+  }
+
+  void read_now() {
+    error_code error;
+    const net::mutable_buffer room = this->room();
+    const size_t bytes = socket_.read_some(room, error);
+    if (error == net::error::would_block) return read_some();
+    if (error) return close();  // the client has gone, in the middle of a request or between two
+    unread_.add({static_cast<const char*>(room.data()), bytes});
+    on_bytes();
+  }
+
+  // The body of a request that is refused: its bytes are taken from the socket and not copied.
+  void throw_away() {
+    const ssize_t bytes = ::recv(socket_.native_handle(), nullptr, std::min(refused_left_, kLongRead), MSG_TRUNC | MSG_DONTWAIT);
+    if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return read_some();
+    if (bytes <= 0) return close();
+    refused_left_ -= static_cast<size_t>(bytes);
+    if (refused_left_ > 0) return read_some();
+    send(*std::exchange(refusal_, std::nullopt), !parser_->get().keep_alive(), false);
+  }
+
+  // Whether a request is refused that has not come whole; what has come of its body goes.
+  bool is_refused_early() {
+    const auto left = parser_->chunked() ? boost::none : parser_->content_length_remaining();
+    if (!shared_->gate || !left || *left == 0 || parser_->get()[http::field::expect].size() > 0) return false;
+    const ParsedRequest request(parser_->get(), static_cast<size_t>(*left), socket_, worker_->run_later, gone_);
+    head_ = request.method() == "HEAD";
+    refusal_ = shared_->gate(request);
+    if (!refusal_) return false;
+    refused_left_ = static_cast<size_t>(*left);
+    parser_->get().body() = {};
+    return true;
   }
 
   // Where the next bytes go: those of a body that is still long, to where they stay. The parser tells the body what to expect with its first bytes.
@@ -248,7 +283,8 @@ class Session : public std::enable_shared_from_this<Session> {
       expire_in(std::chrono::milliseconds(limits().request_timeout_ms));
     }
     error_code error;
-    if (!parser_->is_header_done()) {
+    const bool is_head = !parser_->is_header_done();
+    if (is_head) {
       feed(error);
       if (error == http::error::need_more) return read_some();
       if (error) return reject(error);
@@ -260,6 +296,7 @@ class Session : public std::enable_shared_from_this<Session> {
     while (!parser_->is_done() && !unread_.empty() && !error) feed(error);
     if (error && error != http::error::need_more) return reject(error);
     if (parser_->is_done()) return handle();
+    if (is_head && is_refused_early()) return read_some();
     if (unread_.view().size() > static_cast<size_t>(limits().request_header_bytes))  // a chunk's first line, or trailers, that do not end
       return reject(http::error::header_limit);
     if (!continued_ && parser_->get()[http::field::expect].size() > 0) {
@@ -319,7 +356,7 @@ class Session : public std::enable_shared_from_this<Session> {
     deadline_ = SteadyTime::max();
     gone_ = {};
     if (parser_->chunked()) parser_->get().base() = std::move(header_);  // trailers are not taken for headers
-    const ParsedRequest request(parser_->get(), socket_, worker_->run_later, gone_);
+    const ParsedRequest request(parser_->get(), 0, socket_, worker_->run_later, gone_);
     head_ = request.method() == "HEAD";
     const HttpRespond respond = [handle = weak_from_this()](HttpResponse response) {
       const auto self = handle.lock();
@@ -374,14 +411,36 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  // Who is told to come again later and asks again at once would take from those who compute the processors that they need.
+  // Who is told to come again later and asks again at once would take from those who compute the processors that they need. All that
+  // rest are looked at together, and do not wake the thread before.
   void pause() {
     state_ = State::kIdle;
     expire_in(shared_->options.idle_timeout);
-    rest_ = std::make_unique<net::steady_timer>(worker_->context, kAfterRefusal);
-    rest_->async_wait([self = shared_from_this()](error_code) {
-      if (self->state_ == State::kIdle) self->await_request();
+    wake_at(kUnheardBytes);
+    worker_->resting.push_back(weak_from_this());
+    if (worker_->resting.size() > 1) return;
+    worker_->resume.expires_after(kAfterRefusal);
+    worker_->resume.async_wait([worker = worker_](error_code) {
+      for (const auto& handle : std::exchange(worker->resting, {}))
+        if (const auto session = handle.lock()) session->end_rest();
     });
+  }
+
+  // What is thrown at one (memory is lacking) must not keep the others from their turn.
+  void end_rest() {
+    try {
+      if (state_ == State::kIdle) await_request();
+    } catch (const std::exception&) {
+      close();
+    }
+  }
+
+  // Fewer bytes do not wake the thread; the end of the connection does, and what fills the socket.
+  void wake_at(size_t bytes) {
+    if (bytes == wakes_at_) return;
+    wakes_at_ = bytes;
+    const int least = static_cast<int>(bytes);
+    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
   }
 
   void write_head(bool close_after) {
@@ -428,8 +487,10 @@ class Session : public std::enable_shared_from_this<Session> {
     if (++chunks_ > most_chunks()) error = http::error::bad_chunk_extension;
   };
   bool head_ = false, continued_ = false, watching_ = false;
+  size_t wakes_at_ = 1;                  // bytes to read
+  std::optional<HttpResponse> refusal_;  // of a request whose body is thrown away
+  size_t refused_left_ = 0;
   std::function<void()> gone_;
-  std::unique_ptr<net::steady_timer> rest_;  // after a refusal
   std::string header_text_;
   HttpResponse response_;
 };

@@ -69,6 +69,10 @@ bool changes_server(const Route& route, const HttpRequest& request) {
   }
 }
 
+bool is_inference(Endpoint endpoint) {
+  return endpoint == Endpoint::kInfer || endpoint == Endpoint::kGenerate || endpoint == Endpoint::kGenerateStream;
+}
+
 }  // namespace
 
 V2Service::V2Service(const Backend& backend, const ServerIdentity& identity, const Limits& limits)
@@ -79,7 +83,7 @@ HttpRespond V2Service::recorded(const HttpRequest& request, HttpRespond respond)
   if (!backend_.accesses.is_wanted()) return respond;
   Access access{.protocol = "http", .peer = request.peer(), .what = {}, .status = {}};
   access.what = std::string(request.method()) + " " + std::string(request.target());
-  access.bytes_in = static_cast<int64_t>(request.body().size());
+  access.bytes_in = static_cast<int64_t>(request.body_bytes());
   return [this, respond = std::move(respond), access, begun = backend_.clock.now()](HttpResponse response) mutable {
     access.status = std::to_string(response.status);
     access.bytes_out = static_cast<int64_t>(response.body.size());
@@ -87,6 +91,30 @@ HttpRespond V2Service::recorded(const HttpRequest& request, HttpRespond respond)
     backend_.accesses.record(access);
     respond(std::move(response));
   };
+}
+
+HttpRespond V2Service::counted(const HttpRequest& request, ContentCoding accepted, const HttpRespond& respond) const {
+  return recorded(request, [this, respond, accepted](HttpResponse response) {
+    backend_.metrics.count_http(response.status);
+    respond(packed(std::move(response), accepted));
+  });
+}
+
+// What is wrong with the request is told when it has come.
+std::optional<HttpResponse> V2Service::overload(const HttpRequest& request) const {
+  Route route{};
+  std::optional<Overloaded> refusal;
+  try {
+    const Clock::TimePoint arrived = backend_.clock.now();
+    route = route_of(request.method(), request.target());
+    if (is_inference(route.endpoint)) refusal = find(route)->overload(arrived);
+  } catch (...) {
+  }
+  std::optional<HttpResponse> answer;
+  if (!refusal) return answer;
+  const auto keep = [&answer](HttpResponse response) { answer = std::move(response); };
+  counted(request, answer_coding(route.endpoint, request), keep)(failure(*refusal));
+  return answer;
 }
 
 void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
@@ -97,11 +125,8 @@ void V2Service::handle(const HttpRequest& request, const HttpRespond& respond) {
   } catch (...) {
     no_route = std::current_exception();
   }
-  const ContentCoding accepted = no_route ? ContentCoding::kIdentity : answer_coding(route.endpoint, request);
-  const HttpRespond counted = recorded(request, [this, respond, accepted](HttpResponse response) {
-    backend_.metrics.count_http(response.status);
-    respond(packed(std::move(response), accepted));
-  });
+  const HttpRespond counted =
+      this->counted(request, no_route ? ContentCoding::kIdentity : answer_coding(route.endpoint, request), respond);
   HttpResponse response;
   try {
     if (no_route) std::rethrow_exception(no_route);

@@ -9,6 +9,7 @@
 
 #include "runtime/graph/limits.h"
 #include "serving/gate/backend.h"
+#include "serving/http/content_coding.h"
 #include "serving/http/failure.h"
 #include "serving/http/http_message.h"
 #include "serving/http/route.h"
@@ -21,6 +22,8 @@ class V2Service {
   V2Service(const Backend& backend, const ServerIdentity& identity, const Limits& limits);
 
   void handle(const HttpRequest& request, const HttpRespond& respond);
+  // The answer to an inference request whose body is not needed for it, since its model is overloaded.
+  std::optional<HttpResponse> overload(const HttpRequest& request) const;
   // From now on not ready: load balancers look elsewhere while what was begun is finished.
   void drain() { draining_ = true; }
 
@@ -40,6 +43,7 @@ class V2Service {
   HttpResponse log_settings(const HttpRequest& request) const;
   HttpResponse trace_settings(const Route& route, const HttpRequest& request) const;
   void change(const Route& route, const HttpRequest& request, const HttpRespond& respond);
+  HttpRespond counted(const HttpRequest& request, ContentCoding accepted, const HttpRespond& respond) const;
   HttpRespond recorded(const HttpRequest& request, HttpRespond respond) const;
 
   const Backend backend_;

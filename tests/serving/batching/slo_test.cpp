@@ -10,6 +10,7 @@
 #include "serving/batching/dispatcher.h"
 #include "serving/batching/overloaded.h"
 #include "tests/serving/batching/simulated_machine.h"
+#include "tests/serving/held_lanes.h"
 
 namespace tandem {
 namespace {
@@ -191,6 +192,34 @@ double peak_goodput() {
     peak = std::max(peak, service.load(rate, 2s, 7).goodput(2));
   }
   return peak;
+}
+
+TEST(SloBatching, ARefusalIsForeseenAsItWouldCome) {
+  TestClock clock;
+  HeldWorkers workers(2);
+  Dispatcher dispatcher(workers, clock);
+  const auto queue = dispatcher.add("m", {.max_batch_size = 64, .slo = Slo{0.99, 25ms}}, [](int, auto, auto) {}, 1, measured());
+  const auto plain = dispatcher.add("n", {}, [](int, auto, auto) {});
+  struct Request final : QueuedRequest {
+    void drop(const std::exception_ptr&) override {}
+  };
+  int taken = 0;
+  for (; !queue->overload(); ++taken) ASSERT_NO_THROW(queue->submit(std::make_shared<Request>()));
+  EXPECT_GT(taken, 16) << "a batch";
+  EXPECT_EQ(queue->queued(), taken) << "to ask queues nothing";
+  EXPECT_FALSE(plain->overload()) << "has no target";
+  try {
+    queue->submit(std::make_shared<Request>());
+    FAIL() << "one more would be late";
+  } catch (const Overloaded& refusal) {
+    const auto foreseen = queue->overload();
+    ASSERT_TRUE(foreseen);
+    EXPECT_STREQ(foreseen->what(), refusal.what());
+    EXPECT_EQ(foreseen->retry_after(), refusal.retry_after());
+  }
+  dispatcher.stop();
+  EXPECT_FALSE(queue->overload()) << "submit() says that the server is shutting down";
+  EXPECT_THROW(queue->submit(std::make_shared<Request>()), Error);
 }
 
 TEST(SloBatching, TenfoldOverloadKeepsGoodputAndTheTarget) {

@@ -23,7 +23,7 @@ struct Answer {
 class ServedModelTest : public testing::Test {
  protected:
   // y = x + x, z = Gather(table, i): an index beyond the table fails the batch it is in.
-  std::shared_ptr<ServedModel> serve(BatchingOptions batching) {
+  std::shared_ptr<ServedModel> serve(BatchingOptions batching, const BatchCost& cost = {}) {
     Graph graph;
     graph.opsets = {{"", kOnnxOpset}};
     const ValueId x = graph.add_input("x", DType::kF32, {"n", "width"}), i = graph.add_input("i", DType::kI64, {"n"});
@@ -31,7 +31,7 @@ class ServedModelTest : public testing::Test {
     graph.outputs = graph.add_node(newest_op("Add"), {x, x}, 1);
     graph.outputs.push_back(graph.add_node(newest_op("Gather"), {table, i}, 1)[0]);
     auto model = std::make_shared<Model>("m", 1, std::move(graph), ModelOptions{});
-    return std::make_shared<ServedModel>(std::move(model), batching, ServingContext{dispatcher, metrics, clock});
+    return std::make_shared<ServedModel>(std::move(model), batching, ServingContext{dispatcher, metrics, clock}, cost);
   }
 
   std::shared_ptr<Answer> ask(ServedModel& served, std::vector<float> x, std::vector<int64_t> indices) {
@@ -95,6 +95,23 @@ TEST_F(ServedModelTest, EachRequestGetsItsRowsOfTheBatch) {
   EXPECT_EQ(statistics.queue.time, 3ms);
   ASSERT_EQ(statistics.batches.size(), 1u);
   EXPECT_EQ(statistics.batches.begin()->first, 4);
+}
+
+TEST_F(ServedModelTest, WhatWouldMissTheTargetIsCountedAsRefusedWithoutBeingRead) {
+  BatchCost cost;
+  cost.observe(1, 1);
+  const auto served = serve({.max_batch_size = 8, .slo = Slo{0.99, 1us}}, cost);
+  EXPECT_FALSE(served->overload(clock.time)) << "a lane is free";
+  const auto first = ask(*served, {1}, {0}), second = ask(*served, {1}, {0});
+  ASSERT_EQ(first->told + second->told, 0) << "one for each of the lanes, which are held";
+  clock.time += 1s;
+  const auto refusal = served->overload(clock.time - 1s);
+  ASSERT_TRUE(refusal);
+  EXPECT_STREQ(refusal->what(), "'m' is overloaded: the answer would miss p99=1us");
+  EXPECT_EQ(served->statistics().fail.count, 1u);
+  EXPECT_EQ(served->statistics().fail.time, 1s);
+  EXPECT_THAT(metrics.text(), testing::HasSubstr(R"(tandem_inference_failures_total{model="m",reason="rejected",version="1"} 1)"));
+  EXPECT_THAT(metrics.text(), testing::HasSubstr(R"(tandem_inference_in_flight{model="m",version="1"} 2)"));
 }
 
 TEST_F(ServedModelTest, OtherShapesAreOtherBatches) {

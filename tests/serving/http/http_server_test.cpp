@@ -39,7 +39,7 @@ class HttpServerTest : public testing::Test {
     options.port = 0;
     options.limits.request_bytes = 1 << 20;
   }
-  void start(HttpHandler handler = echo) { server = std::make_unique<HttpServer>(options, std::move(handler)); }
+  void start(HttpHandler handler = echo, HttpGate gate = {}) { server = std::make_unique<HttpServer>(options, std::move(handler), std::move(gate)); }
   RawClient client() const { return RawClient(server->port()); }
   // The answer to bytes after which the server must close the connection; and a normal request still works afterwards.
   std::string refused(std::string_view bytes) {
@@ -309,6 +309,76 @@ TEST_F(HttpServerTest, WhoIsRefusedIsToldAtOnceAndHeardAgainLater) {
   EXPECT_GE(asked[1] - asked[0], 10ms);
   one.send(kGet);
   EXPECT_TRUE(server->stop(5s)) << "one that waits does not keep the server";
+}
+
+// The next request is long enough to wake the thread before the rest is over, or too short to, and may have come before the rest began.
+TEST_F(HttpServerTest, NothingIsLostOfWhatComesToAConnectionThatRests) {
+  std::atomic<int> asked{0};
+  start([&](const HttpRequest& request, const HttpRespond& respond) {
+    respond({asked++ % 3 == 2 ? 200 : 429, "text/plain", std::to_string(request.body().size())});
+  });
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(client());
+  for (const size_t size : {1u, 100'000u, 10u, 16'000u, 17'000u, 300'000u, 5u})
+    for (const auto pause : {0ms, 3ms, 15ms}) {
+      for (RawClient& one : clients) ASSERT_TRUE(one.send(post("Content-Length: " + std::to_string(size) + "\r\n", std::string(size, 'x'))));
+      for (RawClient& one : clients) EXPECT_THAT(one.response(), EndsWith("\r\n\r\n" + std::to_string(size)));
+      std::this_thread::sleep_for(pause);
+    }
+  RawClient gone = client();
+  EXPECT_EQ(asked, 8 * 21);
+  clients.clear();
+  EXPECT_TRUE(server->stop(5s)) << "their ends are heard, too";
+}
+
+TEST_F(HttpServerTest, TheGateRefusesABodyThatIsStillToComeAndTheConnectionGoesOn) {
+  std::vector<size_t> announced;
+  std::atomic<size_t> heads{0};
+  std::atomic<int> handled{0};
+  start(
+      [&](const HttpRequest& request, const HttpRespond& respond) {
+        ++handled;
+        echo(request, respond);
+      },
+      [&](const HttpRequest& request) -> std::optional<HttpResponse> {
+        announced.push_back(request.body_bytes());
+        ++heads;
+        if (!request.target().starts_with("/p")) return std::nullopt;
+        return HttpResponse{429, "text/plain", "full"};
+      });
+  RawClient one = client();
+  const auto begin = [&](std::string_view bytes) {
+    const size_t before = heads;
+    one.send(bytes);
+    while (heads == before) std::this_thread::sleep_for(1ms);
+  };
+  const std::string body(700'000, 'x'), length = "Content-Length: 700000\r\n";
+  for (const size_t first : {size_t{0}, size_t{1}, size_t{100'000}, body.size() - 1}) {
+    begin(post(length, body.substr(0, first)));
+    one.send(body.substr(first) + kGet);
+    EXPECT_THAT(one.response(), EndsWith("\r\n\r\nfull"));
+    EXPECT_THAT(one.response(), EndsWith("GET /a ")) << "the next request begins behind the body";
+  }
+  EXPECT_THAT(one.ask(post("Content-Length: 4\r\n", "body")), EndsWith("POST /p body")) << "has come whole: the handler's";
+  begin("POST /q HTTP/1.1\r\n" + kHost + length + "\r\n");
+  one.send(body);
+  EXPECT_THAT(one.response(), EndsWith("POST /q " + body)) << "the gate lets it pass";
+  EXPECT_EQ(handled, 6);
+  EXPECT_EQ(announced, std::vector<size_t>(5, body.size()));
+}
+
+TEST_F(HttpServerTest, AClientThatGoesAwayInARefusedBodyIsForgotten) {
+  std::atomic<bool> is_refused{false};
+  start(echo, [&](const HttpRequest&) {
+    is_refused = true;
+    return HttpResponse{429, "text/plain", "full"};
+  });
+  RawClient one = client();
+  one.send(post("Content-Length: 700000\r\n", "x"));
+  while (!is_refused) std::this_thread::sleep_for(1ms);
+  one.send(std::string(100'000, 'x'));
+  one.close();
+  EXPECT_TRUE(server->stop(5s));
 }
 
 TEST_F(HttpServerTest, WhatAHandlerThrowsIsA500) {
