@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "kernels/base/error.h"
@@ -93,14 +94,19 @@ void GrpcLoadClient::send(int connection) {
   own.reader->Finish(&own.answer, &own.status, reinterpret_cast<void*>(static_cast<uintptr_t>(connection)));
 }
 
-void GrpcLoadClient::wait(Clock::TimePoint until, std::vector<LoadAnswer>& answers) {
+void GrpcLoadClient::wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) {
+  const auto gathering = from - impl_->clock.now();
+  if (gathering.count() > 0) std::this_thread::sleep_for(gathering);
   const auto deadline = [&](Clock::TimePoint time) {
     return system_clock::now() + std::chrono::duration_cast<system_clock::duration>(
                                      std::max(Clock::TimePoint::duration::zero(), time - impl_->clock.now()));
   };
   void* tag = nullptr;
   bool ok = false;
-  if (impl_->queue.AsyncNext(&tag, &ok, deadline(until)) == grpc::CompletionQueue::GOT_EVENT) impl_->take(tag, answers);
+  if (impl_->queue.AsyncNext(&tag, &ok, deadline(until)) != grpc::CompletionQueue::GOT_EVENT) return;
+  impl_->take(tag, answers);
+  if (gathering.count() <= 0) return;
+  while (impl_->queue.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC)) == grpc::CompletionQueue::GOT_EVENT) impl_->take(tag, answers);
 }
 
 }  // namespace tandem

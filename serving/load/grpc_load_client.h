@@ -16,7 +16,7 @@ class GrpcLoadClient final : public LoadClient {
 
   int connections() const override;
   void send(int connection) override;
-  void wait(Clock::TimePoint until, std::vector<LoadAnswer>& answers) override;
+  void wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) override;
   const std::string& first_problem() const override;
 
  private:

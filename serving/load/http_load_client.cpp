@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <thread>
 
 #include "kernels/base/error.h"
 
@@ -64,7 +65,8 @@ void HttpLoadClient::broken(int connection, const std::string& why) {
   watch(connection, false, true);
 }
 
-void HttpLoadClient::wait(Clock::TimePoint until, std::vector<LoadAnswer>& answers) {
+void HttpLoadClient::wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) {
+  if (const auto gathering = from - clock_.now(); gathering.count() > 0) std::this_thread::sleep_for(gathering);
   std::array<epoll_event, 64> events;
   const auto left = std::max(Clock::TimePoint::duration::zero(), until - clock_.now());
   const auto nanoseconds = broken_.empty() ? std::chrono::nanoseconds(left).count() : 0;

@@ -14,7 +14,7 @@ class HttpLoadClient final : public LoadClient {
 
   int connections() const override { return static_cast<int>(connections_.size()); }
   void send(int connection) override;
-  void wait(Clock::TimePoint until, std::vector<LoadAnswer>& answers) override;
+  void wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) override;
   const std::string& first_problem() const override { return problem_; }
 
  private:

@@ -28,8 +28,8 @@ class LoadClient {
   virtual int connections() const = 0;
   // Begins a request on a connection that has none under way. Throws Unavailable if the server cannot be reached any more.
   virtual void send(int connection) = 0;
-  // Waits for answers, not beyond `until`, and appends those that came.
-  virtual void wait(Clock::TimePoint until, std::vector<LoadAnswer>& answers) = 0;
+  // Lets answers gather until `from`, then waits for one, not beyond `until`, and appends those that came.
+  virtual void wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) = 0;
   // What the first answer that was not kOk said; "" if there was none.
   virtual const std::string& first_problem() const = 0;
 };

@@ -15,6 +15,9 @@ using TimePoint = Clock::TimePoint;
 using std::chrono::nanoseconds;
 
 constexpr nanoseconds kLook = std::chrono::milliseconds(100);  // between two calls of progress
+constexpr double kTolerance = 0.01;                            // of the latency
+constexpr nanoseconds kMostTolerance = std::chrono::milliseconds(2);
+constexpr double kNewest = 1.0 / 16;  // of the mean latency
 
 // The times at which requests of an open loop are due.
 class Schedule {
@@ -53,7 +56,7 @@ class Run {
   LoadResult result() {
     for (TimePoint now = begin_; now < end_; now = clock_.now()) {
       begin_requests(now);
-      wait_until(std::min(next_event(), end_));
+      wait(now + tolerance(), std::min(next_event(), end_));
       if (now >= look_) tell(now);
     }
     finish();
@@ -85,9 +88,14 @@ class Run {
 
   TimePoint next_event() const { return open_loop() ? std::min(schedule_.next(), look_) : look_; }
 
-  void wait_until(TimePoint until) {
+  // By which requests are sent, and answers read, too late: an open loop that woke for each would take much of a processor from a server that shares it.
+  nanoseconds tolerance() const {
+    return open_loop() ? std::min(nanoseconds(static_cast<int64_t>(kTolerance * mean_latency_)), kMostTolerance) : nanoseconds(0);
+  }
+
+  void wait(TimePoint from, TimePoint until) {
     answers_.clear();
-    client_.wait(until, answers_);
+    client_.wait(from, until, answers_);
     for (const LoadAnswer& answer : answers_) {
       free_.push_back(answer.connection);
       count(answer, due_[static_cast<size_t>(answer.connection)]);
@@ -95,6 +103,7 @@ class Run {
   }
 
   void count(const LoadAnswer& answer, TimePoint due) {
+    if (answer.kind == AnswerKind::kOk) mean_latency_ += kNewest * (static_cast<double>(nanoseconds(answer.at - due).count()) - mean_latency_);
     if (answer.kind == AnswerKind::kOk && answer.at >= measured_ && answer.at < end_) ++result_.answered;
     if (due < measured_) return;
     switch (answer.kind) {
@@ -117,7 +126,7 @@ class Run {
     const TimePoint last = end_ + plan_.patience;
     for (TimePoint now = end_; now < last && (!waiting_.empty() || free_.size() < due_.size()); now = clock_.now()) {
       send_waiting();
-      wait_until(last);
+      wait(now, last);
     }
     result_.unanswered = static_cast<int64_t>(waiting_.size());
     std::vector<bool> is_free(due_.size());
@@ -136,6 +145,7 @@ class Run {
   std::vector<int> free_;
   std::vector<TimePoint> due_;  // by connection
   std::vector<LoadAnswer> answers_;
+  double mean_latency_ = 0;  // ns, of the last good answers
   LoadResult result_;
 };
 

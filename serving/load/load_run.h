@@ -2,7 +2,8 @@
 //
 // Closed loop: every connection sends its next request when it has its answer, so a slow server is asked less. Open loop:
 // requests are due by a schedule that does not look at the server; one that finds no free connection waits for one. Its latency
-// counts from when it was due: a stall is felt by all that came meanwhile ("coordinated omission", G. Tene; wrk2 does the same).
+// counts from when it was due: a stall is felt by all that came meanwhile ("coordinated omission", G. Tene; wrk2 does the same). What is due within a
+// hundredth of the latency of late, and at most 2 ms, is sent together.
 #pragma once
 
 #include <chrono>

@@ -26,7 +26,8 @@ class SimulatedServer final : public LoadClient {
     under_way_.push_back({connection, AnswerKind::kOk, lane_free_});
     most_ = std::max(most_, under_way_.size());
   }
-  void wait(Clock::TimePoint until, std::vector<LoadAnswer>& answers) override {
+  void wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) override {
+    clock_.time = std::max(clock_.time, from);
     if (!under_way_.empty() && under_way_.front().at <= until) {
       clock_.time = std::max(clock_.time, under_way_.front().at);
       answers.push_back(under_way_.front());
