@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/conv_patches.h"
 
@@ -27,6 +28,14 @@ inline int64_t covered(const Window& w, size_t axis, int64_t output) {
 // Whether all windows lie inside the image.
 inline bool is_borderless(const Window& w) {
   return w.pad_begin[1] == 0 && w.pad_begin[2] == 0 && covered(w, 1, w.output[1]) <= w.input[1] && covered(w, 2, w.output[2]) <= w.input[2];
+}
+
+// Lines [first, last) of the kernel that lie in the image for line `line` of the result; the others lie on its border.
+inline std::pair<int64_t, int64_t> kernel_lines_inside(const Window& w, int64_t line) {
+  int64_t first, last;
+  clip(line * w.stride[1] - w.pad_begin[1], w.dilation[1], w.input[1], w.kernel[1], first, last);
+  first = std::min(first, w.kernel[1]);
+  return {first, std::max(first, last)};
 }
 
 // Copies `count` lines of `width` pixels from line `first` on, those outside of the image too; what is outside is `border`. A pixel has `bytes`

@@ -71,7 +71,7 @@ ResidualLines residual_lines(const IntegerTier& tier, const QuantizedResidual& r
   lines.own = line_operand({{y.data, r.type, y.shape}, r.scale, r.zero}, 1), lines.other = line_operand(r.other, 1);
   lines.result = line_result(BinaryOp::kAdd, lines.own, lines.other, r.y_scale, static_cast<float>(r.y_zero), quantized_range(y.dtype));
   lines.combine = tier.combine;
-  lines.quick = r.quick;
+  lines.result.exact_sum = r.quick;
   return lines;
 }
 

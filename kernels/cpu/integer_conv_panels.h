@@ -54,6 +54,8 @@ struct ChannelsLastProblem {
 inline void add_residual(const ChannelsLastProblem& p, int64_t at, int64_t n) {
   if (p.residual) p.residual->add(at, n, p.y.data + at);
 }
+// Of pixels from `pixel` (of all images) on, some filters each.
+void add_residual(const ChannelsLastProblem&, int64_t pixel, int64_t pixels, int64_t filter, int64_t filters);
 // Where pixel `pixel` (of all images) and filter `filter` of the result lie.
 BlockResult result_at(const ChannelsLastProblem&, int64_t pixel, int64_t filter);
 

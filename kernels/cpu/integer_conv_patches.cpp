@@ -67,9 +67,7 @@ class PatchConvolution {
     const ResidualLines residual = adds ? p_.residual->at(at) : ResidualLines{};
     if (adds) block.residual = &residual;
     p_.tier.block.multiply(block);
-    if (adds || !p_.residual) return;
-    if (part.filters == filters) return add_residual(p_, at, part.pixels * filters);
-    for (int64_t pixel = 0; pixel < part.pixels; ++pixel) add_residual(p_, at + pixel * filters, part.filters);
+    if (!adds) add_residual(p_, part.pixel, part.pixels, part.group * s.filters + part.filter, part.filters);
   }
 
  private:
@@ -85,6 +83,12 @@ class PatchConvolution {
 };
 
 }  // namespace
+
+void add_residual(const ChannelsLastProblem& p, int64_t pixel, int64_t pixels, int64_t filter, int64_t filters) {
+  const int64_t all = p.s.groups * p.s.filters, at = pixel * all + filter;
+  if (filters == all) return add_residual(p, at, pixels * all);
+  for (int64_t i = 0; p.residual && i < pixels; ++i) add_residual(p, at + i * all, filters);
+}
 
 PatchRuns patch_runs(const ConvShape& s, const IntegerTier& tier) {
   const BlockDepth whole = s.pointwise ? block_depth(s.patch, tier.block.step) : copied_depth(s.patch, tier.block.step);

@@ -15,6 +15,14 @@ constexpr int64_t kStripBytes = 96 * 1024;  // of lines with their border: some 
 constexpr int64_t kMostPixels = 384;        // of a strip's result
 constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
 constexpr int64_t kMostRuns = 64;
+constexpr int64_t kFewestOfVectors = 7;  // pixels of a line, from which on tiles of vectors multiply as fast as they can
+constexpr int64_t kMostLines = kMostPixels / kFewestOfVectors;  // of a strip
+
+// Pixels of a line that a tile takes, 0 if lines are too short for it: tiles of vectors share a line as evenly as it goes.
+int64_t tile_of_line(const IntegerTier& tier, int64_t width) {
+  if (tier.block.step > 4) return tandem::cpu::tile_of_line(width);
+  return width >= kFewestOfVectors ? tier.block.rows : 0;
+}
 
 struct Strips {
   const ConvShape& s;
@@ -29,7 +37,7 @@ struct Strips {
     width = in_place ? w.input[2] : covered(w, 2, w.output[2]);
     line_bytes = width * s.groups * s.channels;
     const int64_t halo = covered(w, 1, 1), most = in_place ? w.output[1] : (kStripBytes / line_bytes - halo) / w.stride[1] + 1;
-    lines = std::clamp<int64_t>(std::min(most, kMostPixels / w.output[2]), 1, w.output[1]);
+    lines = std::clamp<int64_t>(std::min({most, kMostPixels / w.output[2], kMostLines}), 1, w.output[1]);
   }
   int64_t scratch() const { return in_place ? 0 : covered(s.w, 1, lines) * line_bytes + kAlignment; }
 };
@@ -55,32 +63,46 @@ class StripConvolution {
       bordered.copy(source, first * w.stride[1] - w.pad_begin[1], covered(w, 1, count), scratch);
       lines = scratch;
     }
+    std::array<RunRange, kMostLines> inside;
+    const RunRange* line_runs = nullptr;
+    if (p_.x_zero == std::byte{0}) {
+      for (int64_t line = 0; line < count; ++line) inside[static_cast<size_t>(line)] = runs_inside(first + line);
+      line_runs = inside.data();
+    }
     for (int64_t group = 0; group < s.groups; ++group) {
       const int64_t column = group * panel_columns(s) + filter;
       IntegerBlock block;
       block.a = lines + group * s.channels, block.a_stride = w.stride[2] * channels;
       block.a_signed = p_.x.dtype == DType::kI8;
-      block.rows = count * w.output[2], block.line = w.output[2], block.line_tile = tile_of_line(w.output[2]);
+      block.rows = count * w.output[2], block.line = w.output[2], block.line_tile = tile_of_line(p_.tier, w.output[2]);
       block.line_stride = w.stride[1] * strips_.line_bytes;
       block.depth = strips_.runs.depth(), block.step = strips_.runs.step;
-      block.offsets = offsets_.data(), block.runs = strips_.runs.count;
+      block.offsets = offsets_.data(), block.runs = strips_.runs.count, block.line_runs = line_runs;
       block.panels = p_.filters.data + column * block.depth, block.columns = filters, block.seeds = p_.seeds + column;
       block.result = result_at(p_, pixel, group * s.filters + filter);
-      const ResidualLines residual =
-          p_.residual ? p_.residual->at(pixel * s.groups * s.filters + group * s.filters + filter) : ResidualLines{};
-      if (p_.residual) block.residual = &residual;
+      const bool adds = p_.residual && p_.tier.block.adds_residuals;
+      const ResidualLines residual = adds ? p_.residual->at(pixel * s.groups * s.filters + group * s.filters + filter) : ResidualLines{};
+      if (adds) block.residual = &residual;
       p_.tier.block.multiply(block);
+      if (!adds) add_residual(p_, pixel, block.rows, group * s.filters + filter, filters);
     }
   }
 
  private:
+  // The runs of a line of the result that lie on lines of the image; others lie on its border.
+  RunRange runs_inside(int64_t line) const {
+    const int64_t a_line = p_.s.w.kernel[2] / strips_.runs.taps;
+    const auto [first, last] = kernel_lines_inside(p_.s.w, line);
+    return {first * a_line, last * a_line};
+  }
+
   const ChannelsLastProblem& p_;
   const Strips& strips_;
   std::array<int64_t, kMostRuns> offsets_{};
 };
 
 bool has_strips(const ConvShape& s, const IntegerTier& tier) {
-  return tier.block.takes_patches && tier.block.adds_residuals && !s.pointwise && s.w.kernel[0] == 1 && patch_runs(s, tier).count <= kMostRuns;
+  return tier.block.takes_patches && !s.pointwise && s.w.kernel[0] == 1 && patch_runs(s, tier).count <= kMostRuns;
 }
 
 }  // namespace
@@ -89,7 +111,7 @@ bool is_strip_convolution(const ChannelsLastProblem& p) {
   const Window& w = p.s.w;
   if (!has_strips(p.s, p.tier) || p.filters.has_zeros || p.flipped || w.output[0] != 1 || w.input[0] != 1) return false;
   const PatchRuns runs = patch_runs(p.s, p.tier);
-  return runs.in_image && (runs.count > 1 || runs.taps * p.s.channels == runs.bytes) && tile_of_line(w.output[2]) > 0;
+  return runs.in_image && (runs.count > 1 || runs.taps * p.s.channels == runs.bytes) && tile_of_line(p.tier, w.output[2]) > 0;
 }
 
 // Whatever the width of a line: a smaller image may have tiles where this one has none.

@@ -55,6 +55,16 @@ const Case kCases[] = {
     {"groups, whole tiles", 1, 64, 34, 2, {4, 15}, {3, 3}, {}, {}, {1, 1, 1, 1}},
     {"first layer, whole tiles", 2, 3, 20, 1, {7, 32}, {7, 7}, {2, 2}, {}, {3, 3, 3, 3}},
     {"line, whole tiles", 2, 16, 20, 1, {26}, {3}, {2}, {}, {1, 1}},
+    {"square, wide lines", 2, 20, 40, 1, {7, 31}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"square, wide lines, strided", 1, 12, 37, 1, {9, 59}, {3, 3}, {2, 2}, {}, {1, 1, 1, 1}},
+    {"square, wide lines, no pads", 2, 32, 33, 1, {6, 40}, {3, 3}},
+    {"square, wide lines, dilated", 1, 8, 16, 1, {9, 33}, {3, 3}, {}, {2, 3}, {2, 3, 2, 3}},
+    {"square, wide lines, many strips", 1, 32, 8, 1, {31, 37}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"first layer, wide lines", 2, 3, 20, 1, {11, 70}, {7, 7}, {2, 2}, {}, {3, 3, 3, 3}},
+    {"pointwise, strided, wide lines", 2, 40, 24, 1, {5, 59}, {1, 1}, {2, 2}},
+    {"square, wide lines, wide pads", 1, 16, 20, 1, {2, 9}, {3, 3}, {}, {2, 1}, {5, 3, 4, 2}},
+    {"groups, wide lines", 1, 16, 34, 2, {4, 30}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"line, wide", 2, 16, 20, 1, {60}, {3}, {2}, {}, {1, 1}},
     // 64 bytes a patch, which taps apart in the image make no run of.
     {"groups, a line of one run", 1, 32, 32, 4, {32}, {8}, {}, {}, {4, 3}},
     {"a square of one run", 1, 16, 20, 1, {5, 16}, {2, 2}, {}, {}, {0, 0, 1, 1}},
@@ -173,6 +183,18 @@ TEST(IntegerConvChannelsLast, EqualsTheDefinitionOnEveryTier) {
                 << c.name << ' ' << name(x_type) << ' ' << name(w_type) << ' ' << zeros_of_w << ' ' << cpu::name(isa);
           ++seed;
         }
+}
+
+// Where the border is nothing but zeros, lines of the kernel that lie on it may be left out.
+TEST(IntegerConvChannelsLast, EqualsTheDefinitionWithABorderOfZeros) {
+  unsigned seed = 300;
+  for (const Case& c : kCases) {
+    Problem problem(c, DType::kU8, DType::kI8, false, ++seed);
+    problem.x_zero.data[0] = std::byte{0};
+    const std::vector<int32_t> sums = problem.sums(false);
+    for (const cpu::Isa isa : cpu::available_isas())
+      for (const int threads : {1, 3}) ASSERT_EQ(problem.run<int32_t>(isa, threads, DType::kI32, false), sums) << c.name << ' ' << cpu::name(isa);
+  }
 }
 
 TEST(IntegerConvChannelsLast, ThreadsAndTheBatchChangeNothing) {

@@ -48,6 +48,13 @@ struct Bf16Block {
   int64_t run = 0;
   int64_t line = 0, line_stride = 0, line_tile = 0;
   int64_t pitch = 0, width = 0, line_results = 0;
+  const RunRange* line_runs = nullptr;  // of each line, those that meet more than zeros: others may be left out; null: all
+
+  int64_t run_bytes() const { return run > 0 ? run : depth; }
+  RunRange runs_of(int64_t at_line) const {
+    if (line_runs) return line_runs[at_line];
+    return {0, run > 0 ? depth / run : 1};
+  }
 };
 
 inline constexpr int64_t kMostBlockRows = 256;

@@ -4,7 +4,8 @@
 //
 // A tile takes pixels of one line, all or 16 of them, some of which are dropped behind the line's end; whole images of short lines (7 x 7) go
 // as one line, whose border's pixels are dropped: a tile takes as long with fewer rows. Images of 3 channels (the first layer) are
-// copied with a fourth, so that a line of the kernel is one step.
+// copied with a fourth, so that a line of the kernel is one step. Tiles of vectors (a step of 4 bytes) have as many rows as they are given: they
+// share a line evenly, and leave out the lines of the kernel that lie on the border.
 #include <omp.h>
 
 #include "kernels/cpu/bf16/conv.h"
@@ -17,6 +18,7 @@ constexpr int64_t kAlignment = 64;
 constexpr int64_t kStripBytes = 384 * 1024;  // of lines with their border: some of the second-level cache
 constexpr int64_t kTilesOfBlock = 16, kTileRows = 16, kBlocksOfStrip = 4;
 constexpr int64_t kMostRuns = 64;
+constexpr int64_t kFewestOfVectors = 7;  // pixels of a line, from which on tiles of vectors multiply as fast as they can
 constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which one thread does it all
 
 struct Lines {
@@ -34,7 +36,12 @@ struct Lines {
     const bool is_strided = w.stride[1] != 1 || w.stride[2] != 1;
     constexpr int64_t kShort = 6;
     const int64_t n = w.output[2];
-    if (tile_of_line(n) > 0)
+    const bool in_vectors = kernel.step == 4;
+    if (in_vectors && n >= kFewestOfVectors)
+      tile = kernel.rows, rows = n;
+    else if (in_vectors)
+      tile = 0;
+    else if (tile_of_line(n) > 0)
       tile = tile_of_line(n), rows = n;
     else if (n > kTileRows || pixel != source || (is_strided && n >= kShort))
       tile = kTileRows, rows = round_up(n, kTileRows);
@@ -42,9 +49,11 @@ struct Lines {
     width = in_place ? w.input[2] : covered(w, 2, n), line_bytes = width * pixel;
     if (tile > 0) {
       const int64_t fit = in_place ? w.output[1] : (kStripBytes / line_bytes - covered(w, 1, 1)) / w.stride[1] + 1;
-      count = std::clamp<int64_t>(std::min(fit, kTilesOfBlock * tile / rows), 1, w.output[1]);
+      const int64_t rows_of_block = in_vectors ? kMostBlockRows : kTilesOfBlock * tile;
+      count = std::clamp<int64_t>(std::min(fit, rows_of_block / rows), 1, w.output[1]);
+      if (in_vectors) count = ceil_div(w.output[1], ceil_div(w.output[1], count));  // evenly: each block is a pass over the filters
       strip = std::clamp(fit / count * count, count, kBlocksOfStrip * count);
-    } else if (!is_strided) {
+    } else if (!is_strided && !in_vectors) {
       image_rows = round_up((w.output[1] - 1) * width + n, kTileRows);
       strip = count = std::min(kStripBytes / image_bytes(), kTilesOfBlock * kTileRows / image_rows);
     }
@@ -71,7 +80,7 @@ class LineConvolution {
       from = scratch;
     }
     for (int64_t line = 0; line < count; line += l_.count)
-      multiply_lines(from + line * w_.stride[1] * l_.line_bytes, std::min(l_.count, count - line),
+      multiply_lines(from + line * w_.stride[1] * l_.line_bytes, first + line, std::min(l_.count, count - line),
                      image * s_.output + (first + line) * w_.output[2], filter, filters);
   }
 
@@ -98,13 +107,18 @@ class LineConvolution {
     return block;
   }
 
-  // A block of lines, whose results begin at `pixel` of all images. A line of more than a block goes part by part.
-  void multiply_lines(const std::byte* from, int64_t count, int64_t pixel, int64_t filter, int64_t filters) const {
+  // A block of lines of a result from `first` on, which begin at `pixel` of all images. A line of more than a block goes part by part.
+  void multiply_lines(const std::byte* from, int64_t first, int64_t count, int64_t pixel, int64_t filter, int64_t filters) const {
+    std::array<RunRange, kMostBlockRows> inside;
+    for (int64_t line = 0; line < count; ++line) {
+      const auto [begin, end] = kernel_lines_inside(w_, first + line);
+      inside[static_cast<size_t>(line)] = {begin * w_.kernel[2] / taps_, end * w_.kernel[2] / taps_};
+    }
     const int64_t part = std::min(l_.rows, kTilesOfBlock * l_.tile);
     for (int64_t column = 0; column < l_.rows; column += part) {
       const int64_t rows = std::min(part, l_.rows - column), results = std::min(rows, w_.output[2] - column);
       Bf16Block block = block_of(from + column * w_.stride[2] * l_.pixel, count * rows, filters);
-      block.line = rows, block.line_stride = w_.stride[1] * l_.line_bytes, block.line_tile = l_.tile;
+      block.line = rows, block.line_stride = w_.stride[1] * l_.line_bytes, block.line_tile = l_.tile, block.line_runs = inside.data();
       if (results < rows) block.pitch = rows, block.width = block.line_results = results;
       multiply(block, pixel + column, filter);
     }

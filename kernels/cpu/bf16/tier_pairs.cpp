@@ -30,6 +30,7 @@ struct Pairs : Bf16Vectors {
 
 constexpr Bf16Kernel make_pairs_kernel() {
   Bf16Kernel kernel = make_bf16_kernel<Pairs>();
+  kernel.takes_lines = true;
   kernel.depthwise = &DepthwiseTile<Avx512Vector, Bf16Numbers>::run_line;
   return kernel;
 }

@@ -24,19 +24,19 @@ struct BlockTile {
   static constexpr int kParts = kPanelColumns / V::kLanes;  // vectors of a panel
   using Finish = typename Of::template Finish<V>;
   // From row `row` on. Returns whether `finish` has taken the tile; null: it is stored in any case.
-  using Tile = bool (*)(const Block&, const std::byte*, const std::byte*, const Number*, Number*, const Finish*, int64_t row);
+  using Tile = bool (*)(const Block&, const std::byte*, RunRange, const std::byte*, const Number*, Number*, const Finish*, int64_t row);
 
   template <int R, int P>
-  static bool multiply_tile(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds, Number* sums,
+  static bool multiply_tile(const Block& b, const std::byte* a, RunRange runs, const std::byte* panels, const Number* seeds, Number* sums,
                             const Finish* finish, int64_t row) {
     if constexpr (requires { &V::template multiply_tile<R, P>; })
       return V::template multiply_tile<R, P>(b, a, panels, seeds, sums), false;
     else
-      return multiply_vectors<R, P>(b, a, panels, seeds, sums, finish, row);
+      return multiply_vectors<R, P>(b, a, runs, panels, seeds, sums, finish, row);
   }
 
   template <int R, int P>
-  static bool multiply_vectors(const Block& b, const std::byte* a, const std::byte* panels, const Number* seeds, Number* sums,
+  static bool multiply_vectors(const Block& b, const std::byte* a, RunRange runs, const std::byte* panels, const Number* seeds, Number* sums,
                                [[maybe_unused]] const Finish* finish, [[maybe_unused]] int64_t row) {
     constexpr int kVectors = P * kParts;
     const int64_t panel_bytes = b.depth * kPanelColumns, stride = b.a_stride;
@@ -45,14 +45,19 @@ struct BlockTile {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < kVectors; ++v) sum[r][v] = V::load_sums(seeds + v * V::kLanes);
-    for (int64_t k = 0; k < b.depth; k += 4) {
-      typename V::Weights w[kVectors];
-      for (int v = 0; v < kVectors; ++v)
-        w[v] = V::load_weights(panels + v / kParts * panel_bytes + k * kPanelColumns + v % kParts * 4 * V::kLanes);
+    const int64_t run_bytes = b.run_bytes();
+    panels += runs.first * run_bytes * kPanelColumns;
+    for (int64_t run = runs.first; run < runs.last; ++run, panels += run_bytes * kPanelColumns) {
+      const std::byte* from = b.offsets ? a + b.offsets[run] : a;
+      for (int64_t k = 0; k < run_bytes; k += 4) {
+        typename V::Weights w[kVectors];
+        for (int v = 0; v < kVectors; ++v)
+          w[v] = V::load_weights(panels + v / kParts * panel_bytes + k * kPanelColumns + v % kParts * 4 * V::kLanes);
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const typename V::Quad quad = V::quad_of(a + r * stride + k);
-        for (int v = 0; v < kVectors; ++v) sum[r][v] = V::add(sum[r][v], quad, w[v]);
+        for (int r = 0; r < R; ++r) {
+          const typename V::Quad quad = V::quad_of(from + r * stride + k);
+          for (int v = 0; v < kVectors; ++v) sum[r][v] = V::add(sum[r][v], quad, w[v]);
+        }
       }
     }
     if constexpr (Of::template kInRegisters<V>)
@@ -77,10 +82,14 @@ struct BlockTile {
     const Finish* of_tiles = nullptr;
     if constexpr (Of::template kInRegisters<V>) of_tiles = finish.takes_tiles() ? &finish : nullptr;
     const std::byte* panels = b.panels + column * b.depth;
-    int64_t tiles = (b.rows + V::kRows - 1) / V::kRows;
+    const int64_t line = b.line > 0 ? b.line : b.rows, tiles_of_line = (line + V::kRows - 1) / V::kRows;
+    int64_t tiles = tiles_of_line, begin = 0;  // that are left of the line, and its first row
+    const std::byte* a = b.a;
+    RunRange runs = b.runs_of(0);
     for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
-      const int64_t rows = (b.rows - row + tiles - 1) / tiles;  // evenly: a tile of one row would cost nearly what a whole one does
-      const bool finished = kTiles[static_cast<size_t>(rows - 1)](b, b.a + row * b.a_stride, panels, b.seeds + column,
+      if (tiles == 0) tiles = tiles_of_line, begin = row, a += b.line_stride, runs = b.runs_of(row / line);
+      const int64_t rows = (begin + line - row + tiles - 1) / tiles;  // evenly: a tile of one row would cost nearly what a whole one does
+      const bool finished = kTiles[static_cast<size_t>(rows - 1)](b, a + (row - begin) * b.a_stride, runs, panels, b.seeds + column,
                                                                   sums.data() + (row - done) * P * kPanelColumns, of_tiles, row);
       row += rows;
       if (finished) {

@@ -73,7 +73,7 @@ struct IntegerAmxWide {
 
   static void multiply_rows(Tiles& tiles, const IntegerBlock& b, int64_t columns, int64_t first, int64_t rows, int64_t count) {
     if (!b.residual) return multiply_tiles<PlainFinishing<V, kPanels>>(tiles, b, columns, first, rows, count);
-    b.residual->quick.is_exact ? multiply_tiles<ResidualFinishing<typename Residuals::Quick>>(tiles, b, columns, first, rows, count)
+    b.residual->result.exact_sum.is_exact ? multiply_tiles<ResidualFinishing<typename Residuals::Quick>>(tiles, b, columns, first, rows, count)
                                : multiply_tiles<ResidualFinishing<typename Residuals::Any>>(tiles, b, columns, first, rows, count);
   }
 

@@ -4,7 +4,7 @@
 // exact.
 #include <immintrin.h>
 
-#include "kernels/cpu/gemm/integer_avx512_combine-inl.h"
+#include "kernels/cpu/gemm/integer_avx512_residual-inl.h"
 #include "kernels/cpu/gemm/integer_block_tile.h"
 #include "kernels/cpu/gemm/integer_depthwise_line.h"
 #include "kernels/cpu/gemm/integer_tile.h"
@@ -47,9 +47,15 @@ struct Lanes : Finish512 {
   static Sum add(Sum sum, const Quad& a, const Weights& b) { return add_products(sum, a, b); }
 };
 
+constexpr IntegerBlockKernel make_kernel() {
+  IntegerBlockKernel kernel = make_block_kernel<Lanes>();
+  kernel.find_quick = &QuickResidual512::find;
+  return kernel;
+}
+
 }  // namespace
 
 constinit const IntegerTier kAvx512Integers = make_integer_tier<Lanes>(
-    make_block_kernel<Lanes>(), {&IntegerDepthwiseLine<Lanes>::wide, nullptr}, &combine512);
+    make_kernel(), {&IntegerDepthwiseLine<Lanes>::wide, nullptr}, &combine512);
 
 }  // namespace tandem::cpu

@@ -24,14 +24,14 @@ class Residual512 {
         narrowing_(scales_of(r_.result)),
         // A whole number n of the product stands for n + zero, as its byte does.
         apart_(scales.zero + (r_.own.flip != std::byte{0} ? 128 : 0) - r_.own.zero),
-        own_factor_(_mm512_set1_ps(kQuick ? r_.quick.own_factor : r_.result.quick.a_factor)),
-        other_factor_(_mm512_set1_ps(kQuick ? r_.quick.other_factor : r_.result.quick.b_factor)),
+        own_factor_(_mm512_set1_ps(kQuick ? r_.result.exact_sum.own_factor : r_.result.quick.a_factor)),
+        other_factor_(_mm512_set1_ps(kQuick ? r_.result.exact_sum.other_factor : r_.result.quick.b_factor)),
         limit_(_mm512_set1_ps(r_.result.quick.limit)),
         low_(_mm512_set1_ps(static_cast<float>(scales.low))),
         high_(_mm512_set1_ps(static_cast<float>(scales.high))) {
     const QuickCombination& quick = r_.result.quick;
     addend_ = _mm512_set1_ps(
-        kQuick ? r_.quick.addend
+        kQuick ? r_.result.exact_sum.addend
                : static_cast<float>(static_cast<double>(quick.a_factor) * apart_ - static_cast<double>(quick.b_factor) * r_.other.zero));
     __m512 tolerance = _mm512_setzero_ps();
     for (int64_t at = 0; at < 64; at += kPanelColumns)

@@ -23,6 +23,11 @@ struct BlockResult {
   OutputScales scales;   // of `quantized`: one a column, or one for all
 };
 
+// Runs [first, last) of a row.
+struct RunRange {
+  int64_t first, last;
+};
+
 struct IntegerBlock {
   const std::byte* a = nullptr;  // u8; i8 if `a_signed`, which only some tiers take
   bool a_signed = false;
@@ -30,11 +35,12 @@ struct IntegerBlock {
   int64_t depth = 0;                  // bytes of a row; what lies behind the true ones meets zeros in B
   int64_t step = 4;                   // bytes of k that a tile of AMX takes; `depth` is a multiple
   // Rows may be patches of an image: `runs` runs of depth / runs bytes, at these offsets from where a row begins; null: one run. And they
-  // may begin at the pixels of lines: row r at a + r / line * line_stride + r % line * a_stride, line_tile of them (a divisor) together;
-  // line 0: no lines. For tiers with `takes_patches`.
+  // may begin at the pixels of lines: row r at a + r / line * line_stride + r % line * a_stride, line_tile of them together (with AMX a divisor;
+  // others share a line among tiles as they like); line 0: no lines. For tiers with `takes_patches`.
   const int64_t* offsets = nullptr;
   int64_t runs = 1;
   int64_t line = 0, line_stride = 0, line_tile = 0;
+  const RunRange* line_runs = nullptr;  // of each line, those that meet more than zeros: others may be left out; null: all
   const std::byte* panels = nullptr;  // [panel][depth / 4][16][4], i8
   bool in_order = false;              // panels are read one after the other: they come from memory, which then gives the most
   int64_t columns = 0;
@@ -43,6 +49,9 @@ struct IntegerBlock {
   const int32_t *row_zeros = nullptr, *column_sums = nullptr;   // null: rows have none of their own
   BlockResult result;
   const ResidualLines* residual = nullptr;  // added to `result`, quantized; for tiers that `add_residuals`
+
+  int64_t run_bytes() const { return runs == 1 ? depth : depth / runs; }
+  RunRange runs_of(int64_t at_line) const { return line_runs ? line_runs[at_line] : RunRange{0, runs}; }
 };
 
 // How an instruction set multiplies blocks.

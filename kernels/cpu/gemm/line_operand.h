@@ -27,6 +27,7 @@ struct LineResult {
   BinaryOp op;  // kAdd or kMul
   float scale, zero, lowest, highest;
   QuickCombination quick;
+  QuickResidual exact_sum = {};  // of a sum, where such a formula is known: then no result is near a tie
 };
 // i8 as u8, whose zero point is 128 more: the differences are the same.
 LineOperand line_operand(const QuantizedOperand& operand, int64_t step);
@@ -41,7 +42,6 @@ struct ResidualLines {
   LineOperand own, other;
   LineResult result;
   CombineLines combine = nullptr;
-  QuickResidual quick = {};
 
   ResidualLines at(int64_t place) const {
     ResidualLines lines = *this;
