@@ -19,6 +19,7 @@ TEST(Ceilings, LoopsDoAllTheirSteps) {
       {"f32 multiply and add, 128 bits", 0.5 * 4 * 8},
       {"f32 FMA, 256 bits", 0.5 * 8 * 12},
       {"f32 FMA, 512 bits", 0.5 * 16 * 24},
+      {"int8 VNNI, 256 bits", 66 + 12.0 * kSteps * 4 * 3 * 5},
       {"int8 VNNI, 512 bits", 276 + 24.0 * kSteps * 4 * 3 * 5},
       {"bf16 dot product, 512 bits", 276 + 24.0 * kSteps * 2 * 0.5},
       {"int8 AMX", 64.0 * kSteps},
