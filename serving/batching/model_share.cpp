@@ -30,8 +30,10 @@ SloController::Ahead ModelShare::ahead(Clock::TimePoint now, std::span<const Clo
 }
 
 std::optional<Overloaded> ModelShare::overload(Clock::TimePoint now, std::span<const Clock::TimePoint> free_at) {
-  if (!slo_) return std::nullopt;
-  const SloController::Ahead ahead = this->ahead(now, free_at);
+  return slo_ ? overload(ahead(now, free_at)) : std::nullopt;
+}
+
+std::optional<Overloaded> ModelShare::overload(const SloController::Ahead& ahead) {
   if (slo_->admits(cost, ahead)) return std::nullopt;
   return Overloaded("'" + queue.model() + "' is overloaded: the answer would miss " + to_string(slo_->slo()),
                     std::chrono::milliseconds(static_cast<int64_t>(std::ceil(slo_->wait(cost, ahead) * 1e3))));
@@ -39,8 +41,8 @@ std::optional<Overloaded> ModelShare::overload(Clock::TimePoint now, std::span<c
 
 void ModelShare::push(QueuedPtr request, Clock::TimePoint now, std::span<const Clock::TimePoint> free_at) {
   if (slo_) {
-    if (const auto refusal = overload(now, free_at)) throw *refusal;
     const SloController::Ahead ahead = this->ahead(now, free_at);
+    if (const auto refusal = overload(ahead)) throw *refusal;
     request->expected_wait = slo_->wait(cost, ahead);
     // Even where the target is out of reach, what finds a free lane is run.
     const bool finds_a_lane = ahead.rows == 0 && !until_free_.empty() && until_free_[0] <= 0;

@@ -57,6 +57,7 @@ class ModelShare {
 
   int64_t most_rows();
   SloController::Ahead ahead(Clock::TimePoint now, std::span<const Clock::TimePoint> free_at);
+  std::optional<Overloaded> overload(const SloController::Ahead& ahead);
 
   const double weight_;
   std::optional<SloController> slo_;

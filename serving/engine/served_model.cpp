@@ -187,16 +187,19 @@ void ServedModel::refuse(const std::exception_ptr& thrown, Clock::TimePoint arri
 }
 
 void ServedModel::count_failure(const std::exception_ptr& thrown, Clock::TimePoint arrived) {
-  metrics_.fail(reason_of(thrown));
-  statistics_.fail(clock_.now() - arrived, is_cancellation(thrown));
+  count_failure(reason_of(thrown), is_cancellation(thrown), arrived);
+}
+
+void ServedModel::count_failure(FailureReason reason, bool cancelled, Clock::TimePoint arrived) {
+  metrics_.fail(reason);
+  statistics_.fail(clock_.now() - arrived, cancelled);
 }
 
 std::optional<Overloaded> ServedModel::overload(Clock::TimePoint arrived) {
   std::optional<Overloaded> refusal = queue_->overload();
   if (!refusal) return refusal;
   metrics_.begin();
-  metrics_.fail(FailureReason::kRejected);
-  statistics_.fail(clock_.now() - arrived, false);
+  count_failure(FailureReason::kRejected, false, arrived);
   last_used_.store(arrived.time_since_epoch().count(), std::memory_order_relaxed);
   return refusal;
 }

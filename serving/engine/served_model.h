@@ -72,6 +72,7 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
   void run_alone(int lane, const InferenceCall& call, Clock::TimePoint begun);
   friend class InferenceCall;  // tells of failures
   void count_failure(const std::exception_ptr& thrown, Clock::TimePoint arrived);
+  void count_failure(FailureReason reason, bool cancelled, Clock::TimePoint arrived);
 
   std::shared_ptr<Model> model_;
   BatchingOptions batching_;
