@@ -22,6 +22,7 @@ constexpr int64_t kLinePointers = 504;           // of one whose runs are lines 
 constexpr int64_t kCopiedFloats = 2 * 1024;       // of a block of pixels, where one pixel tile does not take more
 constexpr int64_t kNearFloats = 192 * 1024;        // of weights, or of images, that stay in the second-level cache
 constexpr int64_t kMostPixels = 504;
+constexpr int64_t kPageFloats = 1024, kWays = 8;  // what is whole pages apart shares as many lines of the first-level cache
 
 // One convolution as a product.
 struct Product {
@@ -39,6 +40,8 @@ struct Product {
   // Weights of a group: whole panels and one as wide as the filters that are left.
   int64_t group_elements() const { return round_up(filters, tier.lanes) * steps; }
 
+  // A tile reads a number of each of its pixels in turn: if these lie whole pages apart, more of them than the cache has ways push each other out.
+  bool pixels_collide() const { return g.channels * g.window.stride[2] % kPageFloats == 0; }
   // Pixels of a block, at most: known from the weights alone, so that a plan's workspace serves every plane.
   int64_t most_pixels() const {
     const int64_t pointers = runs.copies() ? kLinePointers : far ? kFarPointers : kPointers;
@@ -54,14 +57,26 @@ struct Product {
     const int64_t room = copied_elements() / (runs.count * runs.pitch), whole_lines = room / in_a_line - 2;  // a block begins and ends within lines
     return std::max(tier.mr, std::min(most_pixels(), std::max(room, whole_lines * w.output[2])) / tier.mr * tier.mr);
   }
+  // Whether pixels outside the image are left out: where a block of the reduction is of one tap, whose sums are stored before the next in any case.
+  bool leaves_out() const { return !runs.copies() && runs.count > 1 && 2 * runs.length > kWeightFloats / nr; }
   int64_t pointer_bytes() const {
     return round_up(most_pixels() * runs.count * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
+  }
+  int64_t place_bytes() const {
+    const int64_t places = most_pixels() * runs.count * static_cast<int64_t>(sizeof(int32_t));
+    return leaves_out() ? round_up(places + runs.count * static_cast<int64_t>(sizeof(int64_t)), static_cast<int64_t>(kAlignment)) : 0;
   }
   int64_t copied_elements() const {
     return runs.copies() ? aligned_elements<float>(std::max(kCopiedFloats, tier.mr * runs.count * runs.pitch)) : 0;
   }
   int64_t zero_elements() const { return aligned_elements<float>(runs.pitch); }
-  int64_t thread_bytes() const { return pointer_bytes() + copied_elements() * static_cast<int64_t>(sizeof(float)); }
+  int64_t thread_bytes() const { return pointer_bytes() + place_bytes() + copied_elements() * static_cast<int64_t>(sizeof(float)); }
+  RowScratch scratch(std::byte* memory, const float* zeros) const {
+    RowScratch rows{reinterpret_cast<const float**>(memory), reinterpret_cast<float*>(memory + pointer_bytes() + place_bytes()), zeros};
+    if (leaves_out())
+      rows.counts = reinterpret_cast<int64_t*>(memory + pointer_bytes()), rows.places = reinterpret_cast<int32_t*>(rows.counts + runs.count);
+    return rows;
+  }
   int64_t workspace_bytes(int threads) const {
     return zero_elements() * static_cast<int64_t>(sizeof(float)) + threads * thread_bytes();
   }
@@ -93,12 +108,14 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
                     const RowScratch& scratch) {
   if (first_panel == last_panel) return;
   point_at_rows(p.g, p.runs, o.x, first, rows, scratch);
+  const bool left_out = p.leaves_out() && keep_inside(p.runs, rows, scratch);
   ProductBlock block;
   block.rows = rows;
   block.a_run = rows;
   block.ldc = p.g.filters;
   const bool pixels_far = o.batch * p.g.window.input_size() * p.g.channels > kNearFloats;
   block.finish = finish_of(o.activation);
+  if (p.pixels_collide()) block.tile_rows = kWays;
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
     const int64_t group = panel / p.panels, filter = panel % p.panels * p.nr;
     block.cols = std::min(p.nr, p.filters - filter);
@@ -109,17 +126,25 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
     block.c = o.y + first * p.g.filters + to;
     block.bias = o.bias ? o.bias + to : nullptr;
     block.residual = o.residual ? o.residual + first * p.g.filters + to : nullptr;
-    block.first = true;
+    block.first = true, block.last = false;
+    if (left_out) {  // not all pixels are part of the first block, nor of the last
+      p.tier.multiply(block);
+      block.first = false;
+    }
     block.ahead = p.far ? Ahead::kWeights : pixels_far && panel == first_panel ? Ahead::kPixels : Ahead::kNothing;
     for_each_part(p.runs, p.nr, [&](const Steps& steps, bool last) {
       block.a = scratch.pointers + steps.run * rows;
       block.offset = group * p.runs.length + steps.offset;
       block.runs = steps.runs, block.length = steps.length;
-      block.last = last;
+      block.last = last && !left_out;
+      if (left_out) block.rows = scratch.counts[steps.run], block.places = scratch.places + steps.run * rows;
       p.tier.multiply(block);
       block.b += steps.runs * steps.length * width;
       block.first = false;
     });
+    if (!left_out) continue;
+    block.rows = rows, block.places = nullptr, block.runs = 0, block.last = true;
+    if (block.finish.kind != TileFinish::kNothing) p.tier.multiply(block);
   }
   if (in_channels_last_tile(o.activation)) return;
   const int64_t begin = first_panel / p.panels * p.filters + first_panel % p.panels * p.nr;
@@ -201,7 +226,7 @@ void convolve_product(const KernelContext& context, const ConvGeometry& geometry
     const int64_t begin = tiles * part / split.pixels * tier.mr, end = std::min(pixels, tiles * (part + 1) / split.pixels * tier.mr);
     const int64_t own = ceil_div(end - begin, tier.mr), blocks = ceil_div(own * tier.mr, p.block_pixels());
     std::byte* mine = scratch + omp_get_thread_num() * p.thread_bytes();
-    const RowScratch rows{reinterpret_cast<const float**>(mine), reinterpret_cast<float*>(mine + p.pointer_bytes()), zeros};
+    const RowScratch rows = p.scratch(mine, zeros);
     for (int64_t i = 0, at = begin; i < blocks; ++i) {
       const int64_t next = std::min(end, begin + own * (i + 1) / blocks * tier.mr);
       multiply_block(p, o, at, next - at, panels * side / split.panels, panels * (side + 1) / split.panels, rows);

@@ -22,11 +22,13 @@ struct ProductTile {
   static constexpr int rows_of(int vectors) { return V::kRows * V::kVectors / vectors < kMostRows ? V::kRows * V::kVectors / vectors : kMostRows; }
   static constexpr int kLine = 16;  // floats of a cache line
 
-  // The sums of a tile: they begin as bias + from, and end in c.
+  // The sums of a tile, row by row: they begin as bias + from, and end in c.
+  template <int R>
   struct Sums {
-    const float *bias, *from;  // null: 0
-    float* c;
-    int64_t ld_from, ldc;
+    const float* bias;  // null: 0
+    bool has_from;
+    const float* from[R];
+    float* c[R];
   };
 
   // The weights of the next block, of which each tile fetches its part, spread over its steps: all at once would take every fill buffer. A step is
@@ -37,17 +39,16 @@ struct ProductTile {
   };
 
   // Out of the way of the loop, and rolled up: what only some tiles need.
-  [[gnu::noinline]] static void apply_swish(float* c, int64_t ldc, int64_t rows, int64_t vectors, float alpha) {
-    for (int64_t r = 0; r < rows; ++r) swish_vectors<V>(c + r * ldc, vectors, alpha);
+  [[gnu::noinline]] static void apply_swish(float* const* c, int64_t rows, int64_t vectors, float alpha) {
+    for (int64_t r = 0; r < rows; ++r) swish_vectors<V>(c[r], vectors, alpha);
   }
 
   // A tile that ends outside c works on a copy of it.
-  [[gnu::noinline]] static void copy_columns(const float* from, int64_t ld_from, float* to, int64_t ldc, int64_t rows, int64_t cols) {
-    for (int64_t r = 0; r < rows; ++r, from += ld_from, to += ldc)
-      for (int64_t j = 0; j < cols; j += kLanes) {
-        const typename V::Part part = V::part(cols - j < kLanes ? cols - j : kLanes);
-        V::load(from + j, part).store(to + j, part);
-      }
+  [[gnu::noinline]] static void copy_columns(const float* from, float* to, int64_t cols) {
+    for (int64_t j = 0; j < cols; j += kLanes) {
+      const typename V::Part part = V::part(cols - j < kLanes ? cols - j : kLanes);
+      V::load(from + j, part).store(to + j, part);
+    }
   }
 
   template <int R, int W, Ahead kAhead>
@@ -69,11 +70,11 @@ struct ProductTile {
 
   // The rows of A cross into their next cache lines all at once; where those are far, each is fetched at a step of its own before.
   template <int R, int W, Ahead kAhead>
-  [[gnu::always_inline]] static void sum_up(const ProductBlock& s, int64_t row, const Sums& at, Fetch fetch) {
+  [[gnu::always_inline]] static void sum_up(const ProductBlock& s, int64_t row, const Sums<R>& at, Fetch fetch) {
 #pragma GCC unroll 1
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int j = 0; j < W; ++j) __builtin_prefetch(at.c + r * at.ldc + j * kLanes, 1);
+      for (int j = 0; j < W; ++j) __builtin_prefetch(at.c[r] + j * kLanes, 1);
     V sum[R][W];
 #pragma GCC unroll 4
     for (int j = 0; j < W; ++j) {
@@ -81,11 +82,11 @@ struct ProductTile {
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) sum[r][j] = bias;
     }
-    if (at.from) {
+    if (at.has_from) {
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int j = 0; j < W; ++j) sum[r][j] = sum[r][j] + V::load(at.from + r * at.ld_from + j * kLanes);
+        for (int j = 0; j < W; ++j) sum[r][j] = sum[r][j] + V::load(at.from[r] + j * kLanes);
     }
     const float* b = s.b;
     const float* const* pointers = s.a + row;
@@ -117,24 +118,26 @@ struct ProductTile {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int j = 0; j < W; ++j) sum[r][j].store(at.c + r * at.ldc + j * kLanes);
+      for (int j = 0; j < W; ++j) sum[r][j].store(at.c[r] + j * kLanes);
   }
 
   template <int R, int W, Ahead kAhead>
   static void run(const ProductBlock& s, int64_t row, Fetch fetch) {
-    float* c = s.c + row * s.ldc;
-    const float* from = !s.first ? c : s.residual ? s.residual + row * s.ldc : nullptr;
-    Sums at{s.first ? s.bias : nullptr, from, c, s.ldc, s.ldc};
+    const float* from = s.first ? s.residual : s.c;
+    Sums<R> at{s.first ? s.bias : nullptr, from != nullptr, {}, {}};
     const bool whole = s.cols == W * kLanes;
-    alignas(64) float edge[2][R][W * kLanes];
-    if (!whole) {
-      if (from) copy_columns(from, s.ldc, edge[0][0], W * kLanes, R, s.cols), at.from = edge[0][0];
-      if (at.bias) copy_columns(at.bias, 0, edge[1][0], 0, 1, s.cols), at.bias = edge[1][0];
-      at.c = edge[0][0], at.ldc = at.ld_from = W * kLanes;
+    alignas(64) float edge[R + 1][W * kLanes];
+    float* rows[R];
+    for (int r = 0; r < R; ++r) {
+      const int64_t place = (s.places ? s.places[row + r] : row + r) * s.ldc;
+      rows[r] = s.c + place;
+      at.c[r] = whole ? rows[r] : edge[r], at.from[r] = whole && from ? from + place : edge[r];
+      if (!whole && from) copy_columns(from + place, edge[r], s.cols);
     }
+    if (!whole && at.bias) copy_columns(at.bias, edge[R], s.cols), at.bias = edge[R];
     sum_up<R, W, kAhead>(s, row, at, fetch);
-    if (s.last && s.finish.kind == TileFinish::kSwish) apply_swish(at.c, at.ldc, R, W, s.finish.alpha);
-    if (!whole) copy_columns(edge[0][0], W * kLanes, c, s.ldc, R, s.cols);
+    if (s.last && s.finish.kind == TileFinish::kSwish) apply_swish(at.c, R, W, s.finish.alpha);
+    for (int r = 0; r < R && !whole; ++r) copy_columns(edge[r], rows[r], s.cols);
   }
 
   using Run = void (*)(const ProductBlock&, int64_t, Fetch);
@@ -164,7 +167,8 @@ struct ProductTile {
     const Runs& table = s.ahead == Ahead::kPixels && vectors == kWidest         ? kPixels
                         : s.ahead == Ahead::kWeights && vectors == V::kVectors ? kWeights
                                                                                : kNear.by_vectors[vectors - 1];
-    const int64_t tiles = (s.rows + table.rows - 1) / table.rows, width = vectors * kLanes, weights = s.runs * s.length * width;
+    const int64_t most = s.tile_rows > 0 && s.tile_rows < table.rows ? s.tile_rows : table.rows;
+    const int64_t tiles = (s.rows + most - 1) / most, width = vectors * kLanes, weights = s.runs * s.length * width;
     for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
       const int64_t end = s.rows * (tile + 1) / tiles;
       const float* next = s.b + weights + weights * tile / tiles;

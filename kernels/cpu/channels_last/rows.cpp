@@ -99,4 +99,18 @@ void point_at_rows(const ConvGeometry& g, const RunShape& shape, const float* x,
   }
 }
 
+bool keep_inside(const RunShape& shape, int64_t rows, const RowScratch& scratch) {
+  bool all = true;
+  for (int64_t run = 0; run < shape.count; ++run) {
+    const float** pointers = scratch.pointers + run * rows;
+    int32_t* places = scratch.places + run * rows;
+    int64_t count = 0;
+    for (int64_t i = 0; i < rows; ++i)
+      if (pointers[i] != scratch.zeros) pointers[count] = pointers[i], places[count++] = static_cast<int32_t>(i);
+    scratch.counts[run] = count;
+    all = all && count == rows;
+  }
+  return !all;
+}
+
 }  // namespace tandem::cpu

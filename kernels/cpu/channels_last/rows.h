@@ -23,9 +23,15 @@ struct RowScratch {
   const float** pointers = nullptr;  // [run][rows]
   float* copies = nullptr;           // room for [rows][run][pitch] where the shape copies
   const float* zeros = nullptr;      // pitch zeros
+  int32_t* places = nullptr;         // [run][rows]
+  int64_t* counts = nullptr;         // [run]
 };
 
 // Fills pointers[run * rows + i] for the pixels first + i, i < rows, of [batch, output...].
 void point_at_rows(const ConvGeometry&, const RunShape&, const float* x, int64_t first, int64_t rows, const RowScratch&);
+
+// Moves the pixels of each run that are inside the image to its front: counts[run] of them, places[run * rows + i] says which. Returns
+// whether any pixel was outside. For shapes that do not copy.
+bool keep_inside(const RunShape&, int64_t rows, const RowScratch&);
 
 }  // namespace tandem::cpu

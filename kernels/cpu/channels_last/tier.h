@@ -22,13 +22,15 @@ struct TileFinish {
 };
 
 // c[rows, cols] = finish(start + sum over runs and k of A * B), where a row of A is, for each run, `length` floats anywhere in memory.
-// Every element is summed in the order of (run, k), one multiply-add at a time, whatever the tiling.
+// Every element is summed in the order of (run, k), one multiply-add at a time, whatever the tiling. No runs: c = finish(start).
 struct ProductBlock {
   int64_t rows = 0, cols = 0;            // cols <= nr
   const float* const* a = nullptr;       // run g of row r begins at a[g * a_run + r] + offset
+  const int32_t* places = nullptr;       // of each row, which row of c and of the residual it is; null: the same
   int64_t a_run = 0, offset = 0;
   int64_t runs = 0, length = 0;
   const float* b = nullptr;              // step (g, k) at b[(g * length + k) * width]; width: cols rounded up to vectors
+  int64_t tile_rows = 0;                 // of a tile, at most; 0: as many as it has
   Ahead ahead = Ahead::kNothing;         // whether A, or B, comes from beyond the second-level cache
   float* c = nullptr;
   int64_t ldc = 0;
