@@ -29,7 +29,8 @@ class DynamicSteps {
   void set_value(ValueId id, RunValue value) { values_[static_cast<size_t>(id)] = std::move(value); }
   const RunValue& value(ValueId id) const { return values_[static_cast<size_t>(id)]; }
 
-  // `planned`: the views of the inputs that are not dynamic; null for those that are. `stop` (null: none) is asked before each run of a body.
+  // `planned`: the views of the inputs that are not dynamic; null for those that are. `stop` (null: none) is asked before each run of a body,
+  // and between its steps.
   // Throws what the op throws, Cancelled if it was stopped.
   void run(size_t step, Inputs planned, const KernelContext& context, const std::function<bool()>* stop);
 

@@ -161,7 +161,7 @@ void Executor::prepare(std::span<const ConstTensorView> inputs) {
   bindings_.front()->kept = true;
 }
 
-std::vector<RunValue> Executor::run_values(std::span<const RunValue> inputs) {
+std::vector<RunValue> Executor::run_values(std::span<const RunValue> inputs, const StopCheck& stop) {
   const Graph& graph = plan_->graph;
   require(inputs.size() == graph.inputs.size(), "wrong number of inputs (given, expected)", inputs.size(), graph.inputs.size());
   std::vector<ConstTensorView> views;
@@ -171,15 +171,18 @@ std::vector<RunValue> Executor::run_values(std::span<const RunValue> inputs) {
             "an input has another type than the model takes (input, type)", input.name, name(inputs[i].dtype));
     views.push_back(inputs[i].tensor ? inputs[i].tensor.view() : ConstTensorView{});
   }
+  struct Forget {
+    Executor& self;
+    ~Forget() { self.forget_values(); }
+  } const forget{*this};
   next_values_.assign(inputs.begin(), inputs.end());
-  const auto results = run(views);
+  const auto results = run(views, stop);
   std::vector<RunValue> outputs;
   for (size_t i = 0; i < results.size(); ++i) outputs.push_back(result(i, results[i]));
-  forget_values();
   return outputs;
 }
 
-// Of a run whose outputs are the caller's own by now: a body waits for its next run with nothing but its arena.
+// Of a run whose outputs are the caller's own by now, or that failed: a body waits for its next run with nothing but its arena.
 void Executor::forget_values() {
   next_values_.clear();
   if (dynamic_) dynamic_->begin();

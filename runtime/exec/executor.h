@@ -61,8 +61,8 @@ class Executor {
   // kept, however many other shapes come. Throws what run() throws.
   void prepare(std::span<const ConstTensorView> inputs);
   // The same for graphs that take or make sequences and optional values (views of those cannot be had: run() leaves them null). What comes
-  // back is the caller's own.
-  std::vector<RunValue> run_values(std::span<const RunValue> inputs);
+  // back is the caller's own. `stop` as above.
+  std::vector<RunValue> run_values(std::span<const RunValue> inputs, const StopCheck& stop = {});
 
   // run() in pieces, so that the next inputs travel while the GPU works (in the second feed buffer, whose runs are captured apart):
   //   start(a);  loop { prefetch(b);  use(finish());  start(); }

@@ -191,6 +191,50 @@ TEST(DynamicSteps, ALoopThatNobodyWantsStopsBetweenIterations) {
   }
 }
 
+// One round of `doubling_body()` in a loop, `trips` times.
+Subgraph loop_around_doubling() {
+  auto body = std::make_shared<Graph>();
+  body->add_input("round", DType::kI64, {});
+  const ValueId goes_on = body->add_input("again", DType::kBool, {}), carried = body->add_input("start", DType::kF32, {2}),
+                trips = body->add_input("trips", DType::kI64, {}), limit = body->add_input("limit", DType::kF32, {2});
+  body->captured_inputs = 2;
+  const ValueId doubled = body->add_node(newest_op("Loop"), {trips, kNoValue, carried, limit}, 2, {{"body", doubling_body()}})[0];
+  body->outputs = {goes_on, doubled};
+  return body;
+}
+
+TEST(DynamicSteps, ALoopWithinALoopStopsBetweenItsOwnSteps) {
+  Graph graph;
+  const ValueId rounds = graph.add_input("rounds", DType::kI64, {}), x = graph.add_input("x", DType::kF32, {2}),
+                trips = graph.add_input("trips", DType::kI64, {}), limit = graph.add_input("limit", DType::kF32, {2});
+  graph.outputs = graph.add_node(newest_op("Loop"), {rounds, kNoValue, x, trips, limit}, 1, {{"body", loop_around_doubling()}});
+  Executor executor(make_plan(graph, {}));
+  const auto run = [&](int64_t outer, int64_t inner, const StopCheck& stop) {
+    const Tensor count = Tensor::scalar(outer), start = Tensor::of<float>({2}, {1, 3}), within = Tensor::scalar(inner),
+                 bound = Tensor::of<float>({2}, {1e9f, 0});
+    const ConstTensorView inputs[] = {count.view(), start.view(), within.view(), bound.view()};
+    return floats(executor.run(inputs, stop)[0]);
+  };
+  const auto looks_of = [&](int64_t outer, int64_t inner, const std::vector<float>& expected) {
+    int looks = 0;
+    EXPECT_EQ(run(outer, inner, [&] { return ++looks < 0; }), expected);
+    return looks;
+  };
+  const int few = looks_of(1, 3, {8, 24}), more = looks_of(1, 10, {1024, 3072}), looks = looks_of(2, 3, {64, 192});
+  EXPECT_GE(more - few, 7) << "each iteration of the inner loop is one more look at least";
+  for (int at = 1; at <= looks; ++at) {
+    int asked = 0;
+    try {
+      run(2, 3, [&] { return ++asked == at; });
+      FAIL() << at;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kCancelled);
+    }
+    EXPECT_EQ(asked, at) << "it does not go on";
+    EXPECT_EQ(run(2, 3, {}), (std::vector<float>{64, 192})) << "the next run is whole";
+  }
+}
+
 Subgraph branch(std::string_view op, const std::string& captured) {
   auto body = std::make_shared<Graph>();
   const ValueId x = body->add_input(captured, DType::kF32, {2});
