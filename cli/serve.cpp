@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <future>
@@ -81,12 +82,13 @@ void read_labels(const std::vector<std::string>& texts, RepositoryOptions& model
 // What each model would hold, and whether all together do fit.
 int print_forecast(const std::vector<MemoryForecast>& forecasts, int64_t limit, bool json) {
   int64_t sum = 0;
-  bool all_load = true;
+  bool all_load = true, fits = true;
   for (const MemoryForecast& forecast : forecasts) {
-    sum += forecast.need.total();
+    fits = fits && std::max(forecast.additional, forecast.files) <= limit - sum;
+    sum += forecast.additional;
     all_load = all_load && forecast.problem.empty();
   }
-  const bool fits = all_load && sum <= limit;
+  fits = fits && all_load;
   const int code = fits ? kOk : all_load ? kResources : kUsage;
   if (json) {
     fmt::print("{{\"event\": \"dry_run\", \"fits\": {}, \"bytes\": {}, \"models\": {}}}\n", fits, sum, forecast_json(forecasts, limit));
@@ -101,7 +103,7 @@ int print_forecast(const std::vector<MemoryForecast>& forecasts, int64_t limit, 
     else
       fmt::print("{:<32} {}\n", name, forecast.problem);
   }
-  fmt::print("together at most {} bytes, less what models of equal weights share", sum);
+  fmt::print("together {} bytes, what models share counted once", sum);
   fmt::print("{}\n", limit == INT64_MAX ? std::string() : fmt::format("; --memory-limit is {}: {}", limit, fits ? "fits" : "does not fit"));
   return code;
 }

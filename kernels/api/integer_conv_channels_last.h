@@ -43,6 +43,7 @@ class ChannelsLastIntegerFilters {
  public:
   explicit operator bool() const { return panels_ != nullptr; }
   size_t bytes() const;
+  const std::byte* data() const;
   Isa isa() const;
 
  private:

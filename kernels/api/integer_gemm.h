@@ -77,6 +77,7 @@ class PackedWeight {
   PackedWeight() = default;
   explicit operator bool() const { return memory_ != nullptr; }
   size_t bytes() const { return bytes_; }
+  const std::byte* data() const { return memory_.get(); }
   const PackedIntegers& view() const { return view_; }
 
   // `zero` is null, one, or one a line.

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <span>
 #include <vector>
 
 #include "kernels/api/gemm.h"
@@ -72,6 +74,7 @@ namespace cpu {
 struct RecurrentWeights {
   std::vector<PackedMatrix> w, r, r_gates, r_candidate;
   size_t bytes() const;
+  std::vector<std::span<const std::byte>> runs() const;  // of each matrix
 };
 // `w` and `r` may be null: then they are packed in every run.
 RecurrentWeights pack_recurrent(const RecurrentOptions&, ConstTensorView w, ConstTensorView r);

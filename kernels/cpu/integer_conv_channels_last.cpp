@@ -9,6 +9,7 @@
 namespace tandem::cpu {
 
 size_t ChannelsLastIntegerFilters::bytes() const { return panels_ ? panels_->bytes : 0; }
+const std::byte* ChannelsLastIntegerFilters::data() const { return panels_ ? panels_->memory.get() : nullptr; }
 Isa ChannelsLastIntegerFilters::isa() const { return panels_ ? panels_->isa : Isa::kPortable; }
 
 BlockResult result_at(const ChannelsLastProblem& p, int64_t pixel, int64_t filter) {

@@ -10,6 +10,12 @@ size_t RecurrentWeights::bytes() const {
     for (const PackedMatrix& one : *all) sum += one.bytes();
   return sum;
 }
+std::vector<std::span<const std::byte>> RecurrentWeights::runs() const {
+  std::vector<std::span<const std::byte>> runs;
+  for (const auto* all : {&w, &r, &r_gates, &r_candidate})
+    for (const PackedMatrix& one : *all) runs.emplace_back(one.data(), one.bytes());
+  return runs;
+}
 
 RecurrentWeights pack_recurrent(const RecurrentOptions& options, ConstTensorView w, ConstTensorView r) {
   // Rows [first, first + rows) of direction d.

@@ -118,7 +118,7 @@ class BindContext : public NodeContext {
       ensure(static_cast<bool>(value.data), "a constant is gone that was not packed in this layout", value.name, layout);
       return T(make(value.data.view()));
     };
-    return packs_ ? packs_->find_or_make<T>(value.name, layout, make_now) : make_now();
+    return packs_ ? packs_->find_or_make<T>(value.name, layout, make_now, std::string(name(value.type.dtype)) + to_string(shape(i))) : make_now();
   }
 
  private:

@@ -174,7 +174,7 @@ cpu::ChannelsLastIntegerFilters packed_integer_filters(const BindContext& node) 
   node.require(node.is_constant(3) && (zero || !node.has_input(5)), "the weights and their zero point must be constants");
   const ConstTensorView zeros = zero ? zero->view() : ConstTensorView{};
   FilterLayout layout = filter_layout(node, 3);
-  layout.name += ", zero " + std::string(reinterpret_cast<const char*>(zeros.data), zero ? zeros.bytes() : 0);
+  layout.name += ", " + zero_text(zeros);
   return node.packed<cpu::ChannelsLastIntegerFilters>(
       3, layout.name, [&](ConstTensorView weights) { return cpu::pack_integer_filters_channels_last(layout.geometry, weights, zeros); });
 }

@@ -33,12 +33,11 @@ class Filters {
   Filters(const BindContext& node, const PlannedConv& geometry, int w, int zero) : geometry_(geometry), w_(w), zero_(zero) {
     const Tensor *weights = node.constant(w), *zeros = node.has_input(zero) ? node.constant(zero) : nullptr;
     if (weights && (zeros || !node.has_input(zero)))
-      packed_ = cpu::pack_integer_filters(geometry.planned(), weights->view(), zeros ? zeros->view() : ConstTensorView{});
+      packed_ = packed(node, geometry, w, zeros ? zeros->view() : ConstTensorView{});
     workspace_ = cpu::integer_conv_workspace_bytes(geometry.planned(), node.threads());
     if (!packed_) workspace_ += cpu::integer_conv_filter_bytes(geometry.planned());
   }
   size_t workspace() const { return workspace_; }
-  size_t constant_bytes() const { return packed_.bytes(); }
 
   void convolve(const KernelContext& context, Inputs in, ConstTensorView x_zero, TensorView y, const OutputScales* scales) const {
     const ConstTensorView w = in[static_cast<size_t>(w_)];
@@ -49,6 +48,12 @@ class Filters {
   }
 
  private:
+  static cpu::PackedWeight packed(const BindContext& node, const PlannedConv& geometry, int w, ConstTensorView zeros) {
+    return node.packed<cpu::PackedWeight>(w, "integer filters of " + std::to_string(node.get_int("group", 1)) + ", " + zero_text(zeros), [&](ConstTensorView weights) {
+      return cpu::pack_integer_filters(geometry.planned(), weights, zeros);
+    });
+  }
+
   PlannedConv geometry_;
   int w_, zero_;
   cpu::PackedWeight packed_;
@@ -61,8 +66,7 @@ BoundKernel bind_conv_integer(const BindContext& node) {
   return {.run = [filters](
                      const KernelContext& context, Inputs in,
                      Outputs out) { filters.convolve(context, in, in.size() > 2 ? in[2] : ConstTensorView{}, out[0], nullptr); },
-          .workspace = filters.workspace(),
-          .constant_bytes = filters.constant_bytes()};
+          .workspace = filters.workspace()};
 }
 
 // QLinearConv(x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, B?)
@@ -83,7 +87,7 @@ BoundKernel bind_qlinear_conv(const BindContext& node) {
                 filters.convolve(pieces.rest_of(context), in, in[2], out[0], &scales);
               },
           .workspace = result.workspace() + filters.workspace(),
-          .constant_bytes = result.constant_bytes() + filters.constant_bytes()};
+          .constant_bytes = result.constant_bytes()};
 }
 
 // As Conv's, with w at another place.

@@ -19,14 +19,14 @@ cpu::PackedWeight packed_weights(const BindContext& node, int b, int zero) {
   const Tensor* zeros = has_zero ? node.constant(zero) : nullptr;
   if (!weights || weights->shape().rank() != 2 || (has_zero && !zeros)) return {};
   const int64_t k = weights->shape()[0], n = weights->shape()[1];
-  IntegerMatrix matrix = {weights->view().data, weights->dtype() == DType::kI8, n, 1, nullptr, 1};
-  if (zeros) {
-    node.require(zeros->elements() == 1 || zeros->elements() == n, "zero points must be one, or one a column", zeros->elements(),
-                 n);
-    matrix.zero = zeros->view().data;
-    matrix.zeros = zeros->elements();
-  }
-  return cpu::PackedWeight::columns(matrix, n, k);
+  if (zeros)
+    node.require(zeros->elements() == 1 || zeros->elements() == n, "zero points must be one, or one a column", zeros->elements(), n);
+  const ConstTensorView given = zeros ? zeros->view() : ConstTensorView{};
+  return node.packed<cpu::PackedWeight>(b, "integer columns, " + zero_text(given), [&](ConstTensorView view) {
+    IntegerMatrix matrix = {view.data, view.dtype == DType::kI8, n, 1, nullptr, 1};
+    if (given) matrix.zero = given.data, matrix.zeros = given.elements();
+    return cpu::PackedWeight::columns(matrix, n, k);
+  });
 }
 const PackedIntegers* view_of(const cpu::PackedWeight& packed) { return packed ? &packed.view() : nullptr; }
 
@@ -51,8 +51,7 @@ BoundKernel bind_matmul_integer(const BindContext& node) {
                 cpu::quantized_matmul(context, in[0], input_or_null(in, 2), in[1], input_or_null(in, 3), out[0], nullptr,
                                       view_of(packed));
               },
-          .workspace = cpu::quantized_matmul_workspace_bytes(node.shape(0), node.shape(1), static_cast<bool>(packed)),
-          .constant_bytes = packed.bytes()};
+          .workspace = cpu::quantized_matmul_workspace_bytes(node.shape(0), node.shape(1), static_cast<bool>(packed))};
 }
 
 // One side of a product: the integers, what each stands for.
@@ -112,8 +111,7 @@ BoundKernel bind_with_many_scales(const BindContext& node, const cpu::PackedWeig
             cpu::requantize(context, sums.values, sums.rows, sums.columns, sums.scales, y_scale, zero_point(in[7]), out[0]);
           },
       .workspace = static_cast<size_t>(sums_bytes(node, 0, 3, static_cast<bool>(packed)) + float_bytes(node.shape(1).elements()) +
-                                       float_bytes(node.shape(4).elements()) + float_bytes(1)),
-      .constant_bytes = packed.bytes()};
+                                       float_bytes(node.shape(4).elements()) + float_bytes(1))};
 }
 
 BoundKernel bind_qlinear_matmul(const BindContext& node) {
@@ -129,7 +127,7 @@ BoundKernel bind_qlinear_matmul(const BindContext& node) {
               },
           .workspace =
               result.workspace() + cpu::quantized_matmul_workspace_bytes(node.shape(0), node.shape(3), static_cast<bool>(packed)),
-          .constant_bytes = result.constant_bytes() + packed.bytes()};
+          .constant_bytes = result.constant_bytes()};
 }
 
 void check_float_bias(const InferenceContext& node, int bias) {
@@ -156,8 +154,7 @@ BoundKernel bind_to_float(const BindContext& node) {
                 const Sums sums = multiply(context, pieces, a, b, out[0].shape, packed);
                 cpu::scale_products(context, sums.values, sums.rows, sums.columns, sums.scales, input_or_null(in, 6), out[0]);
               },
-          .workspace = static_cast<size_t>(sums_bytes(node, 0, 1, static_cast<bool>(packed))),
-          .constant_bytes = packed.bytes()};
+          .workspace = static_cast<size_t>(sums_bytes(node, 0, 1, static_cast<bool>(packed)))};
 }
 
 // DynamicQuantizeMatMul(A, B, b_scale, b_zero_point?, bias?): A is quantized to u8 first.
@@ -183,8 +180,7 @@ BoundKernel bind_dynamic(const BindContext& node) {
                 cpu::scale_products(context, sums.values, sums.rows, sums.columns, sums.scales, input_or_null(in, 4), out[0]);
               },
           .workspace = static_cast<size_t>(sums_bytes(node, 0, 1, static_cast<bool>(packed)) +
-                                           Pieces::bytes(node.shape(0).elements()) + 2 * Pieces::bytes(4)),
-          .constant_bytes = packed.bytes()};
+                                           Pieces::bytes(node.shape(0).elements()) + 2 * Pieces::bytes(4))};
 }
 
 // Of the first input's rows; it has one axis at least.

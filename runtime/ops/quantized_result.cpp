@@ -13,6 +13,10 @@ bool is_scale_type(DType t) { return t == DType::kF32 || t == DType::kF16 || t =
 
 }  // namespace
 
+std::string zero_text(ConstTensorView zeros) {
+  return "zero " + std::string(reinterpret_cast<const char*>(zeros.data), zeros ? zeros.bytes() : 0);
+}
+
 int32_t zero_point(ConstTensorView zero) {
   const auto bits = static_cast<uint8_t>(zero.data[0]);
   return zero.dtype == DType::kI8 ? static_cast<int8_t>(bits) : bits;

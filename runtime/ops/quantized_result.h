@@ -40,6 +40,8 @@ void require_quantized_operands(const InferenceContext& node);
 
 // The number of a zero point: u8 or i8, one element.
 int32_t zero_point(ConstTensorView zero);
+// Zero points in the name of a layout whose panels hold them; null: none.
+std::string zero_text(ConstTensorView zeros);
 
 class QuantizedResult {
  public:

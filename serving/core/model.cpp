@@ -1,6 +1,7 @@
 #include "serving/core/model.h"
 
 #include <algorithm>
+#include <set>
 
 #include "kernels/base/error.h"
 #include "runtime/device/device_text.h"
@@ -44,19 +45,22 @@ Model::Model(std::string name, int64_t version, Graph graph, const ModelOptions&
 }
 
 ModelMemory Model::memory_of(const Plan& plan) const {
-  constexpr size_t kLeastShared = 4096;  // bytes; smaller constants count as the model's own
+  constexpr int64_t kLeastShared = 4096;  // bytes; what is smaller counts as the model's own
   ModelMemory memory;
-  for (const Value& value : plan.graph.values) {
-    if (value.kind != ValueKind::kConstant || !value.data) continue;
-    const auto bytes = static_cast<int64_t>(value.data.bytes());
-    memory.need.weights += bytes;
-    if (value.data.bytes() < kLeastShared)
+  std::set<const std::byte*> seen;
+  const auto add = [&](int64_t& kind, const std::byte* data, size_t size) {
+    if (size == 0 || !seen.insert(data).second) return;
+    const auto bytes = static_cast<int64_t>(size);
+    kind += bytes;
+    if (bytes < kLeastShared)
       memory.own += bytes;
     else
-      memory.shared.push_back({value.data.view().data, bytes});
-  }
-  memory.need.packed = plan.packs ? plan.packs->bytes() : 0;
-  if (memory.need.packed > 0) memory.shared.push_back({plan.packs.get(), memory.need.packed});
+      memory.shared.push_back({data, bytes});
+  };
+  for (const Value& value : plan.graph.values)
+    if (value.kind == ValueKind::kConstant && value.data) add(memory.need.weights, value.data.view().data, value.data.bytes());
+  if (plan.packs)
+    for (const std::span<const std::byte> run : plan.packs->runs()) add(memory.need.packed, run.data(), run.size());
   memory.need.lane = plan.host.arena + plan.host.workspace + plan.host.states + 2 * plan.host.feeds;
   memory.need.lanes = options_.lanes;
   memory.own += memory.need.lane * options_.lanes;

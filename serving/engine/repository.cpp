@@ -6,6 +6,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/program_pages.h"
 #include "runtime/io/file.h"
+#include "runtime/model/checksum.h"
 #include "serving/core/model_name.h"
 #include "serving/engine/batch_invariance.h"
 #include "serving/engine/cost_profile.h"
@@ -22,6 +23,14 @@ std::vector<std::string> folders_of(const fs::path& path) {
     if (entry.symlink_status().type() == fs::file_type::directory) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// Of a version's folder: the model and what may hold weights beside it.
+int64_t bytes_of_files(const fs::path& folder) {
+  int64_t bytes = 0;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+    if (entry.symlink_status().type() == fs::file_type::regular && entry.path().filename() != "manifest.json") bytes += static_cast<int64_t>(entry.file_size());
+  return bytes;
 }
 
 ModelListing unavailable(std::string name, std::string reason, int64_t version = 0) {
@@ -160,17 +169,32 @@ std::vector<MemoryForecast> ModelRepository::forecast(const std::string& name, c
   const LoadOverrides asked{.config = overrides.config, .dry_run = true};
   std::vector<MemoryForecast> forecasts;
   const auto none = for_each_version(name, folder, asked, [&](int64_t version, const Package& package) {
-    MemoryForecast& forecast = forecasts.emplace_back(MemoryForecast{name, version, {}, 0, ""});
+    MemoryForecast& forecast = forecasts.emplace_back(MemoryForecast{.name = name, .version = version});
     try {
-      const ModelMemory memory = load_(open(version, package))->memory();
+      const std::shared_ptr<Model> model = load_(open(version, package));
+      const ModelMemory memory = model->memory();
       forecast.need = memory.need;
-      forecast.additional = options_.budget ? options_.budget->additional(memory.shared, memory.own) : memory.need.total();
+      forecast.files = bytes_of_files(folder / std::to_string(version));
+      forecast.additional = options_.dry_run  ? beside_forecasts(memory)
+                            : options_.budget ? options_.budget->additional(memory.shared, memory.own)
+                                              : memory.need.total();
     } catch (const std::exception& failure) {
       forecast.problem = without_root(failure.what(), folder);
     }
   });
-  if (none) forecasts.push_back({name, 0, {}, 0, none->reason});
+  if (none) forecasts.push_back({.name = name, .problem = none->reason});
   return forecasts;
+}
+
+// Models that are looked at one after the other are not there at once: what they would share is known by its content.
+int64_t ModelRepository::beside_forecasts(const ModelMemory& memory) {
+  int64_t bytes = memory.own;
+  const std::lock_guard lock(mutex_);
+  for (const MemoryPart& part : memory.shared) {
+    const std::span content(static_cast<const std::byte*>(part.id), static_cast<size_t>(part.bytes));
+    if (forecast_.emplace(checksum(content), part.bytes).second) bytes += part.bytes;
+  }
+  return bytes;
 }
 
 // The file of a version, in the model's folder.
@@ -223,16 +247,18 @@ bool ModelRepository::make_room(const std::string& name, int64_t bytes) {
   const std::lock_guard lock(mutex_);
   const Clock::TimePoint now = context_.clock.now();
   for (const auto& [other, versions] : models_) {
-    ResidentModel resident{other, 0, {}, other == name};
+    ResidentModel resident{.name = other, .is_kept = other == name};
     const auto kept = kept_.find(other);
     if (kept != kept_.end()) resident.is_kept = resident.is_kept || kept->second.is_pinned || kept->second.until > now;
     for (const ModelListing& listing : versions) {
       if (!listing.served) continue;
-      resident.bytes += listing.served->model().memory().need.total();
+      const ModelMemory memory = listing.served->model().memory();
+      resident.own += memory.own;
+      resident.shared.insert(resident.shared.end(), memory.shared.begin(), memory.shared.end());
       resident.last_used = std::max(resident.last_used, listing.served->last_used());
       resident.is_kept = resident.is_kept || listing.served.use_count() > 1;  // requests hold it
     }
-    if (resident.bytes > 0) residents.push_back(resident);
+    if (resident.own > 0 || !resident.shared.empty()) residents.push_back(std::move(resident));
   }
   const std::vector<std::string> names = models_to_evict(std::move(residents), bytes);
   for (const std::string& victim : names) {

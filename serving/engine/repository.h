@@ -73,7 +73,7 @@ struct RepositoryOptions {
   std::filesystem::path profiles = {};                   // where measured costs are kept; empty: nowhere
   Limits limits = {};                                     // queue_length: requests that wait for one model
   MemoryBudget* budget = nullptr;                         // of all models; outlives the repository
-  bool dry_run = false;                                   // nothing is loaded at the start
+  bool dry_run = false;                                   // nothing is loaded, but looked at one after the other
 };
 
 // How long a model that was just loaded is not evicted, so that whoever loaded it can use it.
@@ -94,9 +94,10 @@ struct LoadOverrides {
 struct MemoryForecast {
   std::string name;
   int64_t version = 0;
-  MemoryNeed need;
-  int64_t additional = 0;  // bytes beside those that are held already, by models of equal weights too
-  std::string problem;     // why it cannot be loaded; then the rest is 0
+  MemoryNeed need = {};
+  int64_t additional = 0;  // bytes beside those that are held already, by models of equal weights too; before a start, of models that were forecast before
+  int64_t files = 0;       // bytes that are read when it is loaded, and for which there must be room then
+  std::string problem = {};  // why it cannot be loaded; then the rest is 0
 };
 
 // What keeps a model version from being served, or one of its folder's.
@@ -192,6 +193,7 @@ class ModelRepository {
   Source open(int64_t version, const Package& package) const;
   std::shared_ptr<Model> make_model(int64_t version, const Package& package);
   bool make_room(const std::string& name, int64_t bytes);
+  int64_t beside_forecasts(const ModelMemory& memory);
   std::string without_root(std::string text, const std::filesystem::path& root) const;
   void put(const std::string& name, Versions versions);
   void mark(const std::string& name, ModelState state);
@@ -209,6 +211,7 @@ class ModelRepository {
   std::map<std::string, Versions, std::less<>> models_;
   std::map<std::string, Keep, std::less<>> kept_;
   std::map<std::string, VersionLabels, std::less<>> labels_;  // of what is loaded
+  std::set<std::pair<uint64_t, int64_t>> forecast_;           // checksums and bytes of what models share that were forecast and not loaded
 };
 
 // The usual Loader: import, default passes, plan.

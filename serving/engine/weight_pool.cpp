@@ -38,7 +38,7 @@ std::shared_ptr<PackedConstants> WeightPool::packs(const std::string& content) {
   std::erase_if(packs_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<PackedConstants>& known = packs_[content];
   std::shared_ptr<PackedConstants> packs = known.lock();
-  if (!packs) known = packs = std::make_shared<PackedConstants>();
+  if (!packs) known = packs = std::make_shared<PackedConstants>(panels_);
   return packs;
 }
 

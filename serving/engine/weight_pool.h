@@ -1,7 +1,7 @@
 // Weights that are in memory once, however many models have them: the same file under two names, versions of which one layer differs.
 //
-// What all of a file's models share are the panels that kernels packed of its constants; what models of different files share are
-// constants of equal content that stay as they are. The pool itself keeps nothing alive.
+// Models of one file share all that kernels packed of its constants, so that nothing is packed twice. Models of different files share what has the same
+// bits: panels, and constants that stay as they are. The pool itself keeps nothing alive.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,7 @@ class WeightPool {
   std::mutex mutex_;
   std::unordered_multimap<uint64_t, std::weak_ptr<Tensor>> tensors_;  // by content_hash
   std::map<std::string, std::weak_ptr<PackedConstants>> packs_;
+  const std::shared_ptr<PanelPool> panels_ = std::make_shared<PanelPool>();
 };
 
 }  // namespace tandem

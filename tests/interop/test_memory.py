@@ -108,6 +108,70 @@ def test_equal_weights_are_in_memory_once(tmp_path):
     assert server.stop() == 0
 
 
+def test_before_a_start_equal_weights_are_counted_once(tmp_path):
+    """Two names of one file and a third with another bias: together they take one matrix, and fit where three would not."""
+    for name, bias in (("a", 0.0), ("b", 0.0), ("c", 1.0)):
+        save_matrix(tmp_path, name, 1, bias=bias)
+    def run(*flags):
+        return subprocess.run([BINARY, "serve", "--repository", str(tmp_path), "--dry-run", "--lanes", "1", *flags], capture_output=True, text=True, timeout=60)
+    told = json.loads(run("--json").stdout)
+    first, *others = told["models"]
+    assert first["additional"] == first["bytes"] >= 4 * MIB and all(model["bytes"] >= 4 * MIB for model in others)
+    assert told["bytes"] == sum(model["additional"] for model in told["models"]) < 8 * MIB
+    assert run("--memory-limit", "12M").returncode == 0 and run("--memory-limit", "4M").returncode == 3
+    server = Server(tmp_path, "--lanes", "1", "--memory-limit", "12M")
+    assert all(entry["state"] == "READY" for entry in server.client().get_model_repository_index())
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ["f32", "int8"])
+def test_versions_of_which_the_head_differs_share_the_rest(tmp_path, kind):
+    """Files with an equal trunk under other names: panels of the trunk are there once, told so beforehand, and given back with the last."""
+    n, classes = 4096, 64
+    trunk = {"f32": weights(1, n), "int8": np.random.default_rng(1).integers(-127, 128, (n, n), np.int8)}[kind]
+    heads = {name: np.random.default_rng(seed).normal(size=(n, classes)).astype(np.float32) for seed, name in enumerate("ab")}
+    for name, head in heads.items():
+        if kind == "f32":
+            nodes = [helper.make_node("MatMul", ["x", f"{name}_trunk"], ["h"])]
+            constants = [(f"{name}_trunk", trunk)]
+        else:
+            nodes = [helper.make_node("QuantizeLinear", ["x", "one", "zero"], ["q"]), helper.make_node("MatMulInteger", ["q", f"{name}_trunk"], ["i"]),
+                     helper.make_node("Cast", ["i"], ["h"], to=F32)]
+            constants = [(f"{name}_trunk", trunk), ("one", np.array(1, np.float32)), ("zero", np.array(0, np.uint8))]
+        save(tmp_path / name / "1/model.onnx", [*nodes, helper.make_node("MatMul", ["h", f"{name}_head"], ["y"])], [("x", F32, ["batch", n])],
+             [("y", F32, ["batch", classes])], [*constants, (f"{name}_head", head)])
+    server = Server(tmp_path, "--model-control", "explicit", "--lanes", "1")
+    client = server.client()
+
+    def check(name):
+        expected = np.ones((2, n)) @ trunk.astype(np.float64) @ heads[name].astype(np.float64)
+        np.testing.assert_allclose(infer(server, name, n), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+    def settles(below):
+        deadline = time.monotonic() + 30  # memory goes back a moment after the answer is out
+        while resident(server, "VmRSS") >= below and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return resident(server, "VmRSS") < below
+
+    start = resident(server, "VmRSS")
+    client.load_model("a")
+    check("a")
+    with_one = resident(server, "VmRSS")
+    assert with_one - start > trunk.nbytes
+    told = forecast(server, "b")[0]
+    lane = told["lane"] * told["lanes"]
+    assert told["weights"] + told["packed"] > trunk.nbytes
+    assert heads["b"].nbytes <= told["additional"] - lane < heads["b"].nbytes + MIB
+    client.load_model("b")
+    check("b")
+    assert settles(with_one + told["additional"] + 4 * MIB)
+    client.unload_model("a")
+    check("b")
+    client.unload_model("b")
+    assert settles(start + 4 * MIB)
+    assert server.stop() == 0
+
+
 def test_idle_models_make_room(tmp_path):
     for seed, name in enumerate(("a", "b", "c", "large")):
         save_matrix(tmp_path, name, seed, 2048 if name == "large" else 1024)
