@@ -54,9 +54,9 @@ Ceilings measure_ceilings(const Work& work, int threads) {
   return ceilings;
 }
 
-std::vector<OpRow> rows_by_op(const Plan& plan, const Profiler& profiler, size_t runs) {
+std::vector<OpRow> rows_by_op(const Plan& plan, std::span<const Profiler::Event> events, size_t runs) {
   std::map<std::string, OpRow> by_op;
-  for (const Profiler::Event& event : profiler.events()) {
+  for (const Profiler::Event& event : events) {
     OpRow& row = by_op[event.op];
     row.calls += 1.0 / static_cast<double>(runs);
     row.ms += static_cast<double>(event.end_ns - event.begin_ns) * 1e-6 / static_cast<double>(runs);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,8 @@ struct OpRow {
   Work work;                 // a run
 };
 
-// The slowest first. `runs` is how many the profiler saw.
-std::vector<OpRow> rows_by_op(const Plan& plan, const Profiler& profiler, size_t runs);
+// The slowest first. `events` are those of `runs` runs.
+std::vector<OpRow> rows_by_op(const Plan& plan, std::span<const Profiler::Event> events, size_t runs);
 
 struct BenchReport {
   Timing timing;

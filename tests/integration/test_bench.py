@@ -107,6 +107,7 @@ def test_train_a_file(dense, tmp_path):
     assert shown["share_of_ceiling"] == pytest.approx(shown["gflops"] * 1e9 / shown["ceilings"]["f32_per_second"])
     assert 2 * 2 * 6 * 64 * 32 <= shown["gflop"] * 1e9 <= 1.5 * 2 * 2 * 6 * 64 * 32  # scores and the weights' gradient
     assert any(op["op"] == "Sgd" for op in shown["ops"])
+    assert all(op["calls"] == pytest.approx(round(op["calls"])) for op in shown["ops"])  # of whole steps
     assert "losses" in tandem("bench", "train", dense, "--batch", 4, "--seconds", "0.01").out
 
 
