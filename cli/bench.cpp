@@ -13,6 +13,7 @@ namespace tandem::cli {
 namespace {
 
 constexpr Command kBenchmarks[] = {
+    {"kernels", "how long single kernels take, beside what this machine can do", bench_kernels_command},
     {"machine", "what this machine can do at best: arithmetic and memory", bench_machine_command},
     {"model", "how long a model takes, beside what this machine can do", bench_model_command},
     {"roofline", "what a plan would cost on a GPU, launch by launch; needs none", bench_roofline_command},
@@ -37,7 +38,7 @@ int bench_command(int argc, char** argv) {
     known.push_back(benchmark.name);
   }
   fail(ErrorCode::kInvalidArgument,
-       what.empty() || what.starts_with("-") ? "name a benchmark: `tandem bench machine`, `model`, `roofline` or `train`"
+       what.empty() || what.starts_with("-") ? "name a benchmark: `tandem bench kernels`, `machine`, `model`, `roofline` or `train`"
                                              : fmt::format("unknown benchmark '{}'{}", what, did_you_mean(what, known)));
 }
 

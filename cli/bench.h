@@ -3,6 +3,7 @@
 
 namespace tandem::cli {
 
+int bench_kernels_command(int argc, char** argv);
 int bench_machine_command(int argc, char** argv);
 int bench_model_command(int argc, char** argv);
 int bench_roofline_command(int argc, char** argv);

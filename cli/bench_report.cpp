@@ -43,14 +43,18 @@ Work work_of(const Plan& plan) {
   return work;
 }
 
-Ceilings measure_ceilings(const Work& work, int threads) {
+double arithmetic_ceiling(cpu::Arithmetic arithmetic, int threads) {
   const cpu::MeasureOptions options{.threads = threads};
-  Ceilings ceilings{.f32 = cpu::operations_per_second(cpu::Arithmetic::kF32, options)};
-  if (work.int8 > 0) ceilings.int8 = cpu::operations_per_second(cpu::Arithmetic::kInt8, options);
-  if (ceilings.int8 == 0) ceilings.int8 = ceilings.f32;  // nothing here is known to multiply bytes faster
-  // Where bf16 is widened, or slower than f32 (AVX-512 BF16 on some processors), f32 is what counts.
-  if (work.bf16 > 0) ceilings.bf16 = std::max(ceilings.f32, cpu::operations_per_second(cpu::Arithmetic::kBf16, options));
-  ceilings.read = cpu::MemoryProbe().bytes_per_second(cpu::Traffic::kRead, options);
+  const double f32 = cpu::operations_per_second(cpu::Arithmetic::kF32, options);
+  // Where bf16 is widened, or slower than f32 (AVX-512 BF16 on some processors), or nothing is known to multiply bytes faster, f32 is what counts.
+  return arithmetic == cpu::Arithmetic::kF32 ? f32 : std::max(f32, cpu::operations_per_second(arithmetic, options));
+}
+
+Ceilings measure_ceilings(const Work& work, int threads) {
+  Ceilings ceilings{.f32 = arithmetic_ceiling(cpu::Arithmetic::kF32, threads)};
+  if (work.int8 > 0) ceilings.int8 = arithmetic_ceiling(cpu::Arithmetic::kInt8, threads);
+  if (work.bf16 > 0) ceilings.bf16 = arithmetic_ceiling(cpu::Arithmetic::kBf16, threads);
+  ceilings.read = cpu::MemoryProbe().bytes_per_second(cpu::Traffic::kRead, {.threads = threads});
   return ceilings;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/machine/ceilings.h"
 #include "runtime/exec/profiler.h"
 #include "runtime/exec/timing.h"
 #include "runtime/plan/plan.h"
@@ -28,6 +29,9 @@ struct Work {
 
 // Of one run.
 Work work_of(const Plan& plan);
+
+// Operations a second. f32's counts where the other is not faster.
+double arithmetic_ceiling(cpu::Arithmetic arithmetic, int threads);
 
 // Of the kinds that the work has.
 Ceilings measure_ceilings(const Work& work, int threads);

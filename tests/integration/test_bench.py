@@ -1,4 +1,4 @@
-"""`tandem bench machine`, `model` and `train`: what they print, and what they refuse. That figures are good is nobody's test."""
+"""`tandem bench kernels`, `machine`, `model` and `train`: what they print, and what they refuse. That figures are good is nobody's test."""
 import json
 import os
 import subprocess
@@ -35,6 +35,24 @@ def test_machine():
         assert [cache["level"] for cache in shown["caches"]][:2] == [1, 2]
     forced = tandem("bench", "machine", env=environment({"TANDEM_ISA": "portable"})).out
     assert "portable: TANDEM_ISA asks for it" in forced
+
+
+def test_kernels():
+    shown = tandem("bench", "kernels", "--only", "MatMul 512", "--seconds", "0.01", "--json").json
+    assert [one["type"] for one in shown["kernels"]] == ["f32", "bf16", "int8"]
+    for one in shown["kernels"]:
+        assert one["gop"] * 1e9 == 2 * 512**3 and one["runs"] >= 5
+        assert one["gops"] == pytest.approx(one["gop"] / one["median_ms"] * 1e3) and one["share_of_ceiling"] > 0
+    table = tandem("bench", "kernels", "--only", "Softmax", "--only", "f32", "--seconds", "0.01").out
+    assert len(table.splitlines()) == 2 and "Softmax 5461 x 768" in table
+    fails("bench", "kernels", "--only", "MatMul 513", says=["MatMul 513", "Conv", "int8"])
+    fails("bench", "kernels", "--threads", 0, says="--threads")
+
+
+@pytest.mark.parametrize("only", ["Conv 3x3 64", "384 groups", "Attention 1 ", "x 768, 85", "5461"])
+def test_kernels_answer_by_their_definitions(only):
+    """The command ends at the first that does not."""
+    tandem("bench", "kernels", "--only", only, "--seconds", "0.001", timeout=600)
 
 
 def test_model(dense):
