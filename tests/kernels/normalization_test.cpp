@@ -178,5 +178,71 @@ TEST(LayerNorm, GradientsMatchDifferences) {
   expect_near(dbias, differences(biases, dy.data, f), kDifferenceTolerance);
 }
 
+// dx, dscale and dbias one after the other.
+template <class T>
+Numbers layer_norm_gradients(int threads, int64_t rows, int64_t length, const Values<T>& x, const Values<T>& scale, const Values<T>& dy) {
+  Values<T> dx(x.shape), dscale(scale.shape), dbias(scale.shape);
+  const Context context(cpu::layer_norm_grad_workspace(rows, length, dtype_of<T>, threads), threads);
+  cpu::layer_norm_grad(context, {dy.view(), x.view(), scale.view(), dx.view(), dscale.view(), dbias.view()}, rows, length, kEpsilon);
+  Numbers all = dx.doubles();
+  for (const Values<T>* part : {&dscale, &dbias})
+    for (double value : part->doubles()) all.push_back(value);
+  return all;
+}
+
+// dx = (g - mean(g) - xhat mean(g xhat)) / deviation with g = dy scale; dscale = sum of dy xhat, dbias = sum of dy over rows.
+Numbers reference_layer_norm_gradients(int64_t rows, int64_t length, const Numbers& x, const Numbers& scale, const Numbers& dy) {
+  const auto n = static_cast<size_t>(length);
+  Numbers all(x.size() + 2 * n);
+  for (size_t r = 0; r < static_cast<size_t>(rows); ++r) {
+    const Moments of = moments(x, length, [&](int64_t i) { return static_cast<int64_t>(r) * length + i; });
+    const double deviation = std::sqrt(of.var + kEpsilon);
+    double mean_g = 0, mean_g_xhat = 0;
+    for (size_t c = 0; c < n; ++c) {
+      const double xhat = (x[r * n + c] - of.mean) / deviation, g = dy[r * n + c] * scale[c];
+      mean_g += g / static_cast<double>(n), mean_g_xhat += g * xhat / static_cast<double>(n);
+      all[x.size() + c] += dy[r * n + c] * xhat, all[x.size() + n + c] += dy[r * n + c];
+    }
+    for (size_t c = 0; c < n; ++c)
+      all[r * n + c] = (dy[r * n + c] * scale[c] - mean_g - (x[r * n + c] - of.mean) / deviation * mean_g_xhat) / deviation;
+  }
+  return all;
+}
+
+template <class T>
+void check_layer_norm_gradients(int64_t rows, int64_t length) {
+  const auto x = Values<T>::random({rows, length}, 1), scale = Values<T>::random({length}, 2), dy = Values<T>::random({rows, length}, 3);
+  const Numbers expected = reference_layer_norm_gradients(rows, length, x.doubles(), scale.doubles(), dy.doubles());
+  const Numbers alone = layer_norm_gradients(1, rows, length, x, scale, dy);
+  const double tolerance = 4 * test::kTolerance<T> * std::sqrt(static_cast<double>(rows));
+  for (size_t i = 0; i < expected.size(); ++i)
+    ASSERT_NEAR(alone[i], expected[i], tolerance * (1 + std::abs(expected[i]))) << rows << ' ' << length << ' ' << i;
+  for (int threads : {2, 3, 7}) EXPECT_EQ(layer_norm_gradients(threads, rows, length, x, scale, dy), alone) << "bits must not depend on threads";
+}
+
+TEST(LayerNorm, GradientsMatchTheFormulaInDoubleForAnyNumberOfRowsAndThreads) {
+  for (int64_t rows : {1, 3, 16, 17, 300})
+    for (int64_t length : {1, 33, 384}) {
+      check_layer_norm_gradients<float>(rows, length);
+      check_layer_norm_gradients<double>(rows, length);
+    }
+}
+
+TEST(LayerNorm, GradientMayTakeThePlaceOfEitherInput) {
+  const int64_t rows = 40, length = 100;
+  const auto scale = Values<float>::random({length}, 2);
+  const Numbers expected =
+      layer_norm_gradients(1, rows, length, Values<float>::random({rows, length}, 1), scale, Values<float>::random({rows, length}, 3));
+  for (const bool over_x : {false, true}) {
+    auto x = Values<float>::random({rows, length}, 1), dy = Values<float>::random({rows, length}, 3);
+    Values<float>& dx = over_x ? x : dy;
+    Values<float> dscale(scale.shape), dbias(scale.shape);
+    const Context context(cpu::layer_norm_grad_workspace(rows, length, DType::kF32, 2), 2);
+    cpu::layer_norm_grad(context, {dy.view(), x.view(), scale.view(), dx.view(), dscale.view(), dbias.view()}, rows, length, kEpsilon);
+    for (size_t i = 0; i < dx.data.size(); ++i) ASSERT_EQ(static_cast<double>(dx.data[i]), expected[i]) << over_x << ' ' << i;
+    for (size_t c = 0; c < dscale.data.size(); ++c) ASSERT_EQ(static_cast<double>(dscale.data[c]), expected[dx.data.size() + c]) << over_x << ' ' << c;
+  }
+}
+
 }  // namespace
 }  // namespace tandem
