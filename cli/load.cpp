@@ -13,7 +13,9 @@
 #include "runtime/io/file.h"
 #include "serving/load/grpc_call.h"
 #include "serving/load/grpc_load_client.h"
+#include "serving/load/grpc_stream_client.h"
 #include "serving/load/http_load_client.h"
+#include "serving/load/input_data.h"
 #include "serving/load/load_inputs.h"
 #include "serving/load/load_run.h"
 
@@ -24,26 +26,29 @@ namespace {
 
 const Usage kUsageText = {
     "tandem load MODEL [--url 127.0.0.1:8000] [--protocol http|grpc] [--connections 1,8,32] [--rate R]",
-    "Sends a server of the Open Inference Protocol v2 (Tandem, Triton, MLServer ...) the same request again and again. Without "
-    "--rate each\n"
-    "connection asks again when it has its answer; with it requests come at that rate whatever the server does, and latency "
-    "counts from\n"
-    "when a request was due. The first answer is checked. Inputs are random, by the model's metadata.",
+    "Sends a server of the Open Inference Protocol v2 (Tandem, Triton, MLServer ...) the same request again and again, or several in turn. "
+    "Without\n"
+    "--rate each connection asks again when it has its answer; with it requests come at that rate whatever the server does, and latency "
+    "counts\n"
+    "from when a request was due. The first answer is checked. Inputs are random, by the model's metadata.",
     "  tandem load mlp                                         8 connections, 5 s, HTTP with binary tensors\n"
     "  tandem load mlp --connections 1,8,32,256 --protocol grpc\n"
     "  tandem load resnet50 --rate 200 --connections 64 --within 50   how many of 200 a second are answered in 50 ms\n"
     "  tandem load bert --shape ids=1,128 --shape mask=1,128\n"
+    "  tandem load mlp --protocol grpc --streaming             in streams, one a connection\n"
     "  tandem load adult --data request.json --json            the inputs of a request as for curl; one JSON line a run\n"
+    "  tandem load adult --input-data rows.json                requests in turn, from a file as perf_analyzer takes it\n"
+    "  tandem load mlp --distinct 1000                         a thousand random requests in turn\n"
     "  tandem load --path /v2/health/live                      any HTTP address: no model, no check but the status\n",
 };
 
 struct Flags {
-  std::string model, url, protocol, connections, arrivals, data, path;
+  std::string model, url, protocol, connections, arrivals, data, input_data, path;
   std::vector<std::string> shapes;
   double rate = 0, time = 0, warmup = 0, within = 0;
-  int64_t batch = 1;
+  int64_t batch = 1, distinct = 1;
   uint64_t seed = 1;
-  bool json_tensors = false, json = false;
+  bool streaming = false, json_tensors = false, json = false;
 
   bool grpc() const { return protocol == "grpc"; }
 };
@@ -78,7 +83,16 @@ InputChoice choice_of(const Flags& flags) {
   return choice;
 }
 
-// Makes clients that all send one request, whose answer was looked at.
+std::vector<std::vector<InferInput>> inputs_of(const Flags& flags, const ModelFace& face) {
+  InputChoice choice = choice_of(flags);
+  if (!flags.input_data.empty()) return inputs_of_data_file(face, choice, read_file(flags.input_data, Limits{}.text_file_bytes));
+  if (!flags.data.empty()) return {inputs_of_json(read_file(flags.data, Limits{}.request_bytes))};
+  std::vector<std::vector<InferInput>> requests;
+  for (; choice.request < static_cast<uint64_t>(flags.distinct); ++choice.request) requests.push_back(random_inputs(face, choice));
+  return requests;
+}
+
+// Makes clients that all send the same requests in turn. The first one's answer was looked at.
 class Target {
  public:
   explicit Target(const Flags& flags) : flags_(flags), address_(address_of(flags)) {
@@ -86,8 +100,9 @@ class Target {
   }
 
   std::unique_ptr<LoadClient> connect(int connections, const Clock& clock) const {
-    if (flags_.grpc()) return std::make_unique<GrpcLoadClient>(target(), request_, connections, clock);
-    return std::make_unique<HttpLoadClient>(address_, request_, connections, clock);
+    if (flags_.streaming) return std::make_unique<GrpcStreamClient>(target(), requests_, connections, clock);
+    if (flags_.grpc()) return std::make_unique<GrpcLoadClient>(target(), requests_, connections, clock);
+    return std::make_unique<HttpLoadClient>(address_, requests_, connections, clock);
   }
 
  private:
@@ -96,28 +111,27 @@ class Target {
   void prepare_inference() {
     const Flags& flags = flags_;
     const ModelFace face = flags.grpc() ? ask_grpc_metadata(target(), flags.model) : ask_http_metadata(address_, flags.model);
-    const std::vector<InferInput> inputs = flags.data.empty() ? random_inputs(face, choice_of(flags))
-                                                              : inputs_of_json(read_file(flags.data, Limits{}.request_bytes));
-    if (flags.grpc()) {
-      request_ = grpc_infer_request(flags.model, inputs);
-      return check_grpc_answer(face, grpc_exchange(target(), "ModelInfer", request_));
-    }
-    request_ = http_infer_request(address_, flags.model, inputs, flags.json_tensors ? TensorForm::kJson : TensorForm::kBinary);
-    check_http_answer(face, http_exchange(address_, request_));
+    for (const std::vector<InferInput>& inputs : inputs_of(flags, face))
+      requests_.push_back(flags.grpc() ? grpc_infer_request(flags.model, inputs)
+                                       : http_infer_request(address_, flags.model, inputs, flags.json_tensors ? TensorForm::kJson : TensorForm::kBinary));
+    const std::string& first = requests_.front();
+    if (flags.streaming) return check_grpc_answer(face, grpc_stream_exchange(target(), first));
+    if (flags.grpc()) return check_grpc_answer(face, grpc_exchange(target(), "ModelInfer", first));
+    check_http_answer(face, http_exchange(address_, first));
   }
 
   void prepare_plain() {
     require(!flags_.grpc(), "--path is for HTTP");
     const std::string body = flags_.data.empty() ? "" : read_file(flags_.data, Limits{}.request_bytes);
-    request_ = http_request(address_, flags_.path, body);
-    const HttpAnswer answer = http_exchange(address_, request_);
+    requests_ = {http_request(address_, flags_.path, body)};
+    const HttpAnswer answer = http_exchange(address_, requests_.front());
     check(answer.status < 400, ErrorCode::kUnavailable, "the first request was not answered", answer.status,
           answer.body.substr(0, 300));
   }
 
   const Flags& flags_;
   HttpAddress address_;
-  std::string request_;
+  std::vector<std::string> requests_;
 };
 
 double us(std::chrono::nanoseconds time) { return static_cast<double>(time.count()) / 1e3; }
@@ -126,6 +140,7 @@ void print_json(const Flags& flags, int connections, const LoadResult& result, c
   const auto at = [&](double share) { return us(result.latency.percentile(share)); };
   nlohmann::ordered_json row{{"model", flags.model},
                              {"protocol", flags.protocol},
+                             {"streaming", flags.streaming},
                              {"connections", connections},
                              {"rate", result.rate()},
                              {"seconds", result.seconds},
@@ -230,6 +245,7 @@ int load_command(int argc, char** argv) {
       "url", po::value(&flags.url)->default_value("127.0.0.1"),
       "host[:port] of the server; the port is 8000 for HTTP and 8001 for gRPC unless given")(
       "protocol", po::value(&flags.protocol)->default_value("http"), "http or grpc")(
+      "streaming", po::bool_switch(&flags.streaming), "over gRPC: ModelStreamInfer, one stream a connection")(
       "connections,c", po::value(&flags.connections)->default_value("8"),
       "requests under way at once, each on a connection of its own; a list is run one after the other")(
       "rate", po::value(&flags.rate)->default_value(0), "requests a second, in an open loop; 0: a closed one")(
@@ -239,6 +255,9 @@ int load_command(int argc, char** argv) {
       "batch", po::value(&flags.batch)->default_value(1), "rows of a request")(
       "shape", po::value(&flags.shapes)->composing(), "NAME=1,3,224,224: the shape of an input; may be repeated")(
       "data", po::value(&flags.data), "a file with the JSON body of a request, whose inputs are sent")(
+      "input-data", po::value(&flags.input_data),
+      "a file with the inputs of many requests, sent in turn: {\"data\": [{\"x\": [1, 2]}, {\"x\": {\"content\": [3, 4], \"shape\": [2]}}]}")(
+      "distinct", po::value(&flags.distinct)->default_value(1), "random requests that are made beforehand and sent in turn")(
       "json-tensors", po::bool_switch(&flags.json_tensors), "over HTTP: numbers as JSON instead of bytes")(
       "path", po::value(&flags.path), "an HTTP address instead of a model: GET, or POST of --data")(
       "within", po::value(&flags.within)->default_value(0), "milliseconds: tell how many answers kept within")(
@@ -249,6 +268,11 @@ int load_command(int argc, char** argv) {
   require(flags.protocol == "http" || flags.protocol == "grpc", "--protocol must be http or grpc", flags.protocol);
   require(!flags.model.empty() || !flags.path.empty(), "no model given; usage: " + kUsageText.line);
   require(flags.batch >= 1, "--batch must be at least 1", flags.batch);
+  require(flags.distinct >= 1 && flags.distinct <= 1'000'000, "--distinct must lie between 1 and 1,000,000", flags.distinct);
+  require(!flags.streaming || (flags.grpc() && flags.path.empty()), "--streaming is for --protocol grpc");
+  require((flags.data.empty() ? 0 : 1) + (flags.input_data.empty() ? 0 : 1) + (flags.distinct > 1 ? 1 : 0) <= 1,
+          "--data, --input-data and --distinct exclude each other");
+  require(flags.input_data.empty() || flags.path.empty(), "--input-data is for a model, not for --path");
   return run_sweep(flags);
 }
 

@@ -2,33 +2,14 @@
 
 #include <grpcpp/generic/generic_stub.h>
 
-#include <algorithm>
 #include <optional>
-#include <thread>
-#include <vector>
+#include <utility>
 
-#include "kernels/base/error.h"
 #include "serving/load/grpc_call.h"
-#include "serving/load/grpc_channel-inl.h"
+#include "serving/load/grpc_client-inl.h"
+#include "serving/load/in_turn.h"
 
 namespace tandem {
-namespace {
-
-using std::chrono::system_clock;
-
-constexpr std::chrono::seconds kPatience{30};
-
-AnswerKind kind_of(const grpc::Status& status) {
-  switch (status.error_code()) {
-    case grpc::OK: return AnswerKind::kOk;
-    case grpc::RESOURCE_EXHAUSTED:
-    case grpc::UNAVAILABLE: return AnswerKind::kShed;
-    case grpc::DEADLINE_EXCEEDED: return AnswerKind::kLate;
-    default: return AnswerKind::kFailed;
-  }
-}
-
-}  // namespace
 
 struct GrpcLoadClient::Impl {
   // One connection, and its call under way.
@@ -42,44 +23,35 @@ struct GrpcLoadClient::Impl {
     grpc::Status status;
   };
 
-  explicit Impl(const Clock& clock) : clock(clock) {}
+  Impl(const std::vector<std::string>& bytes, const Clock& clock) : clock(clock), requests(load_detail::buffers_of(bytes)) {}
 
   void take(void* tag, std::vector<LoadAnswer>& answers) {
     const auto connection = static_cast<int>(reinterpret_cast<uintptr_t>(tag));
     Connection& own = *connections[static_cast<size_t>(connection)];
-    const AnswerKind kind = kind_of(own.status);
+    const AnswerKind kind = load_detail::kind_of(own.status);
     if (kind != AnswerKind::kOk && problem.empty())
       problem = std::to_string(own.status.error_code()) + " " + own.status.error_message();
     answers.push_back({connection, kind, clock.now()});
   }
 
   const Clock& clock;
-  grpc::ByteBuffer request;
+  InTurn<grpc::ByteBuffer> requests;
   const std::string path = inference_path("ModelInfer");
   grpc::CompletionQueue queue;
   std::vector<std::unique_ptr<Connection>> connections;
   std::string problem;
 };
 
-GrpcLoadClient::GrpcLoadClient(const std::string& target, const std::string& request, int connections, const Clock& clock)
-    : impl_(std::make_unique<Impl>(clock)) {
-  impl_->request = load_detail::buffer_of(request);
-  for (int i = 0; i < connections; ++i) {
-    impl_->connections.push_back(std::make_unique<Impl::Connection>(load_detail::own_channel(target)));
-    impl_->connections.back()->channel->GetState(true);
-  }
-  for (const auto& one : impl_->connections)
-    check(one->channel->WaitForConnected(system_clock::now() + kPatience), ErrorCode::kUnavailable,
-          "cannot connect to " + target);
+GrpcLoadClient::GrpcLoadClient(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock)
+    : impl_(std::make_unique<Impl>(requests, clock)) {
+  for (auto& channel : load_detail::connected_channels(target, connections))
+    impl_->connections.push_back(std::make_unique<Impl::Connection>(std::move(channel)));
 }
 
 GrpcLoadClient::~GrpcLoadClient() {
   for (const auto& one : impl_->connections)
     if (one->context) one->context->TryCancel();
-  impl_->queue.Shutdown();
-  void* tag = nullptr;
-  for (bool ok = false; impl_->queue.Next(&tag, &ok);) {
-  }
+  load_detail::drain(impl_->queue);
 }
 
 int GrpcLoadClient::connections() const { return static_cast<int>(impl_->connections.size()); }
@@ -89,24 +61,13 @@ void GrpcLoadClient::send(int connection) {
   Impl::Connection& own = *impl_->connections[static_cast<size_t>(connection)];
   own.reader.reset();
   own.context.emplace();
-  own.reader = own.stub.PrepareUnaryCall(&*own.context, impl_->path, impl_->request, &impl_->queue);
+  own.reader = own.stub.PrepareUnaryCall(&*own.context, impl_->path, impl_->requests.next(), &impl_->queue);
   own.reader->StartCall();
   own.reader->Finish(&own.answer, &own.status, reinterpret_cast<void*>(static_cast<uintptr_t>(connection)));
 }
 
 void GrpcLoadClient::wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) {
-  const auto gathering = from - impl_->clock.now();
-  if (gathering.count() > 0) std::this_thread::sleep_for(gathering);
-  const auto deadline = [&](Clock::TimePoint time) {
-    return system_clock::now() + std::chrono::duration_cast<system_clock::duration>(
-                                     std::max(Clock::TimePoint::duration::zero(), time - impl_->clock.now()));
-  };
-  void* tag = nullptr;
-  bool ok = false;
-  if (impl_->queue.AsyncNext(&tag, &ok, deadline(until)) != grpc::CompletionQueue::GOT_EVENT) return;
-  impl_->take(tag, answers);
-  if (gathering.count() <= 0) return;
-  while (impl_->queue.AsyncNext(&tag, &ok, gpr_inf_past(GPR_CLOCK_MONOTONIC)) == grpc::CompletionQueue::GOT_EVENT) impl_->take(tag, answers);
+  load_detail::take_answers(impl_->queue, impl_->clock, from, until, answers, [&](void* tag, bool) { impl_->take(tag, answers); });
 }
 
 }  // namespace tandem

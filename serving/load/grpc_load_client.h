@@ -1,8 +1,9 @@
-// The same call again and again over gRPC: a channel with a connection of its own each, one completion queue for all.
+// Unary calls over gRPC: a channel with a connection of its own each, one completion queue for all.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "serving/load/load_client.h"
 
@@ -10,8 +11,8 @@ namespace tandem {
 
 class GrpcLoadClient final : public LoadClient {
  public:
-  // `target`: "host:port"; `request`: the bytes of a ModelInferRequest. Throws Unavailable if nobody listens there.
-  GrpcLoadClient(const std::string& target, const std::string& request, int connections, const Clock& clock);
+  // `target`: "host:port"; `requests`: the bytes of ModelInferRequests, sent in turn. Throws Unavailable if nobody listens there.
+  GrpcLoadClient(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock);
   ~GrpcLoadClient() override;
 
   int connections() const override;

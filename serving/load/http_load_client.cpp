@@ -21,9 +21,9 @@ AnswerKind kind_of(int status) {
 
 }  // namespace
 
-HttpLoadClient::HttpLoadClient(const HttpAddress& address, std::string request, int connections, const Clock& clock)
+HttpLoadClient::HttpLoadClient(const HttpAddress& address, std::vector<std::string> requests, int connections, const Clock& clock)
     : address_(address),
-      request_(std::move(request)),
+      requests_(std::move(requests)),
       clock_(clock),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       busy_(static_cast<size_t>(connections)) {
@@ -49,7 +49,7 @@ void HttpLoadClient::send(int connection) {
   own.keep_body = problem_.empty();
   busy_[static_cast<size_t>(connection)] = true;
   try {
-    if (!own.send(request_)) watch(connection, true, false);
+    if (!own.send(requests_.next())) watch(connection, true, false);
   } catch (const Error& error) {
     broken(connection, error.what());
   }

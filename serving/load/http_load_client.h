@@ -1,15 +1,16 @@
-// The same request again and again over HTTP/1.1, one thread for all connections (epoll).
+// Requests in turn over HTTP/1.1, one thread for all connections (epoll).
 #pragma once
 
 #include "serving/load/http_connection.h"
+#include "serving/load/in_turn.h"
 #include "serving/load/load_client.h"
 
 namespace tandem {
 
 class HttpLoadClient final : public LoadClient {
  public:
-  // `request`: its bytes on the wire. Throws what HttpConnection throws.
-  HttpLoadClient(const HttpAddress& address, std::string request, int connections, const Clock& clock);
+  // `requests`: their bytes on the wire, sent in turn. Throws what HttpConnection throws.
+  HttpLoadClient(const HttpAddress& address, std::vector<std::string> requests, int connections, const Clock& clock);
   ~HttpLoadClient() override;
 
   int connections() const override { return static_cast<int>(connections_.size()); }
@@ -25,7 +26,7 @@ class HttpLoadClient final : public LoadClient {
   void broken(int connection, const std::string& why);
 
   HttpAddress address_;
-  const std::string request_;
+  InTurn<std::string> requests_;
   const Clock& clock_;
   int epoll_;
   std::vector<HttpConnection> connections_;

@@ -41,18 +41,6 @@ std::vector<TensorFace> faces_of_messages(const List& list) {
   return faces;
 }
 
-Shape shape_of(const TensorFace& face, const InputChoice& choice) {
-  std::vector<int64_t> dims = face.shape;
-  if (const auto given = choice.shapes.find(face.name); given != choice.shapes.end()) {
-    dims = given->second;
-  } else if (!dims.empty() && dims[0] == -1) {
-    dims[0] = choice.batch;
-  }
-  require(std::ranges::find(dims, -1) == dims.end(),
-          "input '" + face.name + "' has open dimensions: give --shape " + face.name + "=1,...");
-  return Shape(std::span<const int64_t>(dims));
-}
-
 // Of any number type, through the bytes of f32 or whole numbers.
 Tensor random_tensor(DType dtype, const Shape& shape, uint64_t seed, uint64_t input) {
   if (dtype == DType::kString) {
@@ -141,6 +129,18 @@ ModelFace ask_grpc_metadata(const std::string& target, const std::string& model)
   return {model, faces_of_messages(response.inputs()), faces_of_messages(response.outputs())};
 }
 
+Shape shape_of(const TensorFace& face, const InputChoice& choice) {
+  std::vector<int64_t> dims = face.shape;
+  if (const auto given = choice.shapes.find(face.name); given != choice.shapes.end()) {
+    dims = given->second;
+  } else if (!dims.empty() && dims[0] == -1) {
+    dims[0] = choice.batch;
+  }
+  require(std::ranges::find(dims, -1) == dims.end(),
+          "input '" + face.name + "' has open dimensions: give --shape " + face.name + "=1,...");
+  return Shape(std::span<const int64_t>(dims));
+}
+
 std::vector<InferInput> random_inputs(const ModelFace& model, const InputChoice& choice) {
   for (const auto& [name, shape] : choice.shapes)
     require(std::ranges::find(model.inputs, name, &TensorFace::name) != model.inputs.end(),
@@ -149,7 +149,7 @@ std::vector<InferInput> random_inputs(const ModelFace& model, const InputChoice&
   for (const TensorFace& face : model.inputs) {
     const DType dtype = dtype_of_wire_name(face.datatype);
     require(dtype != DType::kUndefined, "input '" + face.name + "' has an unknown datatype", face.datatype);
-    inputs.push_back({face.name, random_tensor(dtype, shape_of(face, choice), choice.seed, inputs.size())});
+    inputs.push_back({face.name, random_tensor(dtype, shape_of(face, choice), choice.seed, choice.request * model.inputs.size() + inputs.size())});
   }
   return inputs;
 }

@@ -31,7 +31,11 @@ struct InputChoice {
   int64_t batch = 1;                                   // the first dimension where that is open
   std::map<std::string, std::vector<int64_t>> shapes;  // of inputs with other open dimensions
   uint64_t seed = 1;
+  uint64_t request = 0;  // of several with one seed: each has numbers of its own
 };
+
+// The shape of an input by the model and the choice. Throws InvalidArgument if a dimension stays open.
+Shape shape_of(const TensorFace& face, const InputChoice& choice);
 
 // Numbers in [-1, 1), integers 0 and 1 (safe as indices), the text "a". Throws InvalidArgument naming an input with an open
 // dimension that `choice` does not settle, or a datatype that is none.

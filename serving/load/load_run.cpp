@@ -69,10 +69,14 @@ class Run {
 
   void begin_requests(TimePoint now) {
     if (open_loop()) {
-      for (; schedule_.next() <= now && schedule_.next() < end_; schedule_.advance()) waiting_.push_back(schedule_.next());
+      take_due(now);
       return send_waiting();
     }
     while (!free_.empty()) send(clock_.now());
+  }
+
+  void take_due(TimePoint now) {
+    for (; schedule_.next() <= now && schedule_.next() < end_; schedule_.advance()) waiting_.push_back(schedule_.next());
   }
 
   void send_waiting() {
@@ -121,8 +125,9 @@ class Run {
                 result_);
   }
 
-  // What was due is sent and answered, as long as patience lasts.
+  // What was due is sent and answered, as long as patience lasts; also what was due while this thread did not get to run.
   void finish() {
+    if (open_loop()) take_due(end_);
     const TimePoint last = end_ + plan_.patience;
     for (TimePoint now = end_; now < last && (!waiting_.empty() || free_.size() < due_.size()); now = clock_.now()) {
       send_waiting();

@@ -13,7 +13,9 @@
 #include "serving/http/inference_server.h"
 #include "serving/load/grpc_call.h"
 #include "serving/load/grpc_load_client.h"
+#include "serving/load/grpc_stream_client.h"
 #include "serving/load/http_load_client.h"
+#include "serving/load/input_data.h"
 #include "serving/load/load_inputs.h"
 #include "serving/load/load_run.h"
 
@@ -56,7 +58,7 @@ class LoadClientTest : public testing::Test {
 
   static inline InferenceServer* server = nullptr;
   SteadyClock clock;
-  const LoadPlan brief{.warmup = 0ms, .time = 100ms, .patience = 20s};
+  const LoadPlan brief{.warmup = 0ms, .time = 100ms, .patience = 10min};
 };
 
 TEST_F(LoadClientTest, EveryDatatypeOverHttpAndGrpc) {
@@ -75,30 +77,115 @@ TEST_F(LoadClientTest, EveryDatatypeOverHttpAndGrpc) {
 
 TEST_F(LoadClientTest, ALoadIsAnsweredOverBothProtocols) {
   const auto inputs = random_inputs(ask_http_metadata(http(), "same"), {.shapes = {{"x", {1, 4}}}});
-  HttpLoadClient over_http(http(), http_infer_request(http(), "same", inputs, TensorForm::kBinary), 4, clock);
-  GrpcLoadClient over_grpc(grpc(), grpc_infer_request("same", inputs), 4, clock);
-  for (LoadClient* client : {static_cast<LoadClient*>(&over_http), static_cast<LoadClient*>(&over_grpc)}) {
+  HttpLoadClient over_http(http(), {http_infer_request(http(), "same", inputs, TensorForm::kBinary)}, 4, clock);
+  GrpcLoadClient over_grpc(grpc(), {grpc_infer_request("same", inputs)}, 4, clock);
+  GrpcStreamClient in_streams(grpc(), {grpc_infer_request("same", inputs)}, 4, clock);
+  for (LoadClient* client : {static_cast<LoadClient*>(&over_http), static_cast<LoadClient*>(&over_grpc), static_cast<LoadClient*>(&in_streams)}) {
     const LoadResult result = run_load(*client, clock, brief);
     EXPECT_GE(result.ok, 4);  // each connection asks at once
     EXPECT_EQ(result.failed + result.shed + result.late + result.unanswered, 0) << client->first_problem();
+    LoadPlan open = brief;
+    open.rate = 200, open.arrivals = Arrivals::kConstant;
+    const LoadResult at_a_rate = run_load(*client, clock, open);
+    EXPECT_NEAR(static_cast<double>(at_a_rate.ok), 20, 1);
+    EXPECT_EQ(at_a_rate.failed + at_a_rate.shed + at_a_rate.late + at_a_rate.unanswered, 0) << client->first_problem();
   }
+}
+
+// Of requests in turn every second one names no model: each of them is counted, and spoils no other.
+TEST_F(LoadClientTest, RequestsAreSentInTurn) {
+  const auto inputs = random_inputs(ask_http_metadata(http(), "same"), {.shapes = {{"x", {1, 4}}}});
+  HttpLoadClient over_http(http(), {http_infer_request(http(), "same", inputs, TensorForm::kBinary), http_infer_request(http(), "none", inputs, TensorForm::kBinary)}, 1, clock);
+  const std::vector<std::string> calls = {grpc_infer_request("same", inputs), grpc_infer_request("none", inputs)};
+  GrpcLoadClient over_grpc(grpc(), calls, 1, clock);
+  GrpcStreamClient in_streams(grpc(), calls, 1, clock);
+  for (LoadClient* client : {static_cast<LoadClient*>(&over_http), static_cast<LoadClient*>(&over_grpc), static_cast<LoadClient*>(&in_streams)}) {
+    std::vector<AnswerKind> kinds;
+    for (int i = 0; i < 6; ++i) {
+      client->send(0);
+      std::vector<LoadAnswer> answers;
+      while (answers.empty()) client->wait(clock.now(), clock.now() + 20s, answers);
+      ASSERT_EQ(answers.size(), 1u);
+      kinds.push_back(answers[0].kind);
+    }
+    using enum AnswerKind;
+    EXPECT_EQ(kinds, (std::vector{kOk, kFailed, kOk, kFailed, kOk, kFailed}));
+    EXPECT_NE(client->first_problem().find("unknown model"), std::string::npos) << client->first_problem();
+  }
+}
+
+TEST_F(LoadClientTest, RandomRequestsOfOneSeedDiffer) {
+  const ModelFace face = ask_http_metadata(http(), "same");
+  const auto request = [&](uint64_t number, uint64_t seed) {
+    return grpc_infer_request("same", random_inputs(face, {.shapes = {{"x", {1, 4}}}, .seed = seed, .request = number}));
+  };
+  EXPECT_EQ(request(3, 1), request(3, 1));
+  EXPECT_NE(request(3, 1), request(4, 1));
+  EXPECT_NE(request(3, 1), request(3, 2));
+}
+
+TEST(InputData, IsOneRequestAnEntryInEveryForm) {
+  const ModelFace face{"m", {{"x", "FP32", {-1, 2}}, {"n", "INT8", {-1, -1}}, {"t", "BYTES", {-1, 1}}}, {}};
+  const auto read = [&](const std::string& text) { return inputs_of_data_file(face, {}, text); };
+  const auto requests = read(R"({"data": [
+    {"x": [1, 2], "t": ["a"]},
+    [{"n": {"content": [-3, 4, 5], "shape": [3]}}, {"n": {"content": [[6, 7]], "shape": [1, 2]}}],
+    {"x": {"b64": "AACAPwAAAMA="}, "t": {"content": {"b64": "AgAAAGhp"}}}], "validation_data": [{}]})");
+  ASSERT_EQ(requests.size(), 4u);
+  const auto input = [&](size_t request, const std::string& name) {
+    for (const InferInput& one : requests[request])
+      if (one.name == name) return one.tensor;
+    ADD_FAILURE() << name;
+    return Tensor();
+  };
+  EXPECT_EQ(input(0, "x").shape(), Shape({1, 2}));
+  EXPECT_EQ(input(0, "x").as<float>()[1], 2);
+  EXPECT_EQ(input(0, "t").as<std::string_view>()[0], "a");
+  EXPECT_EQ(input(1, "n").shape(), Shape({1, 3}));
+  EXPECT_EQ(input(1, "n").as<int8_t>()[0], -3);
+  EXPECT_EQ(input(2, "n").shape(), Shape({1, 2}));
+  EXPECT_EQ(input(3, "x").as<float>()[0], 1);
+  EXPECT_EQ(input(3, "x").as<float>()[1], -2);
+  EXPECT_EQ(input(3, "t").as<std::string_view>()[0], "hi");
+  for (const auto& [wrong, named] : std::vector<std::pair<std::string, std::string>>{
+           {R"([])", "data"},
+           {R"({"data": []})", "no request"},
+           {R"({"data": [{"x": [1, 2]}, {"y": [1]}]})", "request 2"},
+           {R"({"data": [{"x": [1, 2, 3]}]})", "request 1"},
+           {R"({"data": [{"x": {"b64": "AACAPw=="}}]})", "request 1"},
+           {R"({"data": [{"x": {"b64": "?"}}]})", "base64"},
+           {R"({"data": [{"n": [1]}]})", "--shape n="},
+           {R"({"data": [{"n": {"content": [300], "shape": [1]}}]})", "request 1"},
+           {R"({"data": [{"n": {"content": [1], "shape": [1, 1, 1]}}]})", "number of dimensions"},
+           {R"({"data": [7]})", "request 1"},
+           {R"({"data": )", "request 1"}})
+    try {
+      read(wrong);
+      ADD_FAILURE() << wrong;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+      EXPECT_NE(std::string(error.what()).find(named), std::string::npos) << error.what();
+    }
 }
 
 TEST_F(LoadClientTest, LargeRequestsAreSentInPieces) {
   const auto inputs = random_inputs(ask_http_metadata(http(), "same"), {.shapes = {{"x", {64, 65'536}}}});
-  HttpLoadClient client(http(), http_infer_request(http(), "same", inputs, TensorForm::kBinary), 2, clock);
+  HttpLoadClient client(http(), {http_infer_request(http(), "same", inputs, TensorForm::kBinary)}, 2, clock);
   const LoadResult result = run_load(client, clock, {.warmup = 0ms, .time = 100ms, .patience = 20s});
   EXPECT_GE(result.ok, 2);
   EXPECT_EQ(result.failed, 0) << client.first_problem();
 }
 
 TEST_F(LoadClientTest, RefusalsAreCountedAndTold) {
-  HttpLoadClient over_http(http(), http_request(http(), "/v2/models/none/infer", "{}"), 1, clock);
+  HttpLoadClient over_http(http(), {http_request(http(), "/v2/models/none/infer", "{}")}, 1, clock);
   EXPECT_GT(run_load(over_http, clock, brief).failed, 0);
   EXPECT_NE(over_http.first_problem().find("unknown model"), std::string::npos) << over_http.first_problem();
-  GrpcLoadClient over_grpc(grpc(), grpc_infer_request("none", {}), 1, clock);
+  GrpcLoadClient over_grpc(grpc(), {grpc_infer_request("none", {})}, 1, clock);
   EXPECT_GT(run_load(over_grpc, clock, brief).failed, 0);
   EXPECT_NE(over_grpc.first_problem().find("unknown model"), std::string::npos) << over_grpc.first_problem();
+  GrpcStreamClient in_streams(grpc(), {grpc_infer_request("none", {})}, 2, clock);
+  EXPECT_GT(run_load(in_streams, clock, brief).failed, 0);
+  EXPECT_NE(in_streams.first_problem().find("unknown model"), std::string::npos) << in_streams.first_problem();
 }
 
 TEST_F(LoadClientTest, OpenDimensionsMustBeSaid) {
@@ -142,7 +229,7 @@ TEST(HttpLoadClient, ConnectionsThatBreakFailAndAreMadeAnew) {
   });
   SteadyClock clock;
   {
-    HttpLoadClient client({"127.0.0.1", ntohs(address.sin_port)}, "GET / HTTP/1.1\r\n\r\n", 2, clock);
+    HttpLoadClient client({"127.0.0.1", ntohs(address.sin_port)}, {"GET / HTTP/1.1\r\n\r\n"}, 2, clock);
     const LoadResult result = run_load(client, clock, {.warmup = 0ms, .time = 50ms, .patience = 1s});
     EXPECT_EQ(result.ok, 0);
     EXPECT_GT(result.failed, 2);

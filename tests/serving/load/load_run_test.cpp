@@ -90,6 +90,19 @@ TEST(LoadRun, AStallIsFeltByAllThatWereDueMeanwhile) {
   EXPECT_LT(result.latency.percentile(0.85), 2ms);
 }
 
+TEST(LoadRun, WhatIsDueWhileThisThreadStandsStillCountsToo) {
+  TestClock clock;
+  const Clock::TimePoint begin = clock.time;
+  bool stood_still = false;
+  SimulatedServer server(clock, 4, [&](Clock::TimePoint now) {
+    if (now - begin >= 500ms && !std::exchange(stood_still, true)) clock.time += 3s;  // beyond the end of the load
+    return 1ms;
+  });
+  const LoadResult result = run_load(server, clock, {.rate = 100, .arrivals = Arrivals::kConstant, .warmup = 0s, .time = 1s});
+  EXPECT_NEAR(static_cast<double>(result.ok), 100, 1);
+  EXPECT_GT(result.latency.percentile(0.9), 2s);
+}
+
 TEST(LoadRun, WhatIsDueInTheWarmUpDoesNotCount) {
   TestClock clock;
   const Clock::TimePoint begin = clock.time;
