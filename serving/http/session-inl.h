@@ -1,171 +1,40 @@
-// One connection of the HTTP server. Read by http_server.cpp alone: Asio and Beast are heavy, and none of their types leaves this
-// folder.
+// One connection of the HTTP server: reads a request, hands it over, writes the answer, and so on. Read by http_server.cpp alone.
 #pragma once
 
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
-#include <condition_variable>
-#include <ctime>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <stdexcept>
+#include <span>
 #include <string>
-#include <string_view>
-#include <unordered_set>
 #include <utility>
 
-// Asio in C++20 mode relies on <optional> and <utility> being there already.
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
 
-#include "serving/http/http_server.h"
-#include "serving/http/request_body-inl.h"
+#include "serving/http/asio-inl.h"
+#include "serving/http/parsed_request-inl.h"
+#include "serving/http/refused_body-inl.h"
+#include "serving/http/request_reader-inl.h"
+#include "serving/http/response_head-inl.h"
 #include "serving/http/unread_bytes-inl.h"
+#include "serving/http/worker-inl.h"
 
 namespace tandem::http_detail {
 
-namespace net = boost::asio;
-namespace http = boost::beast::http;
-using boost::system::error_code;
-using net::ip::tcp;
-using SteadyTime = std::chrono::steady_clock::time_point;
-
-constexpr std::string_view kJsonBytes = "Inference-Header-Content-Length";
-constexpr int64_t kFewChunks = 65'536;                 // of one chunked body are taken, and beyond that
-constexpr int64_t kChunkBytes = 1'024;                 // one for as many bytes of --max-body
-constexpr size_t kReadBytes = 64 << 10;                // one read
-constexpr size_t kLongRead = 1 << 20;                  // one into the body itself
-constexpr std::string_view kReadOnce[] = {"Content-Encoding", kJsonBytes};  // two would be believed by two readers
-constexpr std::chrono::milliseconds kLinger{1'000};    // for a client to read the refusal of what it is still sending
+constexpr std::chrono::milliseconds kLinger{1'000};     // for a client to read the refusal of what it is still sending
 constexpr std::chrono::milliseconds kAfterRefusal{10};  // from a 429 to the next request of its connection
-constexpr size_t kUnheardBytes = 256 << 10;            // that may come to a connection that rests, or of a body that is thrown away
-constexpr std::chrono::milliseconds kDrainGrace{250};  // for a request that is on its way when draining begins
+constexpr size_t kUnheardBytes = 256 << 10;             // that may come to a connection that rests, or of a body that is thrown away
+constexpr std::chrono::milliseconds kDrainGrace{250};   // for a request that is on its way when draining begins
 
-inline std::string_view view_of(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
-// How the parser hands over a body.
-struct GrowingBody {
-  using value_type = RequestBody;
-  class reader {
-   public:
-    template <bool isRequest, class Fields>
-    reader(http::header<isRequest, Fields>& header, value_type& body) : header_(header), body_(body) {}
-    void init(const boost::optional<uint64_t>& length, error_code& error) {
-      body_.expect(length ? *length : 0, view_of(header_[boost::beast::string_view(kJsonBytes.data(), kJsonBytes.size())]));
-      error = {};
-    }
-    template <class Buffers>
-    size_t put(const Buffers& buffers, error_code& error) {
-      size_t bytes = 0;
-      for (auto it = net::buffer_sequence_begin(buffers); it != net::buffer_sequence_end(buffers); ++it) {
-        const net::const_buffer piece(*it);
-        body_.append({static_cast<const char*>(piece.data()), piece.size()});
-        bytes += piece.size();
-      }
-      error = {};
-      return bytes;
-    }
-    void finish(error_code& error) { error = {}; }
-
-   private:
-    const http::fields& header_;  // empty until init()
-    value_type& body_;
-  };
-};
-
-class ParsedRequest final : public HttpRequest {
- public:
-  // `gone`: where to keep what is to be called if the client goes away.
-  // `left`: bytes of the body that are still to come.
-  ParsedRequest(const http::request<GrowingBody>& request, size_t left, const tcp::socket& socket, const RunLater& run_later, std::function<void()>& gone)
-      : request_(request), left_(left), socket_(socket), run_later_(run_later), gone_(gone) {}
-  std::string_view method() const override { return view_of(request_.method_string()); }
-  std::string_view target() const override { return view_of(request_.target()); }
-  std::string_view body() const override { return request_.body().view(); }
-  size_t body_bytes() const override { return body().size() + left_; }
-  std::shared_ptr<std::byte[]> body_memory() const override { return request_.body().memory(); }
-  std::optional<std::string_view> header(std::string_view name) const override {
-    const auto found = request_.find(boost::beast::string_view(name.data(), name.size()));
-    if (found == request_.end()) return std::nullopt;
-    return view_of(found->value());
-  }
-  std::string peer() const override {
-    error_code error;
-    const tcp::endpoint end = socket_.remote_endpoint(error);
-    return error ? "" : end.address().to_string(error) + ":" + std::to_string(end.port());
-  }
-  void when_gone(std::function<void()> call) const override { gone_ = std::move(call); }
-  const RunLater* run_later() const override { return &run_later_; }
-
- private:
-  const http::request<GrowingBody>& request_;
-  const size_t left_;
-  const tcp::socket& socket_;
-  const RunLater& run_later_;
-  std::function<void()>& gone_;
-};
-
-inline std::string http_date() {
-  char text[64];
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts)};
-}
-
-inline HttpResponse refusal(int status, std::string_view message) {
-  return {status, "application/json", "{\"error\":\"" + std::string(message) + "\"}"};
-}
-
-class Session;
-
-// One network thread with its sessions. Everything but `context` is touched by that thread alone.
-struct Worker {
-  net::io_context context{1};
-  net::executor_work_guard<net::io_context::executor_type> waits{context.get_executor()};  // for sessions that are to come
-  const RunLater run_later = [this](std::function<void()> work) { net::post(context, std::move(work)); };  // behind all sessions that are ready now
-  net::steady_timer sweep{context};
-  bool sweeps = false;  // there are sessions, whose time limits are looked at
-  std::unordered_set<std::shared_ptr<Session>> sessions;  // owned from start to close
-  std::vector<std::weak_ptr<Session>> resting;  // after a refusal, until `resume`
-  net::steady_timer resume{context};
-  std::string date;  // as it was at the last sweep
-  std::vector<char> received = std::vector<char>(kReadBytes);  // by the last read, whichever session's
-  bool draining = false;
-  bool ended = false;  // its thread has been joined
-};
-
-// What sessions share with their server; outlives both.
-struct Shared {
-  HttpServerOptions options;
-  HttpHandler handler;
-  HttpGate gate;
-  std::atomic<int64_t> connections{0};
-  std::mutex mutex;
-  std::condition_variable none_left;
-
-  void leave() {
-    const std::lock_guard lock(mutex);
-    if (connections.fetch_sub(1) == 1) none_left.notify_all();
-  }
-};
-
-// One connection: reads a request, hands it over, writes the answer, and so on.
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, std::shared_ptr<Worker> worker, std::shared_ptr<Shared> shared)
-      : worker_(std::move(worker)), shared_(std::move(shared)), socket_(std::move(socket)) {}
+      : worker_(std::move(worker)), shared_(std::move(shared)), socket_(std::move(socket)), reader_(shared_->options.limits) {}
 
   void start() {
     enter();
@@ -201,7 +70,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   enum class State : uint8_t { kIdle, kReading, kHandling, kWriting, kLingering, kClosed };
-  using Parser = http::request_parser<GrowingBody>;
+  using Progress = RequestReader::Progress;
 
   void enter() {
     error_code ignored;
@@ -214,11 +83,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void expire_in(std::chrono::milliseconds time) { deadline_ = std::chrono::steady_clock::now() + time; }
 
   void await_request() {
-    parser_.emplace();
-    parser_->eager(false);
-    parser_->header_limit(static_cast<uint32_t>(limits().request_header_bytes));
-    parser_->body_limit(static_cast<uint64_t>(limits().request_bytes));
-    chunks_ = 0;
+    reader_.begin();
     state_ = State::kIdle;
     expire_in(worker_->draining ? kDrainGrace : shared_->options.idle_timeout);
     if (!unread_.empty()) return on_bytes();
@@ -227,54 +92,47 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void read_some() {
     unread_.keep();
-    wake_at(refusal_ ? std::min(refused_left_, kUnheardBytes) : 1);
+    wake_at(refused_ ? std::min(refused_->left(), kUnheardBytes) : 1);
     socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
       if (self->state_ != State::kIdle && self->state_ != State::kReading) return;
       if (error) return self->close();
-      self->refusal_ ? self->throw_away() : self->read_now();
+      self->refused_ ? self->throw_away() : self->read_now();
     });
   }
 
   void read_now() {
     error_code error;
-    const net::mutable_buffer room = this->room();
-    const size_t bytes = socket_.read_some(room, error);
+    std::span<char> room = reader_.room(kReadBytes);
+    if (room.empty()) room = worker_->received;
+    const size_t bytes = socket_.read_some(net::buffer(room.data(), room.size()), error);
     if (error == net::error::would_block) return read_some();
     if (error) return close();  // the client has gone, in the middle of a request or between two
-    unread_.add({static_cast<const char*>(room.data()), bytes});
+    unread_.add({room.data(), bytes});
     on_bytes();
   }
 
-  // The body of a request that is refused: its bytes are taken from the socket and not copied.
   void throw_away() {
-    const ssize_t bytes = ::recv(socket_.native_handle(), nullptr, std::min(refused_left_, kLongRead), MSG_TRUNC | MSG_DONTWAIT);
-    if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return read_some();
-    if (bytes <= 0) return close();
-    refused_left_ -= static_cast<size_t>(bytes);
-    if (refused_left_ > 0) return read_some();
-    send(*std::exchange(refusal_, std::nullopt), !parser_->get().keep_alive(), false);
+    switch (refused_->throw_away(socket_.native_handle())) {
+      case RefusedBody::Progress::kPart: return read_some();
+      case RefusedBody::Progress::kGone: return close();
+      case RefusedBody::Progress::kWhole: break;
+    }
+    HttpResponse answer = refused_->take_answer();
+    refused_.reset();
+    send(std::move(answer), !reader_.request().keep_alive(), false);
   }
 
   // Whether a request is refused that has not come whole; what has come of its body goes.
   bool is_refused_early() {
-    const auto left = parser_->chunked() ? boost::none : parser_->content_length_remaining();
-    if (!shared_->gate || !left || *left == 0 || parser_->get()[http::field::expect].size() > 0) return false;
-    const ParsedRequest request(parser_->get(), static_cast<size_t>(*left), socket_, worker_->run_later, gone_);
+    const auto left = reader_.left();
+    if (!shared_->gate || !left || *left == 0 || reader_.expects_continue()) return false;
+    const ParsedRequest request(reader_.request(), *left, socket_, worker_->run_later, gone_);
     head_ = request.method() == "HEAD";
-    refusal_ = shared_->gate(request);
-    if (!refusal_) return false;
-    refused_left_ = static_cast<size_t>(*left);
-    parser_->get().body() = {};
+    auto answer = shared_->gate(request);
+    if (!answer) return false;
+    refused_.emplace(std::move(*answer), *left);
+    reader_.forget_body();
     return true;
-  }
-
-  // Where the next bytes go: those of a body that is still long, to where they stay. The parser tells the body what to expect with its first bytes.
-  net::mutable_buffer room() {
-    const auto rest = parser_->is_header_done() && !parser_->chunked() ? parser_->content_length_remaining() : boost::none;
-    RequestBody& body = parser_->get().body();
-    if (!rest || *rest <= kReadBytes || body.view().empty()) return net::buffer(worker_->received);
-    const std::span<char> room = body.room(static_cast<size_t>(std::min<uint64_t>(*rest, kLongRead)));
-    return {room.data(), room.size()};
   }
 
   void on_bytes() {
@@ -282,72 +140,14 @@ class Session : public std::enable_shared_from_this<Session> {
       state_ = State::kReading;
       expire_in(std::chrono::milliseconds(limits().request_timeout_ms));
     }
-    error_code error;
-    const bool is_head = !parser_->is_header_done();
-    if (is_head) {
-      feed(error);
-      if (error == http::error::need_more) return read_some();
-      if (error) return reject(error);
-      if (const auto fault = header_fault()) return refuse(*fault);
-      if (parser_->chunked()) header_ = parser_->get().base();
-      parser_->on_chunk_header(count_chunk_);
-      parser_->eager(true);
-    }
-    while (!parser_->is_done() && !unread_.empty() && !error) feed(error);
-    if (error && error != http::error::need_more) return reject(error);
-    if (parser_->is_done()) return handle();
-    if (is_head && is_refused_early()) return read_some();
-    if (unread_.view().size() > static_cast<size_t>(limits().request_header_bytes))  // a chunk's first line, or trailers, that do not end
-      return reject(http::error::header_limit);
-    if (!continued_ && parser_->get()[http::field::expect].size() > 0) {
-      continued_ = true;
-      socket_.write_some(net::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), error);  // an empty send buffer takes it whole
+    const Progress progress = reader_.take(unread_, response_);
+    if (progress == Progress::kRefused) return refuse(std::move(response_));
+    if (progress == Progress::kWhole) return handle();
+    if (progress == Progress::kHead && !is_refused_early() && reader_.expects_continue()) {
+      error_code ignored;
+      socket_.write_some(net::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), ignored);  // an empty send buffer takes it whole
     }
     read_some();
-  }
-
-  // Beast throws at a field of more than 64 KiB, which a trailer, or a larger --max-header-bytes, lets come.
-  void feed(error_code& error) {
-    try {
-      unread_.consume(parser_->put(net::buffer(unread_.view()), error));
-    } catch (const std::length_error&) {
-      error = http::error::header_limit;
-    }
-  }
-
-  // What makes a request of right syntax unacceptable.
-  std::optional<HttpResponse> header_fault() const {
-    const auto& header = parser_->get();
-    if (std::distance(header.begin(), header.end()) > limits().request_headers)
-      return refusal(431, "more than " + std::to_string(limits().request_headers) + " headers (the server's --max-headers)");
-    if (header.count(http::field::content_length) > 1 || header[http::field::content_length].find(',') != std::string_view::npos)
-      return refusal(400, "Content-Length is given twice");
-    for (const std::string_view name : kReadOnce)
-      if (header.count(boost::beast::string_view(name.data(), name.size())) > 1) return refusal(400, std::string(name) + " is given twice");
-    if (header.count(http::field::transfer_encoding) > 0 && (!parser_->chunked() || header.version() < 11))
-      return refusal(400, "Transfer-Encoding must be chunked");
-    if (header.version() >= 11 && header.count(http::field::host) != 1) return refusal(400, "exactly one Host header is needed");
-    const auto expect = header[http::field::expect];
-    if (!expect.empty() && !boost::beast::iequals(expect, "100-continue")) return refusal(417, "Expect must be 100-continue");
-    return std::nullopt;
-  }
-
-  int64_t most_chunks() const { return std::max(kFewChunks, limits().request_bytes / kChunkBytes); }
-
-  void reject(const error_code& error) {
-    if (error == http::error::header_limit) {
-      const bool in_first_line = parser_->get().target().empty();
-      const std::string most = std::to_string(limits().request_header_bytes) + " bytes";
-      return refuse(in_first_line
-                        ? refusal(414, "the request line is longer than " + most + " (the server's --max-header-bytes)")
-                        : refusal(431, "headers are longer than " + most + " (the server's --max-header-bytes)"));
-    }
-    if (error == http::error::body_limit)
-      return refuse(refusal(413, "the request body is larger than the limit of " + std::to_string(limits().request_bytes) +
-                                     " bytes (the server's --max-body)"));
-    if (error == http::error::bad_chunk_extension && chunks_ > most_chunks())
-      return refuse(refusal(413, "the request body has more than " + std::to_string(most_chunks()) + " chunks (more are taken with a larger --max-body)"));
-    refuse(refusal(400, "malformed HTTP request: " + error.message()));
   }
 
   void handle() {
@@ -355,14 +155,13 @@ class Session : public std::enable_shared_from_this<Session> {
     state_ = State::kHandling;
     deadline_ = SteadyTime::max();
     gone_ = {};
-    if (parser_->chunked()) parser_->get().base() = std::move(header_);  // trailers are not taken for headers
-    const ParsedRequest request(parser_->get(), 0, socket_, worker_->run_later, gone_);
+    const ParsedRequest request(reader_.request(), 0, socket_, worker_->run_later, gone_);
     head_ = request.method() == "HEAD";
     const HttpRespond respond = [handle = weak_from_this()](HttpResponse response) {
       const auto self = handle.lock();
       if (!self) return;  // the server has gone
       net::dispatch(self->worker_->context, [handle, response = std::move(response)]() mutable {
-        if (const auto session = handle.lock()) session->send(std::move(response), !session->parser_->get().keep_alive(), false);
+        if (const auto session = handle.lock()) session->send(std::move(response), !session->reader_.request().keep_alive(), false);
       });
     };
     try {
@@ -396,8 +195,11 @@ class Session : public std::enable_shared_from_this<Session> {
     expire_in(std::chrono::milliseconds(limits().request_timeout_ms));
     close_after = close_after || worker_->draining;
     response_ = std::move(response);
-    write_head(close_after);
-    const std::array<net::const_buffer, 2> pieces{net::buffer(header_text_),
+    head_text_ = response_head(response_, worker_->date,
+                               close_after                        ? AfterAnswer::kClose
+                               : reader_.request().version() < 11 ? AfterAnswer::kSayThatItKeeps
+                                                                  : AfterAnswer::kKeep);
+    const std::array<net::const_buffer, 2> pieces{net::buffer(head_text_),
                                                   net::buffer(response_.body.data(), head_ ? 0 : response_.body.size())};
     net::async_write(socket_, pieces, [self = shared_from_this(), close_after, unread](error_code error, size_t) {
       if (self->state_ != State::kWriting) return;
@@ -405,7 +207,6 @@ class Session : public std::enable_shared_from_this<Session> {
       if (close_after) return self->linger();
       const bool was_refused = self->response_.status == 429;
       self->response_ = {};
-      self->continued_ = false;
       if (was_refused) return self->pause();
       self->await_request();
     });
@@ -443,19 +244,6 @@ class Session : public std::enable_shared_from_this<Session> {
     ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
   }
 
-  void write_head(bool close_after) {
-    header_text_ = "HTTP/1.1 " + std::to_string(response_.status) + " ";
-    header_text_ += view_of(http::obsolete_reason(static_cast<http::status>(response_.status)));
-    header_text_ += "\r\nDate: " + worker_->date + "\r\nContent-Length: " + std::to_string(response_.body.size());
-    if (!response_.body.empty()) header_text_ += "\r\nContent-Type: " + response_.content_type;
-    for (const auto& [name, value] : response_.headers) header_text_ += "\r\n" + name + ": " + value;
-    if (close_after)
-      header_text_ += "\r\nConnection: close";
-    else if (parser_->get().version() < 11)
-      header_text_ += "\r\nConnection: keep-alive";
-    header_text_ += "\r\n\r\n";
-  }
-
   void linger() {
     error_code error;
     socket_.shutdown(tcp::socket::shutdown_send, error);
@@ -479,19 +267,12 @@ class Session : public std::enable_shared_from_this<Session> {
   State state_ = State::kIdle;
   SteadyTime deadline_ = SteadyTime::max();
   UnreadBytes unread_;
-  std::optional<Parser> parser_ = std::make_optional<Parser>();
-  http::request_header<> header_;  // of a chunked request, as it was before its trailers
-  int64_t chunks_ = 0;
-  std::function<void(uint64_t, boost::beast::string_view, error_code&)> count_chunk_ = [this](uint64_t, boost::beast::string_view,
-                                                                                              error_code& error) {
-    if (++chunks_ > most_chunks()) error = http::error::bad_chunk_extension;
-  };
-  bool head_ = false, continued_ = false, watching_ = false;
-  size_t wakes_at_ = 1;                  // bytes to read
-  std::optional<HttpResponse> refusal_;  // of a request whose body is thrown away
-  size_t refused_left_ = 0;
+  RequestReader reader_;
+  bool head_ = false, watching_ = false;
+  size_t wakes_at_ = 1;                 // bytes to read
+  std::optional<RefusedBody> refused_;  // of a request whose body is thrown away
   std::function<void()> gone_;
-  std::string header_text_;
+  std::string head_text_;
   HttpResponse response_;
 };
 

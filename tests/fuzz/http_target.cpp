@@ -1,12 +1,7 @@
 // http: bytes on a connection of the HTTP server, the one reader that cannot be had without a socket. A program of its own, since none of the
 // other targets needs the server's libraries.
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <span>
 #include <stdexcept>
@@ -17,11 +12,12 @@
 #include "kernels/base/error.h"
 #include "serving/http/http_server.h"
 #include "tests/fuzz/targets.h"
+#include "tests/support/raw_client.h"
 
 namespace tandem::fuzz {
 namespace {
 
-constexpr int kPatienceMs = 30'000;
+constexpr std::chrono::seconds kPatience{30};
 constexpr int64_t kMostBody = 4096;
 
 [[noreturn]] void defect(const std::string& what) { throw std::logic_error("the HTTP server: " + what); }
@@ -41,45 +37,6 @@ HttpServer& server() {
                            answer);
   return server;
 }
-
-class Connection {
- public:
-  explicit Connection(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int on = 1;
-    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    check(::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, ErrorCode::kUnavailable, "no connection");
-  }
-  Connection(const Connection&) = delete;
-  ~Connection() { ::close(socket_); }
-
-  void send_in_pieces(std::string_view bytes, size_t piece) {
-    while (!bytes.empty()) {
-      const ssize_t sent = ::send(socket_, bytes.data(), piece ? std::min(piece, bytes.size()) : bytes.size(), MSG_NOSIGNAL);
-      if (sent <= 0) break;  // it has closed already
-      bytes.remove_prefix(static_cast<size_t>(sent));
-    }
-    ::shutdown(socket_, SHUT_WR);
-  }
-  // All that comes until the server closes.
-  std::string rest() {
-    std::string text;
-    char bytes[4096];
-    while (true) {
-      pollfd wait{socket_, POLLIN, 0};
-      if (::poll(&wait, 1, kPatienceMs) <= 0) defect("it keeps a connection whose client has said all; so far: " + text.substr(0, 500));
-      const ssize_t got = ::recv(socket_, bytes, sizeof bytes, 0);
-      if (got <= 0) return text;
-      text.append(bytes, static_cast<size_t>(got));
-    }
-  }
-
- private:
-  int socket_;
-};
 
 // The status of the response that `text` begins with, which is taken off. The refusal of a HEAD has a length, but no body.
 int take_response(std::string_view& text, bool asks_for_heads) {
@@ -105,11 +62,17 @@ int take_response(std::string_view& text, bool asks_for_heads) {
 // responses and closes the connection once the client has said all: std::logic_error otherwise. Throws tandem::Error if no request was taken.
 void talk_http(std::string_view bytes) {
   if (bytes.empty()) return;
-  Connection connection(server().port());
-  connection.send_in_pieces(bytes.substr(1), static_cast<unsigned char>(bytes[0]));
-  const std::string said = connection.rest();
+  RawClient client(server().port());
+  check(client.connected(), ErrorCode::kUnavailable, "no connection");
+  const std::string_view request = bytes.substr(1);
+  const size_t piece = bytes[0] ? static_cast<unsigned char>(bytes[0]) : std::max<size_t>(request.size(), 1);
+  for (size_t at = 0; at < request.size() && client.send(request.substr(at, piece)); at += piece) {
+  }
+  client.finish();
+  const auto said = client.rest(kPatience);
+  if (!said) defect("it keeps a connection whose client has said all");
   bool taken = false;
-  for (std::string_view left = said; !left.empty();) taken |= take_response(left, bytes.find("HEAD ") != bytes.npos) == 200;
+  for (std::string_view left = *said; !left.empty();) taken |= take_response(left, bytes.find("HEAD ") != bytes.npos) == 200;
   check(taken, ErrorCode::kInvalidArgument, "no request was taken");
 }
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "kernels/base/error.h"
-#include "tests/serving/http/raw_client.h"
+#include "tests/support/raw_client.h"
 
 namespace tandem {
 namespace {

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <gtest/gtest.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +43,13 @@ class RawClient {
     }
     return true;
   }
+  // Says that there is no more to come.
+  void finish() { ::shutdown(socket_, SHUT_WR); }
+  // All that comes until the server closes the connection; nothing if it is silent for so long and does not.
+  std::optional<std::string> rest(std::chrono::milliseconds time) {
+    if (!closes(time)) return std::nullopt;
+    return std::exchange(buffer_, {});
+  }
   // One whole response as far as Content-Length tells, or what came before the connection ended or five seconds passed.
   std::string response(bool head = false) {
     while (true) {
@@ -63,7 +70,7 @@ class RawClient {
     send(bytes);
     return response();
   }
-  // Whether the server closes the connection within the time, after sending no more than what is read and dropped here.
+  // Whether the server closes the connection within the time, after sending no more than what is read here.
   bool closes(std::chrono::milliseconds time = std::chrono::seconds(5)) {
     while (receive(time)) {
     }
