@@ -71,7 +71,7 @@ void check(const Case& c, const ConvGeometry& g, const std::vector<std::byte>& x
       const int64_t l = row * c.stride - pad + p / c.kernel, k = column * c.stride - pad + p % c.kernel;
       if (l < 0 || l >= c.image || k < 0 || k >= c.image) continue;
       for (int64_t q = 0; q < channels; ++q)
-        sum += (static_cast<int32_t>(x[static_cast<size_t>((l * c.image + k) * c.channels + first + q)]) - 7) *
+        sum += (static_cast<int32_t>(x[static_cast<size_t>((l * c.image + k) * c.channels + first + q)])) *
                static_cast<int8_t>(w[static_cast<size_t>((f * channels + q) * c.kernel * c.kernel + p)]);
     }
     const int32_t expected = requantized(sum, scales.exact[0], scales.low, scales.high) + scales.zero;
@@ -89,7 +89,7 @@ void bench(const Options& options, const Case& c) {
   const ConvGeometry g = make_conv_geometry({1, c.channels, c.image, c.image}, {c.filters, c.channels / c.groups, c.kernel, c.kernel},
                                             c.groups, {.kernel = {}, .strides = strides, .pads = pads});
   const int64_t out = g.window.output[1], products = out * out * c.filters * (c.channels / c.groups) * c.kernel * c.kernel;
-  const std::vector<std::byte> x = noise(c.image * c.image * c.channels, 1), w = noise(g.weight_shape().elements(), 2), zero(1, std::byte{7});
+  const std::vector<std::byte> x = noise(c.image * c.image * c.channels, 1), w = noise(g.weight_shape().elements(), 2), zero(1, std::byte{0});
   std::vector<std::byte> y(static_cast<size_t>(out * out * c.filters));
   const float w_scale = 0.01f;
   Memory scale_memory(output_scales_bytes(1));

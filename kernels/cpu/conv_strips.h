@@ -25,16 +25,31 @@ inline int64_t covered(const Window& w, size_t axis, int64_t output) {
   return (output - 1) * w.stride[axis] + (w.kernel[axis] - 1) * w.dilation[axis] + 1;
 }
 
+// Pixels of a line that is copied for tiles of vectors, `bytes` each: one more than `width` where lines would lie whole pages apart, since those of
+// a column of the result share the ways of the first-level cache then.
+inline int64_t width_of_copy(int64_t width, int64_t bytes) {
+  constexpr int64_t kPage = 4096;
+  return width * bytes % kPage == 0 ? width + 1 : width;
+}
+
 // Whether all windows lie inside the image.
 inline bool is_borderless(const Window& w) {
   return w.pad_begin[1] == 0 && w.pad_begin[2] == 0 && covered(w, 1, w.output[1]) <= w.input[1] && covered(w, 2, w.output[2]) <= w.input[2];
 }
 
-// Lines [first, last) of the kernel that lie in the image for line `line` of the result; the others lie on its border.
-inline std::pair<int64_t, int64_t> kernel_lines_inside(const Window& w, int64_t line) {
+// Taps [first, last) of the kernel along an axis that lie in the image for place `at` of the result; the others lie on its border.
+inline std::pair<int64_t, int64_t> taps_inside(const Window& w, size_t axis, int64_t at) {
   int64_t first, last;
-  clip(line * w.stride[1] - w.pad_begin[1], w.dilation[1], w.input[1], w.kernel[1], first, last);
-  first = std::min(first, w.kernel[1]);
+  clip(at * w.stride[axis] - w.pad_begin[axis], w.dilation[axis], w.input[axis], w.kernel[axis], first, last);
+  first = std::min(first, w.kernel[axis]);
+  return {first, std::max(first, last)};
+}
+
+// Columns [first, last) of the result under which all columns of the kernel lie in the image.
+inline std::pair<int64_t, int64_t> whole_columns(const Window& w) {
+  int64_t first, last;
+  clip(-w.pad_begin[2], w.stride[2], w.input[2] - covered(w, 2, 1) + 1, w.output[2], first, last);
+  first = std::min(first, w.output[2]);
   return {first, std::max(first, last)};
 }
 

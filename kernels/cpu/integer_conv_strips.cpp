@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "kernels/cpu/conv_strips.h"
 #include "kernels/cpu/integer_conv_panels.h"
@@ -16,6 +17,7 @@ constexpr int64_t kMostPixels = 384;        // of a strip's result
 constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
 constexpr int64_t kMostRuns = 64;
 constexpr int64_t kFewestOfVectors = 7;  // pixels of a line, from which on tiles of vectors multiply as fast as they can
+constexpr int64_t kFewestOfColumn = 5, kMostColumns = 4;  // pixels of a column of its own; such columns of a line
 constexpr int64_t kMostLines = kMostPixels / kFewestOfVectors;  // of a strip
 
 // Pixels of a line that a tile takes, 0 if lines are too short for it: tiles of vectors share a line as evenly as it goes.
@@ -35,6 +37,7 @@ struct Strips {
     const Window& w = s.w;
     in_place = is_borderless(w) && runs.bytes == runs.taps * s.channels;
     width = in_place ? w.input[2] : covered(w, 2, w.output[2]);
+    if (!in_place && tier.block.step == 4) width = width_of_copy(width, s.groups * s.channels);
     line_bytes = width * s.groups * s.channels;
     const int64_t halo = covered(w, 1, 1), most = in_place ? w.output[1] : (kStripBytes / line_bytes - halo) / w.stride[1] + 1;
     lines = std::clamp<int64_t>(std::min({most, kMostPixels / w.output[2], kMostLines}), 1, w.output[1]);
@@ -65,34 +68,66 @@ class StripConvolution {
     }
     std::array<RunRange, kMostLines> inside;
     const RunRange* line_runs = nullptr;
+    int64_t begin = 0, end = w.output[2];  // columns that meet all columns of the kernel, or are taken together with those that do
     if (p_.x_zero == std::byte{0}) {
       for (int64_t line = 0; line < count; ++line) inside[static_cast<size_t>(line)] = runs_inside(first + line);
       line_runs = inside.data();
+      if (has_columns()) std::tie(begin, end) = whole_columns(w);
     }
     for (int64_t group = 0; group < s.groups; ++group) {
       const int64_t column = group * panel_columns(s) + filter;
       IntegerBlock block;
-      block.a = lines + group * s.channels, block.a_stride = w.stride[2] * channels;
+      block.a = lines + group * s.channels + begin * w.stride[2] * channels, block.a_stride = w.stride[2] * channels;
       block.a_signed = p_.x.dtype == DType::kI8;
-      block.rows = count * w.output[2], block.line = w.output[2], block.line_tile = tile_of_line(p_.tier, w.output[2]);
-      block.line_stride = w.stride[1] * strips_.line_bytes;
+      block.line = end - begin, block.line_tile = tile_of_line(p_.tier, w.output[2]), block.line_results = w.output[2];
+      block.rows = count * block.line, block.line_stride = w.stride[1] * strips_.line_bytes;
       block.depth = strips_.runs.depth(), block.step = strips_.runs.step;
       block.offsets = offsets_.data(), block.runs = strips_.runs.count, block.line_runs = line_runs;
-      block.panels = p_.filters.data + column * block.depth, block.columns = filters, block.seeds = p_.seeds + column;
-      block.result = result_at(p_, pixel, group * s.filters + filter);
       const bool adds = p_.residual && p_.tier.block.adds_residuals;
       const ResidualLines residual = adds ? p_.residual->at(pixel * s.groups * s.filters + group * s.filters + filter) : ResidualLines{};
       if (adds) block.residual = &residual;
-      p_.tier.block.multiply(block);
-      if (!adds) add_residual(p_, pixel, block.rows, group * s.filters + filter, filters);
+      // Columns of their own meet the panels of a tile right after the others, while these are near.
+      const int64_t part = end - begin < w.output[2] ? 2 * kPanelColumns : filters;
+      for (int64_t f = 0; f < filters; f += part) {
+        const int64_t first_filter = group * s.filters + filter + f;
+        block.panels = p_.filters.data + (column + f) * block.depth, block.columns = std::min(part, filters - f);
+        block.seeds = p_.seeds + column + f, block.result = result_at(p_, pixel + begin, first_filter);
+        p_.tier.block.multiply(block);
+        for (int64_t at = 0; at < w.output[2]; ++at)
+          if (at < begin || at >= end) multiply_column(block, at - begin, taps_inside(w, 2, at), result_at(p_, pixel + at, first_filter));
+      }
+      if (!adds) add_residual(p_, pixel, count * w.output[2], group * s.filters + filter, filters);
     }
   }
 
  private:
+  // Whether columns that meet a part of the kernel only are worth a block of their own: of tiles of vectors.
+  bool has_columns() const {
+    const Window& w = p_.s.w;
+    const auto [begin, end] = whole_columns(w);
+    return p_.tier.block.step == 4 && strips_.runs.taps == w.kernel[2] && p_.s.channels % 4 == 0 && strips_.lines >= kFewestOfColumn &&
+           end - begin >= kFewestOfColumn && w.output[2] - (end - begin) <= kMostColumns;
+  }
+
+  // The column `shift` columns right of a block's first one, by taps [taps.first, taps.second) of the kernel's lines. `to`: its first result.
+  void multiply_column(IntegerBlock block, int64_t shift, std::pair<int64_t, int64_t> taps, const BlockResult& to) const {
+    std::array<int64_t, kMostRuns> offsets, places;
+    for (int64_t i = 0; i < block.runs; ++i) {
+      const auto run = static_cast<size_t>(i);
+      offsets[run] = offsets_[run] + taps.first * p_.s.channels, places[run] = i * strips_.runs.bytes + taps.first * p_.s.channels;
+    }
+    block.offsets = offsets.data(), block.places = places.data(), block.run = (taps.second - taps.first) * p_.s.channels;
+    block.rows /= block.line;
+    block.a += shift * block.a_stride, block.a_stride = block.line_stride;
+    block.result = to, block.result.stride *= block.line_results;
+    block.line = block.line_results = 0, block.line_runs = nullptr;
+    p_.tier.block.multiply(block);
+  }
+
   // The runs of a line of the result that lie on lines of the image; others lie on its border.
   RunRange runs_inside(int64_t line) const {
     const int64_t a_line = p_.s.w.kernel[2] / strips_.runs.taps;
-    const auto [first, last] = kernel_lines_inside(p_.s.w, line);
+    const auto [first, last] = taps_inside(p_.s.w, 1, line);
     return {first * a_line, last * a_line};
   }
 
@@ -118,7 +153,7 @@ bool is_strip_convolution(const ChannelsLastProblem& p) {
 int64_t strip_scratch(const ConvShape& s, const IntegerTier& tier) {
   if (!has_strips(s, tier)) return 0;
   const Window& w = s.w;
-  const int64_t line = covered(w, 2, w.output[2]) * s.groups * s.channels, all = covered(w, 1, w.output[1]) * line;
+  const int64_t line = (covered(w, 2, w.output[2]) + 1) * s.groups * s.channels, all = covered(w, 1, w.output[1]) * line;
   return std::max(covered(w, 1, 1) * line, std::min(all, kStripBytes)) + kAlignment;
 }
 

@@ -63,6 +63,10 @@ const Case kCases[] = {
     {"first layer, wide lines", 2, 3, 20, 1, {11, 70}, {7, 7}, {2, 2}, {}, {3, 3, 3, 3}},
     {"pointwise, strided, wide lines", 2, 40, 24, 1, {5, 59}, {1, 1}, {2, 2}},
     {"square, wide lines, wide pads", 1, 16, 20, 1, {2, 9}, {3, 3}, {}, {2, 1}, {5, 3, 4, 2}},
+    {"square, seven by seven", 2, 64, 48, 1, {7, 7}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"square, columns beyond the image", 1, 16, 20, 1, {9, 12}, {3, 3}, {}, {}, {1, 4, 1, 0}},
+    {"five by five, strided, unlike borders", 2, 12, 40, 1, {12, 27}, {5, 5}, {1, 2}, {}, {2, 3, 1, 2}},
+    {"groups, narrow columns", 1, 16, 68, 2, {9, 9}, {3, 3}, {}, {}, {1, 1, 1, 1}},
     {"groups, wide lines", 1, 16, 34, 2, {4, 30}, {3, 3}, {}, {}, {1, 1, 1, 1}},
     {"line, wide", 2, 16, 20, 1, {60}, {3}, {2}, {}, {1, 1}},
     // 64 bytes a patch, which taps apart in the image make no run of.

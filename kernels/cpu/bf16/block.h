@@ -48,6 +48,7 @@ struct Bf16Block {
   int64_t run = 0;
   int64_t line = 0, line_stride = 0, line_tile = 0;
   int64_t pitch = 0, width = 0, line_results = 0;
+  const int64_t* places = nullptr;  // for tiles of vectors: runs are parts of those that B has, from these bytes of k on; null: one after the other
   const RunRange* line_runs = nullptr;  // of each line, those that meet more than zeros: others may be left out; null: all
 
   int64_t run_bytes() const { return run > 0 ? run : depth; }

@@ -19,6 +19,7 @@ constexpr int64_t kStripBytes = 384 * 1024;  // of lines with their border: some
 constexpr int64_t kTilesOfBlock = 16, kTileRows = 16, kBlocksOfStrip = 4;
 constexpr int64_t kMostRuns = 64;
 constexpr int64_t kFewestOfVectors = 7;  // pixels of a line, from which on tiles of vectors multiply as fast as they can
+constexpr int64_t kFewestOfColumn = 5, kMostColumns = 4;  // pixels of a column of its own; such columns of a line
 constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which one thread does it all
 
 struct Lines {
@@ -46,7 +47,9 @@ struct Lines {
     else if (n > kTileRows || pixel != source || (is_strided && n >= kShort))
       tile = kTileRows, rows = round_up(n, kTileRows);
     in_place = rows == n && pixel == source && is_borderless(w);
-    width = in_place ? w.input[2] : covered(w, 2, n), line_bytes = width * pixel;
+    width = in_place ? w.input[2] : covered(w, 2, n);
+    if (!in_place && in_vectors) width = width_of_copy(width, pixel);
+    line_bytes = width * pixel;
     if (tile > 0) {
       const int64_t fit = in_place ? w.output[1] : (kStripBytes / line_bytes - covered(w, 1, 1)) / w.stride[1] + 1;
       const int64_t rows_of_block = in_vectors ? kMostBlockRows : kTilesOfBlock * tile;
@@ -111,10 +114,15 @@ class LineConvolution {
   void multiply_lines(const std::byte* from, int64_t first, int64_t count, int64_t pixel, int64_t filter, int64_t filters) const {
     std::array<RunRange, kMostBlockRows> inside;
     for (int64_t line = 0; line < count; ++line) {
-      const auto [begin, end] = kernel_lines_inside(w_, first + line);
+      const auto [begin, end] = taps_inside(w_, 1, first + line);
       inside[static_cast<size_t>(line)] = {begin * w_.kernel[2] / taps_, end * w_.kernel[2] / taps_};
     }
     const int64_t part = std::min(l_.rows, kTilesOfBlock * l_.tile);
+    if (part == l_.rows && has_columns()) {  // all parts of a line meet the panels of a tile while these are near
+      constexpr int64_t kWide = 2 * kPanelColumns;
+      for (int64_t f = 0; f < filters; f += kWide) multiply_columns(from, inside.data(), count, pixel, filter + f, std::min(kWide, filters - f));
+      return;
+    }
     for (int64_t column = 0; column < l_.rows; column += part) {
       const int64_t rows = std::min(part, l_.rows - column), results = std::min(rows, w_.output[2] - column);
       Bf16Block block = block_of(from + column * w_.stride[2] * l_.pixel, count * rows, filters);
@@ -124,8 +132,38 @@ class LineConvolution {
     }
   }
 
-  // All groups, whose results begin at `pixel` of all images.
-  void multiply(Bf16Block block, int64_t pixel, int64_t filter) const {
+  // Whether columns that meet a part of the kernel only are worth a block of their own: of tiles of vectors, for any number of threads alike.
+  bool has_columns() const {
+    const auto [begin, end] = whole_columns(w_);
+    return p_.kernel.step == 4 && taps_ == w_.kernel[2] && l_.count >= kFewestOfColumn && end - begin >= kFewestOfColumn &&
+           w_.output[2] - (end - begin) <= kMostColumns;
+  }
+
+  // The same, with each of those columns by the columns of the kernel that lie in the image.
+  void multiply_columns(const std::byte* from, const RunRange* inside, int64_t count, int64_t pixel, int64_t filter, int64_t filters) const {
+    const auto [begin, end] = whole_columns(w_);
+    const int64_t step = w_.stride[2] * l_.pixel;
+    Bf16Block block = block_of(from + begin * step, count * (end - begin), filters);
+    block.line = block.pitch = block.width = end - begin, block.line_results = w_.output[2];
+    block.line_stride = w_.stride[1] * l_.line_bytes, block.line_tile = l_.tile, block.line_runs = inside;
+    multiply(block, pixel + begin, filter);
+    for (int64_t column = 0; column < w_.output[2]; ++column) {
+      if (column >= begin && column < end) continue;
+      const auto [first, last] = taps_inside(w_, 2, column);
+      std::array<int64_t, kMostRuns> offsets, places;
+      for (size_t run = 0; run < static_cast<size_t>(w_.kernel[1]); ++run)
+        offsets[run] = offsets_[run] + first * l_.pixel, places[run] = (static_cast<int64_t>(run) * taps_ + first) * s_.channels;
+      Bf16Block own = block_of(from + column * step, count, filters);
+      own.a_stride = block.line_stride;
+      own.offsets = offsets.data(), own.places = places.data(), own.run = (last - first) * s_.channels;
+      const RunRange runs = {0, last > first ? w_.kernel[1] : 0};
+      own.line = own.line_tile = count, own.line_runs = &runs;
+      multiply(own, pixel + column, filter, w_.output[2]);
+    }
+  }
+
+  // All groups, whose results begin at `pixel` of all images, `step` pixels apart.
+  void multiply(Bf16Block block, int64_t pixel, int64_t filter, int64_t step = 1) const {
     const int64_t filters = s_.groups * s_.filters;
     const ConstTensorView& residual = p_.epilogue.residual;
     const std::byte* a = block.a;
@@ -134,10 +172,10 @@ class LineConvolution {
       block.a = a + group * s_.channels;
       block.panels = p_.filters + column * block.depth, block.seeds = seeds_ + column;
       block.result = {p_.y.data, p_.y.dtype == DType::kBF16, filters};
-      block.result.data = block.result.at(pixel, first);
+      block.result.data = block.result.at(pixel, first), block.result.stride *= step;
       if (residual) {
         block.residual = {residual.data, residual.dtype == DType::kBF16, filters};
-        block.residual.data = block.residual.at(pixel, first);
+        block.residual.data = block.residual.at(pixel, first), block.residual.stride *= step;
       }
       p_.kernel.multiply(block);
     }
@@ -180,7 +218,7 @@ bool is_bf16_line_convolution(const ConvGeometry& g, const Bf16Kernel& kernel) {
 int64_t bf16_line_scratch(const ConvGeometry& g, const Bf16Kernel& kernel) {
   const ConvShape s(g);
   if (!may_have_lines(s, kernel)) return 0;
-  const int64_t pixel = 2 * s.groups * bf16_packed_channels(g, kernel), one = covered(s.w, 1, 1) * covered(s.w, 2, s.w.output[2]) * pixel;
+  const int64_t pixel = 2 * s.groups * bf16_packed_channels(g, kernel), one = covered(s.w, 1, 1) * (covered(s.w, 2, s.w.output[2]) + 1) * pixel;
   // The rows of a last tile reach a few pixels beyond the last line.
   return round_up(std::max(one, kStripBytes) + covered(s.w, 2, kTileRows + 1) * pixel, kAlignment);
 }

@@ -22,22 +22,28 @@ struct BlockTile {
   using Block = typename Of::Block;
   using Number = typename Of::Number;
   static constexpr int kParts = kPanelColumns / V::kLanes;  // vectors of a panel
+  static constexpr int64_t kFarPanels = 128 * 1024;  // bytes of a tile's panels, from which on fetching ahead pays: it costs where they are near
   using Finish = typename Of::template Finish<V>;
+  // The weights that follow, of which each tile fetches its part into the second-level cache, spread over its steps: they come from memory.
+  struct Fetch {
+    const std::byte* from;
+    int64_t step;
+  };
   // From row `row` on. Returns whether `finish` has taken the tile; null: it is stored in any case.
-  using Tile = bool (*)(const Block&, const std::byte*, RunRange, const std::byte*, const Number*, Number*, const Finish*, int64_t row);
+  using Tile = bool (*)(const Block&, const std::byte*, RunRange, const std::byte*, const Number*, Number*, const Finish*, int64_t row, const Fetch&);
 
-  template <int R, int P>
+  template <int R, int P, bool kAhead>
   static bool multiply_tile(const Block& b, const std::byte* a, RunRange runs, const std::byte* panels, const Number* seeds, Number* sums,
-                            const Finish* finish, int64_t row) {
+                            const Finish* finish, int64_t row, [[maybe_unused]] const Fetch& fetch) {
     if constexpr (requires { &V::template multiply_tile<R, P>; })
       return V::template multiply_tile<R, P>(b, a, panels, seeds, sums), false;
     else
-      return multiply_vectors<R, P>(b, a, runs, panels, seeds, sums, finish, row);
+      return multiply_vectors<R, P, kAhead>(b, a, runs, panels, seeds, sums, finish, row, fetch);
   }
 
-  template <int R, int P>
+  template <int R, int P, bool kAhead>
   static bool multiply_vectors(const Block& b, const std::byte* a, RunRange runs, const std::byte* panels, const Number* seeds, Number* sums,
-                               [[maybe_unused]] const Finish* finish, [[maybe_unused]] int64_t row) {
+                               [[maybe_unused]] const Finish* finish, [[maybe_unused]] int64_t row, [[maybe_unused]] const Fetch& fetch) {
     constexpr int kVectors = P * kParts;
     const int64_t panel_bytes = b.depth * kPanelColumns, stride = b.a_stride;
     typename V::Sum sum[R][kVectors];
@@ -46,13 +52,19 @@ struct BlockTile {
     for (int r = 0; r < R; ++r)
       for (int v = 0; v < kVectors; ++v) sum[r][v] = V::load_sums(seeds + v * V::kLanes);
     const int64_t run_bytes = b.run_bytes();
-    panels += runs.first * run_bytes * kPanelColumns;
-    for (int64_t run = runs.first; run < runs.last; ++run, panels += run_bytes * kPanelColumns) {
+    const std::byte* weights = panels + runs.first * run_bytes * kPanelColumns;
+    [[maybe_unused]] const std::byte* ahead = kAhead ? fetch.from : nullptr;
+    for (int64_t run = runs.first; run < runs.last; ++run, weights += run_bytes * kPanelColumns) {
       const std::byte* from = b.offsets ? a + b.offsets[run] : a;
+      if (b.places) weights = panels + b.places[run] * kPanelColumns;
       for (int64_t k = 0; k < run_bytes; k += 4) {
         typename V::Weights w[kVectors];
+        if constexpr (kAhead) {
+          __builtin_prefetch(ahead, 0, 2);
+          ahead += fetch.step;
+        }
         for (int v = 0; v < kVectors; ++v)
-          w[v] = V::load_weights(panels + v / kParts * panel_bytes + k * kPanelColumns + v % kParts * 4 * V::kLanes);
+          w[v] = V::load_weights(weights + v / kParts * panel_bytes + k * kPanelColumns + v % kParts * 4 * V::kLanes);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
           const typename V::Quad quad = V::quad_of(from + r * stride + k);
@@ -68,36 +80,42 @@ struct BlockTile {
     return false;
   }
 
-  template <int P, size_t... R>
+  template <int P, bool kAhead, size_t... R>
   static constexpr std::array<Tile, sizeof...(R)> by_rows(std::index_sequence<R...>) {
-    return {&multiply_tile<static_cast<int>(R) + 1, P>...};
+    return {&multiply_tile<static_cast<int>(R) + 1, P, kAhead>...};
   }
 
   template <int P>
   static void multiply_panels(const Block& b, int64_t column) {
-    static constexpr auto kTiles = by_rows<P>(std::make_index_sequence<V::kRows>{});
+    using Rows = std::make_index_sequence<V::kRows>;
+    static constexpr auto kNear = by_rows<P, false>(Rows{}), kFar = by_rows<P, P == V::kPanels>(Rows{});
     constexpr int64_t kTogether = 4 * V::kRows;  // rows that are finished at once
     alignas(64) std::array<Number, kTogether * P * kPanelColumns> sums;
     const Finish finish(b, column, P);
     const Finish* of_tiles = nullptr;
     if constexpr (Of::template kInRegisters<V>) of_tiles = finish.takes_tiles() ? &finish : nullptr;
     const std::byte* panels = b.panels + column * b.depth;
-    const int64_t line = b.line > 0 ? b.line : b.rows, tiles_of_line = (line + V::kRows - 1) / V::kRows;
-    int64_t tiles = tiles_of_line, begin = 0;  // that are left of the line, and its first row
+    const int64_t line = b.line > 0 ? b.line : b.rows, gap = b.line_results > 0 ? b.line_results - line : 0, tiles_of_line = (line + V::kRows - 1) / V::kRows;
+    int64_t tiles = tiles_of_line, begin = 0, gaps = 0;  // that are left of the line, its first row, and what lies between results before it
     const std::byte* a = b.a;
     RunRange runs = b.runs_of(0);
+    const int64_t steps = b.depth / 4, next = P * kPanelColumns * b.depth, all_tiles = (b.rows + line - 1) / line * tiles_of_line;
+    const auto& tiles_of_rows = next < kFarPanels ? kNear : kFar;
+    const int64_t part = next / (all_tiles > 0 ? all_tiles : 1);
+    Fetch fetch = {panels + next, steps > 0 ? (part + steps - 1) / steps : 0};
     for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
-      if (tiles == 0) tiles = tiles_of_line, begin = row, a += b.line_stride, runs = b.runs_of(row / line);
+      if (tiles == 0) tiles = tiles_of_line, begin = row, gaps += gap, a += b.line_stride, runs = b.runs_of(row / line);
       const int64_t rows = (begin + line - row + tiles - 1) / tiles;  // evenly: a tile of one row would cost nearly what a whole one does
-      const bool finished = kTiles[static_cast<size_t>(rows - 1)](b, a + (row - begin) * b.a_stride, runs, panels, b.seeds + column,
-                                                                  sums.data() + (row - done) * P * kPanelColumns, of_tiles, row);
+      const bool finished = tiles_of_rows[static_cast<size_t>(rows - 1)](b, a + (row - begin) * b.a_stride, runs, panels, b.seeds + column,
+                                                                           sums.data() + (row - done) * P * kPanelColumns, of_tiles, row + gaps, fetch);
+      fetch.from += part;
       row += rows;
       if (finished) {
         done = row;
         continue;
       }
-      if (!of_tiles && row < b.rows && row - done + V::kRows <= kTogether) continue;
-      finish(sums.data(), P * kPanelColumns, done, row - done);
+      if (!of_tiles && gap == 0 && row < b.rows && row - done + V::kRows <= kTogether) continue;
+      finish(sums.data(), P * kPanelColumns, done + gaps, row - done);
       done = row;
     }
   }

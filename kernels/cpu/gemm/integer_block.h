@@ -40,6 +40,11 @@ struct IntegerBlock {
   const int64_t* offsets = nullptr;
   int64_t runs = 1;
   int64_t line = 0, line_stride = 0, line_tile = 0;
+  // For tiles of vectors: runs may be parts of those that B has, `run` bytes each from `places` on; null: one after the other. And results of a
+  // line may begin line_results rows after those of the line before; 0: `line`.
+  const int64_t* places = nullptr;
+  int64_t run = 0;
+  int64_t line_results = 0;
   const RunRange* line_runs = nullptr;  // of each line, those that meet more than zeros: others may be left out; null: all
   const std::byte* panels = nullptr;  // [panel][depth / 4][16][4], i8
   bool in_order = false;              // panels are read one after the other: they come from memory, which then gives the most
@@ -50,7 +55,7 @@ struct IntegerBlock {
   BlockResult result;
   const ResidualLines* residual = nullptr;  // added to `result`, quantized; for tiers that `add_residuals`
 
-  int64_t run_bytes() const { return runs == 1 ? depth : depth / runs; }
+  int64_t run_bytes() const { return places ? run : runs == 1 ? depth : depth / runs; }
   RunRange runs_of(int64_t at_line) const { return line_runs ? line_runs[at_line] : RunRange{0, runs}; }
 };
 
