@@ -28,6 +28,7 @@ struct BatchingOptions {
   std::chrono::microseconds max_batch_time{0};
   // In place of the four above: batches and refusals are chosen so that answers keep it.
   std::optional<Slo> slo = {};
+  int lanes_per_batch = 1;         // neighbours that one batch has together, as one team; divides the lanes that there are
   bool preserve_ordering = false;  // answers leave in the order in which requests came
   int64_t priority_levels = 0;     // 1 is the most urgent; 0: all are equal
   int64_t default_priority = 0;

@@ -22,8 +22,11 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   std::mutex mutex;  // of all below
   std::vector<std::shared_ptr<Entry>> entries;
-  std::vector<bool> sleeping;             // by lane
-  std::vector<Clock::TimePoint> free_at;  // by lane: when its batch is expected to end
+  enum class LaneState : uint8_t { kAsleep, kAwake, kKept };  // kKept: for a batch that a neighbour runs, or is about to
+  std::vector<LaneState> lanes;
+  std::vector<Clock::TimePoint> free_at;    // by lane: when its batch is expected to end
+  std::vector<int> holds;                   // by lane: how many it has with the neighbours that are kept for its batches
+  std::vector<std::shared_ptr<Entry>> led;  // by lane: whose batch it is to begin on these
   std::vector<const RunLater*> put_off;   // threads that will run what is brief, each in the name of a lane
   double virtual_now = 0;                 // of the batch that was begun last
   std::optional<Clock::TimePoint> alarm;
@@ -33,8 +36,10 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
       : workers(workers),
         clock(clock),
         wake_at(std::move(wake_at)),
-        sleeping(static_cast<size_t>(workers.lanes()), true),
-        free_at(sleeping.size()) {}
+        lanes(static_cast<size_t>(workers.lanes()), LaneState::kAsleep),
+        free_at(lanes.size()),
+        holds(lanes.size(), 1),
+        led(lanes.size()) {}
 
   struct Batch {
     std::shared_ptr<Entry> entry;
@@ -51,7 +56,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     const bool is_due = entry->queue.is_due(now), is_brief = is_due && here && entry->is_brief() && workers.lend();
     const bool is_expected = is_brief && std::ranges::find(put_off, here) != put_off.end();
     const std::optional<size_t> lane = is_due && !is_expected ? a_sleeping_lane() : std::nullopt;
-    if (lane) sleeping[*lane] = false;
+    if (lane) lanes[*lane] = LaneState::kAwake;
     if (lane && is_brief) put_off.push_back(here);
     set_alarm(now);
     lock.unlock();
@@ -71,8 +76,25 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   }
 
   std::optional<size_t> a_sleeping_lane() const {
-    const auto found = std::ranges::find(sleeping, true);
-    return found == sleeping.end() ? std::nullopt : std::optional(static_cast<size_t>(found - sleeping.begin()));
+    const auto found = std::ranges::find(lanes, LaneState::kAsleep);
+    return found == lanes.end() ? std::nullopt : std::optional(static_cast<size_t>(found - lanes.begin()));
+  }
+
+  // So many lanes, if they sleep, are to be woken: `woken`, without the lock.
+  void note_to_wake(int64_t count, std::vector<size_t>& woken) {
+    for (; count > 0; --count) {
+      const auto lane = a_sleeping_lane();
+      if (!lane) return;
+      lanes[*lane] = LaneState::kAwake;
+      woken.push_back(*lane);
+    }
+  }
+
+  // Lanes that slept because they waited for others may have slept through what became due.
+  void note_those_that_waited(Clock::TimePoint now, std::vector<size_t>& woken) {
+    int64_t requests = 0;  // at most as many batches
+    for (const auto& entry : entries) requests += entry->queue.is_due(now) ? entry->queue.size() : 0;
+    note_to_wake(requests, woken);
   }
 
   // Not under the lock: a test's lane may run at once.
@@ -102,7 +124,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
       const std::lock_guard lock(mutex);
       const Clock::TimePoint now = clock.now();
       if (!put_off.empty() || std::ranges::none_of(entries, [&](const auto& entry) { return entry->queue.is_due(now); })) {
-        sleeping[lane] = true;
+        lanes[lane] = LaneState::kAsleep;
         free_at[lane] = now;
         return;
       }
@@ -115,6 +137,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   // The batch that is due. Where none is the lane sleeps; one that is not brief is left where `only_brief`.
   Did work_once(size_t lane, bool only_brief) {
     ModelQueue::Dropped dropped;
+    std::vector<size_t> woken;
     Batch batch;
     Clock::TimePoint now;
     Did did = Did::kBatch;
@@ -122,17 +145,64 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
       const std::lock_guard lock(mutex);
       now = clock.now();
       sweep(now, dropped);
-      const std::shared_ptr<Entry> next = next_entry(now);
+      const std::shared_ptr<Entry> next = next_of(lane, now, woken);
       if (!next) did = Did::kNothing;
       else if (only_brief && !next->is_brief()) did = Did::kLeft;
       else batch = begin(next, now);
-      if (!next) sleeping[lane] = true;
-      free_at[lane] = batch.entry ? now + expected(batch) : now;
+      if (!next && lanes[lane] == LaneState::kAwake) lanes[lane] = LaneState::kAsleep;
+      std::fill_n(free_at.begin() + static_cast<std::ptrdiff_t>(lane), holds[lane], batch.entry ? now + expected(batch) : now);
+      if (did == Did::kLeft && holds[lane] > 1) led[lane] = next;
+      if (did == Did::kBatch && holds[lane] > 1) note_those_that_waited(now, woken);
       set_alarm(now);
     }
     drop_all(dropped);
+    for (const size_t other : woken) wake(other);
     if (did == Did::kBatch) run(lane, batch, now);
     return did;
+  }
+
+  // What `lane` begins now; nothing if it has to sleep, or is kept. For a batch of several lanes a group of neighbours that are idle is kept, and its first lane
+  // begins it, and others after it as long as they are next. Where no group is idle the lane waits: else they would never be so all at once.
+  std::shared_ptr<Entry> next_of(size_t lane, Clock::TimePoint now, std::vector<size_t>& woken) {
+    if (holds[lane] > 1) {
+      std::shared_ptr<Entry> next = std::exchange(led[lane], nullptr);
+      if (!next || stopped || !next->queue.is_due(now)) next = next_entry(now);
+      if (next && next->lanes() == holds[lane]) return next;
+      let_go(lane, now, woken);
+    }
+    for (;;) {
+      std::shared_ptr<Entry> next = next_entry(now);
+      if (!next || next->lanes() == 1) return next;
+      const std::optional<size_t> leader = an_idle_group(static_cast<size_t>(next->lanes()), lane);
+      if (!leader) return nullptr;
+      for (size_t i = *leader; i < *leader + static_cast<size_t>(next->lanes()); ++i) lanes[i] = LaneState::kKept;
+      lanes[*leader] = LaneState::kAwake;
+      holds[*leader] = next->lanes();
+      if (*leader == lane) return next;
+      led[*leader] = std::move(next);
+      woken.push_back(*leader);
+      if (lanes[lane] == LaneState::kKept) return nullptr;
+    }
+  }
+
+  // The first of so many neighbours that have nothing to do, `asking` among them or not.
+  std::optional<size_t> an_idle_group(size_t size, size_t asking) const {
+    for (size_t first = 0; first + size <= lanes.size(); first += size) {
+      size_t idle = 0;
+      while (idle < size && (lanes[first + idle] == LaneState::kAsleep || first + idle == asking)) ++idle;
+      if (idle == size) return first;
+    }
+    return std::nullopt;
+  }
+
+  // The neighbours that were kept for a lane sleep again, or do what has become due.
+  void let_go(size_t leader, Clock::TimePoint now, std::vector<size_t>& woken) {
+    for (size_t lane = leader + 1; lane < leader + static_cast<size_t>(holds[leader]); ++lane) {
+      lanes[lane] = LaneState::kAsleep;
+      free_at[lane] = now;
+    }
+    holds[leader] = 1;
+    note_those_that_waited(now, woken);
   }
 
   void sweep(Clock::TimePoint now, ModelQueue::Dropped& dropped) {
@@ -148,13 +218,14 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     });
   }
 
-  // The last lane is kept from models with long batches while others are in use: else these would wait for a whole batch.
+  // The last lane is kept from models with long batches while others are in use: else these would wait for a whole batch. Not so where a batch needs all.
   bool leaves_a_lane(const Entry& entry, Clock::TimePoint now) const {
-    if (sleeping.size() < 2 || !is_heavy(entry, now)) return true;
-    size_t lanes = 0;
+    const auto own = static_cast<size_t>(entry.lanes());
+    if (own == lanes.size() || !is_heavy(entry, now)) return true;
+    size_t taken = 0;
     for (const auto& other : entries)
-      if (other->running > 0 && is_heavy(*other, now)) lanes += static_cast<size_t>(other->running);
-    return lanes + 1 < sleeping.size();
+      if (other->running > 0 && is_heavy(*other, now)) taken += static_cast<size_t>(other->running * other->lanes());
+    return taken + own < lanes.size();
   }
 
   // Of the queue that is furthest behind, the first of equals.
@@ -163,7 +234,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     if (stopped) return best;
     for (const auto& entry : entries)
       if (entry->queue.size() > 0 && (!best || entry->virtual_time < best->virtual_time) && entry->may_run() &&
-          entry->queue.is_due(now) && leaves_a_lane(*entry, now))
+          entry->queue.is_due(now) && std::ranges::find(led, entry) == led.end() && leaves_a_lane(*entry, now))
         best = entry;
     return best;
   }
@@ -198,7 +269,11 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     std::vector<Clock::TimePoint> queued;
     if (entry.has_target())
       for (const QueuedPtr& request : batch.requests) queued.push_back(request->queued);
-    if (begins) entry.run(static_cast<int>(lane), batch.requests, begun);
+    const auto run_it = [&] { entry.run(static_cast<int>(lane), batch.requests, begun); };
+    if (begins && entry.lanes() > 1)
+      workers.run_across(static_cast<int>(lane), entry.lanes(), run_it);
+    else if (begins)
+      run_it();
     const bool stopped =
         begins && std::ranges::all_of(batch.requests, [](const QueuedPtr& request) { return request->cancelled(); });
     batch.requests.clear();
@@ -221,22 +296,17 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   void tick() {
     ModelQueue::Dropped dropped;
-    std::vector<size_t> lanes;
+    std::vector<size_t> woken;
     {
       const std::lock_guard lock(mutex);
       const Clock::TimePoint now = clock.now();
       alarm.reset();
       sweep(now, dropped);
-      const auto due = std::ranges::count_if(entries, [&](const auto& entry) { return entry->queue.is_due(now); });
-      for (std::ptrdiff_t i = 0; i < due; ++i)
-        if (const auto lane = a_sleeping_lane()) {
-          sleeping[*lane] = false;
-          lanes.push_back(*lane);
-        }
+      note_to_wake(std::ranges::count_if(entries, [&](const auto& entry) { return entry->queue.is_due(now); }), woken);
       set_alarm(now);
     }
     drop_all(dropped);
-    for (const size_t lane : lanes) wake(lane);
+    for (const size_t lane : woken) wake(lane);
   }
 
   static void drop_waiting(Entry& entry, std::vector<QueuedPtr> waiting, const std::string& why) {
@@ -301,6 +371,8 @@ Dispatcher::~Dispatcher() { stop(); }
 std::unique_ptr<Dispatcher::Queue> Dispatcher::add(std::string model, BatchingOptions options, BatchRunner run, double weight,
                                                    const BatchCost& cost) {
   require(weight > 0, "the weight of a model must be positive", weight);
+  require(options.lanes_per_batch >= 1 && state_->lanes.size() % static_cast<size_t>(options.lanes_per_batch) == 0,
+          "the lanes of a batch must divide those that there are", options.lanes_per_batch, state_->lanes.size());
   auto entry = std::make_shared<Entry>(ModelQueue(std::move(model), std::move(options)), std::move(run), weight);
   entry->cost = cost;
   const std::lock_guard lock(state_->mutex);

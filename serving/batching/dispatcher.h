@@ -5,6 +5,9 @@
 // nothing is added to its way but this one hop. Where the lane lends itself and the batch is brief, even that is spared: the thread
 // that brings requests runs them, once it has brought all that came at once.
 //
+// A model may have its batches run by several lanes together (BatchingOptions::lanes_per_batch): such a batch begins when a group of
+// neighbours is idle, which wait for one another once it is that model's turn; the first of them runs it, with the processors of all.
+//
 // Fairness: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996). Each queue has a virtual time, which the time of its
 // batches divided by its weight moves on; of the queues with a batch due the one that is furthest behind goes next. A queue that
 // was empty starts from where the others are, so nobody saves up.

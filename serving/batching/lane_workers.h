@@ -14,6 +14,7 @@ class LaneWorkers final : public Workers {
   void submit(int lane, std::function<void()> task, std::function<void(const Error&)> dropped) override {
     lanes_[static_cast<size_t>(lane)].submit(Task(std::move(task), std::move(dropped)));
   }
+  void run_across(int lane, int lanes, const std::function<void()>& work) override;
   bool lend() const override { return lend_; }
 
  private:

@@ -24,7 +24,10 @@ ModelShare::ModelShare(ModelQueue model_queue, BatchRunner runner, double weight
 
 SloController::Ahead ModelShare::ahead(Clock::TimePoint now, std::span<const Clock::TimePoint> free_at) {
   until_free_.clear();
-  for (const Clock::TimePoint free : free_at) until_free_.push_back(std::max(0.0, Seconds(free - now).count()));
+  for (size_t lane = 0; lane < free_at.size(); lane += static_cast<size_t>(lanes())) {
+    const auto group = free_at.subspan(lane, static_cast<size_t>(lanes()));
+    until_free_.push_back(std::max(0.0, Seconds(*std::ranges::max_element(group) - now).count()));
+  }
   std::ranges::sort(until_free_);
   return {queue.rows(), until_free_};
 }
@@ -70,7 +73,7 @@ std::vector<QueuedPtr> ModelShare::take(Clock::TimePoint now) {
 
 void ModelShare::account(int64_t rows, Clock::TimePoint begun, Clock::TimePoint ended, std::span<const Clock::TimePoint> queued) {
   const double seconds = Seconds(ended - begun).count();
-  virtual_time += seconds / weight_;
+  virtual_time += seconds * lanes() / weight_;
   if (rows == 0) return;
   follow(seconds_, seconds);
   follow(row_seconds_, seconds / static_cast<double>(rows));

@@ -33,13 +33,15 @@ class ModelShare {
   void account(int64_t rows, Clock::TimePoint begun, Clock::TimePoint ended, std::span<const Clock::TimePoint> queued);
 
   bool has_target() const { return slo_.has_value(); }
+  // Of a batch, together.
+  int lanes() const { return queue.options().lanes_per_batch; }
   bool may_run() const { return running == 0 || !queue.options().preserve_ordering; }
   // Of its batches of late, averaged; 0: none was run.
   double batch_seconds() const { return seconds_; }
   // Whether what waits is run in less time than it takes to hand it over: each request in less than its bytes take to be read and answered, or the only one in
   // less than a lane takes to wake, if requests come so far apart that none would gather meanwhile.
   bool is_brief() const {
-    if (seconds_ <= 0) return false;
+    if (seconds_ <= 0 || lanes() > 1) return false;
     const bool is_tiny = row_seconds_ * static_cast<double>(queue.rows()) < kTiny * static_cast<double>(queue.size());
     return is_tiny || (queue.size() == 1 && seconds_ < kBrief && interval_ > seconds_);
   }
@@ -64,7 +66,7 @@ class ModelShare {
   double row_seconds_ = 0;  // of a row of a batch
   double seconds_ = 0;
   double interval_ = 0;     // between requests
-  std::vector<double> until_free_;  // by lane, ascending; here to be allocated once
+  std::vector<double> until_free_;  // of lanes, or of those that a batch has together, ascending; here to be allocated once
 };
 
 }  // namespace tandem

@@ -43,9 +43,10 @@ class SloController {
 
   const Slo& slo() const { return slo_; }
   double seconds() const { return static_cast<double>(slo_.target.count()) * 1e-6; }
+  // What is planned with of it.
+  double budget() const { return seconds() * share_; }
 
  private:
-  double budget() const { return seconds() * share_; }
   double deviations() const;
 
   Slo slo_;

@@ -95,6 +95,18 @@ void LanePlans::make_ready(std::vector<int64_t> batch_sizes) {
   }
 }
 
+void LanePlans::set_lanes(int lanes, int threads) {
+  ensure(!options_.device, "a GPU's lanes are as they were made");
+  PlanOptions options = largest_.plan->options;
+  options.bounds = largest_.plan->bounds;
+  options.threads = threads;
+  Planned planned{make_plan(graph_, options), nullptr};
+  options_.lanes = lanes;
+  options_.plan.threads = threads;
+  lanes_ = std::vector<Lane>(static_cast<size_t>(lanes));
+  largest_ = std::move(planned);
+}
+
 // Should memory be too little for that, the lane goes without from then on.
 void LanePlans::warm_up(Lane& lane) {
   if (!std::exchange(lane.warms_up, false)) return;

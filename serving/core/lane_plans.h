@@ -39,6 +39,9 @@ class LanePlans {
   // first such request replays what was captured here. A lane that gets a larger plan later makes itself ready again. To be called once,
   // before the first run, with a complete signature that has example_inputs. Throws what run throws.
   void make_ready(std::vector<int64_t> batch_sizes);
+  // From now on there are so many lanes, each with a team of so many threads; what lanes hold goes. Before any lane runs for requests, on the CPU alone. Throws
+  // what make_plan throws: all is then as it was.
+  void set_lanes(int lanes, int threads);
   // Gives back what the lane holds. On the lane's thread.
   void drop(int lane);
 

@@ -74,7 +74,18 @@ void Model::hold(const Plan& plan) {
   hold_->resize(std::move(memory.shared), memory.own);
 }
 
+void Model::set_lanes(int lanes, int threads) {
+  ensure(host_ && !device_, "only lanes of the CPU are divided anew");
+  if (options_.lanes == lanes && options_.threads == threads) return;
+  options_.lanes = lanes;
+  options_.threads = threads;
+  host_->set_lanes(lanes, threads);
+  hold(*host_->plan());
+  if (!names_instances_) options_.config.instances.front().count = lanes;
+}
+
 void Model::configure() {
+  names_instances_ = !options_.config.instances.empty();
   try {
     complete_model_config(options_.config, {name_, signature_, max_batch(), options_.lanes});
   } catch (const Error& error) {

@@ -71,6 +71,10 @@ class Model {
   // False once a device has failed that is strict, or alone can run the model. Any thread.
   bool usable() const { return may_fall_back() || !fallen_back_; }
 
+  // Divides the processors anew, on the CPU alone: from now on there are so many lanes, each with a team of so many threads. Before any of them runs it for
+  // requests. Throws what make_plan throws and DoesNotFit: it is then to be called again before the model is run.
+  void set_lanes(int lanes, int threads);
+
   // Throws InvalidArgument unless every symbolic dimension of `inputs` (in the order of the signature, ranks right) is within its
   // limit. Any thread.
   void check_limits(std::span<const ConstTensorView> inputs) const;
@@ -102,6 +106,7 @@ class Model {
   std::string name_;
   int64_t version_;
   ModelOptions options_;
+  bool names_instances_ = false;  // its config.pbtxt does
   std::string max_batch_flag_ = "the server's --max-batch";  // what limits the rows of a request
   Signature signature_;
   Categories categories_;

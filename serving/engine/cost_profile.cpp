@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
+#include <future>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -37,7 +39,8 @@ std::optional<fs::path> profile_of(const fs::path& folder, const fs::path& file,
   if (folder.empty()) return std::nullopt;
   try {
     const std::string key = sha256_file(file) + machine() + (model.device().on_device ? model.device().asked : "");
-    return folder / (sha256(key).substr(0, 32) + ".cost");
+    const std::string lanes = std::to_string(model.options().lanes) + "x" + std::to_string(model.options().threads);
+    return folder / (sha256(key).substr(0, 32) + "-" + lanes + ".cost");
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -66,38 +69,61 @@ void write_profile(const fs::path& path, const BatchCost& cost) {
   }
 }
 
-// Seconds of a batch of zeros.
-double run_batch(Model& model, int64_t rows) {
+// Seconds of batches of zeros, one after the other.
+std::vector<double> run_batches(Model& model, int lane, int64_t rows) {
   const std::vector<Tensor> examples = example_inputs(model.signature(), rows);
   std::vector<ConstTensorView> inputs;
   for (const Tensor& example : examples) inputs.push_back(example.view());
-  const auto begin = std::chrono::steady_clock::now();
-  model.run(0, inputs);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::vector<double> seconds;
+  for (int run = 0; run < kRuns; ++run) {
+    const auto begin = std::chrono::steady_clock::now();
+    model.run(lane, inputs);
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return seconds;
 }
 
-BatchCost measure(Model& model, const Slo& slo) {
+// On all lanes at once, which share caches and memory then as they will when it matters.
+void observe_all_lanes(Model& model, int64_t rows, WarmUpThreads& threads, BatchCost& cost) {
+  std::vector<std::future<std::vector<double>>> lanes;
+  std::exception_ptr failure;  // the first: all lanes end before it is thrown, for they use the model
+  try {
+    lanes.reserve(static_cast<size_t>(model.options().lanes));
+    for (int lane = 0; lane < model.options().lanes; ++lane)
+      if (Lane* thread = threads.of_lane(lane)) lanes.push_back(thread->call([&model, lane, rows] { return run_batches(model, lane, rows); }));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  for (std::future<std::vector<double>>& lane : lanes) try {
+      const std::vector<double> seconds = lane.get();
+      for (size_t run = 1; run < seconds.size(); ++run) cost.observe(rows, seconds[run]);
+    } catch (...) {
+      if (!failure) failure = std::current_exception();
+    }
+  if (failure) std::rethrow_exception(failure);
+}
+
+BatchCost measure(Model& model, const Slo& slo, WarmUpThreads& threads) {
   BatchCost cost;
   if (open_dimension(model.signature())) return cost;
   const double target = std::chrono::duration<double>(slo.target).count();
   const int64_t most = std::clamp<int64_t>(model.max_batch(), 1, kMostRows);
   for (int64_t rows = 1; rows <= most; rows *= 2) {
-    for (int run = 0; run < kRuns; ++run)
-      if (const double seconds = run_batch(model, rows); run > 0) cost.observe(rows, seconds);
-    if (cost.seconds(rows) > target) break;
+    observe_all_lanes(model, rows, threads, cost);
+    if (!cost.is_known() || cost.seconds(rows) > target) break;
   }
   return cost;
 }
 
 }  // namespace
 
-BatchCost cost_of_batches(Model& model, const Slo& slo, const fs::path& folder, const fs::path& file) {
+BatchCost cost_of_batches(Model& model, const Slo& slo, const fs::path& folder, const fs::path& file, WarmUpThreads& threads) {
   const std::optional<fs::path> path = profile_of(folder, file, model);
   BatchCost cost;
   if (path) cost.start_from(read_profile(*path));
   if (cost.is_known()) return cost;
   try {
-    cost = measure(model, slo);
+    cost = measure(model, slo, threads);
   } catch (const Error&) {  // an op that refuses zeros: it is learnt from requests
     return {};
   }

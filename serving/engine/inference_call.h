@@ -22,6 +22,7 @@ struct RunRecord {
   Clock::TimePoint begun{};  // its batch
   int lane = 0;
   int64_t batch_rows = 0, first_row = 0;  // of the batch, and where the request's own begin
+  int lanes = 1;                          // that the batch had, from `lane` on
 };
 
 class InferenceCall final : public QueuedRequest {

@@ -23,13 +23,13 @@ LaneWatch::State LaneWatch::state(int lane) const {
   return own.state;
 }
 
-WatchedBatch::WatchedBatch(LaneWatch* watch, int lane, std::string_view model, const Clock& clock)
-    : watch_(watch), lane_(lane), clock_(clock) {
-  if (watch_) watch_->begin(lane, model, clock.now());
+WatchedBatch::WatchedBatch(LaneWatch* watch, int lane, std::string_view model, const Clock& clock, int lanes)
+    : watch_(watch), lane_(lane), lanes_(lanes), clock_(clock) {
+  for (int i = 0; watch_ && i < lanes_; ++i) watch_->begin(lane_ + i, model, clock.now());
 }
 
 WatchedBatch::~WatchedBatch() {
-  if (watch_) watch_->end(lane_, clock_.now());
+  for (int i = 0; watch_ && i < lanes_; ++i) watch_->end(lane_ + i, clock_.now());
 }
 
 }  // namespace tandem

@@ -34,17 +34,17 @@ class LaneWatch {
   std::vector<Lane> lanes_;
 };
 
-// One batch on a lane, from construction to destruction. `watch` may be null.
+// One batch on `lanes` neighbours from `lane` on, from construction to destruction. `watch` may be null.
 class WatchedBatch {
  public:
-  WatchedBatch(LaneWatch* watch, int lane, std::string_view model, const Clock& clock);
+  WatchedBatch(LaneWatch* watch, int lane, std::string_view model, const Clock& clock, int lanes = 1);
   WatchedBatch(const WatchedBatch&) = delete;
   WatchedBatch& operator=(const WatchedBatch&) = delete;
   ~WatchedBatch();
 
  private:
   LaneWatch* const watch_;
-  const int lane_;
+  const int lane_, lanes_;
   const Clock& clock_;
 };
 

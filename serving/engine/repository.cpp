@@ -9,8 +9,10 @@
 #include "runtime/model/checksum.h"
 #include "serving/core/model_name.h"
 #include "serving/engine/batch_invariance.h"
-#include "serving/engine/cost_profile.h"
 #include "serving/engine/eviction.h"
+#include "serving/engine/package_check.h"
+#include "serving/engine/target_fit.h"
+#include "serving/engine/warm_up.h"
 
 namespace tandem {
 namespace fs = std::filesystem;
@@ -56,6 +58,14 @@ BatchingOptions batching_of(const Model& model, const RepositoryOptions& server)
   options.preferred_sizes.clear();
   options.max_delay = options.max_batch_time = {};
   return options;
+}
+
+// As it was when it was loaded, for lanes that were divided anew since.
+void make_ready_again(Model& model, const fs::path& folder, const Limits& limits) {
+  check_golden_sample(folder, model, limits);
+  warm_up(model, folder.parent_path(), limits);
+  WarmUpThreads threads;
+  warm_up_batch_sizes(model, threads);
 }
 
 }  // namespace
@@ -227,10 +237,11 @@ ModelListing ModelRepository::load_version(int64_t version, const Package& packa
   try {
     std::shared_ptr<Model> model = make_model(version, package);
     BatchingOptions batching = batching_of(*model, options_);
+    TargetFit fit;
+    if (batching.slo) fit = fit_to_target(*model, batching, options_.profiles, package.folder / file_of(version, package));
+    if (fit.divided) make_ready_again(*model, package.folder / std::to_string(version), options_.limits);
     std::string alone = keep_bits(*model, options_.batch_invariant, batching);
-    BatchCost cost;
-    if (batching.slo) cost = cost_of_batches(*model, *batching.slo, options_.profiles, package.folder / file_of(version, package));
-    auto served = std::make_shared<ServedModel>(std::move(model), batching, context_, cost);
+    auto served = std::make_shared<ServedModel>(std::move(model), batching, context_, fit.cost);
     return_program_pages();  // of parser, passes and packing
     return {name, version, ModelState::kReady, std::move(alone), std::move(served)};
   } catch (const std::bad_alloc&) {

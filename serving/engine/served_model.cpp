@@ -97,7 +97,7 @@ class ServedModel::Run {
       std::vector<Tensor> cut;  // what outputs of padded requests are without the padding
       std::vector<ConstTensorView> own;
       if (call.length) outputs = own = served_.buckets_->cut(outputs, *call.length, cut);
-      call.answer(outputs, {.begun = begun_, .lane = lane_, .batch_rows = rows, .first_row = first});
+      call.answer(outputs, {.begun = begun_, .lane = lane_, .batch_rows = rows, .first_row = first, .lanes = served_.batching_.lanes_per_batch});
     } catch (...) {
       return call.fail(std::current_exception());
     }
@@ -231,7 +231,7 @@ void ServedModel::enqueue(const std::shared_ptr<InferenceCall>& call) {
 }
 
 void ServedModel::run(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun) {
-  const WatchedBatch watched(watch_, lane, model_->name(), clock_);
+  const WatchedBatch watched(watch_, lane, model_->name(), clock_, batching_.lanes_per_batch);
   if (batch.size() > 1) {
     try {
       return run_together(lane, batch, begun);
@@ -251,7 +251,7 @@ void ServedModel::run_together(int lane, std::span<const QueuedPtr> batch, Clock
     inputs.push_back(buffers_[static_cast<size_t>(lane)].joined(i, parts));
   }
   run.finish_input();
-  const std::span<const ConstTensorView> outputs = model_->run(lane, inputs, [batch] { return is_unwanted(batch); });
+  const std::span<const ConstTensorView> outputs = model_->run(instance_of(lane), inputs, [batch] { return is_unwanted(batch); });
   for (const ConstTensorView& output : outputs)
     ensure(output.shape.rank() > 0 && output.shape[0] == rows, "an output has other rows than its batch", to_string(output.shape),
            rows);
@@ -271,7 +271,7 @@ void ServedModel::run_alone(int lane, const InferenceCall& call, Clock::TimePoin
   std::span<const ConstTensorView> outputs;
   try {
     run.finish_input();
-    outputs = model_->run(lane, call.views, [&call] { return call.cancelled(); });
+    outputs = model_->run(instance_of(lane), call.views, [&call] { return call.cancelled(); });
   } catch (...) {
     return call.fail(std::current_exception());
   }

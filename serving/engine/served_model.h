@@ -66,6 +66,8 @@ class ServedModel : public std::enable_shared_from_this<ServedModel> {
 
  private:
   class Run;
+  // Lanes that run its batches together are one of the model's.
+  int instance_of(int lane) const { return lane / batching_.lanes_per_batch; }
   void enqueue(const std::shared_ptr<InferenceCall>& call);
   void run(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun);
   void run_together(int lane, std::span<const QueuedPtr> batch, Clock::TimePoint begun);

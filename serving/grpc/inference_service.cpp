@@ -163,7 +163,7 @@ void InferenceService::model_metadata(UnaryCall& call) {
         const Model& model = served->model();
         const std::vector<int64_t> versions =
             version ? std::vector<int64_t>{*version} : backend_.repository.ready_versions(asked.name());
-        write_model_metadata(model.name(), versions, model.signature(), model.device(), to);
+        write_model_metadata(model.name(), versions, model.signature(), model.device(), served->batching(), to);
       });
 }
 

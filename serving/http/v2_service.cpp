@@ -234,7 +234,7 @@ HttpResponse V2Service::model_metadata(const Route& route) const {
   const Model& model = served->model();
   const std::vector<int64_t> versions =
       !version_text(route).empty() ? std::vector<int64_t>{model.version()} : backend_.repository.ready_versions(route.model);
-  return {200, "application/json", model_metadata_json(model.name(), versions, model.signature(), model.device())};
+  return {200, "application/json", model_metadata_json(model.name(), versions, model.signature(), model.device(), served->batching())};
 }
 
 HttpResponse V2Service::statistics(const Route& route) const {

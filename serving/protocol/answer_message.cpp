@@ -33,6 +33,7 @@ inference::ModelInferResponse head_message(const InferMessageHead& head) {
     parameters["batch_size"].set_int64_param(head.explanation->batch_size);
     parameters["position"].set_int64_param(head.explanation->position);
     parameters["lane"].set_int64_param(head.explanation->lane);
+    parameters["lanes"].set_int64_param(head.explanation->lanes);
   }
   if (head.final_response) (*message.mutable_parameters())["triton_final_response"].set_bool_param(true);
   return message;

@@ -71,7 +71,7 @@ void write_json_elements(JsonWriter& json, const AnswerTensor& output) {
 
 Explanation explain(const RunRecord& run, Clock::TimePoint arrived) {
   const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(run.begun - arrived);
-  return {waited.count(), run.batch_rows, run.first_row, run.lane};
+  return {waited.count(), run.batch_rows, run.first_row, run.lane, run.lanes};
 }
 
 size_t binary_bytes(ConstTensorView view) {
@@ -129,7 +129,7 @@ InferResponse write_infer_response(std::string_view model, int64_t version, cons
   json.member("model_name", model).member("model_version", std::to_string(version));
   if (explanation) {
     json.key("parameters").begin_object().member("queue_us", explanation->queue_us).member("batch_size", explanation->batch_size);
-    json.member("position", explanation->position).member("lane", explanation->lane).end_object();
+    json.member("position", explanation->position).member("lane", explanation->lane).member("lanes", explanation->lanes).end_object();
   }
   json.key("outputs").begin_array();
   for (const AnswerTensor& answer : answers) write_output(json, answer);

@@ -33,6 +33,7 @@ struct Explanation {
   int64_t batch_size = 0;  // rows of the batch
   int64_t position = 0;    // of the request's first row in it
   int64_t lane = 0;
+  int64_t lanes = 1;       // that ran the batch together, from `lane` on
 };
 Explanation explain(const RunRecord& run, Clock::TimePoint arrived);
 

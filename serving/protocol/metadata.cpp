@@ -127,7 +127,7 @@ std::string server_metadata_json(std::string_view name, std::string_view version
 }
 
 std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature,
-                                const ModelDevice& device) {
+                                const ModelDevice& device, const BatchingOptions& batching) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name).key("versions").begin_array();
@@ -135,13 +135,16 @@ std::string model_metadata_json(std::string_view name, std::span<const int64_t> 
   json.end_array().member("platform", "tandem_onnx");
   write_tensors(json, "inputs", signature.inputs);
   write_tensors(json, "outputs", signature.outputs);
-  if (!device.asked.empty() || !device.problem.empty()) {
-    json.key("parameters").begin_object().member("device", device.on_device ? device.asked : "cpu");
+  const bool has_device = !device.asked.empty() || !device.problem.empty();
+  if (has_device || batching.slo) json.key("parameters").begin_object();
+  if (has_device) {
+    json.member("device", device.on_device ? device.asked : "cpu");
     if (!device.on_device) json.member("fallback", device.problem);
     if (device.on_device) json.member("captured_graphs", device.captured_graphs);
     if (!device.not_captured.empty()) json.member("not_captured", device.not_captured);
-    json.end_object();
   }
+  if (batching.slo) json.member("slo", to_string(*batching.slo)).member("lanes_per_batch", batching.lanes_per_batch);
+  if (has_device || batching.slo) json.end_object();
   json.end_object();
   return text;
 }

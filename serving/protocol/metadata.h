@@ -25,9 +25,10 @@ std::string server_metadata_json(std::string_view name, std::string_view version
 
 // `versions`: those that are ready, or the one asked for. Unknown dimensions are -1. A model for which a GPU was asked says in
 // `parameters` where it runs ("device") and, if that is the CPU, why ("fallback"); on a GPU how many graphs are captured
-// ("captured_graphs") and, if a capture failed, why ("not_captured").
+// ("captured_graphs") and, if a capture failed, why ("not_captured"). One with a target of latency says it ("slo") and how many lanes run a batch
+// together ("lanes_per_batch").
 std::string model_metadata_json(std::string_view name, std::span<const int64_t> versions, const Signature& signature,
-                                const ModelDevice& device = {});
+                                const ModelDevice& device = {}, const BatchingOptions& batching = {});
 
 // A model's configuration as Triton prints its ModelConfig.
 std::string model_config_json(const ServingConfig& config);

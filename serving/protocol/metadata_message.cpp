@@ -22,14 +22,18 @@ void write_server_metadata(std::string_view name, std::string_view version, cons
 }
 
 void write_model_metadata(std::string_view name, std::span<const int64_t> versions, const Signature& signature,
-                          const ModelDevice& device, inference::ModelMetadataResponse& message) {
+                          const ModelDevice& device, const BatchingOptions& batching, inference::ModelMetadataResponse& message) {
   message.set_name(std::string(name));
   for (int64_t version : versions) message.add_versions(std::to_string(version));
   message.set_platform("tandem_onnx");
   for (const TensorSpec& spec : signature.inputs) write_tensor(spec, *message.add_inputs());
   for (const TensorSpec& spec : signature.outputs) write_tensor(spec, *message.add_outputs());
-  if (device.asked.empty() && device.problem.empty()) return;
   auto& properties = *message.mutable_properties();
+  if (batching.slo) {
+    properties["slo"] = to_string(*batching.slo);
+    properties["lanes_per_batch"] = std::to_string(batching.lanes_per_batch);
+  }
+  if (device.asked.empty() && device.problem.empty()) return;
   properties["device"] = device.on_device ? device.asked : "cpu";
   if (!device.on_device) properties["fallback"] = device.problem;
   if (device.on_device) properties["captured_graphs"] = std::to_string(device.captured_graphs);

@@ -19,7 +19,7 @@ void write_server_metadata(std::string_view name, std::string_view version, cons
                            inference::ServerMetadataResponse& message);
 // What model_metadata_json has in `parameters` is in `properties`.
 void write_model_metadata(std::string_view name, std::span<const int64_t> versions, const Signature& signature,
-                          const ModelDevice& device, inference::ModelMetadataResponse& message);
+                          const ModelDevice& device, const BatchingOptions& batching, inference::ModelMetadataResponse& message);
 void write_repository_index(std::span<const ModelListing> listings, bool ready_only, inference::RepositoryIndexResponse& message);
 
 }  // namespace tandem

@@ -104,7 +104,7 @@ def test_compressed_requests(client, algorithm):
 def test_explain(client):
     result = client.infer("mlp", [tensor("x", rows(3), "FP32")], parameters={"explain": True})
     told = {name: value.int64_param for name, value in result.get_response().parameters.items()}
-    assert set(told) == {"queue_us", "batch_size", "position", "lane"} and told["batch_size"] >= 3
+    assert set(told) == {"queue_us", "batch_size", "position", "lane", "lanes"} and told["batch_size"] >= 3
     code, text = code_of(lambda: client.infer("mlp", [tensor("x", rows(3), "FP32")], parameters={"explain": 1}))
     assert code == "StatusCode.INVALID_ARGUMENT" and "bool_param" in text
 

@@ -3,16 +3,18 @@
 TANDEM_BIN names the program (default: build/release/bin/tandem). Run with: pytest tests/interop/test_slo.py
 """
 import json
+import os
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from test_serving import BINARY, Server, save
+from test_serving import BINARY, Server, mlp, save, save_mlp
 from tritonclient.utils import InferenceServerException
 
 from onnx import TensorProto, helper
@@ -126,9 +128,11 @@ def load(port, *flags):
 
 def test_what_batches_cost_is_kept_for_the_next_start(targeted):
     files = list((targeted.cache / "tandem/costs").glob("*.cost"))
-    assert len(files) == 1
-    points = [[float(word) for word in line.split()] for line in files[0].read_text().splitlines()]
-    assert points[0][0] == 1 and all(a[0] < b[0] for a, b in zip(points, points[1:]))
+    alone = f"-{targeted.ready['lanes']}x1.cost"
+    assert sum(file.name.endswith(alone) for file in files) == 1, files  # others are of lanes together, where that promised something
+    for file in files:
+        points = [[float(word) for word in line.split()] for line in file.read_text().splitlines()]
+        assert points[0][0] == 1 and all(a[0] < b[0] for a, b in zip(points, points[1:]))
 
 
 def test_beyond_what_it_can_do_the_server_refuses_at_once(targeted):
@@ -159,3 +163,51 @@ def test_a_refusal_says_when_to_come_again(targeted):
     finally:
         crowd.kill()
         crowd.wait()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor makes one lane")
+def test_lanes_run_a_batch_together_where_the_target_needs_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    save_mlp(tmp_path / "models/team/1/model.onnx", 1)
+    assert Server(tmp_path / "models", "--lanes", "2", "--slo", "p99=60s").stop() == 0
+    costs = tmp_path / "cache/tandem/costs"
+    [measured] = costs.glob("*.cost")
+    key, _, lanes = measured.stem.partition("-")
+    assert lanes == "2x1"
+    (costs / f"{key}-2x1.cost").write_text("1 0.080 0 10\n")  # as if a row took so long: two do not fit into the target
+    (costs / f"{key}-1x2.cost").write_text("1 0.042 0 10\n")
+
+    save_mlp(tmp_path / "models/single/1/model.onnx", 2)
+    server = Server(tmp_path / "models", "--lanes", "2", "--slo", "p99=100ms")
+    try:
+        def told(path):
+            with urllib.request.urlopen(server.url + path, timeout=30) as answer:
+                return json.loads(answer.read())
+
+        assert told("/v2/models/team")["parameters"] == {"slo": "p99=100ms", "lanes_per_batch": 2}
+        assert told("/v2/models/single")["parameters"] == {"slo": "p99=100ms", "lanes_per_batch": 1}
+        assert [told(f"/v2/models/{name}/config")["instance_group"][0]["count"] for name in ("team", "single")] == [1, 2]
+
+        def ask(i):
+            name, seed = (("team", 1), ("single", 2))[i % 2]
+            x = np.random.default_rng(i).standard_normal((1 + i % 3, 4)).astype(np.float32)
+            body = {"inputs": [{"name": "x", "shape": list(x.shape), "datatype": "FP32", "data": x.ravel().tolist()}], "parameters": {"explain": True}}
+            request = urllib.request.Request(f"{server.url}/v2/models/{name}/infer", data=json.dumps(body).encode())
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    answer = json.loads(answer.read())
+            except urllib.error.HTTPError as error:
+                assert error.code == 429  # as long as a row is taken to last 42 ms
+                return None
+            np.testing.assert_allclose(np.reshape(answer["outputs"][0]["data"], (-1, 3)), mlp(x, seed), rtol=1e-5, atol=1e-5)
+            return name, answer["parameters"]["lane"], answer["parameters"]["lanes"]
+
+        with ThreadPoolExecutor(8) as clients:
+            ways = set(clients.map(ask, range(400)))
+        assert {way[::2] for way in ways if way} == {("team", 2), ("single", 1)}
+        assert ("team", 0, 2) in ways and ("team", 1, 2) not in ways  # the first of the lanes runs it
+        server.get("/v2/health/ready")
+    finally:
+        assert server.stop() == 0
+    server.process.stderr.seek(0)
+    assert "runs each batch on 2 lanes together for p99=100ms" in server.process.stderr.read()

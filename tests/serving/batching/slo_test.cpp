@@ -63,9 +63,10 @@ TEST(BatchCost, WhatWasMeasuredBeforeGivesWayToWhatIsSeen) {
 // A batch of b rows takes 2 ms + b * 0.5 ms: 400 rows a second one by one, 1,600 in batches of 16.
 double cost_of(int64_t rows) { return 0.002 + 0.0005 * static_cast<double>(rows); }
 
-BatchCost measured() {
+// By a machine that takes so many times as long.
+BatchCost measured(double slower = 1) {
   BatchCost cost;
-  for (int64_t rows = 1; rows <= 64; rows *= 2) cost.observe(rows, cost_of(rows));
+  for (int64_t rows = 1; rows <= 64; rows *= 2) cost.observe(rows, slower * cost_of(rows));
   return cost;
 }
 
@@ -115,8 +116,8 @@ class SimulatedService {
  public:
   static constexpr auto kTarget = 25ms;
 
-  explicit SimulatedService(BatchCost known, double slower = 1) : slower_(slower) {
-    queue_ = dispatcher_.add("m", {.max_batch_size = 64, .slo = Slo{0.99, kTarget}},
+  explicit SimulatedService(BatchCost known, double slower = 1, int lanes_per_batch = 1) : slower_(slower) {
+    queue_ = dispatcher_.add("m", {.max_batch_size = 64, .slo = Slo{0.99, kTarget}, .lanes_per_batch = lanes_per_batch},
                              [this](int lane, std::span<const QueuedPtr> batch, Clock::TimePoint) { run(lane, batch); }, 1, known);
   }
 
@@ -241,6 +242,20 @@ TEST(SloBatching, LightLoadIsAnsweredAtOnce) {
   Seen light = service.load(100, 5s, 3);
   EXPECT_EQ(light.refused, 0);
   EXPECT_LE(light.p99(), 2 * cost_of(1)) << "nobody waits for a batch to fill";
+}
+
+// A model of which a row takes 15 ms on one lane of two: two of them do not fit into 25 ms.
+TEST(SloBatching, LanesTogetherKeepATargetThatOneAloneMisses) {
+  SimulatedService alone(measured(6), 6), together(measured(3), 3, 2);
+  constexpr double kRate = 100;  // of 133 rows a second that the lanes do each for itself, one by one, and together as well
+  Seen refused = alone.load(kRate, 20s, 9), kept = together.load(kRate, 20s, 9);
+  EXPECT_LT(static_cast<double>(refused.in_time), 0.9 * static_cast<double>(refused.offered)) << "whoever finds both lanes busy";
+  EXPECT_GT(static_cast<double>(kept.in_time), 0.95 * static_cast<double>(kept.offered));
+  EXPECT_LE(kept.p99(), 0.025);
+  Seen crowd = together.load(2'000, 5s, 10);
+  EXPECT_LE(crowd.p99(), 0.025) << "what is refused is foreseen for a group of lanes";
+  // Two of 3 (2 + b / 2) ms fit into 22.5 ms up to b = 3, and into 80% of the target still for b = 2: 222 a second.
+  EXPECT_GE(crowd.goodput(5), 0.9 * 2 / 0.009);
 }
 
 TEST(SloBatching, LearnsWhatIsNotKnownBeforehand) {

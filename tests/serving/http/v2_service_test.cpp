@@ -113,7 +113,7 @@ TEST_F(V2ServiceTest, AnAnswerTellsHowItWasMadeIfAsked) {
   infer();
   workers.run_all();
   ASSERT_EQ(answers.size(), 3u);
-  EXPECT_EQ(json::parse(answers[0].body)["parameters"], json::parse(R"({"queue_us":3000,"batch_size":2,"position":0,"lane":0})"));
+  EXPECT_EQ(json::parse(answers[0].body)["parameters"], json::parse(R"({"queue_us":3000,"batch_size":2,"position":0,"lane":0,"lanes":1})"));
   EXPECT_FALSE(json::parse(answers[2].body).contains("parameters"));
 }
 

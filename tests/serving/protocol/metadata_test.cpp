@@ -26,6 +26,12 @@ TEST(Metadata, ModelMetadataShowsTheBatchAndUnknownsAsMinusOne) {
     "outputs":[{"name":"s","datatype":"BYTES","shape":[-1,2]}]})"));
 }
 
+TEST(Metadata, AModelWithATargetSaysSo) {
+  const std::vector<int64_t> versions{1};
+  const json printed = json::parse(model_metadata_json("m", versions, kSignature, {}, {.slo = parse_slo("p99=20ms"), .lanes_per_batch = 2}));
+  EXPECT_EQ(printed["parameters"], json::parse(R"({"slo":"p99=20ms","lanes_per_batch":2})"));
+}
+
 // Keys of the objects and elements that Triton prints too, so that clients may index without looking.
 TEST(Metadata, ConfigIsPrintedAsTritonDoes) {
   ServingConfig config = parse_model_config(R"(
