@@ -19,9 +19,12 @@ InstanceChoice choice_of(SloController controller, int lanes, int lanes_per_batc
   return choice;
 }
 
+bool is_shorter(const InstanceChoice& a, const InstanceChoice& b) { return kWorthIt * a.cost.seconds(1) < b.cost.seconds(1); }
+
+// Where no batch is in time, the shortest is the least late.
 bool is_better(const InstanceChoice& a, const InstanceChoice& b) {
   if (a.fitting != b.fitting) return a.fitting > b.fitting;
-  return a.fitting == 2 ? a.rows_per_second > kWorthIt * b.rows_per_second : kWorthIt * a.cost.seconds(1) < b.cost.seconds(1);
+  return a.fitting > 0 ? a.rows_per_second > kWorthIt * b.rows_per_second : is_shorter(a, b);
 }
 
 // Whether teams twice as large, were they twice as fast, would be worth it: for a batch that does not fit now.
@@ -45,11 +48,12 @@ int wider(int size, int lanes) {
 InstanceChoice choose_instances(const Slo& slo, int64_t max_batch, int lanes, const std::function<BatchCost(int lanes_per_batch)>& measure) {
   const SloController controller(slo, max_batch);
   InstanceChoice best = choice_of(controller, lanes, 1, measure(1));
-  while (best.cost.is_known() && best.lanes_per_batch < lanes && may_gain(best, controller.budget(), max_batch)) {
-    const int size = wider(best.lanes_per_batch, lanes);
+  for (InstanceChoice last = best; last.cost.is_known() && last.lanes_per_batch < lanes && may_gain(last, controller.budget(), max_batch);) {
+    const int size = wider(last.lanes_per_batch, lanes);
     InstanceChoice next = choice_of(controller, lanes, size, measure(size));
-    if (!next.cost.is_known() || !is_better(next, best)) break;
-    best = std::move(next);
+    if (!next.cost.is_known() || !is_shorter(next, last)) break;
+    if (is_better(next, best)) best = next;
+    last = std::move(next);
   }
   return best;
 }

@@ -22,7 +22,7 @@ struct InstanceChoice {
 };
 
 // `measure`: what batches take while every instance of so many lanes runs one; nothing known: they cannot be put together so. Asked for one lane, then for
-// twice as many (or the next divisor of `lanes`) as long as each step gained something, and a team without loss would gain by the next.
+// twice as many (or the next divisor of `lanes`) as long as batches became shorter, and a team without loss would gain by the next step.
 InstanceChoice choose_instances(const Slo& slo, int64_t max_batch, int lanes, const std::function<BatchCost(int lanes_per_batch)>& measure);
 
 }  // namespace tandem

@@ -64,6 +64,14 @@ TEST(InstanceChoice, LargerBatchesInAShorterTimeDoMore) {
   EXPECT_THAT(limited.asked, ElementsAre(1));
 }
 
+TEST(InstanceChoice, TeamsThatLoseSomethingAreTakenForTheTargetAlone) {
+  // 40 ms on one lane, 23.5 on two, 12.9 on four: of the first two only one fits into 45 ms, and two lanes by themselves do more.
+  Machine machine{.fixed = 0, .row = 0.040, .efficiency = 0.7};
+  EXPECT_EQ(machine.choose(50ms, 2).lanes_per_batch, 1);
+  EXPECT_EQ(machine.choose(50ms, 8).lanes_per_batch, 4);
+  EXPECT_THAT(machine.asked, ElementsAre(1, 2, 1, 2, 4));
+}
+
 TEST(InstanceChoice, ATeamThatGainsNothingIsNotTaken) {
   Machine machine{.fixed = 0, .row = 0.040, .efficiency = 0};
   EXPECT_EQ(machine.choose(50ms, 8).lanes_per_batch, 1);
