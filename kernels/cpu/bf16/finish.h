@@ -170,8 +170,8 @@ struct Bf16Blocks {
 
     // Whole panels with bounds, or with nothing but a residual.
     bool takes_tiles() const { return typename Bf16Finish<V>::Then(block).bounded && column + panels * kPanelColumns <= block.columns; }
-    template <int R, int P>
-    [[gnu::always_inline]] bool take(typename V::Sum (&sum)[R][P], int64_t row) const {
+    template <int R, int P, class Sum>
+    [[gnu::always_inline]] bool take(Sum (&sum)[R][P], int64_t row) const {
       using Vector = typename V::Vector;
       const auto whole = Vector::part(kPanelColumns);
       const auto for_each = [&](auto&& body) {
