@@ -45,10 +45,10 @@ struct Bands {
   int64_t bound() const { return std::min(whole(), std::max(kBandFloats, under(1) * line + out_line)); }
 };
 
-size_t stage_workspace(const ConvChain& chain, const ChannelsLastTier& tier, int threads) {
+size_t stage_workspace(const ConvChain& chain, Isa isa, int threads) {
   size_t bytes = depthwise_workspace(chain.depthwise, threads);
   for (const auto& pointwise : {chain.expand, chain.project})
-    if (pointwise) bytes = std::max(bytes, product_workspace(*pointwise, tier, threads));
+    if (pointwise) bytes = std::max(bytes, conv_channels_last_workspace(*pointwise, threads, isa));
   return bytes;
 }
 
@@ -99,7 +99,7 @@ class ChainRun {
       lines = std::min(last - first, bands_.kept - first % bands_.kept);
       o.x = x + first * width * chain_.expand->channels;
       o.y = expanded_ + first % bands_.kept * bands_.line;
-      convolve_product(context_, of_pixels(*chain_.expand, lines * width), tier_, o);
+      convolve_pixels(*chain_.expand, lines * width, o);
     }
   }
 
@@ -116,7 +116,13 @@ class ChainRun {
     o.x = between_;
     o.y = y + to;
     if (residual) o.residual = residual + to;
-    convolve_product(context_, of_pixels(*chain_.project, (last - first) * width), tier_, o);
+    convolve_pixels(*chain_.project, (last - first) * width, o);
+  }
+
+  // By the kernel that its filters are packed for.
+  void convolve_pixels(const ConvGeometry& pointwise, int64_t pixels, const ChannelsLastOperands& o) {
+    const auto kernel = is_depthwise(pointwise) ? convolve_depthwise : convolve_product;
+    kernel(context_, of_pixels(pointwise, pixels), tier_, o);
   }
 
   KernelContext context_;
@@ -146,7 +152,7 @@ void check_chain(const ConvChain& chain, const Shape& x, const Shape& y) {
 size_t conv_chain_workspace(const ConvChain& chain, int threads, Isa isa) {
   const Bands bands(chain);
   return static_cast<size_t>(aligned_elements<float>(bands.bound())) * sizeof(float) +
-         stage_workspace(chain, channels_last_tier(isa), threads);
+         stage_workspace(chain, isa, threads);
 }
 
 bool conv_chain_pays(const ConvChain& chain) { return Bands(chain).whole() > kWorthFloats; }

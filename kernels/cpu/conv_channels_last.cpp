@@ -6,11 +6,6 @@
 #include "kernels/cpu/gemm/storage.h"
 
 namespace tandem::cpu {
-namespace {
-
-bool is_depthwise(const ConvGeometry& g) { return g.groups == g.channels && g.groups == g.filters; }
-
-}  // namespace
 
 ChannelsLastFilters pack_filters_channels_last(const ConvGeometry& g, ConstTensorView w, Isa isa) {
   check_conv_weight(g, w.shape);

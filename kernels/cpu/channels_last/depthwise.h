@@ -7,6 +7,9 @@
 
 namespace tandem::cpu {
 
+// One filter of one channel is, too.
+inline bool is_depthwise(const ConvGeometry& g) { return g.groups == g.channels && g.groups == g.filters; }
+
 // Weights as [taps][channels].
 void pack_depthwise_filters(const ConvGeometry&, const float* w, float* packed);
 
