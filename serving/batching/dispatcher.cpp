@@ -7,6 +7,7 @@ namespace {
 
 constexpr double kMuchLonger = 4;  // batches that make others wait
 constexpr std::chrono::seconds kRecently{1};
+constexpr std::chrono::seconds kLate{1};  // beyond what was expected: nobody knows when such a batch ends, and nobody waits for it
 
 void drop_all(const ModelQueue::Dropped& dropped) {
   for (const auto& [request, why] : dropped) request->drop(why);
@@ -30,6 +31,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   std::vector<const RunLater*> put_off;   // threads that will run what is brief, each in the name of a lane
   double virtual_now = 0;                 // of the batch that was begun last
   std::optional<Clock::TimePoint> alarm;
+  std::optional<Clock::TimePoint> waits_until;  // lanes that wait for neighbours, if these are not idle before
   bool stopped = false;
 
   State(Workers& workers, const Clock& clock, std::function<void(std::optional<Clock::TimePoint>)> wake_at)
@@ -56,7 +58,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     const bool is_due = entry->queue.is_due(now), is_brief = is_due && here && entry->is_brief() && workers.lend();
     const bool is_expected = is_brief && std::ranges::find(put_off, here) != put_off.end();
     const std::optional<size_t> lane = is_due && !is_expected ? a_sleeping_lane() : std::nullopt;
-    if (lane) lanes[*lane] = LaneState::kAwake;
+    if (lane) awake(*lane, now);
     if (lane && is_brief) put_off.push_back(here);
     set_alarm(now);
     lock.unlock();
@@ -80,12 +82,17 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     return found == lanes.end() ? std::nullopt : std::optional(static_cast<size_t>(found - lanes.begin()));
   }
 
+  void awake(size_t lane, Clock::TimePoint now) {
+    lanes[lane] = LaneState::kAwake;
+    free_at[lane] = now;
+  }
+
   // So many lanes, if they sleep, are to be woken: `woken`, without the lock.
-  void note_to_wake(int64_t count, std::vector<size_t>& woken) {
+  void note_to_wake(int64_t count, Clock::TimePoint now, std::vector<size_t>& woken) {
     for (; count > 0; --count) {
       const auto lane = a_sleeping_lane();
       if (!lane) return;
-      lanes[*lane] = LaneState::kAwake;
+      awake(*lane, now);
       woken.push_back(*lane);
     }
   }
@@ -94,7 +101,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   void note_those_that_waited(Clock::TimePoint now, std::vector<size_t>& woken) {
     int64_t requests = 0;  // at most as many batches
     for (const auto& entry : entries) requests += entry->queue.is_due(now) ? entry->queue.size() : 0;
-    note_to_wake(requests, woken);
+    note_to_wake(requests, now, woken);
   }
 
   // Not under the lock: a test's lane may run at once.
@@ -152,7 +159,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
       if (!next && lanes[lane] == LaneState::kAwake) lanes[lane] = LaneState::kAsleep;
       std::fill_n(free_at.begin() + static_cast<std::ptrdiff_t>(lane), holds[lane], batch.entry ? now + expected(batch) : now);
       if (did == Did::kLeft && holds[lane] > 1) led[lane] = next;
-      if (did == Did::kBatch && holds[lane] > 1) note_those_that_waited(now, woken);
+      if ((did == Did::kBatch && holds[lane] > 1) || !dropped.empty()) note_those_that_waited(now, woken);
       set_alarm(now);
     }
     drop_all(dropped);
@@ -162,7 +169,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
   }
 
   // What `lane` begins now; nothing if it has to sleep, or is kept. For a batch of several lanes a group of neighbours that are idle is kept, and its first lane
-  // begins it, and others after it as long as they are next. Where no group is idle the lane waits: else they would never be so all at once.
+  // begins it, and others after it as long as they are next. Where no group is idle, one is waited for: else its lanes would never be so all at once.
   std::shared_ptr<Entry> next_of(size_t lane, Clock::TimePoint now, std::vector<size_t>& woken) {
     if (holds[lane] > 1) {
       std::shared_ptr<Entry> next = std::exchange(led[lane], nullptr);
@@ -173,9 +180,10 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     for (;;) {
       std::shared_ptr<Entry> next = next_entry(now);
       if (!next || next->lanes() == 1) return next;
-      const std::optional<size_t> leader = an_idle_group(static_cast<size_t>(next->lanes()), lane);
-      if (!leader) return nullptr;
-      for (size_t i = *leader; i < *leader + static_cast<size_t>(next->lanes()); ++i) lanes[i] = LaneState::kKept;
+      const auto size = static_cast<size_t>(next->lanes());
+      const std::optional<size_t> leader = an_idle_group(size, lane);
+      if (!leader) return meanwhile(lane, size, now);
+      for (size_t i = *leader; i < *leader + size; ++i) lanes[i] = LaneState::kKept, free_at[i] = now;
       lanes[*leader] = LaneState::kAwake;
       holds[*leader] = next->lanes();
       if (*leader == lane) return next;
@@ -183,6 +191,39 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
       woken.push_back(*leader);
       if (lanes[lane] == LaneState::kKept) return nullptr;
     }
+  }
+
+  // What `lane` begins while a batch of several lanes is next and no group is idle. A lane of the group that is waited for takes what will be done before
+  // the others are (as backfilling does: Lifka, 1995), the other lanes take anything of one lane.
+  std::shared_ptr<Entry> meanwhile(size_t lane, size_t size, Clock::TimePoint now) {
+    const std::optional<Group> group = group_to_wait_for(size, lane, now);
+    const bool waits = group && group->first <= lane && lane < group->first + size;
+    std::shared_ptr<Entry> next = next_entry(now, [&](const Entry& entry) {
+      if (entry.lanes() > 1) return false;
+      const auto takes = std::chrono::duration_cast<Clock::TimePoint::duration>(std::chrono::duration<double>(entry.batch_seconds()));
+      return !waits || (entry.batch_seconds() > 0 && now + takes <= group->idle_at);
+    });
+    if (!next && waits) waits_until = group->late_at;
+    return next;
+  }
+
+  struct Group {
+    size_t first;
+    Clock::TimePoint idle_at, late_at;  // expected to be idle; too late to be waited for, if it is not
+  };
+  // The neighbours that will be idle first, as far as one knows; none where each group has a lane that is late.
+  std::optional<Group> group_to_wait_for(size_t size, size_t asking, Clock::TimePoint now) const {
+    std::optional<Group> best;
+    for (size_t first = 0; first + size <= lanes.size(); first += size) {
+      Group group{first, now, Clock::TimePoint::max()};
+      for (size_t i = first; i < first + size; ++i)
+        if (lanes[i] != LaneState::kAsleep && i != asking) {
+          group.idle_at = std::max(group.idle_at, free_at[i]);
+          group.late_at = std::min(group.late_at, free_at[i] + kLate);
+        }
+      if (group.late_at > now && (!best || group.idle_at < best->idle_at)) best = group;
+    }
+    return best;
   }
 
   // The first of so many neighbours that have nothing to do, `asking` among them or not.
@@ -228,13 +269,21 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     return taken + own < lanes.size();
   }
 
-  // Of the queue that is furthest behind, the first of equals.
-  std::shared_ptr<Entry> next_entry(Clock::TimePoint now) const {
+  // Of the queue that is furthest behind, the first of equals, of those that `may` take.
+  std::shared_ptr<Entry> next_entry(Clock::TimePoint now, const std::function<bool(const Entry&)>& may = {}) const {
     std::shared_ptr<Entry> best;
     if (stopped) return best;
+    // Others with long batches do not go before one that lacks lanes beside the one that is kept: they would always take what becomes free.
+    std::optional<double> lacks_lanes;
+    const auto is_due = [&](const auto& entry) {
+      return entry->queue.size() > 0 && entry->may_run() && entry->queue.is_due(now) && std::ranges::find(led, entry) == led.end();
+    };
     for (const auto& entry : entries)
-      if (entry->queue.size() > 0 && (!best || entry->virtual_time < best->virtual_time) && entry->may_run() &&
-          entry->queue.is_due(now) && std::ranges::find(led, entry) == led.end() && leaves_a_lane(*entry, now))
+      if (entry->lanes() > 1 && is_due(entry) && !leaves_a_lane(*entry, now))
+        lacks_lanes = std::min(entry->virtual_time, lacks_lanes.value_or(entry->virtual_time));
+    for (const auto& entry : entries)
+      if ((!best || entry->virtual_time < best->virtual_time) && is_due(entry) && (!may || may(*entry)) && leaves_a_lane(*entry, now) &&
+          !(lacks_lanes && *lacks_lanes < entry->virtual_time && is_heavy(*entry, now)))
         best = entry;
     return best;
   }
@@ -289,6 +338,7 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
     std::optional<Clock::TimePoint> next;
     for (const auto& entry : entries)
       if (const auto event = entry->queue.next_event(now); event && (!next || *event < *next)) next = event;
+    if (waits_until && (!next || *waits_until < *next)) next = waits_until;
     if (next == alarm) return;
     alarm = next;
     if (wake_at) wake_at(next);
@@ -302,7 +352,11 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
       const Clock::TimePoint now = clock.now();
       alarm.reset();
       sweep(now, dropped);
-      note_to_wake(std::ranges::count_if(entries, [&](const auto& entry) { return entry->queue.is_due(now); }), woken);
+      if (!dropped.empty() || (waits_until && *waits_until <= now))
+        note_those_that_waited(now, woken);
+      else
+        note_to_wake(std::ranges::count_if(entries, [&](const auto& entry) { return entry->queue.is_due(now); }), now, woken);
+      if (waits_until && *waits_until <= now) waits_until.reset();
       set_alarm(now);
     }
     drop_all(dropped);
@@ -316,11 +370,14 @@ struct Dispatcher::State : std::enable_shared_from_this<State> {
 
   void remove(const std::shared_ptr<Entry>& entry) {
     std::vector<QueuedPtr> waiting;
+    std::vector<size_t> woken;
     {
       const std::lock_guard lock(mutex);
       std::erase(entries, entry);
       waiting = entry->queue.take_all();
+      if (!waiting.empty()) note_those_that_waited(clock.now(), woken);
     }
+    for (const size_t lane : woken) wake(lane);
     drop_waiting(*entry, std::move(waiting), "was unloaded before the request's turn");
   }
 

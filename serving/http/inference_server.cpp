@@ -237,7 +237,7 @@ std::vector<ModelCheck> check_models(const InferenceServerOptions& options, cons
 InferenceServer::InferenceServer(const InferenceServerOptions& options) {
   const LaneSetOptions lanes = lane_options(options);
   const int network = network_threads(options, 2) + network_threads(options, 1);
-  const int teams = options.models.slo ? 2 : 1;  // lanes that run a batch together begin a larger one
+  const int teams = options.models.slo ? 3 : 1;  // those of lanes, of batches that several run together, and of what measures both at load
   check_room_for(static_cast<int64_t>(teams) * lanes.lanes * lanes.threads + network + kOtherThreads, kDescriptors);
   parts_ = std::make_unique<Parts>(options);
   return_program_pages();  // of all that begins once

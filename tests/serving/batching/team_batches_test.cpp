@@ -142,21 +142,78 @@ TEST_F(TeamBatches, ManyModelsOfAllSizesAreAllServed) {
 }
 
 TEST_F(TeamBatches, OneThatGoesWhileLanesWaitForItHoldsNobodyUp) {
+  auto all = add("all", 4, 10ms);  // the first of equals goes first
   const auto single = add("single", 1, 10ms);
-  auto all = add("all", 4, 10ms);
   submit(*single, 1);
   run_for(5ms);
   submit(*all, 1);
   submit(*single, 3);
   run_for(1ms);
+  const Clock::TimePoint gone = machine.now();
   all.reset();
   EXPECT_EQ(dropped, 1);
   run_for(100ms);
   EXPECT_EQ(rows_of("single"), 4);
+  EXPECT_EQ(std::ranges::count(seen, gone, &Seen::begun), 3) << "by all lanes that waited";
+}
+
+TEST_F(TeamBatches, WhatIsDoneBeforeTheNeighboursAreGoesMeanwhile) {
+  const auto all = add("all", 4, 10ms), slow = add("slow", 1, 100ms), quick = add("quick", 1, 1ms);
+  submit(*slow);
+  submit(*quick);
+  run_for(1s);  // what they take is known
+  seen.clear();
+  submit(*slow);
+  run_for(5ms);
+  submit(*all);
+  run_for(1ms);
+  submit(*quick, 12);
+  submit(*slow, 3);  // would end after the first
+  run_for(1s);
+  ASSERT_EQ(seen.size(), 17u);
+  for (int i = 0; i < 12; ++i) EXPECT_EQ(seen[static_cast<size_t>(i)].model, "quick") << i;
+  EXPECT_EQ(seen[12].model, "slow");
+  EXPECT_EQ(seen[13].model, "all");
+  EXPECT_EQ(seen[13].begun, seen[12].ended);
+  EXPECT_EQ(overlaps(), 0);
+}
+
+TEST_F(TeamBatches, ALaneThatIsStuckIsNotWaitedFor) {
+  const auto all = add("all", 4, 10ms), stuck = add("stuck", 1, 60s), quick = add("quick", 1, 1ms);
+  submit(*stuck);
+  run_for(5ms);
+  submit(*all);
+  run_for(1ms);
+  submit(*quick, 8);
+  run_for(2s);
+  dispatcher.tick();
+  run_for(100ms);
+  EXPECT_EQ(rows_of("quick"), 8);
+  submit(*quick, 8);
+  run_for(100ms);
+  EXPECT_EQ(rows_of("quick"), 16);
+  run_for(60s);
+  EXPECT_EQ(rows_of("all"), 1);
+}
+
+TEST_F(TeamBatches, ALaneKeptForQuickModelsIsNotAllThatATeamEverFinds) {
+  const auto quick = add("quick", 1, 1ms), slow = add("slow", 1, 50ms), pairs = add("pairs", 2, 50ms);
+  for (Dispatcher::Queue* queue : {quick.get(), slow.get(), pairs.get()}) submit(*queue);
+  run_for(1s);  // what they take is known
+  seen.clear();
+  submit(*slow, 200);
+  submit(*pairs, 200);
+  for (int i = 0; i < 200; ++i) {
+    submit(*quick);
+    run_for(10ms);
+  }
+  EXPECT_EQ(rows_of("quick"), 200);
+  EXPECT_NEAR(time_of("pairs") / time_of("slow"), 1, 0.25);
+  EXPECT_EQ(overlaps(), 0);
 }
 
 TEST_F(TeamBatches, OneThatIsCancelledWhileLanesWaitForItHoldsNobodyUp) {
-  const auto single = add("single", 1, 10ms), all = add("all", 4, 10ms);
+  const auto all = add("all", 4, 10ms), single = add("single", 1, 10ms);
   submit(*single, 1);
   run_for(5ms);
   const auto request = std::make_shared<Request>(dropped);
