@@ -29,6 +29,12 @@ struct Seen {
 
 class TeamBatches : public testing::Test {
  protected:
+  // Batches that run write to what the test has: they end, one after the other, before that goes.
+  ~TeamBatches() override {
+    dispatcher.stop();
+    run_for(1h);
+  }
+
   struct Request final : QueuedRequest {
     explicit Request(int& dropped) : dropped(dropped) {}
     void drop(const std::exception_ptr&) override { ++dropped; }
