@@ -100,8 +100,8 @@ class Target {
   }
 
   std::unique_ptr<LoadClient> connect(int connections, const Clock& clock) const {
-    if (flags_.streaming) return std::make_unique<GrpcStreamClient>(target(), requests_, connections, clock);
-    if (flags_.grpc()) return std::make_unique<GrpcLoadClient>(target(), requests_, connections, clock);
+    if (flags_.streaming) return grpc_stream_client(target(), requests_, connections, clock);
+    if (flags_.grpc()) return grpc_load_client(target(), requests_, connections, clock);
     return std::make_unique<HttpLoadClient>(address_, requests_, connections, clock);
   }
 

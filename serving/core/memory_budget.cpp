@@ -63,7 +63,7 @@ void MemoryHold::resize(std::vector<MemoryPart> shared, int64_t own) {
   if (more > room) {
     const int64_t others = budget_.used_;
     budget_.add(shared_, own_, 1);
-    throw DoesNotFit(text_of(who_, more, others, budget_.limit_), more - room);
+    throw DoesNotFit(text_of(who_, more, others, budget_.limit_), more - room, std::move(shared));
   }
   shared_ = std::move(shared);
   own_ = own;

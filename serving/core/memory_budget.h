@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernels/base/error.h"
@@ -29,8 +30,10 @@ struct MemoryPart {
 
 // Thrown when the limit does not allow it.
 struct DoesNotFit : Error {
-  DoesNotFit(const std::string& message, int64_t missing_bytes) : Error(ErrorCode::kOutOfMemory, message), missing(missing_bytes) {}
-  int64_t missing;  // bytes that would have to go first
+  DoesNotFit(const std::string& message, int64_t missing_bytes, std::vector<MemoryPart> parts = {})
+      : Error(ErrorCode::kOutOfMemory, message), missing(missing_bytes), shared(std::move(parts)) {}
+  int64_t missing;                 // bytes that would have to go first
+  std::vector<MemoryPart> shared;  // what it has with others, if that is known: these bytes do not count as gone when the others go
 };
 
 // Safe from any thread.

@@ -226,7 +226,7 @@ std::shared_ptr<Model> ModelRepository::make_model(int64_t version, const Packag
   try {
     return load_(open(version, package));
   } catch (const DoesNotFit& error) {
-    if (options_.control != ModelControl::kExplicit || !make_room(package.name, error.missing)) throw;
+    if (options_.control != ModelControl::kExplicit || !make_room(package.name, error)) throw;
   }
   return load_(open(version, package));
 }
@@ -251,9 +251,9 @@ ModelListing ModelRepository::load_version(int64_t version, const Package& packa
   }
 }
 
-// Evicts idle models for one that lacks so many bytes. False if that would not do.
-bool ModelRepository::make_room(const std::string& name, int64_t bytes) {
-  std::vector<ResidentModel> residents;
+// Evicts idle models for one that does not fit. False if that would not do.
+bool ModelRepository::make_room(const std::string& name, const DoesNotFit& newcomer) {
+  std::vector<ResidentModel> residents{{.name = name, .shared = newcomer.shared, .is_kept = true}};
   std::vector<Versions> evicted;  // go when nobody waits for the lock
   const std::lock_guard lock(mutex_);
   const Clock::TimePoint now = context_.clock.now();
@@ -271,7 +271,7 @@ bool ModelRepository::make_room(const std::string& name, int64_t bytes) {
     }
     if (resident.own > 0 || !resident.shared.empty()) residents.push_back(std::move(resident));
   }
-  const std::vector<std::string> names = models_to_evict(std::move(residents), bytes);
+  const std::vector<std::string> names = models_to_evict(std::move(residents), newcomer.missing);
   for (const std::string& victim : names) {
     const std::string reason = std::string(kEvicted) + " to make room for '" + name + "': load it again";
     Versions rest;

@@ -192,7 +192,7 @@ class ModelRepository {
   static std::filesystem::path file_of(int64_t version, const Package& package);
   Source open(int64_t version, const Package& package) const;
   std::shared_ptr<Model> make_model(int64_t version, const Package& package);
-  bool make_room(const std::string& name, int64_t bytes);
+  bool make_room(const std::string& name, const DoesNotFit& newcomer);
   int64_t beside_forecasts(const ModelMemory& memory);
   std::string without_root(std::string text, const std::filesystem::path& root) const;
   void put(const std::string& name, Versions versions);

@@ -23,6 +23,9 @@ inline AnswerKind kind_of(const grpc::Status& status) {
   }
 }
 
+// "8 'mlp' is overloaded".
+inline std::string text_of(const grpc::Status& status) { return std::to_string(status.error_code()) + " " + status.error_message(); }
+
 inline std::vector<grpc::ByteBuffer> buffers_of(const std::vector<std::string>& requests) {
   std::vector<grpc::ByteBuffer> buffers;
   for (const std::string& request : requests) buffers.push_back(buffer_of(request));

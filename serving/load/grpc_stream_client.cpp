@@ -29,9 +29,34 @@ std::optional<std::string> error_of(const grpc::ByteBuffer& message) {
   return response.error_message();
 }
 
-}  // namespace
+class GrpcStreamClient final : public LoadClient {
+ public:
+  GrpcStreamClient(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock)
+      : clock_(clock), requests_(load_detail::buffers_of(requests)) {
+    for (auto& channel : load_detail::connected_channels(target, connections)) streams_.push_back(std::make_unique<Stream>(std::move(channel)));
+  }
+  ~GrpcStreamClient() override {
+    for (const auto& one : streams_)
+      if (one->context) one->context->TryCancel();
+    load_detail::drain(queue_);
+  }
 
-struct GrpcStreamClient::Impl {
+  int connections() const override { return static_cast<int>(streams_.size()); }
+  const std::string& first_problem() const override { return problem_; }
+  void send(int connection) override {
+    Stream& own = *streams_[static_cast<size_t>(connection)];
+    own.request = &requests_.next();
+    if (own.call) return write(connection);
+    own.context.emplace();
+    own.context->AddMetadata("triton_grpc_error", "true");
+    own.call = own.stub.PrepareCall(&*own.context, kStreamInfer, &queue_);
+    own.call->StartCall(expect(connection, Event::kStarted));
+  }
+  void wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) override {
+    load_detail::take_answers(queue_, clock_, from, until, answers, [&](void* tag, bool ok) { take(tag, ok, answers); });
+  }
+
+ private:
   // One connection, its stream, and the request under way.
   struct Stream {
     explicit Stream(std::shared_ptr<grpc::Channel> own) : channel(std::move(own)), stub(channel) {}
@@ -47,44 +72,25 @@ struct GrpcStreamClient::Impl {
     bool is_writing = false, has_ended = false;
   };
 
-  Impl(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock)
-      : clock(clock), requests(load_detail::buffers_of(requests)) {
-    for (auto& channel : load_detail::connected_channels(target, connections)) streams.push_back(std::make_unique<Stream>(std::move(channel)));
-  }
-  ~Impl() {
-    for (const auto& one : streams)
-      if (one->context) one->context->TryCancel();
-    load_detail::drain(queue);
-  }
-
   void* expect(int connection, Event event) {
-    ++streams[static_cast<size_t>(connection)]->events;
+    ++streams_[static_cast<size_t>(connection)]->events;
     return reinterpret_cast<void*>(static_cast<uintptr_t>(connection) * kEvents + static_cast<uintptr_t>(event));
   }
 
-  void send(int connection) {
-    Stream& own = *streams[static_cast<size_t>(connection)];
-    own.request = &requests.next();
-    if (own.call) return write(connection);
-    own.context.emplace();
-    own.context->AddMetadata("triton_grpc_error", "true");
-    own.call = own.stub.PrepareCall(&*own.context, kStreamInfer, &queue);
-    own.call->StartCall(expect(connection, Event::kStarted));
-  }
   void write(int connection) {
-    Stream& own = *streams[static_cast<size_t>(connection)];
+    Stream& own = *streams_[static_cast<size_t>(connection)];
     own.is_writing = true;
     own.call->Write(*own.request, expect(connection, Event::kWritten));
   }
   void read(int connection) {
-    Stream& own = *streams[static_cast<size_t>(connection)];
+    Stream& own = *streams_[static_cast<size_t>(connection)];
     own.call->Read(&own.answer, expect(connection, Event::kRead));
   }
 
   void take(void* tag, bool ok, std::vector<LoadAnswer>& answers) {
     const auto number = reinterpret_cast<uintptr_t>(tag);
     const auto connection = static_cast<int>(number / kEvents);
-    Stream& own = *streams[static_cast<size_t>(connection)];
+    Stream& own = *streams_[static_cast<size_t>(connection)];
     --own.events;
     switch (static_cast<Event>(number % kEvents)) {
       case Event::kStarted:
@@ -113,11 +119,11 @@ struct GrpcStreamClient::Impl {
 
   // The request under way is answered when its answer was read, or its stream is over, and nothing is written any more.
   void settle(int connection, std::vector<LoadAnswer>& answers) {
-    Stream& own = *streams[static_cast<size_t>(connection)];
+    Stream& own = *streams_[static_cast<size_t>(connection)];
     if (own.has_ended && own.events == 0) {
       if (own.request && !own.kind) {
         own.kind = own.status.ok() ? AnswerKind::kFailed : load_detail::kind_of(own.status);
-        tell(own.status.ok() ? "the server ended a stream" : std::to_string(own.status.error_code()) + " " + own.status.error_message());
+        tell(own.status.ok() ? "the server ended a stream" : load_detail::text_of(own.status));
       }
       own.call.reset();
       own.has_ended = false;
@@ -125,32 +131,26 @@ struct GrpcStreamClient::Impl {
       return;
     }
     if (!own.request || !own.kind) return;
-    answers.push_back({connection, *own.kind, clock.now()});
+    answers.push_back({connection, *own.kind, clock_.now()});
     own.request = nullptr;
     own.kind.reset();
   }
 
   void tell(const std::string& text) {
-    if (problem.empty()) problem = text;
+    if (problem_.empty()) problem_ = text;
   }
 
-  const Clock& clock;
-  InTurn<grpc::ByteBuffer> requests;
-  grpc::CompletionQueue queue;
-  std::vector<std::unique_ptr<Stream>> streams;
-  std::string problem;
+  const Clock& clock_;
+  InTurn<grpc::ByteBuffer> requests_;
+  grpc::CompletionQueue queue_;
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::string problem_;
 };
 
-GrpcStreamClient::GrpcStreamClient(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock)
-    : impl_(std::make_unique<Impl>(target, requests, connections, clock)) {}
-GrpcStreamClient::~GrpcStreamClient() = default;
+}  // namespace
 
-int GrpcStreamClient::connections() const { return static_cast<int>(impl_->streams.size()); }
-const std::string& GrpcStreamClient::first_problem() const { return impl_->problem; }
-void GrpcStreamClient::send(int connection) { impl_->send(connection); }
-
-void GrpcStreamClient::wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) {
-  load_detail::take_answers(impl_->queue, impl_->clock, from, until, answers, [&](void* tag, bool ok) { impl_->take(tag, ok, answers); });
+std::unique_ptr<LoadClient> grpc_stream_client(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock) {
+  return std::make_unique<GrpcStreamClient>(target, requests, connections, clock);
 }
 
 std::string grpc_stream_exchange(const std::string& target, const std::string& request) {

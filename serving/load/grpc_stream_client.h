@@ -4,29 +4,12 @@
 // a new stream takes its place on the same connection.
 #pragma once
 
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "serving/load/load_client.h"
+#include "serving/load/grpc_load_client.h"
 
 namespace tandem {
 
-class GrpcStreamClient final : public LoadClient {
- public:
-  // `target`: "host:port"; `requests`: the bytes of ModelInferRequests, sent in turn. Throws Unavailable if nobody listens there.
-  GrpcStreamClient(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock);
-  ~GrpcStreamClient() override;
-
-  int connections() const override;
-  void send(int connection) override;
-  void wait(Clock::TimePoint from, Clock::TimePoint until, std::vector<LoadAnswer>& answers) override;
-  const std::string& first_problem() const override;
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
+// As grpc_load_client.
+std::unique_ptr<LoadClient> grpc_stream_client(const std::string& target, const std::vector<std::string>& requests, int connections, const Clock& clock);
 
 // One request in a stream, waited for: the bytes of its ModelInferResponse. Throws Unavailable with what the server said.
 std::string grpc_stream_exchange(const std::string& target, const std::string& request);

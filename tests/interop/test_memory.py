@@ -203,6 +203,23 @@ def test_idle_models_make_room(tmp_path):
     assert server.stop() == 0
 
 
+def test_what_the_newcomer_shares_does_not_make_room(tmp_path):
+    """A model's weights stay when it goes, if it is the newcomer that has them too: then it is not evicted in vain."""
+    save_matrix(tmp_path, "small", 1)
+    n, rows = 1024, 2560
+    save(tmp_path / "large/1/model.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], [("x", F32, [rows, n])], [("y", F32, [rows, n])], [("w", weights(1, n))])
+    server = Server(tmp_path, "--model-control", "explicit", "--lanes", "1", "--memory-limit", "12M")
+    assert server.post("/v2/repository/models/small/load", b'{"parameters": {"lease_ms": 0}}')[0] == 200
+    expected = infer(server, "small")
+    told, limit = forecast(server, "large")[0], 12 * MIB
+    missing = told["additional"] - (limit - forecast(server, "small")[0]["bytes"])
+    assert 0 < missing < 4 * MIB and told["bytes"] > limit, "it would fit if the weights counted as gone"
+    status, text = server.post("/v2/repository/models/large/load", b"{}")
+    assert status == 400 and "--memory-limit" in text
+    np.testing.assert_array_equal(infer(server, "small"), expected)
+    assert server.stop() == 0
+
+
 def test_who_loads_can_use_it(tmp_path):
     """Clients that take turns at more models than fit: what one has loaded is there when it infers."""
     names = ["a", "b", "c"]

@@ -78,9 +78,9 @@ TEST_F(LoadClientTest, EveryDatatypeOverHttpAndGrpc) {
 TEST_F(LoadClientTest, ALoadIsAnsweredOverBothProtocols) {
   const auto inputs = random_inputs(ask_http_metadata(http(), "same"), {.shapes = {{"x", {1, 4}}}});
   HttpLoadClient over_http(http(), {http_infer_request(http(), "same", inputs, TensorForm::kBinary)}, 4, clock);
-  GrpcLoadClient over_grpc(grpc(), {grpc_infer_request("same", inputs)}, 4, clock);
-  GrpcStreamClient in_streams(grpc(), {grpc_infer_request("same", inputs)}, 4, clock);
-  for (LoadClient* client : {static_cast<LoadClient*>(&over_http), static_cast<LoadClient*>(&over_grpc), static_cast<LoadClient*>(&in_streams)}) {
+  const auto over_grpc = grpc_load_client(grpc(), {grpc_infer_request("same", inputs)}, 4, clock);
+  const auto in_streams = grpc_stream_client(grpc(), {grpc_infer_request("same", inputs)}, 4, clock);
+  for (LoadClient* client : {static_cast<LoadClient*>(&over_http), over_grpc.get(), in_streams.get()}) {
     const LoadResult result = run_load(*client, clock, brief);
     EXPECT_GE(result.ok, 4);  // each connection asks at once
     EXPECT_EQ(result.failed + result.shed + result.late + result.unanswered, 0) << client->first_problem();
@@ -97,9 +97,9 @@ TEST_F(LoadClientTest, RequestsAreSentInTurn) {
   const auto inputs = random_inputs(ask_http_metadata(http(), "same"), {.shapes = {{"x", {1, 4}}}});
   HttpLoadClient over_http(http(), {http_infer_request(http(), "same", inputs, TensorForm::kBinary), http_infer_request(http(), "none", inputs, TensorForm::kBinary)}, 1, clock);
   const std::vector<std::string> calls = {grpc_infer_request("same", inputs), grpc_infer_request("none", inputs)};
-  GrpcLoadClient over_grpc(grpc(), calls, 1, clock);
-  GrpcStreamClient in_streams(grpc(), calls, 1, clock);
-  for (LoadClient* client : {static_cast<LoadClient*>(&over_http), static_cast<LoadClient*>(&over_grpc), static_cast<LoadClient*>(&in_streams)}) {
+  const auto over_grpc = grpc_load_client(grpc(), calls, 1, clock);
+  const auto in_streams = grpc_stream_client(grpc(), calls, 1, clock);
+  for (LoadClient* client : {static_cast<LoadClient*>(&over_http), over_grpc.get(), in_streams.get()}) {
     std::vector<AnswerKind> kinds;
     for (int i = 0; i < 6; ++i) {
       client->send(0);
@@ -180,12 +180,12 @@ TEST_F(LoadClientTest, RefusalsAreCountedAndTold) {
   HttpLoadClient over_http(http(), {http_request(http(), "/v2/models/none/infer", "{}")}, 1, clock);
   EXPECT_GT(run_load(over_http, clock, brief).failed, 0);
   EXPECT_NE(over_http.first_problem().find("unknown model"), std::string::npos) << over_http.first_problem();
-  GrpcLoadClient over_grpc(grpc(), {grpc_infer_request("none", {})}, 1, clock);
-  EXPECT_GT(run_load(over_grpc, clock, brief).failed, 0);
-  EXPECT_NE(over_grpc.first_problem().find("unknown model"), std::string::npos) << over_grpc.first_problem();
-  GrpcStreamClient in_streams(grpc(), {grpc_infer_request("none", {})}, 2, clock);
-  EXPECT_GT(run_load(in_streams, clock, brief).failed, 0);
-  EXPECT_NE(in_streams.first_problem().find("unknown model"), std::string::npos) << in_streams.first_problem();
+  const auto over_grpc = grpc_load_client(grpc(), {grpc_infer_request("none", {})}, 1, clock);
+  EXPECT_GT(run_load(*over_grpc, clock, brief).failed, 0);
+  EXPECT_NE(over_grpc->first_problem().find("unknown model"), std::string::npos) << over_grpc->first_problem();
+  const auto in_streams = grpc_stream_client(grpc(), {grpc_infer_request("none", {})}, 2, clock);
+  EXPECT_GT(run_load(*in_streams, clock, brief).failed, 0);
+  EXPECT_NE(in_streams->first_problem().find("unknown model"), std::string::npos) << in_streams->first_problem();
 }
 
 TEST_F(LoadClientTest, OpenDimensionsMustBeSaid) {
