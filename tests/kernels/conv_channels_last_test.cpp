@@ -28,6 +28,10 @@ const ConvCase kCases[] = {
     {"many channels, unlike pads", {2, 140, 7, 9}, {64, 140, 3, 2}, 1, {}, {1, 2}, {0, 2, 3, 1}},
     {"many channels, pads wider than the input", {1, 300, 2, 3}, {64, 300, 3, 3}, 1, {}, {}, {4, 5, 4, 5}},
     {"many channels in groups", {1, 280, 6, 5}, {140, 140, 3, 3}, 2, {}, {}, {1, 1, 1, 1}},
+    {"many channels, dilated", {1, 36, 14, 15}, {70, 36, 3, 3}, 1, {1, 2}, {2, 3}, {2, 3, 2, 3}},
+    {"many channels, 1-D", {2, 50, 50}, {11, 50, 5}, 1, {2}, {3}, {4, 6}},
+    {"many channels, 3-D", {2, 40, 4, 5, 6}, {20, 40, 2, 3, 3}, 1, {1, 2, 1}, {}, {0, 1, 1, 1, 1, 0}},
+    {"many channels, 3-D, padded in depth", {1, 40, 3, 5, 6}, {20, 40, 3, 3, 3}, 1, {}, {}, {1, 1, 1, 1, 1, 1}},
     {"asymmetric pads", {2, 20, 7, 9}, {13, 20, 3, 2}, 1, {}, {}, {0, 2, 3, 1}},
     {"stride", {2, 17, 15, 16}, {9, 17, 3, 3}, 1, {2, 3}, {}, {1, 0, 1, 2}},
     {"large stride", {1, 18, 20, 21}, {4, 18, 2, 2}, 1, {5, 4}},
@@ -152,6 +156,32 @@ TEST_P(ConvChannelsLastTiers, BiasResidualAndEveryActivation) {
     expect_close(run(g, c.x[0], x, filters, {.bias = &bias}), expected, terms);
     for (size_t i = 0; i < sums.size(); ++i) expected[i] = std::max(0.0, sums[i] + double(residual[i]));
     expect_close(run(g, c.x[0], x, filters, {.residual = &residual, .activation = UnaryOp::kRelu}), expected, terms);
+  }
+}
+
+// An infinite weight shows which pixels meet its tap: with the zeros around an image it would make NaN.
+TEST_P(ConvChannelsLastTiers, ManyChannelsMeetNoTapOutsideTheImage) {
+  constexpr int64_t kChannels = 40, kFilters = 5;
+  const std::vector<int64_t> strides = {1, 1, 2}, pads = {1, 1, 2, 0, 1, 1};
+  const ConvGeometry g = make_conv_geometry({2, kChannels, 3, 4, 9}, {kFilters, kChannels, 2, 3, 3}, 1, {.kernel = {}, .strides = strides, .pads = pads});
+  const Window& win = g.window;
+  const std::vector<float> x(static_cast<size_t>(2 * kChannels * win.input_size()), 1.0f);
+  for (int64_t tap = 0; tap < win.kernel_size(); ++tap) {
+    std::vector<float> w(static_cast<size_t>(g.weight_shape().elements()), 1.0f);
+    for (size_t i = static_cast<size_t>(tap); i < w.size(); i += static_cast<size_t>(win.kernel_size())) w[i] = std::numeric_limits<float>::infinity();
+    const std::vector<float> y = run(g, 2, x, pack_filters_channels_last(g, view(w, g.weight_shape()), GetParam()));
+    const int64_t at[] = {tap / 9, tap / 3 % 3, tap % 3};
+    for (size_t i = 0; i < y.size(); ++i) {
+      const int64_t pixel = static_cast<int64_t>(i) / kFilters % win.output_size();
+      const int64_t place[] = {pixel / (win.output[1] * win.output[2]), pixel / win.output[2] % win.output[1], pixel % win.output[2]};
+      bool inside = true;
+      for (size_t d = 0; d < 3; ++d) {
+        const int64_t from = place[d] * win.stride[d] + at[d] - win.pad_begin[d];
+        inside = inside && from >= 0 && from < win.input[d];
+      }
+      ASSERT_EQ(std::isinf(y[i]), inside) << "tap " << tap << ", number " << i;
+      ASSERT_FALSE(std::isnan(y[i])) << "tap " << tap << ", number " << i;
+    }
   }
 }
 

@@ -40,6 +40,7 @@ const GemmTier<float>& gemm_tier<float>(Isa isa, int64_t) {
 }
 
 bool reads_best_in_streams() { return true; }
+bool multiplies_from_second_level() { return false; }
 
 const ChannelsLastTier& channels_last_tier(Isa isa) { return isa >= Isa::kNeon ? kNeonChannelsLast : kPortableChannelsLast; }
 

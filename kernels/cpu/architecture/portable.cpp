@@ -21,6 +21,7 @@ const GemmTier<float>& gemm_tier<float>(Isa isa, int64_t) {
 }
 
 bool reads_best_in_streams() { return true; }
+bool multiplies_from_second_level() { return false; }
 
 const ChannelsLastTier& channels_last_tier(Isa) { return kPortableChannelsLast; }
 const IntegerTier& integer_tier(Isa) { return kPortableIntegers; }

@@ -56,6 +56,13 @@ bool reads_best_in_streams() {
   return !is_amd;
 }
 
+bool multiplies_from_second_level() {
+  // Measured: on Zen 4 tiles of 512 steps are as fast on either, and its first-level cache, of 32 KiB, would be full of a block of weights. On Sapphire
+  // Rapids lines from the second level take their share of the loads.
+  static const bool is_amd = __builtin_cpu_is("amd");
+  return is_amd;
+}
+
 const ChannelsLastTier& channels_last_tier(Isa isa) {
   if (isa >= Isa::kAvx512) return kAvx512ChannelsLast;
   if (isa >= Isa::kAvx2) return kAvx2ChannelsLast;

@@ -22,6 +22,8 @@ constexpr int64_t kLinePointers = 504;           // of one whose runs are lines 
 constexpr int64_t kCopiedFloats = 2 * 1024;       // of a block of pixels, where one pixel tile does not take more
 constexpr int64_t kNearFloats = 192 * 1024;        // of weights, or of images, that stay in the second-level cache
 constexpr int64_t kMostPixels = 504;
+constexpr int64_t kLongWeightFloats = 40 * 1024;  // of a panel and a block of the reduction, where they need not stay in the first-level cache
+constexpr int64_t kShortestRun = 32;              // whose taps outside the image are left out: a tile of a tap costs some steps more
 constexpr int64_t kPageFloats = 1024, kWays = 8;  // what is whole pages apart shares as many lines of the first-level cache
 
 // One convolution as a product.
@@ -57,13 +59,13 @@ struct Product {
     const int64_t room = copied_elements() / (runs.count * runs.pitch), whole_lines = room / in_a_line - 2;  // a block begins and ends within lines
     return std::max(tier.mr, std::min(most_pixels(), std::max(room, whole_lines * w.output[2])) / tier.mr * tier.mr);
   }
-  // Whether pixels outside the image are left out: where a block of the reduction is of one tap, whose sums are stored before the next in any case.
-  bool leaves_out() const { return !runs.copies() && runs.count > 1 && 2 * runs.length > kWeightFloats / nr; }
+  // Whether taps outside the image are left out.
+  bool leaves_out() const { return !runs.copies() && runs.count > 1 && runs.length >= kShortestRun; }
   int64_t pointer_bytes() const {
     return round_up(most_pixels() * runs.count * static_cast<int64_t>(sizeof(float*)), static_cast<int64_t>(kAlignment));
   }
   int64_t place_bytes() const {
-    const int64_t places = most_pixels() * runs.count * static_cast<int64_t>(sizeof(int32_t));
+    const int64_t places = round_up(most_pixels() * (runs.count + 2) * static_cast<int64_t>(sizeof(int32_t)), static_cast<int64_t>(sizeof(int64_t)));
     return leaves_out() ? round_up(places + runs.count * static_cast<int64_t>(sizeof(int64_t)), static_cast<int64_t>(kAlignment)) : 0;
   }
   int64_t copied_elements() const {
@@ -90,7 +92,7 @@ struct Steps {
 // Calls f(steps, is_last) for the parts of the reduction, in order.
 template <class F>
 void for_each_part(const RunShape& s, int64_t nr, F&& f) {
-  const int64_t most = kWeightFloats / nr;
+  const int64_t most = (multiplies_from_second_level() ? kLongWeightFloats : kWeightFloats) / nr;
   if (s.length >= most) {
     const int64_t parts = ceil_div(s.length, most), each = round_up(ceil_div(s.length, parts), 16);
     for (int64_t run = 0; run < s.count; ++run)
@@ -103,14 +105,46 @@ void for_each_part(const RunShape& s, int64_t nr, F&& f) {
     f(Steps{run, std::min(each, s.count - run), 0, s.length}, run + each >= s.count);
 }
 
+// The products of a block's pixels with a panel's filters. Those that reach beyond the image go tap by tap, in the same order of sums, beside the
+// others: what they begin with is written before, what is done with their sums after.
+void multiply_panel(const Product& p, ProductBlock block, const RowLists& lists, int64_t offset) {
+  const int64_t width = round_up(block.cols, p.tier.lanes);
+  const float* const* pointers = block.a;
+  ProductBlock cut = block;
+  if (lists.cut > 0) {
+    cut.rows = lists.cut, cut.places = lists.cut_places, cut.last = false;
+    p.tier.multiply(cut);
+    cut.first = false, cut.runs = 1, block.places = lists.whole_places;
+    if (lists.whole > 0) cut.ahead = Ahead::kNothing;
+  }
+  block.rows = lists.whole;
+  for_each_part(p.runs, p.nr, [&](const Steps& steps, bool last) {
+    block.a = pointers + steps.run * block.a_run;
+    block.offset = cut.offset = offset + steps.offset;
+    block.runs = steps.runs, block.length = cut.length = steps.length;
+    block.last = last;
+    if (lists.whole > 0) p.tier.multiply(block);
+    for (int64_t i = 0; i < steps.runs && lists.cut > 0; ++i) {
+      cut.a = block.a + i * block.a_run, cut.b = block.b + i * steps.length * width;
+      cut.rows = lists.counts[steps.run + i], cut.places = lists.places + (steps.run + i) * block.a_run;
+      p.tier.multiply(cut);
+    }
+    block.b += steps.runs * steps.length * width;
+    block.first = false;
+  });
+  if (lists.cut == 0 || block.finish.kind == TileFinish::kNothing) return;
+  cut.rows = lists.cut, cut.places = lists.cut_places, cut.runs = 0, cut.last = true;
+  p.tier.multiply(cut);
+}
+
 // All products of some pixels with the filters of some panels, counted through the groups.
 void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t first, int64_t rows, int64_t first_panel, int64_t last_panel,
                     const RowScratch& scratch) {
   if (first_panel == last_panel) return;
   point_at_rows(p.g, p.runs, o.x, first, rows, scratch);
-  const bool left_out = p.leaves_out() && keep_inside(p.runs, rows, scratch);
+  RowLists lists{.whole = rows};
+  if (p.leaves_out()) lists = list_rows(p.g, p.runs, first, rows, scratch);
   ProductBlock block;
-  block.rows = rows;
   block.a_run = rows;
   block.ldc = p.g.filters;
   const bool pixels_far = o.batch * p.g.window.input_size() * p.g.channels > kNearFloats;
@@ -119,32 +153,14 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
     const int64_t group = panel / p.panels, filter = panel % p.panels * p.nr;
     block.cols = std::min(p.nr, p.filters - filter);
-    const int64_t width = round_up(block.cols, p.tier.lanes);
     const int64_t to = group * p.filters + filter;
     block.a = scratch.pointers;
     block.b = o.w + group * p.group_elements() + filter * p.steps;
     block.c = o.y + first * p.g.filters + to;
     block.bias = o.bias ? o.bias + to : nullptr;
     block.residual = o.residual ? o.residual + first * p.g.filters + to : nullptr;
-    block.first = true, block.last = false;
-    if (left_out) {  // not all pixels are part of the first block, nor of the last
-      p.tier.multiply(block);
-      block.first = false;
-    }
     block.ahead = p.far ? Ahead::kWeights : pixels_far && panel == first_panel ? Ahead::kPixels : Ahead::kNothing;
-    for_each_part(p.runs, p.nr, [&](const Steps& steps, bool last) {
-      block.a = scratch.pointers + steps.run * rows;
-      block.offset = group * p.runs.length + steps.offset;
-      block.runs = steps.runs, block.length = steps.length;
-      block.last = last && !left_out;
-      if (left_out) block.rows = scratch.counts[steps.run], block.places = scratch.places + steps.run * rows;
-      p.tier.multiply(block);
-      block.b += steps.runs * steps.length * width;
-      block.first = false;
-    });
-    if (!left_out) continue;
-    block.rows = rows, block.places = nullptr, block.runs = 0, block.last = true;
-    if (block.finish.kind != TileFinish::kNothing) p.tier.multiply(block);
+    multiply_panel(p, block, lists, group * p.runs.length);
   }
   if (in_channels_last_tile(o.activation)) return;
   const int64_t begin = first_panel / p.panels * p.filters + first_panel % p.panels * p.nr;

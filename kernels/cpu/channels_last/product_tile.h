@@ -89,12 +89,12 @@ struct ProductTile {
         for (int j = 0; j < W; ++j) sum[r][j] = sum[r][j] + V::load(at.from[r] + j * kLanes);
     }
     const float* b = s.b;
-    const float* const* pointers = s.a + row;
+    const float* const* pointers = s.places ? s.a : s.a + row;
     const int64_t end = s.offset + s.length;
     for (int64_t g = 0; g < s.runs; ++g, pointers += s.a_run) {
       const float* a[R];
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) a[r] = pointers[r];
+      for (int r = 0; r < R; ++r) a[r] = pointers[s.places ? s.places[row + r] : r];
       int64_t k = s.offset;
       if constexpr (kAhead == Ahead::kPixels) {
 #pragma GCC unroll 1

@@ -70,6 +70,17 @@ float* point_at_segment(const ConvGeometry& g, const RunShape& shape, const Segm
   return copy;
 }
 
+// Places of the output along a dimension all of whose taps are inside the image.
+struct Interval {
+  int64_t begin, end;
+  Interval(const Window& w, int d) {
+    const int64_t reach = w.input[d] - 1 - (w.kernel[d] - 1) * w.dilation[d] + w.pad_begin[d];
+    begin = w.pad_begin[d] > 0 ? ceil_div(w.pad_begin[d], w.stride[d]) : 0;
+    end = reach < 0 ? 0 : reach / w.stride[d] + 1;
+  }
+  bool has(int64_t place) const { return begin <= place && place < end; }
+};
+
 }  // namespace
 
 RunShape run_shape(const ConvGeometry& g) {
@@ -99,18 +110,27 @@ void point_at_rows(const ConvGeometry& g, const RunShape& shape, const float* x,
   }
 }
 
-bool keep_inside(const RunShape& shape, int64_t rows, const RowScratch& scratch) {
-  bool all = true;
+RowLists list_rows(const ConvGeometry& g, const RunShape& shape, int64_t first, int64_t rows, const RowScratch& scratch) {
+  const Window::Sizes& out = g.window.output;
+  const Interval depths(g.window, 0), heights(g.window, 1), columns(g.window, 2);
+  int32_t *whole = scratch.places + shape.count * rows, *cut = whole + rows;
+  RowLists lists{0, 0, whole, cut, scratch.counts, scratch.places};
+  for (int64_t row = 0; row < rows;) {
+    const int64_t pixel = first + row, line = pixel / out[2], shift = pixel % out[2] - row, end = std::min(rows, out[2] - shift);
+    const bool inside = heights.has(line % out[1]) && depths.has(line / out[1] % out[0]);
+    const int64_t from = inside ? std::clamp(columns.begin - shift, row, end) : end, to = inside ? std::clamp(columns.end - shift, from, end) : end;
+    for (; row < from; ++row) cut[lists.cut++] = static_cast<int32_t>(row);
+    for (; row < to; ++row) whole[lists.whole++] = static_cast<int32_t>(row);
+    for (; row < end; ++row) cut[lists.cut++] = static_cast<int32_t>(row);
+  }
   for (int64_t run = 0; run < shape.count; ++run) {
-    const float** pointers = scratch.pointers + run * rows;
     int32_t* places = scratch.places + run * rows;
     int64_t count = 0;
-    for (int64_t i = 0; i < rows; ++i)
-      if (pointers[i] != scratch.zeros) pointers[count] = pointers[i], places[count++] = static_cast<int32_t>(i);
+    for (int64_t i = 0; i < lists.cut; ++i)
+      if (scratch.pointers[run * rows + cut[i]] != scratch.zeros) places[count++] = cut[i];
     scratch.counts[run] = count;
-    all = all && count == rows;
   }
-  return !all;
+  return lists;
 }
 
 }  // namespace tandem::cpu

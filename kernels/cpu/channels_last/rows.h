@@ -23,15 +23,22 @@ struct RowScratch {
   const float** pointers = nullptr;  // [run][rows]
   float* copies = nullptr;           // room for [rows][run][pitch] where the shape copies
   const float* zeros = nullptr;      // pitch zeros
-  int32_t* places = nullptr;         // [run][rows]
+  int32_t* places = nullptr;         // [run + 2][rows]
   int64_t* counts = nullptr;         // [run]
+};
+
+// The pixels of a block by the taps that they meet, in order, as places within the block.
+struct RowLists {
+  int64_t whole = 0, cut = 0;               // pixels all of whose taps are inside the image, and the others
+  const int32_t *whole_places = nullptr, *cut_places = nullptr;
+  const int64_t* counts = nullptr;          // [run]: pixels of the others that meet it
+  const int32_t* places = nullptr;          // [run][rows]
 };
 
 // Fills pointers[run * rows + i] for the pixels first + i, i < rows, of [batch, output...].
 void point_at_rows(const ConvGeometry&, const RunShape&, const float* x, int64_t first, int64_t rows, const RowScratch&);
 
-// Moves the pixels of each run that are inside the image to its front: counts[run] of them, places[run * rows + i] says which. Returns
-// whether any pixel was outside. For shapes that do not copy.
-bool keep_inside(const RunShape&, int64_t rows, const RowScratch&);
+// Lists the pixels at which point_at_rows pointed, in memory of the scratch. For shapes that do not copy.
+RowLists list_rows(const ConvGeometry&, const RunShape&, int64_t first, int64_t rows, const RowScratch&);
 
 }  // namespace tandem::cpu

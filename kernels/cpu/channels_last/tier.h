@@ -26,7 +26,7 @@ struct TileFinish {
 struct ProductBlock {
   int64_t rows = 0, cols = 0;            // cols <= nr
   const float* const* a = nullptr;       // run g of row r begins at a[g * a_run + r] + offset
-  const int32_t* places = nullptr;       // of each row, which row of c and of the residual it is; null: the same
+  const int32_t* places = nullptr;       // of each row, which row of a, of c and of the residual it is; null: the same
   int64_t a_run = 0, offset = 0;
   int64_t runs = 0, length = 0;
   const float* b = nullptr;              // step (g, k) at b[(g * length + k) * width]; width: cols rounded up to vectors
@@ -88,5 +88,8 @@ struct ChannelsLastTier {
 };
 
 const ChannelsLastTier& channels_last_tier(Isa isa);
+
+// Whether tiles are no slower on weights in the second-level cache than on those in the first. In kernels/cpu/architecture/.
+bool multiplies_from_second_level();
 
 }  // namespace tandem::cpu
