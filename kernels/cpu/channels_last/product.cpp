@@ -147,7 +147,8 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
   ProductBlock block;
   block.a_run = rows;
   block.ldc = p.g.filters;
-  const bool pixels_far = o.batch * p.g.window.input_size() * p.g.channels > kNearFloats;
+  const int64_t image = o.batch * p.g.window.input_size() * p.g.channels, result = o.batch * p.g.window.output_size() * p.g.filters;
+  block.ahead = p.far ? Ahead::kWeights : std::max(image, result) > kNearFloats ? Ahead::kPixels : Ahead::kNothing;
   block.finish = finish_of(o.activation);
   if (p.pixels_collide()) block.tile_rows = kWays;
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
@@ -159,7 +160,6 @@ void multiply_block(const Product& p, const ChannelsLastOperands& o, int64_t fir
     block.c = o.y + first * p.g.filters + to;
     block.bias = o.bias ? o.bias + to : nullptr;
     block.residual = o.residual ? o.residual + first * p.g.filters + to : nullptr;
-    block.ahead = p.far ? Ahead::kWeights : pixels_far && panel == first_panel ? Ahead::kPixels : Ahead::kNothing;
     multiply_panel(p, block, lists, group * p.runs.length);
   }
   if (in_channels_last_tile(o.activation)) return;

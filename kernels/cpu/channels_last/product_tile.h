@@ -20,7 +20,6 @@ struct ProductTile {
   static constexpr int kMostRows = V::kRows;
   // As many sums as registers hold; more rows than kMostRows would have no registers for their pointers.
   static constexpr int rows_of(int vectors) { return V::kRows * V::kVectors / vectors < kMostRows ? V::kRows * V::kVectors / vectors : kMostRows; }
-  static constexpr int kLine = 16;  // floats of a cache line
 
   // The sums of a tile, row by row: they begin as bias + from, and end in c.
   template <int R>
@@ -31,12 +30,31 @@ struct ProductTile {
     float* c[R];
   };
 
-  // The weights of the next block, of which each tile fetches its part, spread over its steps: all at once would take every fill buffer. A step is
-  // counted in bytes and rounded up, or many tiles would leave the ends of their parts out.
+  // What is fetched a piece a step, since all at once would take every fill buffer: the weights of the next block, of which each tile fetches its
+  // part, or the pixels of the next tile. A step is counted in bytes and rounded up, or many tiles would leave the ends of their parts out.
   struct Fetch {
     const char* from;
     int64_t step;
   };
+
+  // Where a row of the next tile lies; that of the last one if there is no other.
+  static int64_t next_place(const ProductBlock& s, int64_t row) {
+    const int64_t inside = row < s.rows ? row : s.rows - 1;
+    return s.places ? s.places[inside] : inside;
+  }
+  template <int W>
+  [[gnu::always_inline]] static void fetch_residual(const ProductBlock& s, int64_t place) {
+#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) __builtin_prefetch(s.residual + place * s.ldc + j * kLanes);
+  }
+  // Asks for a row of the result and of the residual. Returns its pixel of the last run, of which R such calls have a part of the steps each.
+  template <int R, int W>
+  [[gnu::always_inline]] static Fetch fetch_row(const ProductBlock& s, int64_t place) {
+#pragma GCC unroll 4
+    for (int j = 0; j < W; ++j) __builtin_prefetch(s.c + place * s.ldc + j * kLanes, 1);
+    if (s.first && s.residual) fetch_residual<W>(s, place);
+    return {reinterpret_cast<const char*>(s.a[(s.runs - 1) * s.a_run + place] + s.offset), R * int64_t{sizeof(float)}};
+  }
 
   // Out of the way of the loop, and rolled up: what only some tiles need.
   [[gnu::noinline]] static void apply_swish(float* const* c, int64_t rows, int64_t vectors, float alpha) {
@@ -56,8 +74,8 @@ struct ProductTile {
     V right[W];
 #pragma GCC unroll 4
     for (int j = 0; j < W; ++j) right[j] = V::load(b + j * kLanes);
-    if constexpr (kAhead == Ahead::kWeights) {
-      __builtin_prefetch(fetch.from, 0, 2);
+    if constexpr (kAhead != Ahead::kNothing) {
+      __builtin_prefetch(fetch.from, 0, kAhead == Ahead::kWeights ? 2 : 3);
       fetch.from += fetch.step;
     }
 #pragma GCC unroll 16
@@ -68,13 +86,18 @@ struct ProductTile {
     }
   }
 
-  // The rows of A cross into their next cache lines all at once; where those are far, each is fetched at a step of its own before.
   template <int R, int W, Ahead kAhead>
   [[gnu::always_inline]] static void sum_up(const ProductBlock& s, int64_t row, const Sums<R>& at, Fetch fetch) {
+    if (kAhead != Ahead::kPixels || row == 0) {
 #pragma GCC unroll 1
-    for (int r = 0; r < R; ++r)
+      for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int j = 0; j < W; ++j) __builtin_prefetch(at.c[r] + j * kLanes, 1);
+        for (int j = 0; j < W; ++j) __builtin_prefetch(at.c[r] + j * kLanes, 1);
+    }
+    if (kAhead == Ahead::kWeights && s.first && s.residual) {
+#pragma GCC unroll 1
+      for (int r = 0; r < R; ++r) fetch_residual<W>(s, next_place(s, row + R + r));
+    }
     V sum[R][W];
 #pragma GCC unroll 4
     for (int j = 0; j < W; ++j) {
@@ -97,16 +120,17 @@ struct ProductTile {
       for (int r = 0; r < R; ++r) a[r] = pointers[s.places ? s.places[row + r] : r];
       int64_t k = s.offset;
       if constexpr (kAhead == Ahead::kPixels) {
+        const int64_t parts = g == 0 ? R : 0;
 #pragma GCC unroll 1
-        for (; k + kLine <= end; k += kLine, b += kLine * W * kLanes)
-#pragma GCC unroll 16
-          for (int i = 0; i < kLine; ++i) {
-            if (i < R) __builtin_prefetch(a[i] + k + kLine);
-            add_step<R, W, kAhead>(sum, a, k + i, b + i * W * kLanes, fetch);
-          }
+        for (int64_t r = 0; r < parts; ++r) {
+          fetch = fetch_row<R, W>(s, next_place(s, row + R + r));
+#pragma GCC unroll 1
+          for (const int64_t stop = s.offset + s.length * (r + 1) / R; k < stop; ++k, b += W * kLanes) add_step<R, W, kAhead>(sum, a, k, b, fetch);
+        }
       }
 #pragma GCC unroll 1
-      for (; k < end; ++k, b += W * kLanes) add_step<R, W, kAhead>(sum, a, k, b, fetch);
+      for (; k < end; ++k, b += W * kLanes)
+        add_step<R, W, kAhead == Ahead::kWeights ? kAhead : Ahead::kNothing>(sum, a, k, b, fetch);
     }
     if (s.last && s.finish.kind == TileFinish::kBounds) {
       const V low = V::set(s.finish.low), high = V::set(s.finish.high);

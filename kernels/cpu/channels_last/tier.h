@@ -10,7 +10,7 @@ namespace tandem::cpu {
 
 inline constexpr int64_t kWeightFloats = 8 * 1024;  // of a panel and a block of the reduction: they stay in the first-level cache
 
-// What a tile fetches before it needs it.
+// What a tile fetches for those after it: nothing; the next one's pixels and rows of the result and of the residual; weights and rows of the residual.
 enum class Ahead : uint8_t { kNothing, kPixels, kWeights };
 
 // What is done with a sum before it is stored. NaN stays.
@@ -31,7 +31,7 @@ struct ProductBlock {
   int64_t runs = 0, length = 0;
   const float* b = nullptr;              // step (g, k) at b[(g * length + k) * width]; width: cols rounded up to vectors
   int64_t tile_rows = 0;                 // of a tile, at most; 0: as many as it has
-  Ahead ahead = Ahead::kNothing;         // whether A, or B, comes from beyond the second-level cache
+  Ahead ahead = Ahead::kNothing;         // kPixels: A, C or the residual lie beyond the second-level cache; kWeights: B does
   float* c = nullptr;
   int64_t ldc = 0;
   bool first = true, last = true;        // of the blocks that are summed: the first starts from bias + residual, the others from c
