@@ -281,6 +281,29 @@ std::vector<KernelCase> row_cases() {
   };
 }
 
+// Sums of `length` rows from anywhere in a table of 192 MiB, 131,072 rows in all.
+KernelCase bags(int64_t length, int64_t width) {
+  const int64_t count = (1 << 17) / length, rows = (192 << 20) / (4 * width);
+  const auto word_at = [=](int64_t i) { return std::min(rows - 1, static_cast<int64_t>((noise(kInput, i) + 1) / 2 * static_cast<double>(rows))); };
+  return {.name = fmt::format("EmbeddingBag {} of {} rows of {}", count, length, width),
+          .type = "f32",
+          .bytes = product({count, length, width}) * 4 + product({count, length}) * 8 + product({count, width}) * 4,
+          .make = [=] {
+            Maker maker;
+            const ValueId words = maker.input("words", filled<int64_t>(DType::kI64, {count, length}, word_at));
+            const ValueId gathered = maker.kernel("Gather", {maker.constant("table", floats({rows, width}, kWeights)), words});
+            const ValueId axes = maker.constant("axes", Tensor::of<int64_t>({1}, std::vector<int64_t>{1}));
+            maker.output(maker.kernel("ReduceSum", {gathered, axes}, {{"keepdims", int64_t{0}}}));
+            maker.subject.expected = [=](size_t, int64_t element) {
+              double sum = 0;
+              for (int64_t i = 0; i < length; ++i)
+                sum += static_cast<float>(noise(kWeights, word_at(element / width * length + i) * width + element % width));
+              return Expected{sum, 1e-6 * static_cast<double>(length)};
+            };
+            return std::move(maker.subject);
+          }};
+}
+
 }  // namespace
 
 std::vector<KernelCase> kernel_cases() {
@@ -300,6 +323,8 @@ std::vector<KernelCase> kernel_cases() {
     for (const std::string type : kTypes) cases.push_back(conv(sizes, type));
   cases.push_back(attention(128, 128));
   cases.push_back(attention(1, 512));
+  for (const int64_t width : {64, 128})
+    for (const int64_t length : {16, 64}) cases.push_back(bags(length, width));
   std::ranges::move(row_cases(), std::back_inserter(cases));
   return cases;
 }

@@ -34,7 +34,7 @@ struct KernelCase {
 };
 
 // Products of matrices, large and of few rows on weights that no cache holds; convolutions of ResNet-50 and MobileNetV2; attention of a
-// prompt and of one more word; normalization and functions on rows.
+// prompt and of one more word; sums of rows of a table; normalization and functions on rows.
 std::vector<KernelCase> kernel_cases();
 
 }  // namespace tandem::cli

@@ -40,6 +40,7 @@ extern const OpFamily einsum_ops;
 extern const OpFamily elementwise_binary_ops;
 extern const OpFamily elementwise_unary_ops;
 extern const OpFamily elementwise_variadic_ops;
+extern const OpFamily embedding_bag_ops;
 extern const OpFamily expand_ops;
 extern const OpFamily feature_scaling_ops;
 extern const OpFamily feature_vectorizer_ops;
@@ -146,6 +147,7 @@ constexpr const OpFamily* kFamilies[] = {
     &elementwise_binary_ops,
     &elementwise_unary_ops,
     &elementwise_variadic_ops,
+    &embedding_bag_ops,
     &expand_ops,
     &feature_scaling_ops,
     &feature_vectorizer_ops,

@@ -50,6 +50,7 @@ extern const Pass dead_code_pass;
 extern const Pass einsum_products_pass;
 extern const Pass elementwise_regions_pass;
 extern const Pass dequantization_folding_pass;
+extern const Pass embedding_bag_fusion_pass;
 extern const Pass epilogue_fusion_pass;
 extern const Pass gelu_fusion_pass;
 extern const Pass gradient_fusion_pass;

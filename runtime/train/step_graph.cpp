@@ -20,7 +20,7 @@ enum class Position { kFirst, kMiddle, kUpdate };
 constexpr const Pass* kBeforeGradients[] = {&constant_folding_pass,       &identity_removal_pass,    &size_sharing_pass,
                                             &reshape_simplification_pass, &part_simplification_pass, &common_subexpression_pass,
                                             &normalization_fusion_pass};
-constexpr const Pass* kFusedOnCpu[] = {&attention_fusion_pass};
+constexpr const Pass* kFusedOnCpu[] = {&attention_fusion_pass, &embedding_bag_fusion_pass};
 constexpr const Pass* kOfProducts[] = {&transposed_products_pass, &gelu_fusion_pass, &dead_code_pass};
 
 class StepBuilder {

@@ -17,6 +17,7 @@ void add_convolution_cases(Cases& cases);
 void add_loss_cases(Cases& cases);
 void add_normalization_cases(Cases& cases);
 void add_optimizer_cases(Cases& cases);
+void add_embedding_bag_cases(Cases& cases);
 void add_encoder_cases(Cases& cases);
 void add_indexing_cases(Cases& cases);
 void add_classical_cases(Cases& cases);
@@ -52,6 +53,7 @@ inline constexpr void (*kFamilies[])(Cases&) = {
     add_loss_cases,
     add_normalization_cases,
     add_optimizer_cases,
+    add_embedding_bag_cases,
     add_encoder_cases,
     add_indexing_cases,
     add_classical_cases,
