@@ -1,4 +1,4 @@
-// Products of few rows by weights that come from memory: however the panels are read (beside each other, in turns, one after the other), every tier
+// Products by weights or of rows that come from memory: however the panels are read (beside each other, in turns, one after the other), every tier
 // gives the bits that it gives when they are near, and these are right.
 #include "kernels/cpu/gemm/far_weights.h"
 
@@ -104,19 +104,20 @@ TEST(FarWeights, OfBf16GiveTheBitsOfNearOnes) {
     for (const int64_t rows : {1, 2, 13}) {
       SCOPED_TRACE(std::string(name(isa)));
       const std::vector<BF16> a = numbers(rows * kTerms, 1), panels = numbers(kPanels * kPanelColumns * kTerms, 2);
-      const auto run = [&](bool in_order) {
+      const auto run = [&](bool in_order, bool rows_are_far) {
         std::vector<float> c(static_cast<size_t>(rows * kColumns));
         Bf16Block block;
         block.a = reinterpret_cast<const std::byte*>(a.data()), block.a_stride = kDepth, block.rows = rows, block.depth = kDepth;
         block.step = block_depth(kDepth, bf16_kernel(isa).step).step;
         block.panels = reinterpret_cast<const std::byte*>(panels.data()), block.columns = kColumns, block.seeds = seeds.data();
-        block.in_order = in_order;
+        block.in_order = in_order, block.rows_are_far = rows_are_far;
         block.result = {reinterpret_cast<std::byte*>(c.data()), false, kColumns};
         bf16_kernel(isa).multiply(block);
         return c;
       };
-      const std::vector<float> near = run(false);
-      EXPECT_EQ(run(true), near) << rows;
+      const std::vector<float> near = run(false, false);
+      EXPECT_EQ(run(true, false), near) << rows;
+      EXPECT_EQ(run(false, true), near) << rows << " far rows";
       double sum = 0.25;
       for (int64_t k = 0; k < kTerms; ++k)
         sum += double(to_float(a[static_cast<size_t>(k)])) * double(to_float(panels[static_cast<size_t>(k / 2 * 32 + k % 2)]));

@@ -32,6 +32,7 @@ struct ShortRows {
 struct Bf16Block {
   const std::byte* a = nullptr;
   int64_t a_stride = 0, rows = 0;     // bytes between rows; at most kMostBlockRows rows
+  bool rows_are_far = false;          // they come from beyond the second-level cache, and lie one after the other
   int64_t depth = 0, step = 4;        // bytes of a row, and those that a tile of AMX takes at once; block_depth
   const std::byte* panels = nullptr;  // [panel][depth / 4][16][2] bf16
   bool in_order = false;              // panels are read one after the other: they come from memory, which then gives the most

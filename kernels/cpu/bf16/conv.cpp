@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kPatchBytes = 256 * 1024;  // of rows held at once: they stay in the second-level cache beside the filters
+constexpr int64_t kNearBytes = int64_t{1} << 20;  // of images that stay in the second-level cache
 constexpr int64_t kFewestRows = 32;
 constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which one thread does it all
 
@@ -56,6 +57,7 @@ class PatchConvolution {
     Bf16Block block;
     block.a = x + part.pixel * pixel_bytes, block.a_stride = pixel_bytes, block.rows = part.pixels;
     block.depth = depth_.bytes, block.step = depth_.step;
+    block.rows_are_far = in_place_ && s_.groups == 1 && p_.batch * s_.input * pixel_bytes > kNearBytes;
     block.panels = p_.filters + column * depth_.bytes, block.columns = part.filters;
     block.seeds = seeds_ + column, block.activation = p_.epilogue.activation;
     const int64_t filters = s_.groups * s_.filters, filter = part.group * s_.filters + part.filter;

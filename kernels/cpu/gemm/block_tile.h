@@ -24,7 +24,8 @@ struct BlockTile {
   static constexpr int kParts = kPanelColumns / V::kLanes;  // vectors of a panel
   static constexpr int64_t kFarPanels = 128 * 1024;  // bytes of a tile's panels, from which on fetching ahead pays: it costs where they are near
   using Finish = typename Of::template Finish<V>;
-  // The weights that follow, of which each tile fetches its part into the second-level cache, spread over its steps: they come from memory.
+  // What is fetched into the second-level cache, spread over the steps of a tile: the weights that follow, of which each tile fetches its part, or
+  // the rows of the next tile, where they are far and met for the first time.
   struct Fetch {
     const std::byte* from;
     int64_t step;
@@ -100,12 +101,15 @@ struct BlockTile {
     const std::byte* a = b.a;
     RunRange runs = b.runs_of(0);
     const int64_t steps = b.depth / 4, next = P * kPanelColumns * b.depth, all_tiles = (b.rows + line - 1) / line * tiles_of_line;
-    const auto& tiles_of_rows = next < kFarPanels ? kNear : kFar;
+    bool fetches_rows = false;
+    if constexpr (requires { b.rows_are_far; }) fetches_rows = b.rows_are_far && column == 0;
+    const auto& tiles_of_rows = next < kFarPanels && !fetches_rows ? kNear : kFar;
     const int64_t part = next / (all_tiles > 0 ? all_tiles : 1);
     Fetch fetch = {panels + next, steps > 0 ? (part + steps - 1) / steps : 0};
     for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
       if (tiles == 0) tiles = tiles_of_line, begin = row, gaps += gap, a += b.line_stride, runs = b.runs_of(row / line);
       const int64_t rows = (begin + line - row + tiles - 1) / tiles;  // evenly: a tile of one row would cost nearly what a whole one does
+      if (fetches_rows) fetch = {a + (row + rows - begin) * b.a_stride, 4 * rows};
       const bool finished = tiles_of_rows[static_cast<size_t>(rows - 1)](b, a + (row - begin) * b.a_stride, runs, panels, b.seeds + column,
                                                                            sums.data() + (row - done) * P * kPanelColumns, of_tiles, row + gaps, fetch);
       fetch.from += part;
