@@ -42,6 +42,7 @@ struct Arguments {
   int64_t batch = 0;
   int threads = 1;
   double seconds = 2;
+  bool tune = false;
 };
 
 std::string symbol_at(const Value& input, size_t axis) {
@@ -83,7 +84,7 @@ class Subject {
     auto [graph, reports, packs, panels] = open_model(arguments.file, {.given = names_given(arguments.inputs), .passes = passes});
     feed_ = arguments.inputs.empty() ? sample_inputs(graph, sizes_of(graph, arguments)) : read_inputs(graph, arguments.inputs);
     const PlanOptions options{.threads = threads_, .bounds = bounds_of(graph, shapes_of(graph, feed_)),
-                              .precision = precision_of(arguments.precision), .fast_math = is_fast_math(arguments.math),
+                              .precision = precision_of(arguments.precision), .fast_math = is_fast_math(arguments.math), .tuning = tuning_of(arguments.tune),
                               .disabled_passes = passes.disabled, .packs = packs};
     plan_ = make_plan(std::move(graph), options);
     executor_ = std::make_unique<Executor>(plan_);
@@ -171,6 +172,7 @@ int bench_model_command(int argc, char** argv) {
       "output,o", po::value(&arguments.output), "write the outputs to this .npz file")(
       "disable-pass", po::value(&arguments.disabled), "leave a pass out")(
       "on-request", po::bool_switch(&on_request), "for scripts: a line of input is a number of seconds to measure for, a line of JSON the answer");
+  add_tune_flag(options, arguments.tune);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
   check(arguments);

@@ -1,5 +1,7 @@
 #include "cli/device_options.h"
 
+#include <fmt/format.h>
+
 #include "runtime/device/device_text.h"
 
 namespace po = boost::program_options;
@@ -16,6 +18,11 @@ void add_device_flags(po::options_description& options, DeviceFlags& flags) {
       "of products on the CPU: f32, or bf16 with sums in f32");
 }
 
+void add_tune_flag(po::options_description& options, bool& tune) {
+  options.add_options()("tune", po::bool_switch(&tune),
+                        "on the CPU: where several kernels would do, run them and take the fastest; answers are kept in ~/.cache/tandem/tuning.json");
+}
+
 bool is_fast_math(const std::string& text) {
   require(text == "strict" || text == "fast", "--math takes strict or fast", text);
   return text == "fast";
@@ -26,14 +33,22 @@ DType precision_of(const std::string& text) {
   return text == "bf16" ? DType::kBF16 : DType::kF32;
 }
 
+std::shared_ptr<Tuning> tuning_of(bool asked) {
+  if (!asked) return {};
+  auto tuning = std::make_shared<Tuning>(Tuning::default_file());
+  tuning->on_search = [](const std::string& work) { fmt::print(stderr, "tuning {}\n", work); };
+  return tuning;
+}
+
 ChosenDevice::ChosenDevice(const DeviceFlags& flags)
-    : flags_(flags), fast_(is_fast_math(flags.math)), device_(open_device(flags.device)) {
+    : flags_(flags), fast_(is_fast_math(flags.math)), device_(open_device(flags.device)), tuning_(tuning_of(flags.tune)) {
   check_strict_device(flags.strict, device_.get(), flags.device);
 }
 
 PlanOptions ChosenDevice::plan(PlanOptions options) const {
   options.fast_math = fast_;
   options.precision = precision_of(flags_.precision);
+  options.tuning = tuning_;
   if (!device_) return options;
   options.target = Space::kDevice;
   options.strict_device = flags_.strict;

@@ -69,6 +69,7 @@ int eval_command(int argc, char** argv) {
       "resamples", po::value(&resamples)->default_value(1000), "of the bootstrap")(
       "threads", po::value(&threads)->default_value(0), "0: the allowed processors");
   add_device_flags(options, flags);
+  add_tune_flag(options, flags.tune);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "model", values)) return kOk;
   require(!what.empty(), "no run folder or model given; usage: " + kUsageText.line);

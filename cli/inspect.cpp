@@ -210,6 +210,7 @@ int inspect_command(int argc, char** argv) {
       "threads", po::value(&plan_options.threads)->default_value(1), "threads of a run")("disable-pass", po::value(&disabled),
                                                                                          "leave a pass out");
   add_device_flags(options, flags);
+  add_tune_flag(options, flags.tune);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
   require(!file.empty(), "no model given; usage: " + kUsageText.line);
@@ -222,6 +223,7 @@ int inspect_command(int argc, char** argv) {
     check_strict_device(flags.strict, nullptr, flags.device);
   plan_options.strict_device = flags.strict;
   plan_options.fast_math = is_fast_math(flags.math);
+  plan_options.tuning = tuning_of(flags.tune);
   plan_options.precision = precision_of(flags.precision);
   plan_options.disabled_passes = {disabled.begin(), disabled.end()};
   auto [graph, passes, packs, panels] = open_model(file, {.passes = {.disabled = plan_options.disabled_passes}});

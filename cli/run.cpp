@@ -89,6 +89,7 @@ int run_command(int argc, char** argv) {
       "threads", po::value(&threads)->default_value(1), "threads of the run")("memory", "tell what the plan and the process hold at most")("disable-pass", po::value(&disabled),
                                                                               "leave a pass out");
   add_device_flags(options, flags);
+  add_tune_flag(options, flags.tune);
   po::variables_map values;
   if (!parse_options(argc, argv, kUsageText, options, "file", values)) return kOk;
   require(!file.empty(), "no model given; usage: " + kUsageText.line);

@@ -218,6 +218,7 @@ int serve_command(int argc, char** argv) {
       "limits", "print what a request may be at most, with the flags that say so, and leave");
   add_limit_flags(options, http.limits);
   add_device_flags(options, flags);
+  add_tune_flag(options, flags.tune);
   po::variables_map values;
   std::vector<std::string> words = with_flag_file(argc, argv, options, "repository");
   std::vector<char*> all;
@@ -259,6 +260,7 @@ int serve_command(int argc, char** argv) {
   server_options.device = flags.device;
   server_options.strict_device = flags.strict;
   server_options.fast_math = is_fast_math(flags.math);
+  server_options.tuning = tuning_of(flags.tune);
   server_options.precision = precision_of(flags.precision);
   server_options.log = [](const std::string& line) { fmt::print(stderr, "tandem serve: {}\n", line); };
 

@@ -10,6 +10,7 @@
 #include "runtime/ops/channels_last.h"
 #include "runtime/ops/window_attributes.h"
 #include "runtime/passes/plan_rewrites.h"
+#include "runtime/plan/conv_timing.h"
 
 namespace tandem {
 namespace {
@@ -19,6 +20,7 @@ constexpr size_t kWeights = 1, kBias = 2, kResidual = 3;  // inputs of a convolu
 // Nodes of a chain, by index; -1: none.
 struct Found {
   int expand = -1, depthwise = -1, project = -1;
+  bool is_chain() const { return expand >= 0 || project >= 0; }
 };
 
 bool all_are(const std::vector<int64_t>& list, int64_t n) {
@@ -40,8 +42,8 @@ class ConvChains {
     int chains = 0;
     for (int n = 0; n < static_cast<int>(graph_.nodes.size()); ++n) {
       if (erased_[static_cast<size_t>(n)] || !is_depthwise(n)) continue;
-      const Found found{before(n), n, behind(n)};
-      if ((found.expand < 0 && found.project < 0) || !cpu::conv_chain_pays(geometry_of(found))) continue;
+      const Found found = worth({before(n), n, behind(n)});
+      if (!found.is_chain()) continue;
       join(found);
       ++chains;
     }
@@ -101,6 +103,44 @@ class ConvChains {
     chain.depthwise = geometry_of(found.depthwise, shape(node(found.depthwise).inputs[0])[3]);
     if (found.project >= 0) chain.project = geometry_of(found.project, 1);
     return chain;
+  }
+
+  // What of it takes less time together than one by one; the depthwise one alone if nothing does.
+  Found worth(const Found& found) {
+    if (!found.is_chain()) return found;
+    const ConvChain whole = geometry_of(found);
+    const Found alone{.depthwise = found.depthwise};
+    if (!plan_.options.tuning || shape(node(found.depthwise).outputs[0]).elements() == 0) return cpu::conv_chain_pays(whole) ? found : alone;
+    std::vector<std::pair<std::string, Found>> ways = {{"together", found}, {"one by one", alone}};
+    if (!cpu::conv_chain_pays(whole)) std::swap(ways[0], ways[1]);
+    if (found.expand >= 0 && found.project >= 0) {
+      ways.push_back({"the first two together", {found.expand, found.depthwise, -1}});
+      ways.push_back({"the last two together", {-1, found.depthwise, found.project}});
+    }
+    const int64_t batch = shape(node(found.depthwise).inputs[0])[0];
+    std::vector<Candidate> candidates;
+    for (const auto& [name, way] : ways) candidates.push_back(conv_candidate(name, sequence_of(whole, way), batch, plan_.options.threads));
+    std::vector<ConvGeometry> convs;
+    if (whole.expand) convs.push_back(*whole.expand);
+    convs.push_back(whole.depthwise);
+    if (whole.project) convs.push_back(*whole.project);
+    const std::string fastest = plan_.options.tuning->fastest(work_text(convs, batch, plan_.options.threads), candidates);
+    return std::ranges::find(ways, fastest, [](const auto& way) { return way.first; })->second;
+  }
+
+  // All of `whole`, of which the convolutions of `together` are one kernel.
+  static ConvSequence sequence_of(const ConvChain& whole, const Found& together) {
+    ConvSequence sequence;
+    ConvChain chain{.expand = {}, .depthwise = whole.depthwise, .project = {}};
+    if (whole.expand && together.expand < 0) sequence.emplace_back(*whole.expand);
+    if (together.expand >= 0) chain.expand = whole.expand;
+    if (together.project >= 0) chain.project = whole.project;
+    if (together.is_chain())
+      sequence.emplace_back(chain);
+    else
+      sequence.emplace_back(whole.depthwise);
+    if (whole.project && together.project < 0) sequence.emplace_back(*whole.project);
+    return sequence;
   }
 
   // Takes the place of the last one.

@@ -197,6 +197,7 @@ void plan_bodies(Plan& plan) {
                             .precision = plan.options.precision,
                             .dynamic_inputs = true,
                             .fast_math = plan.options.fast_math,
+                            .tuning = plan.options.tuning,
                             .disabled_passes = plan.options.disabled_passes};
   for (size_t n = 0; n < plan.graph.nodes.size(); ++n)
     for (const auto& [name, attribute] : plan.graph.nodes[n].attributes)

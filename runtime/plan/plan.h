@@ -20,6 +20,8 @@
 
 namespace tandem {
 
+class Tuning;
+
 struct PlanOptions {
   int threads = 1;                                          // OpenMP team of the lane that will run it
   std::map<std::string, int64_t, std::less<>> bounds = {};  // symbol -> largest value
@@ -33,6 +35,7 @@ struct PlanOptions {
   bool dynamic_inputs = false;                              // a body of Loop: its inputs have another shape each time
   bool open_symbols = false;                                // nothing is planned for inputs with a symbol that `bounds` does not name
   bool fast_math = false;                                   // on the host: kernels may round more than direct sums (Winograd)
+  std::shared_ptr<Tuning> tuning = {};                      // finds the fastest of several kernels by running them; null: by estimates
   std::set<std::string, std::less<>> disabled_passes = {};  // of host_passes(): those to leave out; other names do nothing
   std::shared_ptr<PackedConstants> packs = {};              // of another plan of the same graph, on the same machine; null: its own
 };

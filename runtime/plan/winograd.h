@@ -5,9 +5,9 @@
 
 namespace tandem {
 
-// tandem.ChannelsLastConv of 3 x 3 at stride 1 becomes tandem.WinogradConv where that takes less time at the plan's bounds. The first plan of a
-// graph decides, for all that share its packed weights: the weights themselves are gone when a later one is made. Convolutions of sizes that only
-// a run knows stay direct. REQUIRES plan.shapes, plan.dynamic and plan.packs.
+// tandem.ChannelsLastConv of 3 x 3 at stride 1 becomes tandem.WinogradConv where that takes less time at the plan's bounds, by an estimate or as
+// PlanOptions::tuning measures it. The first plan of a graph decides, for all that share its packed weights: the weights themselves are gone when a
+// later one is made. Convolutions of sizes that only a run knows stay direct. REQUIRES plan.shapes, plan.dynamic and plan.packs.
 void choose_winograd(Plan& plan);
 
 }  // namespace tandem

@@ -56,6 +56,7 @@ LanePlans::Planned LanePlans::with_constants(std::shared_ptr<const Plan> plan) c
 LanePlans::Planned LanePlans::larger(const Lane& lane, std::span<const ConstTensorView> inputs) const {
   PlanOptions options = largest_.plan->options;
   options.bounds = largest_.plan->bounds;
+  options.tuning = lane.warms_up ? nullptr : options_.plan.tuning;  // a request does not wait for measurements
   visit_symbols(signature_, inputs, [&](const std::string& symbol, int64_t size) {
     int64_t& bound = options.bounds[symbol];
     if (size > bound) bound = std::min(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size))), options_.limit(symbol));

@@ -124,6 +124,7 @@ LanePlansOptions Model::lane_options() {
   options.plan.default_bound = std::min(options_.batch, options_.max_batch);
   options.plan.memory_limit = options_.memory_limit;
   options.plan.fast_math = options_.device.fast_math;
+  options.plan.tuning = options_.device.tuning;
   options.plan.precision = options_.device.precision;
   options.lanes = options_.lanes;
   options.admit = [this](const Plan& plan) { hold(plan); };

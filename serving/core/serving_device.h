@@ -11,12 +11,15 @@
 
 namespace tandem {
 
+class Tuning;
+
 // Where models are to be served from.
 struct ServingDevice {
   std::shared_ptr<Device> device = {};  // null: the CPU
   std::string problem = {};             // why there is none though one was asked for: models then begin as fallen back
   bool strict = false;                  // a model that cannot be served from the device is refused
   bool fast_math = false;
+  std::shared_ptr<Tuning> tuning = {};  // as in PlanOptions
   DType precision = DType::kF32;        // of products on the CPU: f32 or bf16
   std::function<void(const std::string& line)> log = {};  // called from any thread
 };

@@ -39,6 +39,7 @@ LaneSetOptions lane_options(const InferenceServerOptions& options) {
 ServingDevice open_device_of(const InferenceServerOptions& options, ServerLog& log) {
   ServingDevice device = open_serving_device(options.device, options.strict_device);
   device.fast_math = options.fast_math;
+  device.tuning = options.tuning;
   device.precision = options.precision;
   device.log = [&log](const std::string& line) { log.write(Severity::kWarning, line); };
   return device;

@@ -37,6 +37,7 @@ struct InferenceServerOptions {
   std::string device = "cpu";                  // as open_device takes it
   bool strict_device = false;                  // no device, no server; a model that does not fit the device is not ready
   bool fast_math = false;
+  std::shared_ptr<Tuning> tuning = {};  // as in PlanOptions
   DType precision = DType::kF32;  // of products on the CPU: f32 or bf16
   std::function<void(const std::string& line)> log = {};  // called from any thread
 };

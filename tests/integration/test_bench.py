@@ -55,6 +55,42 @@ def test_kernels_answer_by_their_definitions(only):
     tandem("bench", "kernels", "--only", only, "--seconds", "0.001", timeout=600)
 
 
+@pytest.fixture(scope="module")
+def inverted_residual(tmp_path_factory):
+    """A 3 x 3, then 1 x 1, depthwise, 1 x 1."""
+    rng = np.random.default_rng(0)
+    weights, nodes, name = [], [], "x"
+    for filters, channels, k, groups in ((16, 16, 3, 1), (96, 16, 1, 1), (96, 96, 3, 96), (24, 96, 1, 1)):
+        weights.append(numpy_helper.from_array(rng.standard_normal((filters, channels // groups, k, k)).astype(np.float32) / channels, f"w{len(nodes)}"))
+        nodes.append(helper.make_node("Conv", [name, weights[-1].name], [f"y{len(nodes)}"], pads=[k // 2] * 4, group=groups))
+        name = nodes[-1].output[0]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 16, 64, 64])],
+                              [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)], weights)
+    path = tmp_path_factory.mktemp("tune") / "inverted_residual.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_tune(inverted_residual, tmp_path):
+    """What one command has measured the next one knows; the answers are right; a damaged file is told and left."""
+    env = environment({"XDG_CACHE_HOME": str(tmp_path)})
+    answers = tmp_path / "tandem/tuning.json"
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).standard_normal((1, 16, 64, 64)).astype(np.float32))
+    given = np.load(tmp_path / "x.npy")
+    first = tandem("bench", "model", inverted_residual, "--math", "fast", "--tune", "--seconds", "0.01", env=env)
+    assert first.err.count("tuning ") == 2, "the 3 x 3 and the chain"
+    (found,) = json.loads(answers.read_text())["machines"].values()
+    assert set(found["fastest"].values()) <= {"direct", "Winograd, tiles of 2", "Winograd, tiles of 4", "one by one", "together", "the first two together",
+                                              "the last two together"}
+    ran = tandem("run", inverted_residual, "--input", f"x={tmp_path / 'x.npy'}", "--math", "fast", "--tune", "--output", tmp_path / "y.npz", env=env)
+    assert "tuning" not in ran.err
+    session = onnxruntime.InferenceSession(str(inverted_residual), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(np.load(tmp_path / "y.npz")[session.get_outputs()[0].name], session.run(None, {"x": given})[0], rtol=1e-4, atol=1e-4)
+    answers.write_text("{}")
+    fails("bench", "model", inverted_residual, "--tune", env=env, says=["tuning.json", "holds no answers of --tune"])
+    assert answers.read_text() == "{}"
+
+
 def test_model(dense):
     shown = tandem("bench", "model", dense, "--batch", 8, "--seconds", "0.05", "--profile", "--json").json
     assert shown["min_ms"] <= shown["median_ms"] <= shown["p99_ms"] and shown["runs"] >= 5
