@@ -72,7 +72,7 @@ int64_t words_of(const BlockWeights& w) { return w.blocks() * w.block_size * w.b
 
 // The rows, spread, and zero points for each thread.
 int64_t few_rows_bytes(const BlockWeights& w, int64_t m, int threads) {
-  const int64_t spread = m * simd::block_dot_ops().spread_elements(words_of(w), w.bits);
+  const int64_t spread = m * simd::block_dot_ops(w.bits).spread_elements(words_of(w), w.bits);
   return round_up(spread * 4, kAlignment) + threads * zero_bytes(w);
 }
 
@@ -80,7 +80,7 @@ int64_t few_rows_bytes(const BlockWeights& w, int64_t m, int threads) {
 class FewRows {
  public:
   FewRows(const KernelContext& context, const float* a, const BlockWeights& w, ConstTensorView bias, int64_t m, float* y)
-      : ops_(simd::block_dot_ops()), context_(context), w_(w), bias_(bias), m_(m), words_(words_of(w)), row_(ops_.spread_elements(words_, w.bits)), y_(y) {
+      : ops_(simd::block_dot_ops(w.bits)), context_(context), w_(w), bias_(bias), m_(m), words_(words_of(w)), row_(ops_.spread_elements(words_, w.bits)), y_(y) {
     spread_ = reinterpret_cast<float*>(context.workspace.data());
     zeros_ = context.workspace.data() + round_up(m * row_ * 4, kAlignment);
     for (int64_t r = 0; r < m; ++r) ops_.spread(a + r * w.k, w.k, words_, w.bits, spread_ + r * row_);

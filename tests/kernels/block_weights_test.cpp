@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <random>
 #include <tuple>
+#include <vector>
 
 #include "kernels/base/checked.h"
 #include "tests/kernels/guarded_memory.h"
@@ -98,6 +101,70 @@ TEST_P(BlockProducts, EqualTheFormula) {
 TEST_P(BlockProducts, AreSharedByThreads) {
   const auto [bits, zeros] = GetParam();
   expect_product(Weights(600, 512, bits, 32, zeros), 2, true, 3);
+}
+
+std::vector<float> product_of(const Weights& weights, const std::vector<float>& a) {
+  const BlockWeights& w = weights.w;
+  const auto m = static_cast<int64_t>(a.size()) / w.k;
+  std::vector<float> y(static_cast<size_t>(m * w.n));
+  const GuardedMemory workspace(block_matmul_workspace_bytes(w, m, 1));
+  block_matmul({.threads = 1, .workspace = workspace.bytes()}, {reinterpret_cast<const std::byte*>(a.data()), DType::kF32, {m, w.k}}, w, {},
+               {reinterpret_cast<std::byte*>(y.data()), DType::kF32, {m, w.n}});
+  return y;
+}
+
+std::vector<float> random_rows(int64_t rows, int64_t k) {
+  const Guarded<float> values = Guarded<float>::random(rows * k, 7);
+  return {values.data(), values.data() + rows * k};
+}
+
+TEST_P(BlockProducts, OfFewRowsAreThoseOfEachRow) {
+  const auto [bits, zeros] = GetParam();
+  const Weights weights(21, 200, bits, 32, zeros);
+  const std::vector<float> rows = random_rows(8, 200);
+  for (const int64_t m : {2, 3, 4, 5, 8}) {
+    const std::vector<float> together = product_of(weights, {rows.begin(), rows.begin() + m * 200});
+    for (int64_t r = 0; r < m; ++r) {
+      const std::vector<float> alone = product_of(weights, {rows.begin() + r * 200, rows.begin() + (r + 1) * 200});
+      for (int64_t j = 0; j < 21; ++j)
+        ASSERT_EQ(together[static_cast<size_t>(r * 21 + j)], alone[static_cast<size_t>(j)]) << m << " rows, row " << r << ", column " << j;
+    }
+  }
+}
+
+// Powers of two change no digit of a number.
+TEST_P(BlockProducts, KeepSmallAndLargeNumbersApart) {
+  const auto [bits, zeros] = GetParam();
+  const Weights weights(5, 64, bits, 32, zeros);
+  const std::vector<float> row = random_rows(1, 64), y = product_of(weights, row);
+  for (const float factor : {0x1p-80f, 0x1p90f}) {
+    std::vector<float> scaled = row;
+    for (float& x : scaled) x *= factor;
+    const std::vector<float> of_scaled = product_of(weights, scaled);
+    for (size_t j = 0; j < 5; ++j) EXPECT_EQ(of_scaled[j], y[j] * factor) << factor;
+  }
+  std::vector<float> small(64, 0.0f);
+  for (size_t i = 0; i < 32; ++i) small[i] = row[i] * 0x1p-40f;
+  const std::vector<float> of_small = product_of(weights, small);
+  for (int64_t j = 0; j < 5; ++j) {
+    double sum = 0, size = 0;
+    for (int64_t p = 0; p < 32; ++p) {
+      const double term = double(small[static_cast<size_t>(p)]) * weights.weight(j, p);
+      sum += term, size += std::abs(term);
+    }
+    EXPECT_NEAR(double(of_small[static_cast<size_t>(j)]), sum, 4e-6 * size);
+  }
+}
+
+TEST_P(BlockProducts, OfWhatIsNotFiniteAreNot) {
+  const auto [bits, zeros] = GetParam();
+  const Weights weights(5, 64, bits, 32, zeros);
+  for (const float odd : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    std::vector<float> row = random_rows(1, 64);
+    row[37] = odd;
+    for (const float y : product_of(weights, row)) EXPECT_FALSE(std::isfinite(y)) << odd;
+  }
+  for (const float y : product_of(weights, std::vector<float>(64, 0.0f))) EXPECT_EQ(y, 0.0f);
 }
 
 // The workspace of a plan serves fewer rows.

@@ -9,6 +9,7 @@
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/machine/ceilings.h"
+#include "kernels/cpu/simd/block_dots.h"
 
 namespace tandem::cpu {
 namespace {
@@ -50,6 +51,8 @@ const IntegerTier& integer_tier(Isa isa) {
   if (isa >= Isa::kNeon) return kNeonIntegers;
   return kPortableIntegers;
 }
+
+const simd::BlockDotOps* nibble_dots(Isa) { return nullptr; }
 
 const Bf16Kernel& bf16_kernel(Isa isa) {
   if (isa >= Isa::kBf16) return kMatrixBf16;

@@ -6,6 +6,7 @@
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/machine/ceilings.h"
+#include "kernels/cpu/simd/block_dots.h"
 
 namespace tandem::cpu {
 
@@ -25,6 +26,8 @@ bool multiplies_from_second_level() { return false; }
 
 const ChannelsLastTier& channels_last_tier(Isa) { return kPortableChannelsLast; }
 const IntegerTier& integer_tier(Isa) { return kPortableIntegers; }
+const simd::BlockDotOps* nibble_dots(Isa) { return nullptr; }
+
 const Bf16Kernel& bf16_kernel(Isa) { return kPortableBf16; }
 
 std::vector<const ArithmeticProbe*> arithmetic_probes(Isa) { return {&kPortableF32Probe}; }

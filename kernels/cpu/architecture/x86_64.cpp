@@ -9,6 +9,7 @@
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/machine/ceilings.h"
+#include "kernels/cpu/simd/block_dots.h"
 
 namespace tandem::cpu {
 namespace {
@@ -77,6 +78,8 @@ const IntegerTier& integer_tier(Isa isa) {
   if (isa >= Isa::kAvx2) return kAvx2Integers;
   return kPortableIntegers;
 }
+
+const simd::BlockDotOps* nibble_dots(Isa isa) { return isa >= Isa::kVnni ? &simd::kVnniNibbleDots : nullptr; }
 
 const Bf16Kernel& bf16_kernel(Isa isa) {
   static const bool has_pairs = __builtin_cpu_supports("avx512bf16");

@@ -171,7 +171,8 @@ namespace tandem::cpu::simd {
 
 HWY_EXPORT(block_dots);
 
-const BlockDotOps& block_dot_ops() {
+const BlockDotOps& block_dot_ops(int64_t bits) {
+  if (const BlockDotOps* nibbles = bits == 4 ? nibble_dots(chosen_isa()) : nullptr) return *nibbles;
   choose_targets();
   return *HWY_DYNAMIC_DISPATCH(block_dots)();
 }

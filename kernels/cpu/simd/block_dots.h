@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/api/isa.h"
+
 namespace tandem::cpu::simd {
 
 struct BlockColumn {
@@ -31,6 +33,15 @@ struct BlockDotOps {
 };
 
 // For the best instruction set, or that of TANDEM_ISA.
-const BlockDotOps& block_dot_ops();
+const BlockDotOps& block_dot_ops(int64_t bits);
+
+extern const BlockDotOps kVnniNibbleDots;  // 4 bits by AVX-512 VNNI
 
 }  // namespace tandem::cpu::simd
+
+namespace tandem::cpu {
+
+// Those of 4 bits alone, or null: in kernels/cpu/architecture/.
+const simd::BlockDotOps* nibble_dots(Isa isa);
+
+}  // namespace tandem::cpu
