@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -91,10 +92,10 @@ void bench(const Options& options, const Case& c) {
   const int64_t out = g.window.output[1], products = out * out * c.filters * (c.channels / c.groups) * c.kernel * c.kernel;
   const std::vector<std::byte> x = noise(c.image * c.image * c.channels, 1), w = noise(g.weight_shape().elements(), 2), zero(1, std::byte{0});
   std::vector<std::byte> y(static_cast<size_t>(out * out * c.filters));
-  const float w_scale = 0.01f;
+  const float w_scale = 0.01f, y_scale = 0.0543f * std::sqrt(static_cast<float>(products / (out * out * c.filters)));  // results as wide as a byte
   Memory scale_memory(output_scales_bytes(1));
   const OutputScales scales = make_output_scales({scale_memory.data(), output_scales_bytes(1)},
-                                                 {.x_scale = 0.02f, .w_scales = {&w_scale, 1}, .y_scale = 1.7f, .y_zero = 100});
+                                                 {.x_scale = 0.02f, .w_scales = {&w_scale, 1}, .y_scale = y_scale, .y_zero = 100, .with_floors = true});
   const ChannelsLastIntegerFilters filters = pack_integer_filters_channels_last(g, {w.data(), DType::kI8, g.weight_shape()});
   const size_t bytes = integer_conv_channels_last_workspace(g, options.threads);
   Memory workspace(bytes);

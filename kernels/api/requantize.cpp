@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 
+#include "kernels/api/floor_scales.h"
 #include "kernels/api/quantize.h"
 #include "kernels/base/checked.h"
 
@@ -69,7 +70,7 @@ int32_t requantized(int32_t sum, const ResultScale& scale, int32_t low, int32_t 
 
 size_t output_scales_bytes(int64_t channels) {
   const int64_t floats = round_up(channels * static_cast<int64_t>(sizeof(float)), kAlignment);
-  return static_cast<size_t>(3 * floats + round_up(channels * static_cast<int64_t>(sizeof(ResultScale)), kAlignment));
+  return static_cast<size_t>(6 * floats + round_up(channels * static_cast<int64_t>(sizeof(ResultScale)), kAlignment));
 }
 
 OutputScales make_output_scales(std::span<std::byte> memory, const ProductScaling& s) {
@@ -84,10 +85,14 @@ OutputScales make_output_scales(std::span<std::byte> memory, const ProductScalin
   auto* multiplier = reinterpret_cast<float*>(memory.data());
   auto* addend = reinterpret_cast<float*>(memory.data() + stride);
   auto* tolerance = reinterpret_cast<float*>(memory.data() + 2 * stride);
-  auto* exact = reinterpret_cast<ResultScale*>(memory.data() + 3 * stride);
+  auto* slope = reinterpret_cast<float*>(memory.data() + 3 * stride);
+  auto* offset = reinterpret_cast<float*>(memory.data() + 4 * stride);
+  auto* exception = reinterpret_cast<int32_t*>(memory.data() + 5 * stride);
+  auto* exact = reinterpret_cast<ResultScale*>(memory.data() + 6 * stride);
   const IntegerRange range = quantized_range(s.y_type);
   const auto unit = static_cast<double>(s.y_scale);
   const int32_t lowest = static_cast<int32_t>(range.lowest) - s.y_zero, highest = static_cast<int32_t>(range.highest) - s.y_zero;
+  const int32_t low = bound_of(s.lowest, unit, lowest, highest), high = bound_of(s.highest, unit, lowest, highest);
   const float largest = std::max(std::abs(static_cast<float>(lowest)), std::abs(static_cast<float>(highest))) + 1;
   for (size_t c = 0; c < channels; ++c) {
     ResultScale scale;
@@ -102,15 +107,19 @@ OutputScales make_output_scales(std::span<std::byte> memory, const ProductScalin
     // And those with which a sum could be farther than 2^30 from 0.
     const bool sound = std::isnormal(multiplier[c]) && std::abs(multiplier[c]) < 0.25f && std::abs(addend[c]) < 0x1p29f;
     tolerance[c] = sound ? (largest + std::abs(addend[c])) * 5.5f * 0x1p-24f : 1.0f;
+    if (!s.with_floors) continue;
+    const FloorLine line = find_floor_line(scale, low, high);
+    slope[c] = line.slope, offset[c] = line.offset, exception[c] = line.exception;
   }
   return {.count = static_cast<int64_t>(channels),
           .multiplier = multiplier,
           .addend = addend,
           .tolerance = tolerance,
           .exact = exact,
-          .low = bound_of(s.lowest, unit, lowest, highest),
-          .high = bound_of(s.highest, unit, lowest, highest),
-          .zero = s.y_zero};
+          .low = low,
+          .high = high,
+          .zero = s.y_zero,
+          .floors = s.with_floors ? FloorScales{slope, offset, exception} : FloorScales{}};
 }
 
 }  // namespace tandem

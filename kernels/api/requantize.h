@@ -39,7 +39,16 @@ struct ProductScaling {
   int32_t y_zero = 0;
   // The bounds of the activation.
   float lowest = -std::numeric_limits<float>::infinity(), highest = std::numeric_limits<float>::infinity();
+  bool with_floors = false;  // looks for FloorScales, a microsecond a channel: for scales that stay
 };
+
+// A second form, that needs no look for ties: clamp(floor(sum * slope + offset)) is the result of every sum but `exception`, if the number is rounded once,
+// down, before it is floored. One of each a channel (kernels/api/floor_scales.h).
+struct FloorScales {
+  const float *slope = nullptr, *offset = nullptr;  // slope 0: none was found; null: none was looked for
+  const int32_t* exception = nullptr;               // or kNoException
+};
+inline constexpr int32_t kNoException = std::numeric_limits<int32_t>::min();
 
 // The same for a kernel: one of each a channel, or one for all (count 1).
 struct OutputScales {
@@ -49,6 +58,16 @@ struct OutputScales {
   const ResultScale* exact = nullptr;
   int32_t low = 0, high = 0;  // of the result before the zero point is added
   int32_t zero = 0;
+  FloorScales floors = {};
+
+  // Those of the channels from `channel` on.
+  OutputScales from(int64_t channel) const {
+    OutputScales own = *this;
+    if (count == 1) return own;
+    own.multiplier += channel, own.addend += channel, own.tolerance += channel, own.exact += channel;
+    if (floors.slope) own.floors = {floors.slope + channel, floors.offset + channel, floors.exception + channel};
+    return own;
+  }
 };
 size_t output_scales_bytes(int64_t channels);
 // `memory`: of that size for the larger of the counts of w_scales and bias, aligned to 64. The result points into it.

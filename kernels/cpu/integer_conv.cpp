@@ -58,14 +58,6 @@ void copy_patches(const ConvShape& s, const std::byte* x, int64_t pixel, int64_t
   }
 }
 
-// One of a scale, as kernels want it for the filters of a group.
-OutputScales scales_from(const OutputScales& scales, int64_t filter) {
-  OutputScales own = scales;
-  if (scales.count == 1) return own;
-  own.multiplier += filter, own.addend += filter, own.tolerance += filter, own.exact += filter;
-  return own;
-}
-
 // What all tasks of a convolution share.
 struct Convolution {
   const ConvShape& s;
@@ -92,7 +84,7 @@ struct Convolution {
     const int64_t filter = group * s.filters, at = plane * s.filters * s.output + pixel;
     const PackedIntegers rows = {filters.data + filter * line, filters.sums + filter, filters.zeros + filter};
     IntegerResult result = {.scales_of_rows = true, .stride = s.output};
-    const OutputScales own = scales ? scales_from(*scales, filter) : OutputScales{};
+    const OutputScales own = scales ? scales->from(filter) : OutputScales{};
     if (scales)
       result.quantized = y.data + at, result.scales = &own;
     else

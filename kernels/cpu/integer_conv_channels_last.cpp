@@ -21,9 +21,7 @@ BlockResult result_at(const ChannelsLastProblem& p, int64_t pixel, int64_t filte
     return result;
   }
   result.quantized = p.y.data + at;
-  result.scales = *p.scales;
-  if (p.scales->count > 1)
-    result.scales.multiplier += filter, result.scales.addend += filter, result.scales.tolerance += filter, result.scales.exact += filter;
+  result.scales = p.scales->from(filter);
   return result;
 }
 

@@ -106,6 +106,7 @@ OutputScales QuantizedResult::make(const KernelContext& context, Pieces& pieces,
   s.y_type = in[7].dtype;
   s.y_zero = zero_point(in[7]);
   s.lowest = lowest_, s.highest = highest_;
+  s.with_floors = memory_.bytes() > 0;  // constants
   return make_output_scales(memory, s);
 }
 

@@ -248,6 +248,81 @@ TEST(IntegerConvChannelsLast, QuantizesByTheExactFormula) {
       }
 }
 
+// Scales of which nearly all are whole parts of lines.
+TEST(IntegerConvChannelsLast, QuantizesByFloors) {
+  unsigned seed = 700;
+  int64_t lines = 0, filters = 0;
+  for (const Case& c : kCases)
+    for (const DType y_type : {DType::kU8, DType::kI8}) {
+      const Problem problem(c, DType::kU8, DType::kI8, false, ++seed);
+      std::mt19937 generator(seed);
+      std::uniform_real_distribution<float> uniform(0.1f, 0.2f);
+      std::vector<float> w_scales(static_cast<size_t>(c.filters)), bias(w_scales.size());
+      for (size_t i = 0; i < bias.size(); ++i) w_scales[i] = uniform(generator), bias[i] = 10 * uniform(generator);
+      const auto bytes = output_scales_bytes(c.filters);
+      std::vector<std::byte> memory(bytes + 64);
+      auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+      const OutputScales scales = make_output_scales({aligned, bytes}, {.x_scale = 0.125f,
+                                                                        .w_scales = w_scales,
+                                                                        .y_scale = 8.0f,
+                                                                        .bias = {reinterpret_cast<const std::byte*>(bias.data()), DType::kF32, {c.filters}},
+                                                                        .y_type = y_type,
+                                                                        .y_zero = 3,
+                                                                        .with_floors = true});
+      filters += c.filters;
+      for (int64_t i = 0; i < c.filters; ++i) lines += scales.floors.slope[i] != 0;
+      std::vector<uint8_t> expected;
+      const std::vector<int32_t> sums = problem.sums(false);
+      for (size_t i = 0; i < sums.size(); ++i)
+        expected.push_back(
+            static_cast<uint8_t>(requantized(sums[i], scales.exact[i % static_cast<size_t>(c.filters)], scales.low, scales.high) + scales.zero));
+      for (const cpu::Isa isa : cpu::available_isas())
+        ASSERT_EQ(problem.run<uint8_t>(isa, 2, y_type, false, &scales), expected) << c.name << ' ' << cpu::name(isa);
+    }
+  EXPECT_GT(10 * lines, 9 * filters);
+}
+
+// Lines that are wrong everywhere, and say so of the one sum that there is: of one filter alone, then all it shares a tile with is done again.
+TEST(IntegerConvChannelsLast, FloorsLeaveExceptionsToTheFormula) {
+  Problem problem({"", 1, 8, 32, 1, {5, 5}, {1, 1}}, DType::kU8, DType::kI8, false, 78);
+  std::ranges::fill(problem.x.data, std::byte{29});
+  const std::vector<int32_t> sums = problem.sums(false);
+  const std::vector<float> w_scales(32, 0.17f);
+  const auto bytes = output_scales_bytes(32);
+  std::vector<std::byte> memory(bytes + 64);
+  auto* aligned = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64);
+  OutputScales scales = make_output_scales({aligned, bytes}, {.x_scale = 0.125f, .w_scales = w_scales, .y_scale = 8.0f, .y_zero = 3});
+  std::vector<uint8_t> expected;
+  for (size_t i = 0; i < sums.size(); ++i)
+    expected.push_back(static_cast<uint8_t>(requantized(sums[i], scales.exact[i % 32], scales.low, scales.high) + scales.zero));
+  const std::vector<float> slope(32, 0.125f), offset(32, 7.0f);
+  for (size_t filter = 0; filter < 32; ++filter) {
+    std::vector<int32_t> exception(32, kNoException);
+    exception[filter] = sums[filter];
+    scales.floors = {slope.data(), offset.data(), exception.data()};
+    for (const cpu::Isa isa : cpu::available_isas())
+      ASSERT_EQ(problem.run<uint8_t>(isa, 1, DType::kU8, false, &scales), expected) << cpu::name(isa) << ' ' << filter;
+  }
+}
+
+// Sums that are a multiple of 8 lie 2^-40 below a whole number: rounded in any other way they would be that.
+TEST(IntegerConvChannelsLast, FloorsAreRoundedDown) {
+  const Problem problem({"", 1, 8, 32, 1, {5, 5}, {1, 1}}, DType::kU8, DType::kI8, false, 79);
+  const float multiplier = 0.125f, addend = -0.5f, decided_exactly = 1.0f, offset = -0x1p-40f;
+  const ResultScale exact = {.product = 0.125, .bias = -0.5, .bias_rest = -0x1p-40, .unit = 1};
+  const OutputScales scales = {.multiplier = &multiplier,
+                               .addend = &addend,
+                               .tolerance = &decided_exactly,
+                               .exact = &exact,
+                               .low = -128,
+                               .high = 127,
+                               .zero = 0,
+                               .floors = {&multiplier, &offset, &kNoException}};
+  std::vector<int8_t> expected;
+  for (const int32_t sum : problem.sums(false)) expected.push_back(static_cast<int8_t>(std::clamp(static_cast<int32_t>(std::floor(sum / 8.0)) - (sum % 8 == 0), -128, 127)));
+  for (const cpu::Isa isa : cpu::available_isas()) ASSERT_EQ(problem.run<int8_t>(isa, 1, DType::kI8, false, &scales), expected) << cpu::name(isa);
+}
+
 // Scales of which sums lie beyond what i32 holds in units of the result, or just within.
 TEST(IntegerConvChannelsLast, SaturatesWhatIsFarOutside) {
   for (const Case& c : {Case{"", 1, 64, 80, 1, {5, 5}, {1, 1}}, Case{"", 1, 80, 80, 80, {5, 5}, {3, 3}, {}, {}, {1, 1, 1, 1}}}) {

@@ -14,6 +14,7 @@
 #include "kernels/api/requantize.h"
 #include "tests/kernels/guarded_memory.h"
 #include "tests/kernels/random_bytes.h"
+#include "tests/kernels/requantize_reference.h"
 
 namespace tandem {
 namespace {
@@ -231,25 +232,6 @@ TEST(Requantize, TakesScalesOfRowsAndColumns) {
   EXPECT_EQ(y, (std::vector<uint8_t>{16, 0, 129, 26, 57, 255}));
 }
 
-// A number as a whole multiple of 2^-unit: exact, and nothing of it is the arithmetic under test.
-__extension__ using Whole = __int128;
-constexpr int kUnit = 80;
-Whole whole(float x, int unit = kUnit) {
-  int exponent;
-  const float mantissa = std::frexp(x, &exponent);
-  const auto bits = static_cast<Whole>(mantissa * 0x1p24f);
-  return bits << (unit + exponent - 24);
-}
-
-// The definition, in integers: the nearest to (sum * x * w + bias) / y, ties to even.
-int32_t reference(int32_t sum, float x, float w, float bias, float y, int32_t low, int32_t high) {
-  const Whole value = sum * whole(x, kUnit / 2) * whole(w, kUnit / 2) + whole(bias), unit = whole(y);
-  Whole quotient = value / unit, rest = value % unit;
-  if (rest < 0) --quotient, rest += unit;
-  if (2 * rest > unit || (2 * rest == unit && quotient % 2 != 0)) ++quotient;
-  return static_cast<int32_t>(std::clamp<Whole>(quotient, low, high));
-}
-
 struct Scaling {
   float x, w, y, bias;
 };
@@ -274,7 +256,7 @@ TEST(Requantize, IsTheExactDefinition) {
                                .bias = static_cast<double>(s.bias),
                                .unit = static_cast<double>(s.y)};
     for (int32_t sum = -600; sum <= 600; ++sum)
-      ASSERT_EQ(requantized(sum, scale, -128, 127), reference(sum, s.x, s.w, s.bias, s.y, -128, 127))
+      ASSERT_EQ(requantized(sum, scale, -128, 127), test::requantized_reference(sum, s.x, s.w, s.bias, s.y, -128, 127))
           << sum << ' ' << s.x << ' ' << s.w;
   }
 }
@@ -300,7 +282,7 @@ TEST(Requantize, ProductsGiveTheExactDefinition) {
       for (int64_t i = 0; i < 31; ++i)
         for (int64_t j = 0; j < n; ++j)
           ASSERT_EQ(y[static_cast<size_t>(i * n + j)] - 7,
-                    reference(a[i] * b[j], s.x, w[per_column ? static_cast<size_t>(j) : 0], s.bias, s.y, -7, 248));
+                    test::requantized_reference(a[i] * b[j], s.x, w[per_column ? static_cast<size_t>(j) : 0], s.bias, s.y, -7, 248));
     }
 }
 

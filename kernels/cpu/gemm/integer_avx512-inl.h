@@ -104,8 +104,17 @@ struct Finish512 {
     const float* tolerance_;
     __m512 multiplier_[P], addend_[P], farthest_[P];
   };
-  // A tile of whole panels of sums from registers to bytes. A sum goes to both ends of its tolerance: where these round alike, it is near no tie.
-  // Scales stay in memory, so that the tile's sums need not go there.
+  // The whole part of sums * slope + offset. An instruction that rounds down takes no operand from memory: so the offset is loaded here, lest the compiler
+  // keeps it in a register.
+  [[gnu::always_inline]] static __m512i floor_of(__m512i sums, __m512 slope, const __m512& offset) {
+    __m512 value;
+    asm("vmovaps %1, %0" : "=v"(value) : "m"(offset));
+    asm("vfmadd231ps %{rd-sae%}, %2, %1, %0" : "+v"(value) : "v"(_mm512_cvtepi32_ps(sums)), "v"(slope));
+    return _mm512_cvt_roundps_epi32(value, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  }
+
+  // A tile of whole panels of sums from registers to bytes. By FloorScales where all columns have them. Else a sum goes to both ends of its tolerance: where
+  // these round alike, it is near no tie. Scales stay in memory, so that the tile's sums need not go there.
   class Tile {
    public:
     Tile(const PanelScales& s, int64_t panels) {
@@ -113,46 +122,82 @@ struct Finish512 {
       zero_ = _mm512_set1_epi16(static_cast<int16_t>(s.zero + (is_signed(s) ? 128 : 0)));
       flip_ = _mm512_set1_epi8(static_cast<char>(is_signed(s) ? 0x80 : 0));
       is_sound_ = is_whole_range(s);
+      has_floors_ = true;
+      for (int64_t p = 0; p < panels; ++p) has_floors_ = has_floors_ && s.have_floors(p * kPanelColumns);
       for (int64_t p = 0; p < panels; ++p) {
-        const __m512 addend = _mm512_loadu_ps(s.addend + p * kPanelColumns), tolerance = _mm512_loadu_ps(s.tolerance + p * kPanelColumns);
-        multiplier_[p] = _mm512_loadu_ps(s.multiplier + p * kPanelColumns);
+        const auto at = [&](const auto* numbers) { return numbers + p * kPanelColumns; };
+        if (has_floors_) {
+          factor_[p] = _mm512_loadu_ps(at(s.floors.slope)), least_[p] = _mm512_loadu_ps(at(s.floors.offset));
+          exception_[p] = _mm512_loadu_si512(at(s.floors.exception));
+          continue;
+        }
+        const __m512 addend = _mm512_loadu_ps(at(s.addend)), tolerance = _mm512_loadu_ps(at(s.tolerance));
+        factor_[p] = _mm512_loadu_ps(at(s.multiplier));
         least_[p] = _mm512_sub_ps(addend, tolerance), most_[p] = _mm512_add_ps(addend, tolerance);
         is_sound_ = is_sound_ && _mm512_cmp_ps_mask(tolerance, _mm512_set1_ps(0.5f), _CMP_LT_OQ) == 0xFFFF;
       }
     }
     // Not of narrower bounds than the type's, nor of scales whose sums are all decided exactly.
     bool is_sound() const { return is_sound_; }
-    // Returns whether no sum was near a tie.
+    // Returns whether all bytes are right.
     template <int R, int P>
     [[gnu::always_inline]] bool quantize(const __m512i (&sum)[R][P], std::byte* out, int64_t stride) const {
+      return has_floors_ ? quantize<R, P>(sum, Floors(*this), out, stride) : quantize<R, P>(sum, Ends(*this), out, stride);
+    }
+
+   private:
+    // How sum v of four becomes whole, and whether some may be wrong.
+    class Floors {
+     public:
+      explicit Floors(const Tile& tile) : tile_(tile) {}
+      [[gnu::always_inline]] __m512i operator()(__m512i sum, int v, int p) {
+        usual_[v] = _mm512_mask_cmpneq_epi32_mask(usual_[v], sum, tile_.exception_[p]);
+        return floor_of(sum, tile_.factor_[p], tile_.least_[p]);
+      }
+      bool are_right() const { return (usual_[0] & usual_[1] & usual_[2] & usual_[3]) == 0xFFFF; }
+
+     private:
+      const Tile& tile_;
+      __mmask16 usual_[4] = {0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF};
+    };
+    class Ends {
+     public:
+      explicit Ends(const Tile& tile) : tile_(tile), apart_(_mm512_setzero_si512()) {}
+      [[gnu::always_inline]] __m512i operator()(__m512i sum, int, int p) {
+        __m512 least = _mm512_cvtepi32_ps(sum), most = least;
+        asm("vfmadd213ps %2, %1, %0" : "+v"(least) : "v"(tile_.factor_[p]), "m"(tile_.least_[p]));
+        asm("vfmadd213ps %2, %1, %0" : "+v"(most) : "v"(tile_.factor_[p]), "m"(tile_.most_[p]));
+        const __m512i whole = _mm512_cvt_roundps_epi32(least, kNearest);
+        constexpr int kOrDifferent = 0xF6;  // a | (b ^ c)
+        apart_ = _mm512_ternarylogic_epi32(apart_, whole, _mm512_cvt_roundps_epi32(most, kNearest), kOrDifferent);
+        return whole;
+      }
+      bool are_right() const { return _mm512_test_epi32_mask(apart_, apart_) == 0; }
+
+     private:
+      const Tile& tile_;
+      __m512i apart_;
+    };
+
+    template <int R, int P, class Rounding>
+    [[gnu::always_inline]] bool quantize(const __m512i (&sum)[R][P], Rounding rounded, std::byte* out, int64_t stride) const {
       constexpr int kLines = 4 / P;
-      __m512i apart = _mm512_setzero_si512();
 #pragma GCC unroll 16
       for (int r = 0; r < R; r += kLines, out += kLines * stride) {
         __m512i whole[4];
 #pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) whole[v] = rounded(sum[r + v / P < R ? r + v / P : r][v % P], v % P, apart);
+        for (int v = 0; v < 4; ++v) whole[v] = rounded(sum[r + v / P < R ? r + v / P : r][v % P], v, v % P);
         const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(whole[0], whole[1]), zero_);
         const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(whole[2], whole[3]), zero_);
         store_rows<P>(transposed_dwords(_mm512_xor_si512(_mm512_packus_epi16(low, high), flip_)), R - r, out, stride);
       }
-      return _mm512_test_epi32_mask(apart, apart) == 0;
+      return rounded.are_right();
     }
 
-   private:
-    [[gnu::always_inline]] __m512i rounded(__m512i sum, int p, __m512i& apart) const {
-      __m512 least = _mm512_cvtepi32_ps(sum), most = least;
-      asm("vfmadd213ps %2, %1, %0" : "+v"(least) : "v"(multiplier_[p]), "m"(least_[p]));
-      asm("vfmadd213ps %2, %1, %0" : "+v"(most) : "v"(multiplier_[p]), "m"(most_[p]));
-      const __m512i whole = _mm512_cvt_roundps_epi32(least, kNearest);
-      constexpr int kOrDifferent = 0xF6;  // a | (b ^ c)
-      apart = _mm512_ternarylogic_epi32(apart, whole, _mm512_cvt_roundps_epi32(most, kNearest), kOrDifferent);
-      return whole;
-    }
-
-    __m512 multiplier_[4], least_[4], most_[4];
+    __m512 factor_[4], least_[4], most_[4];
+    __m512i exception_[4];
     __m512i zero_, flip_;
-    bool is_sound_ = false;
+    bool is_sound_ = false, has_floors_ = false;
   };
   static uint32_t near_ties(const int32_t* sums, const PanelScales& s, int64_t column) {
     const __m512 value = value_of(_mm512_loadu_si512(sums), _mm512_loadu_ps(s.multiplier + column), _mm512_loadu_ps(s.addend + column));

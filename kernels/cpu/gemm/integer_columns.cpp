@@ -113,9 +113,8 @@ class Product {
     if (result.sums) {
       block.result.sums = result.sums + at;
     } else {
-      OutputScales& scales = block.result.scales = *result.scales;
       block.result.quantized = result.quantized + at;
-      if (scales.count > 1) scales.multiplier += first, scales.addend += first, scales.tolerance += first, scales.exact += first;
+      block.result.scales = result.scales->from(first);
     }
     tier().block.multiply(block);
   }

@@ -19,6 +19,15 @@ namespace tandem::cpu {
 struct PanelScales {
   const float *multiplier, *addend, *tolerance;
   int32_t low, high, zero;
+  FloorScales floors = {};
+
+  // Whether results of the sixteen columns from `column` on are whole parts of lines.
+  bool have_floors(int64_t column) const {
+    if (!floors.slope) return false;
+    bool have = true;
+    for (int64_t j = column; j < column + kPanelColumns; ++j) have = have && floors.slope[j] != 0;
+    return have;
+  }
 };
 
 // Lines of P panels of sums to lines of bytes, as V::Lines<P> of those that bring their own.
@@ -69,21 +78,27 @@ struct IntegerFinish {
   static constexpr int64_t kRows = 16;  // that are looked over together for ties
   // Of four panels at most, where those of the result do not lie as the vectors want them.
   struct Own {
-    alignas(64) std::array<float, 4 * kPanelColumns> multiplier, addend, tolerance;
+    alignas(64) std::array<float, 4 * kPanelColumns> multiplier, addend, tolerance, slope, offset;
+    alignas(64) std::array<int32_t, 4 * kPanelColumns> exception;
   };
 
   // Those of panels from `column` on, of which n columns are there; columns behind the last have its scales.
   static PanelScales scales_of(const BlockResult& result, int64_t column, int64_t n, int64_t panels, Own& own) {
     const OutputScales& s = result.scales;
     if (!result.quantized) return {};
-    if (s.count > 1 && n >= panels * kColumns)
-      return {s.multiplier + column, s.addend + column, s.tolerance + column, s.low, s.high, s.zero};
+    if (s.count > 1 && n >= panels * kColumns) {
+      const OutputScales here = s.from(column);
+      return {here.multiplier, here.addend, here.tolerance, s.low, s.high, s.zero, here.floors};
+    }
     for (int64_t j = 0; j < panels * kColumns; ++j) {
       const int64_t from = s.count == 1 ? 0 : column + (j < n ? j : n - 1);
       const auto to = static_cast<size_t>(j);
       own.multiplier[to] = s.multiplier[from], own.addend[to] = s.addend[from], own.tolerance[to] = s.tolerance[from];
+      if (s.floors.slope)
+        own.slope[to] = s.floors.slope[from], own.offset[to] = s.floors.offset[from], own.exception[to] = s.floors.exception[from];
     }
-    return {own.multiplier.data(), own.addend.data(), own.tolerance.data(), s.low, s.high, s.zero};
+    const FloorScales floors = s.floors.slope ? FloorScales{own.slope.data(), own.offset.data(), own.exception.data()} : FloorScales{};
+    return {own.multiplier.data(), own.addend.data(), own.tolerance.data(), s.low, s.high, s.zero, floors};
   }
 
   // Returns, as bits, which panels may have wrong bytes.

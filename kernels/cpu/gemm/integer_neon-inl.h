@@ -98,8 +98,7 @@ struct SignedBlocks {
     if (b.column_sums) panel.column_sums += column;
     if (b.result.sums) panel.result.sums += column;
     if (b.result.quantized) panel.result.quantized += column;
-    OutputScales& scales = panel.result.scales;
-    if (scales.count > 1) scales.multiplier += column, scales.addend += column, scales.tolerance += column, scales.exact += column;
+    panel.result.scales = b.result.scales.from(column);
     return panel;
   }
   static void multiply_flipped(const IntegerBlock& panel) {
