@@ -36,7 +36,7 @@ const Usage kUsageText = {
 constexpr int kWarmUp = 6;
 
 struct Arguments {
-  std::string file, optimizer = "sgd", precision = "f32";
+  std::string file, optimizer = "sgd", precision = "f32", math = "strict";
   std::vector<std::string> inputs;
   ImportedNetwork network;
   float learning_rate = 0.01f, momentum = 0.9f, weight_decay = 0;
@@ -110,7 +110,7 @@ class Subject {
   std::unique_ptr<Trainer> make_trainer(Profiler* profiler) const {
     return std::make_unique<Trainer>(
         sample_.network, sample_.step,
-        Trainer::Options{.micro_batch = sample_.batch, .threads = arguments_.threads, .profiler = profiler});
+        Trainer::Options{.micro_batch = sample_.batch, .threads = arguments_.threads, .profiler = profiler, .fast_math = is_fast_math(arguments_.math)});
   }
   double step(Trainer& trainer) const {
     return trainer.step([this](int64_t) -> const Feed& { return sample_.feed; }).loss;
@@ -156,6 +156,7 @@ void add_options(po::options_description& options, Arguments& arguments) {
       "momentum", po::value(&arguments.momentum)->default_value(0.9f, "0.9"), "of sgd")(
       "weight-decay", po::value(&arguments.weight_decay)->default_value(0), "of matrices and filters")(
       "precision", po::value(&arguments.precision)->default_value(arguments.precision), "of an ONNX file's products: f32 or bf16; a config has its own")(
+      "math", po::value(&arguments.math)->default_value(arguments.math), "strict: f32 sums are direct; fast: Winograd's convolutions where faster")(
       "threads", po::value(&arguments.threads)->default_value(1), "threads of a step")(
       "losses", po::value(&arguments.losses)->default_value(5), "losses of first steps to tell")(
       "seconds", po::value(&arguments.seconds)->default_value(2), "to measure for");

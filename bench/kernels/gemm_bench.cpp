@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "kernels/api/conv.h"
+#include "kernels/api/conv_winograd_planes.h"
 #include "kernels/api/gemm.h"
 #include "kernels/api/pool.h"
 #include "kernels/api/rounded_conv.h"
@@ -172,9 +173,39 @@ struct ConvCase {
   std::vector<int64_t> strides = {}, pads = {};
 };
 
-// `rounded`: operands are rounded to bf16; shares of the ceiling are still those of f32.
-void bench_conv(const Options& options, ConvCase c, bool rounded = false) {
-  if (rounded) c.name = "bf16 " + c.name;
+// How: by direct sums, by those of operands rounded to bf16 (shares of the ceiling are still those of f32), or by Winograd's tiles of 2 or 4.
+struct ConvMethod {
+  std::string name;
+  double tolerance;
+  std::function<ConvWorkspace(const ConvGeometry&, int threads)> workspace;
+  std::function<void(const KernelContext&, const ConvGeometry&, ConstTensorView x, ConstTensorView w, TensorView y)> forward;
+  std::function<void(const KernelContext&, const ConvGeometry&, ConstTensorView w, ConstTensorView dy, TensorView dx)> input_grad;
+  std::function<void(const KernelContext&, const ConvGeometry&, ConstTensorView x, ConstTensorView dy, TensorView dw)> weight_grad;
+};
+
+const ConvMethod kDirect = {"",
+                            1e-5,
+                            [](auto& g, int threads) { return conv_workspace_bytes(g, DType::kF32, threads); },
+                            [](auto& context, auto& g, auto x, auto w, auto y) { conv(context, g, x, w, y); },
+                            [](auto& context, auto& g, auto w, auto dy, auto dx) { conv_input_grad(context, g, w, dy, dx); },
+                            [](auto& context, auto& g, auto x, auto dy, auto dw) { conv_weight_grad(context, g, x, dy, dw); }};
+const ConvMethod kRounded = {"bf16 ",
+                             1e-2,
+                             [](auto& g, int threads) { return rounded_conv_workspace(g, threads); },
+                             [](auto& context, auto& g, auto x, auto w, auto y) { rounded_conv(context, g, x, w, y); },
+                             [](auto& context, auto& g, auto w, auto dy, auto dx) { rounded_conv_input_grad(context, g, w, dy, dx); },
+                             [](auto& context, auto& g, auto x, auto dy, auto dw) { rounded_conv_weight_grad(context, g, x, dy, dw); }};
+ConvMethod winograd_method(WinogradTiles tiles) {
+  return {"Winograd " + std::to_string(static_cast<int>(tiles)) + " ",
+          1e-5,
+          [=](auto& g, int threads) { return winograd_planes_workspace(g, tiles, threads); },
+          [=](auto& context, auto& g, auto x, auto w, auto y) { winograd_planes_conv(context, g, x, w, y, tiles); },
+          [=](auto& context, auto& g, auto w, auto dy, auto dx) { winograd_planes_input_grad(context, g, w, dy, dx, tiles); },
+          [=](auto& context, auto& g, auto x, auto dy, auto dw) { winograd_planes_weight_grad(context, g, x, dy, dw, tiles); }};
+}
+
+void bench_conv(const Options& options, ConvCase c, const ConvMethod& method = kDirect) {
+  c.name = method.name + c.name;
   if (!options.wants(c.name)) return;
   const ConvGeometry g = make_conv_geometry(c.x, c.w, c.groups, {.kernel = {}, .strides = c.strides, .pads = c.pads});
   const int64_t batch = c.x[0];
@@ -182,18 +213,14 @@ void bench_conv(const Options& options, ConvCase c, bool rounded = false) {
   std::vector<float> x = noise(c.x.elements(), 1), w = noise(c.w.elements(), 2), dy = noise(ys.elements(), 3);
   std::vector<float> y(dy.size()), dx(x.size()), dw(w.size());
   const auto view = [](std::vector<float>& v, const Shape& s) { return TensorView{reinterpret_cast<std::byte*>(v.data()), DType::kF32, s}; };
-  const ConvWorkspace sizes = rounded ? rounded_conv_workspace(g, options.threads) : conv_workspace_bytes(g, DType::kF32, options.threads);
-  std::vector<std::byte> workspace(std::max({sizes.forward, sizes.input_grad, sizes.weight_grad}));
+  const ConvWorkspace sizes = method.workspace(g, options.threads);
+  const Block workspace(std::max({sizes.forward, sizes.input_grad, sizes.weight_grad}));
   KernelContext context;
   context.threads = options.threads;
-  context.workspace = workspace;
-  const auto forward = [&] { (rounded ? rounded_conv : static_cast<decltype(&rounded_conv)>(conv))(context, g, view(x, c.x), view(w, c.w), view(y, ys), {}, chosen_isa()); };
-  const auto input_grad = [&] {
-    (rounded ? rounded_conv_input_grad : conv_input_grad)(context, g, view(w, c.w), view(dy, ys), view(dx, c.x), chosen_isa());
-  };
-  const auto weight_grad = [&] {
-    (rounded ? rounded_conv_weight_grad : conv_weight_grad)(context, g, view(x, c.x), view(dy, ys), view(dw, c.w), chosen_isa());
-  };
+  context.workspace = workspace.bytes();
+  const auto forward = [&] { method.forward(context, g, view(x, c.x), view(w, c.w), view(y, ys)); };
+  const auto input_grad = [&] { method.input_grad(context, g, view(w, c.w), view(dy, ys), view(dx, c.x)); };
+  const auto weight_grad = [&] { method.weight_grad(context, g, view(x, c.x), view(dy, ys), view(dw, c.w)); };
   forward(), input_grad(), weight_grad();
   // The three are one bilinear form: <dy, conv(x, w)> = <dx, x> = <dw, w>.
   const auto dot = [](const std::vector<float>& a, const std::vector<float>& b) {
@@ -201,7 +228,7 @@ void bench_conv(const Options& options, ConvCase c, bool rounded = false) {
     for (size_t i = 0; i < a.size(); ++i) sum += double(a[i]) * double(b[i]);
     return sum;
   };
-  const double form = dot(dy, y), bound = (rounded ? 1e-2 : 1e-5) * std::sqrt(dot(dy, dy) * dot(y, y));
+  const double form = dot(dy, y), bound = method.tolerance * std::sqrt(dot(dy, dy) * dot(y, y));
   if (!(std::abs(dot(dx, x) - form) <= bound)) wrong(c.name + " input gradient", dot(dx, x), form);
   if (!(std::abs(dot(dw, w) - form) <= bound)) wrong(c.name + " weight gradient", dot(dw, w), form);
   const double flops = 2.0 * double(ys.elements()) * double(c.w.elements()) / double(c.w[0]);
@@ -261,14 +288,14 @@ int main(int argc, char** argv) {
   bench_gemm(options, 128, 9216, 64, false, false);
   bench_conv(options, {"conv 1->32 3x3, 28x28, batch 64", {64, 1, 28, 28}, {32, 1, 3, 3}});
   bench_conv(options, {"conv 32->64 3x3, 26x26, batch 64", {64, 32, 26, 26}, {64, 32, 3, 3}});
-  for (const bool rounded : {false, true})  // ResNet-18 on small images, a training step
-    for (auto [channels, size] : {std::pair<int64_t, int64_t>{64, 32}, {128, 16}, {256, 8}, {512, 4}}) {
+  for (const ConvMethod& method : {kDirect, kRounded, winograd_method(WinogradTiles::kTwo), winograd_method(WinogradTiles::kFour)})
+    for (auto [channels, size] : {std::pair<int64_t, int64_t>{64, 32}, {128, 16}, {256, 8}, {512, 4}}) {  // ResNet-18 on small images, a training step
       const std::string name = std::to_string(channels) + " 3x3 pad 1, " + std::to_string(size) + "x" + std::to_string(size) + ", batch 64";
       bench_conv(options, {"conv " + std::to_string(channels) + "->" + name, {64, channels, size, size}, {channels, channels, 3, 3}, 1, {}, {1, 1, 1, 1}},
-                 rounded);
-      if (channels > 64)
+                 method);
+      if (channels > 64 && !method.name.starts_with("Winograd"))
         bench_conv(options, {"conv stride 2, " + std::to_string(channels / 2) + "->" + name, {64, channels / 2, 2 * size, 2 * size},
-                             {channels, channels / 2, 3, 3}, 1, {2, 2}, {1, 1, 1, 1}}, rounded);
+                             {channels, channels / 2, 3, 3}, 1, {2, 2}, {1, 1, 1, 1}}, method);
     }
   bench_conv(options, {"conv 64->64 3x3 pad 1, 56x56", {1, 64, 56, 56}, {64, 64, 3, 3}, 1, {}, {1, 1, 1, 1}});
   bench_conv(options, {"conv 512->512 3x3 pad 1, 7x7", {1, 512, 7, 7}, {512, 512, 3, 3}, 1, {}, {1, 1, 1, 1}});

@@ -42,7 +42,7 @@ def prepare(case, folder):
 def contestants_of(options, case, model, batch):
     threads = options.threads
     tandem = [options.tandem, "bench", "train", model, "--input", batch, "--threads", threads, "--losses", options.losses, *training_models.tandem_options(case),
-              "--precision", options.precision]
+              "--precision", options.precision, "--math", options.math]
     peer = [sys.executable, HERE / "training_process.py", case, threads, options.precision]
     found = [Contestant("Tandem", [*tandem, "--on-request"], threads), Contestant("torch", [*peer, "eager", options.losses], threads)]
     if options.compiled:
@@ -75,7 +75,7 @@ def compare(options, case, operations):
         try:
             for contestant in contestants:
                 contestant.wait_until_ready()
-            row = {"case": case, "precision": options.precision, "threads": options.threads, "aim": training_models.CASES[case].aims[options.precision],
+            row = {"case": case, "precision": options.precision, "math": options.math, "threads": options.threads, "aim": training_models.CASES[case].aims[options.precision],
                    "losses_apart": check_losses(contestants, options.precision)}
             measure_in_turns(contestants, options.rounds, options.seconds)
             middle = min if options.clock == "processor" else statistics.median
@@ -101,6 +101,7 @@ def main():
     parser.add_argument("--tandem", default=ROOT / "build/release/bin/tandem")
     parser.add_argument("--case", action="append", choices=list(training_models.CASES), help="only this one; may be repeated")
     parser.add_argument("--precision", choices=list(AGREEMENT), default="f32")
+    parser.add_argument("--math", choices=["strict", "fast"], default="strict", help="Tandem's: fast is Winograd's convolutions where faster")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)

@@ -12,6 +12,7 @@
 #include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/conv_turned.h"
 #include "kernels/cpu/gemm/blocking.h"
+#include "kernels/cpu/plane_rows.h"
 
 namespace tandem::cpu {
 namespace {
@@ -35,11 +36,6 @@ struct RowsWorkspace {
   int64_t each() const { return images + kernel; }
   int64_t elements(int threads) const { return filters + threads * each(); }
 };
-
-// rows[pixel][channel] = planes[channel][pixel], and the other way round with the sizes exchanged.
-void turn(const GemmTier<float>& tier, const float* from, int64_t channels, int64_t pixels, float* to) {
-  tier.pack({from, pixels, 1, channels, pixels}, channels, to);
-}
 
 // Filters of the gradient to the input, [channels][filters][taps], from those of the convolution.
 void turn_filters(const ConvShape& s, const float* w, float* turned, int threads) {
@@ -65,11 +61,11 @@ struct ImageConvolution {
     ChannelsLastOperands rows;
     rows.x = own.data(), rows.y = own.data() + count * x, rows.w = filters;
     rows.bias = o.bias, rows.activation = o.activation, rows.batch = count;
-    for (int64_t i = 0; i < count; ++i) turn(turning, o.x + (first + i) * x, g.channels, g.window.input_size(), own.data() + i * x);
+    for (int64_t i = 0; i < count; ++i) turn_planes(turning, o.x + (first + i) * x, g.channels, g.window.input_size(), own.data() + i * x);
     KernelContext inner = context;
     inner.workspace = std::as_writable_bytes(own.subspan(static_cast<size_t>(sizes.images)));
     convolve_product(inner, g, tier, rows);
-    for (int64_t i = 0; i < count; ++i) turn(turning, rows.y + i * y, g.window.output_size(), g.filters, o.y + (first + i) * y);
+    for (int64_t i = 0; i < count; ++i) turn_planes(turning, rows.y + i * y, g.window.output_size(), g.filters, o.y + (first + i) * y);
   }
 };
 

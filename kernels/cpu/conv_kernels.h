@@ -49,6 +49,9 @@ void conv_by_rows(const KernelContext&, const ConvGeometry&, Isa, const ConvOper
 int64_t conv_input_grad_by_rows_elements(const ConvGeometry&, Isa, int threads);
 void conv_input_grad_by_rows(const KernelContext&, const ConvGeometry&, Isa, const float* w, const float* dy, float* dx, int64_t batch);
 
+// The gradient to the weights by Winograd's tiles of m x m outputs: workspace for this plane and all smaller ones.
+int64_t winograd_weight_grad_elements(const ConvGeometry&, Isa, int64_t m, int threads);
+
 template <class T>
 int64_t conv_weight_grad_elements(const ConvShape&, const GemmTier<T>&, int threads);
 template <class T>

@@ -20,14 +20,18 @@ double direct_cost(const WinogradSizes& s) {
 }
 
 double winograd_cost(const WinogradSizes& s, int64_t m) {
-  const int64_t tiles = s.batch * ceil_div(s.height, m) * ceil_div(s.width, m), points = (m + 2) * (m + 2);
-  const double weights = static_cast<double>(points) * static_cast<double>(s.channels) * static_cast<double>(s.filters);
-  const double moved = static_cast<double>(tiles * points) * static_cast<double>(s.channels + s.filters);
-  const double products = weights * static_cast<double>(std::max(tiles, kFullRows)) + moved * (m == 2 ? kPoint2 : kPoint4);
-  return std::max(products, weights * kWeight);
+  const double weights = static_cast<double>((m + 2) * (m + 2)) * static_cast<double>(s.channels) * static_cast<double>(s.filters);
+  return std::max(winograd_products_cost(s, m), weights * kWeight);
 }
 
 }  // namespace
+
+double winograd_products_cost(const WinogradSizes& s, int64_t m) {
+  const int64_t tiles = s.batch * ceil_div(s.height, m) * ceil_div(s.width, m), points = (m + 2) * (m + 2);
+  const double weights = static_cast<double>(points) * static_cast<double>(s.channels) * static_cast<double>(s.filters);
+  const double moved = static_cast<double>(tiles * points) * static_cast<double>(s.channels + s.filters);
+  return weights * static_cast<double>(std::max(tiles, kFullRows)) + moved * (m == 2 ? kPoint2 : kPoint4);
+}
 
 std::optional<WinogradTiles> fastest_winograd_tiles(const WinogradSizes& s) {
   const double direct = direct_cost(s), two = winograd_cost(s, 2), four = winograd_cost(s, 4);

@@ -113,6 +113,7 @@ extern const OpFamily trigonometry_ops;
 extern const OpFamily trilu_ops;
 extern const OpFamily unique_ops;
 extern const OpFamily where_ops;
+extern const OpFamily winograd_planes_ops;
 extern const OpFamily zip_map_ops;
 
 namespace {
@@ -220,6 +221,7 @@ constexpr const OpFamily* kFamilies[] = {
     &trilu_ops,
     &unique_ops,
     &where_ops,
+    &winograd_planes_ops,
     &zip_map_ops,
 };
 // clang-format on

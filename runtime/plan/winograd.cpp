@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
-#include "kernels/api/conv_winograd.h"
+#include "kernels/api/conv_winograd_planes.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/all_ops.h"
 #include "runtime/ops/channels_last.h"
+#include "runtime/ops/product_precision.h"
 #include "runtime/ops/window_attributes.h"
 #include "runtime/plan/conv_timing.h"
 
@@ -22,12 +23,15 @@ bool all_ones(const std::vector<int64_t>& list) {
   return std::ranges::all_of(list, [](int64_t n) { return n == 1; });
 }
 
-bool may_be_winograd(const Graph& graph, const Node& node) {
-  if (node.def->name != "ChannelsLastConv" || node.def->domain != "tandem") return false;
+bool has_form(const Node& node, const Shape& w) {
   const NodeContext context(node);
-  const Value& w = graph.value(node.inputs[1]);
-  return w.kind == ValueKind::kConstant && w.type.dims->size() == 4 && (*w.type.dims)[2].size == 3 && (*w.type.dims)[3].size == 3 &&
-         context.get_int("group", 1) == 1 && all_ones(context.get_ints("strides")) && all_ones(context.get_ints("dilations"));
+  return w.rank() == 4 && w[2] == 3 && w[3] == 3 && context.get_int("group", 1) == 1 && all_ones(context.get_ints("strides")) &&
+         all_ones(context.get_ints("dilations"));
+}
+
+bool may_be_winograd(const Plan& plan, const Node& node) {
+  return node.def->name == "ChannelsLastConv" && node.def->domain == "tandem" &&
+         plan.graph.value(node.inputs[1]).kind == ValueKind::kConstant && has_form(node, plan.shapes[static_cast<size_t>(node.inputs[1])]);
 }
 
 // Names of Tuning's answers.
@@ -57,11 +61,51 @@ Choice fastest(const Plan& plan, const Node& node) {
   return plan.options.tuning && y.elements() > 0 ? measured(plan, node, x, estimate) : Choice{estimate};
 }
 
+// A convolution of planes or a gradient of one, and what computes the same by tiles. Inputs are named as the convolution's: y is the image or slope
+// that its products are counted by.
+struct Planes {
+  std::string_view domain, op, winograd;
+  int x, w, y;  // inputs; -1: the output
+};
+constexpr Planes kPlanes[] = {{"", "Conv", "WinogradPlanesConv", 0, 1, -1},
+                              {"tandem", "FusedConv", "WinogradPlanesConv", 0, 1, -1},
+                              {"tandem", "ConvGradInput", "WinogradPlanesGradInput", 2, 1, 0},
+                              {"tandem", "ConvGradWeight", "WinogradPlanesGradWeight", 1, 2, 0}};
+
+// With the sizes of the convolution that it is: the gradient to the input exchanges channels and filters.
+std::optional<cpu::WinogradTiles> fastest_of_planes(const Plan& plan, const Node& node, const Planes& kind) {
+  const auto value = [&](int input) { return input < 0 ? node.outputs[0] : node.inputs[static_cast<size_t>(input)]; };
+  const auto shape = [&](int input) -> const Shape& { return plan.shapes[static_cast<size_t>(value(input))]; };
+  const NodeContext context(node);
+  const bool is_input_grad = kind.winograd == "WinogradPlanesGradInput";
+  const std::vector<int64_t> pads = context.get_ints("pads");
+  if (plan.graph.value(value(kind.x)).type.dtype != DType::kF32 || context.has_input(3) || node.attributes.contains(kProductPrecision)) return {};
+  if (plan.graph.value(value(kind.w)).kind == ValueKind::kConstant || !has_form(node, shape(kind.w))) return {};
+  if (plan.is_dynamic(value(kind.x)) || plan.is_dynamic(value(kind.y))) return {};
+  if (is_input_grad && std::ranges::any_of(pads, [](int64_t pad) { return pad > 2; })) return {};
+  const Shape &x = shape(kind.x), &y = shape(kind.y), &from = is_input_grad ? y : x, &to = is_input_grad ? x : y;
+  const cpu::WinogradSizes sizes{.batch = to[0], .height = to[2], .width = to[3], .channels = from[1], .filters = to[1]};
+  const bool is_weight_grad = kind.winograd == "WinogradPlanesGradWeight";
+  return is_weight_grad ? cpu::fastest_winograd_weight_grad_tiles(sizes) : cpu::fastest_winograd_planes_tiles(sizes);
+}
+
+void choose_planes(const Plan& plan, Node& node) {
+  for (const Planes& kind : kPlanes) {
+    if (node.def->name != kind.op || node.def->domain != kind.domain) continue;
+    if (const auto tiles = fastest_of_planes(plan, node, kind)) {
+      node.def = &newest_op(kind.winograd, "tandem");
+      node.attributes["tiles"] = static_cast<int64_t>(*tiles);
+    }
+    return;
+  }
+}
+
 }  // namespace
 
 void choose_winograd(Plan& plan) {
   for (Node& node : plan.graph.nodes) {
-    if (!may_be_winograd(plan.graph, node)) continue;
+    choose_planes(plan, node);
+    if (!may_be_winograd(plan, node)) continue;
     const std::string& weights = plan.graph.value(node.inputs[1]).name;
     const Choice choice = plan.packs->find_or_make<Choice>(weights, "Winograd tiles", [&] { return fastest(plan, node); });
     if (choice.tiles == 0) continue;

@@ -1,4 +1,5 @@
-// Which convolutions of a plan are computed by Winograd's short convolutions: see kernels/api/conv_winograd.h for what that rounds.
+// Which convolutions of a plan, and gradients of convolutions, are computed by Winograd's short convolutions: see kernels/api/conv_winograd.h for what
+// that rounds.
 #pragma once
 
 #include "runtime/plan/plan.h"
@@ -7,7 +8,10 @@ namespace tandem {
 
 // tandem.ChannelsLastConv of 3 x 3 at stride 1 becomes tandem.WinogradConv where that takes less time at the plan's bounds, by an estimate or as
 // PlanOptions::tuning measures it. The first plan of a graph decides, for all that share its packed weights: the weights themselves are gone when a
-// later one is made. Convolutions of sizes that only a run knows stay direct. REQUIRES plan.shapes, plan.dynamic and plan.packs.
+// later one is made. Convolutions of sizes that only a run knows stay direct.
+//
+// Of weights that are no constants, in training, f32 tandem.FusedConv and Conv become tandem.WinogradPlanesConv, ConvGradInput WinogradPlanesGradInput
+// and ConvGradWeight WinogradPlanesGradWeight, plan by plan, by estimates. REQUIRES plan.shapes, plan.dynamic and plan.packs.
 void choose_winograd(Plan& plan);
 
 }  // namespace tandem

@@ -47,7 +47,8 @@ Trainer::Trainer(const Network& network, const StepConfig& config, const Options
                          .target = on_device_ ? Space::kDevice : Space::kHost,
                          .strict_device = options.strict_device,
                          .device_memory_limit = on_device_ ? options.device->free_bytes() : INT64_MAX,
-                         .device_collectives = on_device_ && options.communicator && options.communicator->devices()};
+                         .device_collectives = on_device_ && options.communicator && options.communicator->devices(),
+                         .fast_math = options.fast_math};
   const ExecutorOptions shared{.states = states_,
                                .communicator = options.communicator,
                                .profiler = options.profiler,

@@ -23,7 +23,7 @@ class Trainer {
     Profiler* profiler = nullptr;
     std::shared_ptr<Device> device = {};  // null: the CPU
     bool strict_device = false;           // as in PlanOptions
-    bool fast_math = false;               // as in ExecutorOptions
+    bool fast_math = false;               // as in ExecutorOptions, on the CPU as in PlanOptions
   };
   struct Step {
     double loss = 0;  // mean over the micro-batches of this rank

@@ -75,9 +75,26 @@ struct WinogradOutput {
   const float* residual = nullptr;       // null: none
   TileFinish finish;
 };
+// The 3 x 3 kernels of a line of filters, tap t at taps[t * tap_stride], and their points, whole vectors of filters.
+struct WinogradKernels {
+  const float* taps = nullptr;
+  int64_t tap_stride = 0, filters = 0;
+  bool turned = false;                   // taps are read from last to first
+  float* points = nullptr;
+  int64_t point_stride = 0;
+};
+struct WinogradKernelSlopes {
+  const float* points = nullptr;
+  int64_t point_stride = 0, channels = 0;
+  float* taps = nullptr;                 // tap t at taps[t * tap_stride], whole vectors of channels
+  int64_t tap_stride = 0;
+};
 struct WinogradTransforms {
   void (*input)(const WinogradInput&);
   void (*output)(const WinogradOutput&);
+  void (*kernels)(const WinogradKernels&);
+  void (*slopes)(const WinogradInput&);  // of M x M pixels: transposed `output`
+  void (*kernel_slopes)(const WinogradKernelSlopes&);  // transposed `kernels`
 };
 
 struct ChannelsLastTier {

@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include "kernels/cpu/channels_last/activation.h"
+#include "kernels/cpu/channels_last/winograd_grid.h"
 #include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/gemm/activation.h"
 #include "kernels/cpu/gemm/blocking.h"
@@ -43,36 +44,6 @@ struct Winograd {
   int64_t workspace_elements(int64_t threads) const { return zero_elements() + threads * thread_elements(); }
   int64_t panel_elements() const { return points * g.channels * nr; }
   const WinogradTransforms& transforms() const { return m == 2 ? tier.winograd2 : tier.winograd4; }
-};
-
-// The tiles of a plane, line by line, plane by plane.
-struct TileGrid {
-  const Winograd& w;
-  int64_t high, wide;
-
-  explicit TileGrid(const Winograd& winograd)
-      : w(winograd), high(ceil_div(w.g.window.output[1], w.m)), wide(ceil_div(w.g.window.output[2], w.m)) {}
-  int64_t plane() const { return high * wide; }
-
-  // The pixels that tile `t` reads.
-  void point_at_pixels(int64_t t, const float* x, const float* zeros, const float** pixels) const {
-    const Window& window = w.g.window;
-    const float* image = x + t / plane() * window.input_size() * w.g.channels;
-    const int64_t row = t % plane() / wide * w.m - window.pad_begin[1], column = t % wide * w.m - window.pad_begin[2];
-    for (int64_t i = row; i < row + w.n; ++i)
-      for (int64_t j = column; j < column + w.n; ++j) {
-        const bool inside = i >= 0 && i < window.input[1] && j >= 0 && j < window.input[2];
-        *pixels++ = inside ? image + (i * window.input[2] + j) * w.g.channels : zeros;
-      }
-  }
-  // Where its outputs lie; -1 for those outside.
-  void outputs(int64_t t, int64_t* offsets) const {
-    const Window& window = w.g.window;
-    const int64_t first = t / plane() * window.output_size(), row = t % plane() / wide * w.m, column = t % wide * w.m;
-    for (int64_t i = row; i < row + w.m; ++i)
-      for (int64_t j = column; j < column + w.m; ++j)
-        *offsets++ = i < window.output[1] && j < window.output[2] ? (first + i * window.output[2] + j) * w.g.filters : -1;
-  }
 };
 
 // Some tiles whose points are at hand: [point][tile][channel].
@@ -164,7 +135,7 @@ size_t winograd_workspace(const ConvGeometry& g, const ChannelsLastTier& tier, i
 
 void convolve_winograd(const KernelContext& context, const ConvGeometry& g, const ChannelsLastTier& tier, int64_t m, const ChannelsLastOperands& o) {
   const Winograd w(g, tier, m);
-  const TileGrid grid(w);
+  const TileGrid grid(g, m);
   const Scratch scratch(w, context);
   std::fill_n(scratch.zeros, w.zero_elements(), 0.0f);
   const int64_t tiles = o.batch * grid.plane(), threads = worth_a_team(ConvShape(g), o.batch) ? context.threads : 1;

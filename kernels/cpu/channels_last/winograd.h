@@ -3,7 +3,9 @@
 
 #include <cstddef>
 
+#include "kernels/api/conv_winograd.h"
 #include "kernels/cpu/channels_last/product.h"
+#include "kernels/cpu/gemm/tier.h"
 
 namespace tandem::cpu {
 
@@ -12,6 +14,18 @@ namespace tandem::cpu {
 int64_t winograd_panel(const ConvGeometry&, const ChannelsLastTier&, int64_t m);
 int64_t winograd_filter_elements(const ConvGeometry&, const ChannelsLastTier&, int64_t m);
 void pack_winograd_panels(const ConvGeometry&, const ChannelsLastTier&, int64_t m, const float* w, float* panels);
+
+// The same by `threads`, in f32, of kernels whose 9 taps lie at w + filter * f + channel * c. Turned: from the last tap to the first.
+struct WinogradKernelsOf {
+  const float* w = nullptr;
+  int64_t filter = 0, channel = 0;
+  bool turned = false;
+};
+void pack_winograd_panels(const ConvGeometry&, const ChannelsLastTier&, const GemmTier<float>& turning, int64_t m, const WinogradKernelsOf&,
+                          float* panels, int threads);
+
+// In multiply-adds: products at the points, and taking numbers to points and back.
+double winograd_products_cost(const WinogradSizes&, int64_t m);
 
 size_t winograd_workspace(const ConvGeometry&, const ChannelsLastTier&, int64_t m, int threads);
 void convolve_winograd(const KernelContext&, const ConvGeometry&, const ChannelsLastTier&, int64_t m, const ChannelsLastOperands&);

@@ -11,6 +11,43 @@ namespace tandem::cpu {
 template <int M>
 struct WinogradLine;
 
+// G. Row i: (1, p, p^2) / the product of p - q over all other points q; at infinity (0, 0, 1).
+template <int M>
+struct WinogradKernelMatrix {
+  static constexpr int N = M + 2;
+  double row[N][3];
+
+  constexpr WinogradKernelMatrix() : row{} {
+    for (int i = 0; i < N - 1; ++i) {
+      const double p = WinogradLine<M>::kPoints[i];
+      double scale = 1;
+      for (int j = 0; j < N - 1; ++j)
+        if (j != i) scale *= p - WinogradLine<M>::kPoints[j];
+      row[i][0] = 1 / scale, row[i][1] = p / scale, row[i][2] = p * p / scale;
+    }
+    row[N - 1][2] = 1;
+  }
+
+  // G w, in f32.
+  template <class V>
+  static void to_points(const V (&w)[3], V (&t)[N]) {
+    static constexpr WinogradKernelMatrix g;
+    for (int i = 0; i < N; ++i) {
+      const V low = fma(V::set(static_cast<float>(g.row[i][1])), w[1], V::set(static_cast<float>(g.row[i][0])) * w[0]);
+      t[i] = fma(V::set(static_cast<float>(g.row[i][2])), w[2], low);
+    }
+  }
+  // G^T t, in f32.
+  template <class V>
+  static void from_points(const V (&t)[N], V (&w)[3]) {
+    static constexpr WinogradKernelMatrix g;
+    for (int j = 0; j < 3; ++j) {
+      w[j] = V::set(static_cast<float>(g.row[0][j])) * t[0];
+      for (int i = 1; i < N; ++i) w[j] = fma(V::set(static_cast<float>(g.row[i][j])), t[i], w[j]);
+    }
+  }
+};
+
 template <>
 struct WinogradLine<2> {
   static constexpr double kPoints[] = {0, 1, -1};
@@ -29,6 +66,14 @@ struct WinogradLine<2> {
   static void from_points(const V (&t)[4], V (&y)[2]) {
     y[0] = t[0] + (t[1] + t[2]);
     y[1] = fma(V::set(-1), t[2], t[1]) + t[3];
+  }
+  // A y.
+  template <class V>
+  static void spread(const V (&y)[2], V (&t)[4]) {
+    t[0] = y[0];
+    t[1] = y[0] + y[1];
+    t[2] = fma(V::set(-1), y[1], y[0]);
+    t[3] = y[1];
   }
 };
 
@@ -58,6 +103,17 @@ struct WinogradLine<4> {
     y[1] = fma(V::set(kA), odd_a, V::set(kB) * odd_b);
     y[2] = fma(V::set(kAA), even_a, V::set(kBB) * even_b);
     y[3] = fma(V::set(kAA * kA), odd_a, fma(V::set(kBB * kB), odd_b, t[5]));
+  }
+  template <class V>
+  static void spread(const V (&y)[4], V (&t)[6]) {
+    t[0] = y[0];
+    const V even_a = fma(V::set(kAA), y[2], y[0]), odd_a = fma(V::set(kAA), y[3], y[1]);
+    t[1] = fma(V::set(kA), odd_a, even_a);
+    t[2] = fma(V::set(-kA), odd_a, even_a);
+    const V even_b = fma(V::set(kBB), y[2], y[0]), odd_b = fma(V::set(kBB), y[3], y[1]);
+    t[3] = fma(V::set(kB), odd_b, even_b);
+    t[4] = fma(V::set(-kB), odd_b, even_b);
+    t[5] = y[3];
   }
 };
 

@@ -1,4 +1,4 @@
-// Filters at the points of Winograd's tiles: G w G^T, in double, rounded once.
+// Filters at the points of Winograd's tiles: G w G^T, in double, rounded once, or, for filters that change with every step, in f32, by vectors.
 #include "kernels/cpu/channels_last/winograd.h"
 #include "kernels/cpu/channels_last/winograd_line.h"
 #include "kernels/cpu/gemm/blocking.h"
@@ -6,29 +6,13 @@
 namespace tandem::cpu {
 namespace {
 
-// Row i of G: (1, p, p^2) / the product of p - q over all other points q; at infinity (0, 0, 1).
-template <int M>
-struct PointMatrix {
-  static constexpr int N = M + 2;
-  double row[N][3];
-
-  constexpr PointMatrix() : row{} {
-    for (int i = 0; i < N - 1; ++i) {
-      const double p = WinogradLine<M>::kPoints[i];
-      double scale = 1;
-      for (int j = 0; j < N - 1; ++j)
-        if (j != i) scale *= p - WinogradLine<M>::kPoints[j];
-      row[i][0] = 1 / scale, row[i][1] = p / scale, row[i][2] = p * p / scale;
-    }
-    row[N - 1][2] = 1;
-  }
-};
+constexpr int64_t kMostPanel = 64;  // filters, on any tier
 
 // The 3 x 3 numbers at `w`, at N x N points `stride` apart.
 template <int M>
 void to_points(const float* w, float* points, int64_t stride) {
-  static constexpr PointMatrix<M> g;
-  constexpr int N = PointMatrix<M>::N;
+  static constexpr WinogradKernelMatrix<M> g;
+  constexpr int N = M + 2;
   double lines[N][3];
   for (int i = 0; i < N; ++i)
     for (int j = 0; j < 3; ++j) lines[i][j] = g.row[i][0] * double(w[j]) + g.row[i][1] * double(w[3 + j]) + g.row[i][2] * double(w[6 + j]);
@@ -56,6 +40,20 @@ void pack_winograd_panels(const ConvGeometry& g, const ChannelsLastTier& tier, i
         else to_points<4>(from, to, stride);
       }
     panels += (m + 2) * (m + 2) * stride;
+  }
+}
+
+void pack_winograd_panels(const ConvGeometry& g, const ChannelsLastTier& tier, const GemmTier<float>& turning, int64_t m,
+                          const WinogradKernelsOf& kernels, float* panels, int threads) {
+  const int64_t nr = winograd_panel(g, tier, m), points = (m + 2) * (m + 2), count = ceil_div(g.filters, nr);
+  const WinogradTransforms& transforms = m == 2 ? tier.winograd2 : tier.winograd4;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && g.filters * g.channels > 4 * 1024)
+  for (int64_t i = 0; i < count * g.channels; ++i) {
+    const int64_t first = i / g.channels * nr, c = i % g.channels, filters = std::min(nr, g.filters - first);
+    const int64_t width = round_up(filters, tier.lanes);
+    alignas(64) float taps[9 * kMostPanel];
+    turning.pack({kernels.w + first * kernels.filter + c * kernels.channel, kernels.filter, 1, filters, 9}, width, taps);
+    transforms.kernels({taps, width, width, kernels.turned, panels + first * points * g.channels + c * width, g.channels * width});
   }
 }
 

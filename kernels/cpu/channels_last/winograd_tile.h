@@ -1,4 +1,4 @@
-// The two transforms around the products of a Winograd convolution, once for all tiers: a template on the vector V (channels) and on M, the
+// The transforms around the products of a Winograd convolution and of its gradients, once for all tiers: a template on the vector V (channels) and on M, the
 // outputs of a tile in each direction (winograd_line.h). The products between them are those of product_tile.h.
 #pragma once
 
@@ -78,7 +78,68 @@ struct WinogradTile {
     if (at < s.filters) transform_output(s, at, s.filters - at);
   }
 
-  static constexpr WinogradTransforms kTransforms = {input, output};
+  // Kernels to points, all taps of a vector of filters at once.
+  static void kernels(const WinogradKernels& s) {
+    for (int64_t at = 0; at < s.filters; at += kLanes) {
+      V lines[3][N];
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; ++i) {
+        V line[3];
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; ++j) line[j] = V::load(s.taps + (s.turned ? 8 - i * 3 - j : i * 3 + j) * s.tap_stride + at);
+        WinogradKernelMatrix<M>::to_points(line, lines[i]);
+      }
+      for (int j = 0; j < N; ++j) {
+        const V column[3] = {lines[0][j], lines[1][j], lines[2][j]};
+        V made[N];
+        WinogradKernelMatrix<M>::to_points(column, made);
+        for (int i = 0; i < N; ++i) made[i].store(s.points + (i * N + j) * s.point_stride + at);
+      }
+    }
+  }
+  static void kernel_slopes(const WinogradKernelSlopes& s) {
+    for (int64_t at = 0; at < s.channels; at += kLanes) {
+      V columns[N][3];
+      for (int j = 0; j < N; ++j) {
+        V column[N];
+        for (int i = 0; i < N; ++i) column[i] = V::load(s.points + (i * N + j) * s.point_stride + at);
+        WinogradKernelMatrix<M>::from_points(column, columns[j]);
+      }
+      for (int i = 0; i < 3; ++i) {
+        V line[N], made[3];
+        for (int j = 0; j < N; ++j) line[j] = columns[j][i];
+        WinogradKernelMatrix<M>::from_points(line, made);
+        for (int j = 0; j < 3; ++j) made[j].store(s.taps + (i * 3 + j) * s.tap_stride + at);
+      }
+    }
+  }
+
+  [[gnu::always_inline]] static void spread(const WinogradInput& s, int64_t at, int64_t n) {
+    V lines[M][N];
+#pragma GCC unroll 4
+    for (int i = 0; i < M; ++i) {
+      V line[M];
+#pragma GCC unroll 4
+      for (int j = 0; j < M; ++j) line[j] = read(s.pixels[i * M + j] + at, n);
+      WinogradLine<M>::spread(line, lines[i]);
+    }
+#pragma GCC unroll 6
+    for (int j = 0; j < N; ++j) {
+      V column[M], made[N];
+#pragma GCC unroll 4
+      for (int i = 0; i < M; ++i) column[i] = lines[i][j];
+      WinogradLine<M>::spread(column, made);
+#pragma GCC unroll 6
+      for (int i = 0; i < N; ++i) made[i].store(s.points + (i * N + j) * s.point_stride + at);
+    }
+  }
+  static void slopes(const WinogradInput& s) {
+    int64_t at = 0;
+    for (; at + kLanes <= s.channels; at += kLanes) spread(s, at, kLanes);
+    if (at < s.channels) spread(s, at, s.channels - at);
+  }
+
+  static constexpr WinogradTransforms kTransforms = {input, output, kernels, slopes, kernel_slopes};
 };
 
 }  // namespace tandem::cpu

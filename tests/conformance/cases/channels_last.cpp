@@ -1,4 +1,5 @@
-// The channels-last ops by the cases of the ops whose twins they are: images are transposed on their way in and out of the same references.
+// The channels-last ops by the cases of the ops whose twins they are: images are transposed on their way in and out of the same references. And
+// Winograd convolutions of planes and their gradients by those of direct ones.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -62,10 +63,30 @@ Case twin_of(const Case& one, const Twin& twin) {
 }
 
 // Whether Winograd's convolutions have the form: 3 x 3 over two axes, no strides, dilations or groups.
-bool is_three_by_three(const Case& one) {
-  const Shape& w = one.inputs[1].shape();
+bool is_three_by_three(const Case& one, size_t weights = 1) {
+  const Shape& w = one.inputs[weights].shape();
   const bool plain = !one.attributes.contains("strides") && !one.attributes.contains("dilations") && !one.attributes.contains("group");
   return plain && w.rank() == 4 && w[2] == 3 && w[3] == 3;
+}
+
+// The weights are input `w`.
+const std::map<std::string, std::pair<std::string, size_t>> kPlanes = {{"Conv", {"tandem.WinogradPlanesConv", 1}},
+                                                                       {"tandem.ConvGradInput", {"tandem.WinogradPlanesGradInput", 1}},
+                                                                       {"tandem.ConvGradWeight", {"tandem.WinogradPlanesGradWeight", 2}}};
+
+void add_winograd_planes(Cases& cases, const Case& one) {
+  const auto planes = kPlanes.find(one.op);
+  if (planes == kPlanes.end() || one.opset != 0 || !one.reference || one.inputs[0].dtype() != DType::kF32) return;
+  const auto& [op, weights] = planes->second;
+  if (!is_three_by_three(one, weights)) return;
+  for (const int64_t tiles : {2, 4}) {
+    Case winograd = one;
+    winograd.op = op;
+    winograd.what = one.op + " " + one.what;
+    winograd.attributes["tiles"] = tiles;
+    winograd.atol = 1e-5;  // where large terms cancel
+    cases.push_back(std::move(winograd));
+  }
 }
 
 }  // namespace
@@ -73,6 +94,7 @@ bool is_three_by_three(const Case& one) {
 void add_channels_last_cases(Cases& cases) {
   const Cases all = cases;
   for (const Case& one : all) {
+    add_winograd_planes(cases, one);
     const auto twin = kTwins.find(one.op);
     if (twin == kTwins.end() || one.opset != 0 || !one.reference || one.attributes.contains("storage_order")) continue;
     if (twin->second.types.contains(one.inputs[0].dtype())) cases.push_back(twin_of(one, twin->second));

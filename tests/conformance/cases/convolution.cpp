@@ -145,6 +145,7 @@ const Problem kConvolutions[] = {
      .pads = {1, 2, 1, 1},
      .auto_pad = "SAME_LOWER"},
     {.what = "valid", .x = {1, 2, 5, 6}, .w = {2, 2, 3, 4}, .auto_pad = "VALID"},
+    {.what = "three by three", .x = {2, 5, 6, 7}, .w = {3, 5, 3, 3}, .pads = {1, 2, 0, 1}},
 };
 
 void add_convolution(Cases& cases, const Problem& p) {

@@ -94,5 +94,53 @@ TEST(ChooseWinograd, SizesThatOnlyTheRunKnowsStayDirect) {
   EXPECT_LE(relative_l2(run(plan, x), run(make_plan(network(), bounds(2, 20, false)), x)), 1e-6);
 }
 
+// A convolution whose weights are an input, and its gradients: outputs y, dx and dw.
+Graph of_changing_weights(const Attributes& attributes, bool residual = false, int64_t height = 12, int64_t width = 12) {
+  Graph graph;
+  const std::vector<ValueId> in = {graph.add_input("x", DType::kF32, {"batch", 24, 12, 12}), graph.add_input("w", DType::kF32, {32, 24, 3, 3}),
+                                   graph.add_input("dy", DType::kF32, {"batch", 32, height, width})};
+  std::vector<ValueId> operands = {in[0], in[1]};
+  if (residual) operands.insert(operands.end(), {kNoValue, in[2]});
+  graph.outputs = {add(graph, "FusedConv", operands, attributes, "tandem"), add(graph, "ConvGradInput", {in[2], in[1], in[0]}, attributes, "tandem"),
+                   add(graph, "ConvGradWeight", {in[2], in[0], in[1]}, attributes, "tandem")};
+  return graph;
+}
+
+std::vector<Tensor> run_changing(const Graph& graph, bool fast, int threads = 1) {
+  Executor executor(make_plan(graph, {.threads = threads, .bounds = {{"batch", 5}}, .fast_math = fast}));
+  const Tensor x = random_tensor({5, 24, 12, 12}, 1), w = random_tensor({32, 24, 3, 3}, 2), dy = random_tensor({5, 32, 12, 12}, 3);
+  const ConstTensorView inputs[] = {x.view(), w.view(), dy.view()};
+  std::vector<Tensor> outputs;
+  for (const ConstTensorView& output : executor.run(inputs)) outputs.push_back(Tensor::copy_of(output));
+  return outputs;
+}
+
+constexpr std::string_view kPlanes[] = {"WinogradPlanesConv", "WinogradPlanesGradInput", "WinogradPlanesGradWeight"};
+
+TEST(ChooseWinograd, OfWeightsThatChangeWithBothGradients) {
+  const Graph graph = of_changing_weights({{"pads", List{1, 1, 1, 1}}});
+  const auto strict = make_plan(graph, {.bounds = {{"batch", 5}}}), fast = make_plan(graph, {.bounds = {{"batch", 5}}, .fast_math = true});
+  for (const std::string_view op : kPlanes) {
+    EXPECT_EQ(count(*strict, op), 0);
+    EXPECT_EQ(count(*fast, op), 1);
+  }
+  const auto direct = run_changing(graph, false), tiles = run_changing(graph, true), threads = run_changing(graph, true, 2);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_LE(relative_l2(tiles[i], direct[i]), 5e-6) << i;
+    EXPECT_FALSE(identical(tiles[i], direct[i])) << i;
+    EXPECT_TRUE(identical(tiles[i], threads[i])) << i;
+  }
+}
+
+TEST(ChooseWinograd, WhatPlanesHaveNoKernelForStaysDirect) {
+  const auto counts = [](const Graph& graph) {
+    const auto plan = make_plan(graph, {.bounds = {{"batch", 5}}, .fast_math = true});
+    return List{count(*plan, kPlanes[0]), count(*plan, kPlanes[1]), count(*plan, kPlanes[2])};
+  };
+  EXPECT_EQ(counts(of_changing_weights({{"pads", List{1, 1, 1, 1}}}, true)), (List{0, 1, 1}));  // a residual
+  EXPECT_EQ(counts(of_changing_weights({{"pads", List{3, 0, 0, 0}}}, false, 13, 10)), (List{1, 0, 1}));  // turned, its pads are negative
+  EXPECT_EQ(counts(of_changing_weights({{"pads", List{1, 1, 1, 1}}, {"precision", "bf16"}})), (List{0, 0, 0}));
+}
+
 }  // namespace
 }  // namespace tandem

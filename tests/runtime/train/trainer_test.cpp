@@ -63,6 +63,25 @@ Network convolution() {
   return net;
 }
 
+// The same rows as images [1, 2, 4] -> two convolutions to [24, 6, 8] -> 3 scores.
+Network two_convolutions() {
+  Network net;
+  Graph& graph = net.graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 8}), shape = graph.add_constant("shape", Tensor::of<int64_t>({4}, {-1, 1, 2, 4}));
+  ValueId h = add(graph, "Reshape", {x, shape});
+  for (const int64_t channels : {1, 24}) {
+    net.parameters.push_back("filters " + std::to_string(channels));
+    const ValueId filters = graph.add_constant(net.parameters.back(), noise({24, channels, 3, 3}, static_cast<uint64_t>(channels)));
+    h = add(graph, "Relu", {add(graph, "Conv", {h, filters}, {{"pads", std::vector<int64_t>(4, channels == 1 ? 3 : 1)}})});
+  }
+  net.parameters.push_back("w");
+  const ValueId w = graph.add_constant("w", noise({3, 1152}, 4));
+  const ValueId scores = add(graph, "Gemm", {add(graph, "Flatten", {h}), w}, {{"transB", int64_t{1}}});
+  net.scores = graph.value(scores).name;
+  graph.outputs = {add(graph, "Softmax", {scores}, {{"axis", int64_t{-1}}})};
+  return net;
+}
+
 // The same rows as sequences [4, 2] -> attention between projections to 16 -> 3 scores.
 Network attention() {
   Network net;
@@ -209,6 +228,24 @@ TEST(Trainer, Bf16FollowsTheCurveOfF32OnACpu) {
     EXPECT_EQ(narrow != wide, cpu::multiplies_bf16());
     EXPECT_EQ(narrow, losses_of(DType::kBF16, 2));
   }
+}
+
+// Winograd's convolutions of the second layer, forward and both gradients.
+TEST(Trainer, FastMathFollowsTheCurveOfStrictOnACpu) {
+  const auto losses_of = [](bool fast, int threads) {
+    Trainer trainer(two_convolutions(), adamw(), {.micro_batch = 8, .threads = threads, .fast_math = fast});
+    const auto count = [&](std::string_view op) {
+      return std::ranges::count_if(trainer.update_plan().graph.nodes, [&](const Node& node) { return node.def->name == op; });
+    };
+    for (const std::string_view op : {"WinogradPlanesConv", "WinogradPlanesGradInput", "WinogradPlanesGradWeight"}) EXPECT_EQ(count(op), fast) << op;
+    std::vector<double> losses;
+    for (int s = 0; s < 20; ++s) losses.push_back(trainer.step(feed).loss);
+    return losses;
+  };
+  const auto strict = losses_of(false, 1), fast = losses_of(true, 1);
+  for (size_t s = 0; s < strict.size(); ++s) EXPECT_NEAR(fast[s], strict[s], 1e-4 * strict[s]) << s;
+  EXPECT_NE(fast, strict);
+  EXPECT_EQ(fast, losses_of(true, 3));
 }
 
 TEST(Trainer, GoesOnFromACheckpointWithTheSameBits) {
