@@ -3,6 +3,7 @@
 
     python bench/peers/training.py                                 every network, f32
     python bench/peers/training.py --case char-gpt --rounds 3      a few seconds: after each change of a kernel
+    python bench/peers/training.py --math fast                     Winograd's convolutions where they are faster
     python bench/peers/training.py --compiled                      torch.compile too, which takes a minute a network
 
 torch exports each network with its initial weights; Tandem reads the file, adds loss, gradients and optimizer, and trains. Before anything is

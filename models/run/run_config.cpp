@@ -76,7 +76,7 @@ std::vector<ConfigKey> train_keys(RunConfig& c) {
       flag_key("train.baselines", "train a logistic regression on the same rows first", c.baselines),
       text_key("train.device", "cpu | cuda | cuda:N | auto: where to compute; of several ranks each takes a GPU of its own",
                c.device),
-      choice_key("train.math", "strict | fast: whether a GPU may use TF32 for f32 products", c.math, {"strict", "fast"}),
+      choice_key("train.math", "strict | fast: whether a GPU may use TF32 for f32 products, and a CPU Winograd's convolutions", c.math, {"strict", "fast"}),
       choice_key("train.precision", "f32 | bf16 | f16 (on a GPU): of matrix products, on a GPU of what follows them too; parameters stay f32",
                  c.precision, {"f32", "bf16", "f16"}),
       flag_key("train.strict_device", "refuse a network of which any op would run on the CPU", c.strict_device),
