@@ -37,6 +37,7 @@ std::shared_ptr<Tuning> tuning_of(bool asked) {
   if (!asked) return {};
   auto tuning = std::make_shared<Tuning>(Tuning::default_file());
   tuning->on_search = [](const std::string& work) { fmt::print(stderr, "tuning {}\n", work); };
+  tuning->on_problem = [](const std::string& problem) { fmt::print(stderr, "answers of --tune are not kept: {}\n", problem); };
   return tuning;
 }
 

@@ -117,13 +117,13 @@ class ConvChains {
       ways.push_back({"the first two together", {found.expand, found.depthwise, -1}});
       ways.push_back({"the last two together", {-1, found.depthwise, found.project}});
     }
-    const int64_t batch = shape(node(found.depthwise).inputs[0])[0];
-    std::vector<Candidate> candidates;
-    for (const auto& [name, way] : ways) candidates.push_back(conv_candidate(name, sequence_of(whole, way), batch, plan_.options.threads));
     std::vector<ConvGeometry> convs;
     if (whole.expand) convs.push_back(*whole.expand);
     convs.push_back(whole.depthwise);
     if (whole.project) convs.push_back(*whole.project);
+    const int64_t batch = measured_batch(convs, shape(node(found.depthwise).inputs[0])[0]);
+    std::vector<Candidate> candidates;
+    for (const auto& [name, way] : ways) candidates.push_back(conv_candidate(name, sequence_of(whole, way), batch, plan_.options.threads));
     const std::string fastest = plan_.options.tuning->fastest(work_text(convs, batch, plan_.options.threads), candidates);
     return std::ranges::find(ways, fastest, [](const auto& way) { return way.first; })->second;
   }

@@ -10,6 +10,7 @@
 namespace tandem {
 namespace {
 
+constexpr int64_t kMostImages = int64_t{64} << 20;  // bytes
 constexpr float kOrdinary = 1.0F / 64;  // no 0, and no sum of its products is denormal or infinite
 
 std::string text_of(const ConvGeometry& g) {
@@ -130,6 +131,12 @@ std::string work_text(const std::vector<ConvGeometry>& convs, int64_t batch, int
   for (const ConvGeometry& conv : convs) text += text_of(conv) + ", ";
   if (batch != 1) text += fmt::format("{} images, ", batch);
   return text + fmt::format("{} thread{}", threads, threads == 1 ? "" : "s");
+}
+
+int64_t measured_batch(const std::vector<ConvGeometry>& convs, int64_t batch) {
+  int64_t image = convs.front().input_shape(1).elements();
+  for (const ConvGeometry& conv : convs) image += conv.output_shape(1).elements();
+  return std::clamp<int64_t>(kMostImages / std::max<int64_t>(1, image * static_cast<int64_t>(sizeof(float))), 1, std::max<int64_t>(1, batch));
 }
 
 Candidate conv_candidate(std::string name, ConvSequence convs, int64_t batch, int threads) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "kernels/api/isa.h"
@@ -24,7 +25,8 @@ constexpr int kFewestRounds = 5, kMostRounds = 40;
 constexpr double kSeconds = 0.015;                 // of each candidate
 constexpr int64_t kMostPushed = int64_t{64} << 20;  // bytes
 
-// Reads as much memory as the largest cache holds: the weights of a layer have left the caches when a network comes back to it.
+// Reads as much memory as the largest cache holds, up to 64 MiB: the weights of a layer have left the caches when a network comes back to it. By one thread, so
+// the own caches of others keep theirs.
 class CachePusher {
  public:
   CachePusher() {
@@ -65,24 +67,23 @@ std::vector<double> least_seconds(std::span<const Candidate> candidates) {
 
 // The object, or an empty one if there is no file.
 nlohmann::json read(const fs::path& file) {
-  if (file.empty() || !fs::exists(file)) return nlohmann::json::object();
+  std::error_code failure;
+  if (file.empty() || (!fs::exists(file, failure) && !failure)) return nlohmann::json::object();
   auto kept = nlohmann::json::parse(read_file(file, kMostFile), nullptr, false);
-  const auto is_answer = [](const nlohmann::json& entry) {
-    return entry.is_object() && entry.contains("build") && entry["build"].is_string() && entry.contains("fastest") && entry["fastest"].is_object() &&
-           std::ranges::all_of(entry["fastest"], [](const nlohmann::json& name) { return name.is_string(); });
+  const auto are_answers = [](const nlohmann::json& machine) {
+    return machine.is_object() && std::ranges::all_of(machine, [](const nlohmann::json& name) { return name.is_string(); });
   };
-  if (!kept.is_object() || !kept.contains("machines") || !kept["machines"].is_object() || !std::ranges::all_of(kept["machines"], is_answer))
+  if (!kept.is_object() || !kept.contains("machines") || !kept["machines"].is_object() || !std::ranges::all_of(kept["machines"], are_answers))
     fail(ErrorCode::kInvalidArgument, "'" + file.string() + "' holds no answers of --tune; delete it, or name another file");
   return kept;
 }
 
 }  // namespace
 
-Tuning::Tuning(fs::path file) : file_(std::move(file)), machine_(describe_machine().processor + ", " + std::string(name(cpu::chosen_isa()))) {
+Tuning::Tuning(fs::path file)
+    : file_(std::move(file)), machine_(describe_machine().processor + ", " + std::string(name(cpu::chosen_isa())) + ", build " + build_id()) {
   const nlohmann::json kept = read(file_);
-  if (!kept.contains("machines") || !kept["machines"].contains(machine_)) return;
-  const nlohmann::json& own = kept["machines"][machine_];
-  if (own["build"] == build_id()) fastest_ = own["fastest"].get<std::map<std::string, std::string>>();
+  if (kept.contains("machines") && kept["machines"].contains(machine_)) fastest_ = kept["machines"][machine_].get<std::map<std::string, std::string>>();
 }
 
 fs::path Tuning::default_file() {
@@ -104,17 +105,19 @@ std::string Tuning::fastest(const std::string& work, std::span<const Candidate> 
   const std::string& name = candidates[seconds[least] < kClearlyLess * seconds[0] ? least : 0].name;
   fastest_[work] = name;
   ++searched_;
-  keep();
+  try {
+    keep(work, name);
+  } catch (const Error& error) {
+    if (!std::exchange(has_failed_, true) && on_problem) on_problem(error.what());
+  }
   return name;
 }
 
 // Beside what other machines, and other processes on this one, have found meanwhile.
-void Tuning::keep() const {
+void Tuning::keep(const std::string& work, const std::string& name) {
   if (file_.empty()) return;
   nlohmann::json kept = read(file_);
-  nlohmann::json& own = kept["machines"][machine_];
-  if (!own.is_object() || own["build"] != build_id()) own = {{"build", build_id()}, {"fastest", nlohmann::json::object()}};
-  for (const auto& [work, name] : fastest_) own["fastest"][work] = name;
+  kept["machines"][machine_][work] = name;
   std::error_code failure;
   if (!file_.parent_path().empty()) fs::create_directories(file_.parent_path(), failure);
   write_file(file_, kept.dump(1) + "\n");

@@ -42,14 +42,15 @@ Choice measured(const Plan& plan, const Node& node, const Shape& x, int64_t esti
   const ConvGeometry conv =
       make_conv_geometry(channels_first(x), plan.shapes[static_cast<size_t>(node.inputs[1])], 1, WindowAttributes{NodeContext(node)}.options());
   const int threads = plan.options.threads;
+  const int64_t batch = measured_batch({conv}, x[0]);
   std::vector<std::pair<int64_t, Candidate>> ways;
-  ways.emplace_back(0, conv_candidate(std::string(kDirect), {conv}, x[0], threads));
-  ways.emplace_back(2, winograd_candidate(std::string(kTwo), conv, cpu::WinogradTiles::kTwo, x[0], threads));
-  ways.emplace_back(4, winograd_candidate(std::string(kFour), conv, cpu::WinogradTiles::kFour, x[0], threads));
+  ways.emplace_back(0, conv_candidate(std::string(kDirect), {conv}, batch, threads));
+  ways.emplace_back(2, winograd_candidate(std::string(kTwo), conv, cpu::WinogradTiles::kTwo, batch, threads));
+  ways.emplace_back(4, winograd_candidate(std::string(kFour), conv, cpu::WinogradTiles::kFour, batch, threads));
   std::ranges::stable_partition(ways, [&](const auto& way) { return way.first == estimate; });
   std::vector<Candidate> candidates;
   for (const auto& [tiles, candidate] : ways) candidates.push_back(candidate);
-  const std::string fastest = plan.options.tuning->fastest(work_text({conv}, x[0], threads), candidates);
+  const std::string fastest = plan.options.tuning->fastest(work_text({conv}, batch, threads), candidates);
   return {std::ranges::find(ways, fastest, [](const auto& way) { return way.second.name; })->first};
 }
 

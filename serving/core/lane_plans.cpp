@@ -56,7 +56,7 @@ LanePlans::Planned LanePlans::with_constants(std::shared_ptr<const Plan> plan) c
 LanePlans::Planned LanePlans::larger(const Lane& lane, std::span<const ConstTensorView> inputs) const {
   PlanOptions options = largest_.plan->options;
   options.bounds = largest_.plan->bounds;
-  options.tuning = lane.warms_up ? nullptr : options_.plan.tuning;  // a request does not wait for measurements
+  options.tuning = nullptr;  // a request may wait for it
   visit_symbols(signature_, inputs, [&](const std::string& symbol, int64_t size) {
     int64_t& bound = options.bounds[symbol];
     if (size > bound) bound = std::min(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(size))), options_.limit(symbol));
@@ -101,6 +101,7 @@ void LanePlans::set_lanes(int lanes, int threads) {
   PlanOptions options = largest_.plan->options;
   options.bounds = largest_.plan->bounds;
   options.threads = threads;
+  options.tuning = options_.plan.tuning;
   Planned planned{make_plan(graph_, options), nullptr};
   options_.lanes = lanes;
   options_.plan.threads = threads;

@@ -48,7 +48,10 @@ ModelRepository::Loader onnx_loader(const ModelOptions& options, const Limits& l
     const std::string digest = sha256_file(source.file);
     check_package_file(source.folder, source.file_name, digest, limits);
     own.packs = pool->packs(content_of(source, digest, beside));
-    if (source.dry_run) own.budget = nullptr;
+    if (source.dry_run) {
+      own.budget = nullptr;
+      own.device.tuning = nullptr;
+    }
     const bool is_first = own.packs.use_count() == 1;
     if (own.budget && is_first) own.budget->require_room("model '" + source.name + "'", bytes_of(source, beside));
     // Copied: a file that is cut short must not end the server.

@@ -36,38 +36,58 @@ HWY_INLINE hn::Vec<D> join(D, hn::Vec<D> sum, hn::Vec<D> x) {
   else return hn::Add(sum, x);
 }
 
-// The columns of C vectors from `column` on; of a single one the first `count`.
+// Rows [first, end) of the columns of C vectors from `column` on; of a single vector its first `whole`.
+template <class T, BagMode kMode, bool kWeighted, int C, class D>
+HWY_INLINE void reduce_block(D d, const BagRows<T>& bag, int64_t column, int64_t whole, int64_t first, int64_t end, hn::Vec<D>* sums) {
+  const int64_t bytes = lanes<T>() * static_cast<int64_t>(sizeof(T));
+  const auto neutral = hn::Set(d, kMode == BagMode::kMax ? -std::numeric_limits<T>::infinity() : T{0});
+#pragma GCC unroll 8
+  for (int c = 0; c < C; ++c) sums[c] = neutral;
+  for (int64_t i = first; i < end; ++i) {
+    const T* row = row_of(bag, i) + column;
+    const auto* ahead = reinterpret_cast<const char*>(row_of(bag, std::min(i + kAhead, bag.known - 1)) + column);
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      if (c * bytes % kLine == 0) __builtin_prefetch(ahead + c * bytes, 0, 2);
+      const auto x = load_lanes(d, row + c * lanes<T>(), whole);
+      if constexpr (kWeighted) sums[c] = hn::MulAdd(hn::Set(d, bag.weights[i * bag.stride]), x, sums[c]);
+      else sums[c] = join<kMode>(d, sums[c], x);
+    }
+  }
+}
+
+// The columns of C vectors from `column` on; of a single one the first `count`. Blocks of rows are added in double, as in a reduction.
 template <class T, BagMode kMode, bool kWeighted, int C>
 void reduce_columns(const BagRows<T>& bag, int64_t column, int64_t count, T* y) {
   const hn::ScalableTag<T> d;
-  const int64_t whole = C > 1 ? lanes<T>() : count, bytes = lanes<T>() * static_cast<int64_t>(sizeof(T));
-  const auto neutral = hn::Set(d, kMode == BagMode::kMax ? -std::numeric_limits<T>::infinity() : T{0});
-  hn::Vec<decltype(d)> totals[C], sums[C];
+  using V = hn::Vec<decltype(d)>;
+  const int64_t whole = C > 1 ? lanes<T>() : count;
+  V sums[C];
+  reduce_block<T, kMode, kWeighted, C>(d, bag, column, whole, 0, std::min(kBlock, bag.count), sums);
+  if (bag.count > kBlock) {
+    HWY_ALIGN T part[C * hn::MaxLanes(d)];
+    double totals[C * hn::MaxLanes(d)];
+    const int64_t numbers = C * lanes<T>();
+    std::fill_n(totals, C * hn::MaxLanes(d), kMode == BagMode::kMax ? -std::numeric_limits<double>::infinity() : 0.0);
+    for (int64_t first = 0; first < bag.count; first += kBlock) {
+      if (first > 0) reduce_block<T, kMode, kWeighted, C>(d, bag, column, whole, first, std::min(first + kBlock, bag.count), sums);
 #pragma GCC unroll 8
-  for (auto& total : totals) total = neutral;
-  for (int64_t first = 0; first < bag.count; first += kBlock) {
-    const int64_t end = std::min(first + kBlock, bag.count);
-#pragma GCC unroll 8
-    for (auto& sum : sums) sum = neutral;
-    for (int64_t i = first; i < end; ++i) {
-      const T* row = row_of(bag, i) + column;
-      const auto* ahead = reinterpret_cast<const char*>(row_of(bag, std::min(i + kAhead, bag.known - 1)) + column);
-#pragma GCC unroll 8
-      for (int c = 0; c < C; ++c) {
-        if (c * bytes % kLine == 0) __builtin_prefetch(ahead + c * bytes, 0, 2);
-        const auto x = load_lanes(d, row + c * lanes<T>(), whole);
-        if constexpr (kWeighted) sums[c] = hn::MulAdd(hn::Set(d, bag.weights[i * bag.stride]), x, sums[c]);
-        else sums[c] = join<kMode>(d, sums[c], x);
+      for (int c = 0; c < C; ++c) hn::Store(sums[c], d, part + c * lanes<T>());
+      for (int64_t l = 0; l < numbers; ++l) {
+        const auto x = static_cast<double>(part[l]);
+        if constexpr (kMode == BagMode::kMax) totals[l] = x > totals[l] || x != x ? x : totals[l];
+        else totals[l] += x;
       }
     }
+    for (int64_t l = 0; l < numbers; ++l) part[l] = static_cast<T>(kMode == BagMode::kMean ? totals[l] / static_cast<double>(bag.count) : totals[l]);
 #pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) totals[c] = join<kMode>(d, totals[c], sums[c]);
+    for (int c = 0; c < C; ++c) sums[c] = hn::Load(d, part + c * lanes<T>());
+  } else if constexpr (kMode == BagMode::kMean) {
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) sums[c] = hn::Div(sums[c], hn::Set(d, static_cast<T>(bag.count)));
   }
 #pragma GCC unroll 8
-  for (int c = 0; c < C; ++c) {
-    if constexpr (kMode == BagMode::kMean) totals[c] = hn::Div(totals[c], hn::Set(d, static_cast<T>(bag.count)));
-    store_lanes(d, totals[c], y + column + c * lanes<T>(), whole);
-  }
+  for (int c = 0; c < C; ++c) store_lanes(d, sums[c], y + column + c * lanes<T>(), whole);
 }
 
 template <class T, BagMode kMode, bool kWeighted>
