@@ -156,7 +156,8 @@ class TrainRun {
 
   int64_t micro_batch() const { return config_.batch_size / (world_ * config_.accumulate); }
   Trainer::Options trainer_options() const {
-    return {.micro_batch = std::max(micro_batch(), rank_ == 0 ? kEvaluationBatch : 1),
+    return {.micro_batch = micro_batch(),
+            .evaluation_batch = rank_ == 0 ? kEvaluationBatch : 0,
             .threads = options_.threads,
             .communicator = options_.communicator,
             .device = device_,

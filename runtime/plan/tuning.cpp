@@ -41,14 +41,8 @@ class CachePusher {
   volatile uint64_t sum_ = 0;
 };
 
-double seconds_of(const std::function<void()>& run) {
-  const auto begin = std::chrono::steady_clock::now();
-  run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
 // Least seconds of each, in turns.
-std::vector<double> least_seconds(std::span<const Candidate> candidates) {
+std::vector<double> least_seconds(std::span<const Candidate> candidates, const Stopwatch& seconds_of) {
   std::vector<PreparedRun> runs;
   for (const Candidate& candidate : candidates) runs.push_back(candidate.prepare());
   std::vector<double> least(runs.size(), std::numeric_limits<double>::infinity()), all(runs.size());
@@ -80,8 +74,14 @@ nlohmann::json read(const fs::path& file) {
 
 }  // namespace
 
-Tuning::Tuning(fs::path file)
-    : file_(std::move(file)), machine_(describe_machine().processor + ", " + std::string(name(cpu::chosen_isa())) + ", build " + build_id()) {
+double wall_seconds(const std::function<void()>& run) {
+  const auto begin = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+Tuning::Tuning(fs::path file, Stopwatch stopwatch)
+    : file_(std::move(file)), stopwatch_(std::move(stopwatch)), machine_(describe_machine().processor + ", " + std::string(name(cpu::chosen_isa())) + ", build " + build_id()) {
   const nlohmann::json kept = read(file_);
   if (kept.contains("machines") && kept["machines"].contains(machine_)) fastest_ = kept["machines"][machine_].get<std::map<std::string, std::string>>();
 }
@@ -100,7 +100,7 @@ std::string Tuning::fastest(const std::string& work, std::span<const Candidate> 
     return found->second;
   }
   if (on_search) on_search(work);
-  const std::vector<double> seconds = least_seconds(candidates);
+  const std::vector<double> seconds = least_seconds(candidates, stopwatch_);
   const auto least = static_cast<size_t>(std::ranges::min_element(seconds) - seconds.begin());
   const std::string& name = candidates[seconds[least] < kClearlyLess * seconds[0] ? least : 0].name;
   fastest_[work] = name;

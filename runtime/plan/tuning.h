@@ -26,12 +26,16 @@ struct Candidate {
   std::function<PreparedRun()> prepare;
 };
 
+// Seconds that a run takes.
+using Stopwatch = std::function<double(const std::function<void()>& run)>;
+double wall_seconds(const std::function<void()>& run);
+
 // Any thread; measurements wait for each other.
 class Tuning {
  public:
   // Keeps what it finds in `file`, whose folders are made; empty: for itself alone. Reads of it what this build found on this machine. Throws InvalidArgument for a
   // file that holds something else, Unavailable if it cannot be read. An answer that cannot be written is kept by the object, and `on_problem` is told once.
-  explicit Tuning(std::filesystem::path file = {});
+  explicit Tuning(std::filesystem::path file = {}, Stopwatch stopwatch = wall_seconds);
 
   // $XDG_CACHE_HOME/tandem/tuning.json, or ~/.cache/tandem/tuning.json; empty if there is no home.
   static std::filesystem::path default_file();
@@ -52,6 +56,7 @@ class Tuning {
   void keep(const std::string& work, const std::string& name);
 
   const std::filesystem::path file_;
+  const Stopwatch stopwatch_;
   const std::string machine_;
   std::mutex mutex_;
   std::map<std::string, std::string> fastest_;

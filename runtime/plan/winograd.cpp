@@ -83,6 +83,8 @@ std::optional<cpu::WinogradTiles> fastest_of_planes(const Plan& plan, const Node
   if (plan.graph.value(value(kind.x)).type.dtype != DType::kF32 || context.has_input(3) || node.attributes.contains(kProductPrecision)) return {};
   if (plan.graph.value(value(kind.w)).kind == ValueKind::kConstant || !has_form(node, shape(kind.w))) return {};
   if (plan.is_dynamic(value(kind.x)) || plan.is_dynamic(value(kind.y))) return {};
+  const auto& declared = plan.graph.value(value(kind.w)).type.dims;  // a workspace serves any plane, but no other channels
+  if (!declared || !std::ranges::all_of(*declared, [](const Dim& dim) { return dim.known(); })) return {};
   if (is_input_grad && std::ranges::any_of(pads, [](int64_t pad) { return pad > 2; })) return {};
   const Shape &x = shape(kind.x), &y = shape(kind.y), &from = is_input_grad ? y : x, &to = is_input_grad ? x : y;
   const cpu::WinogradSizes sizes{.batch = to[0], .height = to[2], .width = to[3], .channels = from[1], .filters = to[1]};
@@ -93,10 +95,13 @@ std::optional<cpu::WinogradTiles> fastest_of_planes(const Plan& plan, const Node
 void choose_planes(const Plan& plan, Node& node) {
   for (const Planes& kind : kPlanes) {
     if (node.def->name != kind.op || node.def->domain != kind.domain) continue;
-    if (const auto tiles = fastest_of_planes(plan, node, kind)) {
-      node.def = &newest_op(kind.winograd, "tandem");
-      node.attributes["tiles"] = static_cast<int64_t>(*tiles);
-    }
+    const Choice choice = plan.packs->find_or_make<Choice>(plan.graph.value(node.outputs[0]).name, "Winograd tiles of planes", [&] {
+      const auto tiles = fastest_of_planes(plan, node, kind);
+      return Choice{tiles ? static_cast<int64_t>(*tiles) : 0};
+    });
+    if (choice.tiles == 0) return;
+    node.def = &newest_op(kind.winograd, "tandem");
+    node.attributes["tiles"] = choice.tiles;
     return;
   }
 }

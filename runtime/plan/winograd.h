@@ -10,8 +10,8 @@ namespace tandem {
 // PlanOptions::tuning measures it. The first plan of a graph decides, for all that share its packed weights: the weights themselves are gone when a
 // later one is made. Convolutions of sizes that only a run knows stay direct.
 //
-// Of weights that are no constants, in training, f32 tandem.FusedConv and Conv become tandem.WinogradPlanesConv, ConvGradInput WinogradPlanesGradInput
-// and ConvGradWeight WinogradPlanesGradWeight, plan by plan, by estimates. REQUIRES plan.shapes, plan.dynamic and plan.packs.
+// Of weights that are no constants but of known sizes, in training above all, f32 tandem.FusedConv and Conv become tandem.WinogradPlanesConv, ConvGradInput
+// WinogradPlanesGradInput and ConvGradWeight WinogradPlanesGradWeight, by estimates; here too the first of plans that share their packs decides. REQUIRES plan.shapes, plan.dynamic and plan.packs.
 void choose_winograd(Plan& plan);
 
 }  // namespace tandem

@@ -55,11 +55,13 @@ Trainer::Trainer(const Network& network, const StepConfig& config, const Options
                                .device = options.device,
                                .constants = {},
                                .fast_math = options.fast_math};
-  const auto executor = [&](const Graph& graph) { return std::make_unique<Executor>(make_plan(graph, plan), shared); };
-  if (graphs_.first) first_ = executor(*graphs_.first);
-  if (graphs_.middle) middle_ = executor(*graphs_.middle);
-  update_ = executor(graphs_.update);
-  evaluate_ = executor(graphs_.evaluate);
+  const auto executor = [&](const Graph& graph, const PlanOptions& options) { return std::make_unique<Executor>(make_plan(graph, options), shared); };
+  if (graphs_.first) first_ = executor(*graphs_.first, plan);
+  if (graphs_.middle) middle_ = executor(*graphs_.middle, plan);
+  update_ = executor(graphs_.update, plan);
+  PlanOptions evaluation = plan;
+  if (options.evaluation_batch > 0) evaluation.default_bound = options.evaluation_batch;
+  evaluate_ = executor(graphs_.evaluate, evaluation);
 }
 
 // The graph that runs this micro-batch of a step.

@@ -17,7 +17,8 @@ using Feed = std::map<std::string, Tensor, std::less<>>;
 class Trainer {
  public:
   struct Options {
-    int64_t micro_batch = 64;  // rows of one micro-batch
+    int64_t micro_batch = 64;      // rows of one micro-batch
+    int64_t evaluation_batch = 0;  // rows that are evaluated at once, at most; 0: those of a micro-batch
     int threads = 1;
     Communicator* communicator = nullptr;  // null: one rank
     Profiler* profiler = nullptr;

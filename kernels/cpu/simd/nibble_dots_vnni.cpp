@@ -2,8 +2,8 @@
 //
 // A row becomes numbers of 24 bits in steps of their own for each eight, three digits of a byte each. 128 weights are split by one shift and two ANDs,
 // six instructions multiply them with the digits, and sums become floats once for eight numbers: 17 instructions for 64 bytes, where converting
-// each weight to a float and multiplying takes 26. A number is wrong by at most 2^-23 of the largest of its eight, as sums in f32 are. Eight numbers
-// one of which is infinite or NaN make a NaN.
+// each weight to a float and multiplying takes 26. A number is wrong by at most 2^-23 of the largest of its eight, as sums in f32 are;
+// where that is below 1e-31, by at most 2^-127. Eight numbers one of which is infinite or NaN make a NaN.
 #include <immintrin.h>
 
 #include <algorithm>

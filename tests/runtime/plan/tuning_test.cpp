@@ -4,9 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "runtime/io/file.h"
 #include "tests/runtime/passes/run_graph.h"
@@ -23,11 +21,15 @@ using ::testing::ThrowsMessage;
 using List = std::vector<int64_t>;
 namespace fs = std::filesystem;
 
-// Does nothing for so long.
+// Takes so many milliseconds of a clock that nothing else moves.
+double simulated_seconds = 0;
 Candidate sleeper(std::string name, int milliseconds) {
-  return {std::move(name), [=] {
-            return PreparedRun{.touch = [] {}, .run = [=] { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }};
-          }};
+  return {std::move(name), [=] { return PreparedRun{.touch = [] {}, .run = [=] { simulated_seconds += milliseconds * 1e-3; }}; }};
+}
+double simulated(const std::function<void()>& run) {
+  const double begin = simulated_seconds;
+  run();
+  return simulated_seconds - begin;
 }
 Candidate never(std::string name) {
   return {std::move(name), []() -> PreparedRun { throw std::runtime_error("this was known"); }};
@@ -48,7 +50,7 @@ class TuningFile : public ::testing::Test {
       for (const auto& [work, name] : machine.items()) machine[work] = change(work, name.template get<std::string>());
     write(json);
   }
-  std::shared_ptr<Tuning> tuning() const { return std::make_shared<Tuning>(file_); }
+  std::shared_ptr<Tuning> tuning() const { return std::make_shared<Tuning>(file_, simulated); }
 
   const fs::path folder_ = fs::temp_directory_path() / ("tandem_tuning_" + std::to_string(getpid()));
   const fs::path file_ = folder_ / "of/mine/tuning.json";
@@ -56,7 +58,7 @@ class TuningFile : public ::testing::Test {
 
 TEST_F(TuningFile, TheFastestIsTakenAndKept) {
   const Candidate candidates[] = {sleeper("slow", 20), sleeper("quick", 1), sleeper("middle", 10)};
-  Tuning first(file_);
+  Tuning first(file_, simulated);
   std::vector<std::string> searched;
   first.on_search = [&](const std::string& work) { searched.push_back(work); };
   EXPECT_EQ(first.fastest("work", candidates), "quick");
@@ -65,13 +67,20 @@ TEST_F(TuningFile, TheFastestIsTakenAndKept) {
   EXPECT_EQ(first.searched(), 1);
   EXPECT_EQ(first.known(), 1);
   const Candidate known[] = {never("slow"), never("quick")};
-  Tuning second(file_);
+  Tuning second(file_, simulated);
   EXPECT_EQ(second.fastest("work", known), "quick");
   EXPECT_THROW(second.fastest("other work", known), std::runtime_error);
 }
 
+TEST_F(TuningFile, TheFirstStaysUnlessAnotherTakesClearlyLess) {
+  Tuning tuning({}, simulated);
+  const Candidate alike[] = {sleeper("estimate", 100), sleeper("other", 98)}, apart[] = {sleeper("estimate", 100), sleeper("other", 96)};
+  EXPECT_EQ(tuning.fastest("alike", alike), "estimate");
+  EXPECT_EQ(tuning.fastest("apart", apart), "other");
+}
+
 TEST_F(TuningFile, WithoutAFileAnswersAreForItselfAlone) {
-  Tuning tuning;
+  Tuning tuning({}, simulated);
   const Candidate candidates[] = {sleeper("slow", 20), sleeper("quick", 1)}, known[] = {never("slow"), never("quick")};
   EXPECT_EQ(tuning.fastest("work", candidates), "quick");
   EXPECT_EQ(tuning.fastest("work", known), "quick");
@@ -119,7 +128,7 @@ TEST_F(TuningFile, AFileOfSomethingElseIsRefusedAndLeft) {
 
 // As on a disk that is full or may not be written.
 TEST_F(TuningFile, WhereNothingCanBeKeptItIsToldOnce) {
-  Tuning tuning(file_);
+  Tuning tuning(file_, simulated);
   std::vector<std::string> problems;
   tuning.on_problem = [&](const std::string& problem) { problems.push_back(problem); };
   fs::create_directories(file_.parent_path().parent_path());

@@ -142,5 +142,33 @@ TEST(ChooseWinograd, WhatPlanesHaveNoKernelForStaysDirect) {
   EXPECT_EQ(counts(of_changing_weights({{"pads", List{1, 1, 1, 1}}, {"precision", "bf16"}})), (List{0, 0, 0}));
 }
 
+// A workspace serves any plane, but no other channels than it was made for.
+TEST(ChooseWinograd, PlanesOfOpenChannelsStayDirect) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", "channels", 12, 12}), w = graph.add_input("w", DType::kF32, {16, "channels", 3, 3});
+  graph.outputs = {add(graph, "Conv", {x, w}, {{"pads", List{1, 1, 1, 1}}})};
+  const auto plan = make_plan(graph, {.bounds = {{"batch", 5}, {"channels", 256}}, .fast_math = true});
+  EXPECT_EQ(count(*plan, "WinogradPlanesConv"), 0);
+  Executor executor(plan);
+  const Tensor image = random_tensor({5, 224, 12, 12}, 1), weights = random_tensor({16, 224, 3, 3}, 2);
+  const ConstTensorView inputs[] = {image.view(), weights.view()};
+  EXPECT_NO_THROW(executor.run(inputs));
+}
+
+// As a server makes larger plans of a graph: a row keeps its bits.
+TEST(ChooseWinograd, PlansOfOneGraphChooseAlikeForPlanes) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", DType::kF32, {"batch", 64, 8, 8}), w = graph.add_input("w", DType::kF32, {64, 64, 3, 3});
+  graph.outputs = {add(graph, "Conv", {x, w}, {{"pads", List{1, 1, 1, 1}}})};
+  const auto plan_for = [&](int64_t batch, const std::shared_ptr<PackedConstants>& packs) {
+    return make_plan(graph, {.bounds = {{"batch", batch}}, .fast_math = true, .packs = packs});
+  };
+  ASSERT_EQ(count(*plan_for(1, nullptr), "WinogradPlanesConv"), 0);
+  ASSERT_EQ(count(*plan_for(8, nullptr), "WinogradPlanesConv"), 1);
+  const auto packs = std::make_shared<PackedConstants>();
+  EXPECT_EQ(count(*plan_for(1, packs), "WinogradPlanesConv"), 0);
+  EXPECT_EQ(count(*plan_for(8, packs), "WinogradPlanesConv"), 0) << "the first plan has chosen";
+}
+
 }  // namespace
 }  // namespace tandem
