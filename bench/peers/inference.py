@@ -3,6 +3,7 @@
 
     python bench/peers/inference.py                                  every row, f32 and int8, one and two threads
     python bench/peers/inference.py --only mobilenet --rounds 3      a few seconds: after each change of a kernel
+    python bench/peers/inference.py --only resnet --precision f32 --math fast
     python bench/peers/inference.py --precision bf16                 products of bf16 on the f32 files: OpenVINO's hint, torch's autocast
 
 Checks first that the answers agree. Then each contestant runs in a process of its own, stopped while another runs, in turns, pinned alike. Prints
@@ -91,7 +92,7 @@ def model_of(item, precision):
 
 def commands(options, item, precision, threads, folder, feed_file):
     """name -> (command, file of its answers)."""
-    file, tandem = model_of(item, precision), ["--precision", "bf16"] if precision == "bf16" else []
+    file, tandem = model_of(item, precision), ["--math", options.math, *(["--precision", "bf16"] if precision == "bf16" else [])]
     answers = {name: folder / f"{name}.npz" for name in ("Tandem", *options.peers)}
     found = {"Tandem": [options.tandem, "bench", "model", file, "--input", feed_file, "--threads", threads, "--on-request", "--output", answers["Tandem"],
                         *tandem]}
@@ -125,7 +126,7 @@ class Ceilings:
     def shares(self, options, item, precision, threads, feed_file, ms):
         """Of a run that takes `ms`: of the ceiling of arithmetic, and of reading weights and inputs."""
         command = [options.tandem, "bench", "model", model_of(item, precision), "--input", feed_file, "--threads", threads,
-                   "--precision", "bf16" if precision == "bf16" else "f32", "--seconds", 0.01, "--json"]
+                   "--precision", "bf16" if precision == "bf16" else "f32", "--math", options.math, "--seconds", 0.01, "--json"]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
         facts = json.loads(done.stdout.splitlines()[-1])
         best = self.seen.setdefault(threads, {})
@@ -220,6 +221,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", help="rows whose name holds this; may be repeated")
     parser.add_argument("--precision", action="append", choices=["f32", "bf16", "int8"])
+    parser.add_argument("--math", choices=["strict", "fast"], default="strict", help="Tandem's: fast takes Winograd's convolutions where faster")
     parser.add_argument("--threads", action="append", type=int, help="default: 1 and 2")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="of a round, at least five runs")
