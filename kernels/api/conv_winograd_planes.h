@@ -15,9 +15,10 @@ namespace tandem::cpu {
 
 // As fastest_winograd_tiles, of weights that are taken to their points in every run, of a convolution or the gradient to the input, whose channels and
 // filters are exchanged and whose output is the image; and of the gradient to the weights, whose sums are taken back. None, too, for images that with
-// their results take more than 32 MiB: a thread holds one that is turned.
-std::optional<WinogradTiles> fastest_winograd_planes_tiles(const WinogradSizes&);
-std::optional<WinogradTiles> fastest_winograd_weight_grad_tiles(const WinogradSizes&);
+// their results take more than 32 MiB: a thread holds one that is turned. `price`: of a multiply-add of the direct sums beside one of f32, as
+// rounded_conv_price.
+std::optional<WinogradTiles> fastest_winograd_planes_tiles(const WinogradSizes&, double price = 1);
+std::optional<WinogradTiles> fastest_winograd_weight_grad_tiles(const WinogradSizes&, double price = 1);
 
 // Bytes, for this plane and all smaller ones, and any batch.
 ConvWorkspace winograd_planes_workspace(const ConvGeometry&, WinogradTiles, int threads, Isa isa = chosen_isa());

@@ -13,6 +13,9 @@ namespace tandem::cpu {
 // Whether there is a kernel: not for groups, whose products are short.
 bool has_rounded_conv(const ConvGeometry&);
 
+// What a multiply-add takes of the time of one of direct sums of f32, packing included; 1 where the tier has no products of bf16.
+double rounded_conv_price(Isa isa = chosen_isa());
+
 // Bytes, for this plane and all smaller ones, and any batch.
 ConvWorkspace rounded_conv_workspace(const ConvGeometry&, int threads, Isa isa = chosen_isa());
 

@@ -24,11 +24,11 @@ constexpr int64_t kMostElements = 8 << 20;   // of an image and its result
 // Multiply-adds that it takes to write a weight as products read it and to read it, or the same of a sum of weights' slopes; measured on a Zen 4.
 constexpr double kWeight = 40;
 
-// Beside direct sums that take `direct_weight` a weight.
-std::optional<WinogradTiles> fastest(const WinogradSizes& s, double direct_weight) {
+// Beside direct sums that take `price` a product, and `direct_weight` a weight.
+std::optional<WinogradTiles> fastest(const WinogradSizes& s, double price, double direct_weight) {
   const double weights = static_cast<double>(s.channels) * static_cast<double>(s.filters);
   const auto cost = [&](int64_t m) { return winograd_products_cost(s, m) + static_cast<double>((m + 2) * (m + 2)) * weights * kWeight; };
-  const double pixels = static_cast<double>(s.batch * s.height * s.width), direct = 9 * weights * (pixels + direct_weight), two = cost(2), four = cost(4);
+  const double pixels = static_cast<double>(s.batch * s.height * s.width), direct = 9 * weights * (pixels * price + direct_weight), two = cost(2), four = cost(4);
   const bool fits = (s.channels + s.filters) * s.height * s.width <= kMostElements;
   if (!fits || direct <= std::min(two, four)) return std::nullopt;
   return two < four ? WinogradTiles::kTwo : WinogradTiles::kFour;
@@ -97,8 +97,8 @@ void convolve_planes(const KernelContext& context, const ConvGeometry& g, Isa is
 
 }  // namespace
 
-std::optional<WinogradTiles> fastest_winograd_planes_tiles(const WinogradSizes& s) { return fastest(s, kWeight); }
-std::optional<WinogradTiles> fastest_winograd_weight_grad_tiles(const WinogradSizes& s) { return fastest(s, 0); }
+std::optional<WinogradTiles> fastest_winograd_planes_tiles(const WinogradSizes& s, double price) { return fastest(s, price, kWeight); }
+std::optional<WinogradTiles> fastest_winograd_weight_grad_tiles(const WinogradSizes& s, double price) { return fastest(s, price, 0); }
 
 ConvWorkspace winograd_planes_workspace(const ConvGeometry& g, WinogradTiles tiles, int threads, Isa isa) {
   const ChannelsLastTier& tier = channels_last_tier(isa);

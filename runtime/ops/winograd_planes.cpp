@@ -4,7 +4,7 @@
 //   tandem.WinogradPlanesGradInput(dy, w, like x)      as tandem.ConvGradInput
 //   tandem.WinogradPlanesGradWeight(dy, x, like w)     as tandem.ConvGradWeight
 //
-// f32, 3 x 3 at stride 1, without groups (kernels/api/conv_winograd_planes.h).
+// f32, 3 x 3 at stride 1, without groups (kernels/api/conv_winograd_planes.h). Nothing is rounded to bf16, whatever the convolution's precision was.
 #include "kernels/api/conv_winograd_planes.h"
 
 #include "runtime/ops/activation.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/api/conv_winograd_planes.h"
+#include "kernels/api/rounded_conv.h"
 #include "runtime/graph/contexts.h"
 #include "runtime/ops/all_ops.h"
 #include "runtime/ops/channels_last.h"
@@ -80,7 +81,7 @@ std::optional<cpu::WinogradTiles> fastest_of_planes(const Plan& plan, const Node
   const NodeContext context(node);
   const bool is_input_grad = kind.winograd == "WinogradPlanesGradInput";
   const std::vector<int64_t> pads = context.get_ints("pads");
-  if (plan.graph.value(value(kind.x)).type.dtype != DType::kF32 || context.has_input(3) || node.attributes.contains(kProductPrecision)) return {};
+  if (plan.graph.value(value(kind.x)).type.dtype != DType::kF32 || context.has_input(3)) return {};
   if (plan.graph.value(value(kind.w)).kind == ValueKind::kConstant || !has_form(node, shape(kind.w))) return {};
   if (plan.is_dynamic(value(kind.x)) || plan.is_dynamic(value(kind.y))) return {};
   const auto& declared = plan.graph.value(value(kind.w)).type.dims;  // a workspace serves any plane, but no other channels
@@ -89,7 +90,8 @@ std::optional<cpu::WinogradTiles> fastest_of_planes(const Plan& plan, const Node
   const Shape &x = shape(kind.x), &y = shape(kind.y), &from = is_input_grad ? y : x, &to = is_input_grad ? x : y;
   const cpu::WinogradSizes sizes{.batch = to[0], .height = to[2], .width = to[3], .channels = from[1], .filters = to[1]};
   const bool is_weight_grad = kind.winograd == "WinogradPlanesGradWeight";
-  return is_weight_grad ? cpu::fastest_winograd_weight_grad_tiles(sizes) : cpu::fastest_winograd_planes_tiles(sizes);
+  const double price = rounds_operands(context) ? cpu::rounded_conv_price() : 1;
+  return is_weight_grad ? cpu::fastest_winograd_weight_grad_tiles(sizes, price) : cpu::fastest_winograd_planes_tiles(sizes, price);
 }
 
 void choose_planes(const Plan& plan, Node& node) {
@@ -101,6 +103,7 @@ void choose_planes(const Plan& plan, Node& node) {
     });
     if (choice.tiles == 0) return;
     node.def = &newest_op(kind.winograd, "tandem");
+    node.attributes.erase(std::string(kProductPrecision));  // by tiles nothing is rounded to bf16
     node.attributes["tiles"] = choice.tiles;
     return;
   }

@@ -11,7 +11,7 @@ namespace tandem {
 // later one is made. Convolutions of sizes that only a run knows stay direct.
 //
 // Of weights that are no constants but of known sizes, in training above all, f32 tandem.FusedConv and Conv become tandem.WinogradPlanesConv, ConvGradInput
-// WinogradPlanesGradInput and ConvGradWeight WinogradPlanesGradWeight, by estimates; here too the first of plans that share their packs decides. REQUIRES plan.shapes, plan.dynamic and plan.packs.
+// WinogradPlanesGradInput and ConvGradWeight WinogradPlanesGradWeight, by estimates, also those that round to bf16, beside which tiles of f32 must be faster; here too the first of plans that share their packs decides. REQUIRES plan.shapes, plan.dynamic and plan.packs.
 void choose_winograd(Plan& plan);
 
 }  // namespace tandem

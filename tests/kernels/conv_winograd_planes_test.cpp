@@ -211,12 +211,16 @@ TEST(WinogradPlanes, GroupsStridesWidePadsDoublesAndSmallWorkspacesAreErrors) {
 
 TEST(WinogradPlanes, TilesGrowWithTheBatchAndFewPixelsStayDirect) {
   for (const auto fastest : {fastest_winograd_planes_tiles, fastest_winograd_weight_grad_tiles}) {
-    EXPECT_EQ(fastest({64, 32, 32, 64, 64}), WinogradTiles::kFour);
-    EXPECT_EQ(fastest({64, 4, 4, 512, 512}), WinogradTiles::kFour);
-    EXPECT_EQ(fastest({16, 4, 4, 512, 512}), WinogradTiles::kTwo);
-    EXPECT_EQ(fastest({1, 1, 1, 512, 512}), std::nullopt);
-    EXPECT_EQ(fastest({64, 32, 32, 3, 64}), std::nullopt);
-    EXPECT_EQ(fastest({1, 512, 512, 64, 64}), std::nullopt);  // too large to be turned
+    EXPECT_EQ(fastest({64, 32, 32, 64, 64}, 1), WinogradTiles::kFour);
+    EXPECT_EQ(fastest({64, 4, 4, 512, 512}, 1), WinogradTiles::kFour);
+    EXPECT_EQ(fastest({16, 4, 4, 512, 512}, 1), WinogradTiles::kTwo);
+    EXPECT_EQ(fastest({1, 1, 1, 512, 512}, 1), std::nullopt);
+    EXPECT_EQ(fastest({64, 32, 32, 3, 64}, 1), std::nullopt);
+    EXPECT_EQ(fastest({1, 512, 512, 64, 64}, 1), std::nullopt);  // too large to be turned
+    EXPECT_EQ(fastest({64, 32, 32, 64, 64}, 0.6), WinogradTiles::kFour);
+    EXPECT_EQ(fastest({64, 32, 32, 64, 64}, 0.2), std::nullopt);  // beside tiles of AMX
+    EXPECT_TRUE(fastest({64, 32, 32, 12, 12}, 1));
+    EXPECT_EQ(fastest({64, 32, 32, 12, 12}, 0.6), std::nullopt);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "kernels/api/bf16_gemm.h"
 #include "kernels/base/half.h"
 #include "tests/kernels/conv_definition.h"
 #include "tests/kernels/guarded_memory.h"
@@ -153,6 +154,13 @@ TEST(RoundedConv, NoImagesHaveNoGradient) {
     for (const float dw : p.run(Direction::kWeightGrad, 2, isa)) EXPECT_EQ(dw, 0);
     EXPECT_TRUE(p.run(Direction::kForward, 2, isa).empty());
     EXPECT_TRUE(p.run(Direction::kInputGrad, 2, isa).empty());
+  }
+}
+
+TEST(RoundedConv, CostsLessOnlyWhereBf16IsMultiplied) {
+  for (const Isa isa : available_isas()) {
+    EXPECT_EQ(rounded_conv_price(isa) < 1, multiplies_bf16(isa)) << name(isa);
+    EXPECT_GT(rounded_conv_price(isa), 0) << name(isa);
   }
 }
 

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "kernels/api/conv_winograd_planes.h"
+#include "kernels/api/rounded_conv.h"
 #include "runtime/plan/constant_release.h"
 #include "tests/runtime/passes/run_graph.h"
 #include "tests/support/graph_builder.h"
@@ -139,7 +141,42 @@ TEST(ChooseWinograd, WhatPlanesHaveNoKernelForStaysDirect) {
   };
   EXPECT_EQ(counts(of_changing_weights({{"pads", List{1, 1, 1, 1}}}, true)), (List{0, 1, 1}));  // a residual
   EXPECT_EQ(counts(of_changing_weights({{"pads", List{3, 0, 0, 0}}}, false, 13, 10)), (List{1, 0, 1}));  // turned, its pads are negative
-  EXPECT_EQ(counts(of_changing_weights({{"pads", List{1, 1, 1, 1}}, {"precision", "bf16"}})), (List{0, 0, 0}));
+}
+
+// By tiles nothing is rounded to bf16; direct sums of bf16 are half as dear, so they keep what would be by tiles in f32.
+TEST(ChooseWinograd, WhatRoundsToBf16OnlyWhereTilesAreFasterThanThat) {
+  const auto counts = [](int64_t batch, bool fast, const Attributes& precision) {
+    Attributes attributes = {{"pads", List{1, 1, 1, 1}}};
+    attributes.insert(precision.begin(), precision.end());
+    const auto plan = make_plan(of_changing_weights(attributes), {.bounds = {{"batch", batch}}, .fast_math = fast});
+    return List{count(*plan, kPlanes[0]), count(*plan, kPlanes[1]), count(*plan, kPlanes[2])};
+  };
+  const double price = cpu::rounded_conv_price();
+  for (const int64_t batch : {5, 20, 500}) {
+    const auto chosen = [&](const auto& fastest, int64_t channels, int64_t filters) {
+      return int64_t{fastest(cpu::WinogradSizes{batch, 12, 12, channels, filters}, price).has_value()};
+    };
+    const List expected = {chosen(cpu::fastest_winograd_planes_tiles, 24, 32), chosen(cpu::fastest_winograd_planes_tiles, 32, 24),
+                           chosen(cpu::fastest_winograd_weight_grad_tiles, 24, 32)};
+    EXPECT_EQ(counts(batch, true, {{"precision", "bf16"}}), expected) << batch;
+    EXPECT_EQ(counts(batch, false, {{"precision", "bf16"}}), (List{0, 0, 0})) << batch;
+  }
+  EXPECT_EQ(counts(500, true, {}), (List{1, 1, 1}));
+}
+
+TEST(ChooseWinograd, ByTilesNothingIsRoundedToBf16) {
+  const double price = cpu::rounded_conv_price();
+  if (!cpu::fastest_winograd_planes_tiles({96, 12, 12, 24, 32}, price)) GTEST_SKIP() << "direct products of bf16 are faster on this tier";
+  const auto run = [](const Attributes& attributes, bool fast) {
+    Executor executor(make_plan(of_changing_weights(attributes), {.threads = 2, .bounds = {{"batch", 96}}, .fast_math = fast}));
+    const Tensor x = random_tensor({96, 24, 12, 12}, 1), w = random_tensor({32, 24, 3, 3}, 2), dy = random_tensor({96, 32, 12, 12}, 3);
+    const ConstTensorView inputs[] = {x.view(), w.view(), dy.view()};
+    return Tensor::copy_of(executor.run(inputs)[0]);
+  };
+  const Tensor strict = run({{"pads", List{1, 1, 1, 1}}}, false), tiles = run({{"pads", List{1, 1, 1, 1}}, {"precision", "bf16"}}, true);
+  EXPECT_LE(relative_l2(tiles, strict), 5e-6);
+  EXPECT_FALSE(identical(tiles, strict));
+  EXPECT_GT(relative_l2(run({{"pads", List{1, 1, 1, 1}}, {"precision", "bf16"}}, false), strict), 5e-4);
 }
 
 // A workspace serves any plane, but no other channels than it was made for.

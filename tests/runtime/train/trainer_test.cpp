@@ -11,6 +11,8 @@
 #include <thread>
 
 #include "kernels/api/bf16_gemm.h"
+#include "kernels/api/conv_winograd_planes.h"
+#include "kernels/api/rounded_conv.h"
 #include "kernels/base/philox.h"
 #include "runtime/comm/communicator.h"
 #include "runtime/train/checkpoint.h"
@@ -63,19 +65,19 @@ Network convolution() {
   return net;
 }
 
-// The same rows as images [1, 2, 4] -> two convolutions to [24, 6, 8] -> 3 scores.
+// The same rows as images [1, 2, 4] -> two convolutions to [48, 6, 8] -> 3 scores.
 Network two_convolutions() {
   Network net;
   Graph& graph = net.graph;
   const ValueId x = graph.add_input("x", DType::kF32, {"batch", 8}), shape = graph.add_constant("shape", Tensor::of<int64_t>({4}, {-1, 1, 2, 4}));
   ValueId h = add(graph, "Reshape", {x, shape});
-  for (const int64_t channels : {1, 24}) {
+  for (const int64_t channels : {1, 48}) {
     net.parameters.push_back("filters " + std::to_string(channels));
-    const ValueId filters = graph.add_constant(net.parameters.back(), noise({24, channels, 3, 3}, static_cast<uint64_t>(channels)));
+    const ValueId filters = graph.add_constant(net.parameters.back(), noise({48, channels, 3, 3}, static_cast<uint64_t>(channels)));
     h = add(graph, "Relu", {add(graph, "Conv", {h, filters}, {{"pads", std::vector<int64_t>(4, channels == 1 ? 3 : 1)}})});
   }
   net.parameters.push_back("w");
-  const ValueId w = graph.add_constant("w", noise({3, 1152}, 4));
+  const ValueId w = graph.add_constant("w", noise({3, 2304}, 4));
   const ValueId scores = add(graph, "Gemm", {add(graph, "Flatten", {h}), w}, {{"transB", int64_t{1}}});
   net.scores = graph.value(scores).name;
   graph.outputs = {add(graph, "Softmax", {scores}, {{"axis", int64_t{-1}}})};
@@ -103,16 +105,17 @@ Network attention() {
   return net;
 }
 
-// Micro-batch number m: eight rows, a function of m alone.
-const Feed& feed(int64_t m) {
+// Micro-batch number m, a function of m alone.
+const Feed& feed_of(int64_t m, int64_t rows) {
   thread_local Feed batch;
-  batch["x"] = noise({8, 8}, 1000 + static_cast<uint64_t>(m));
-  Tensor label(DType::kI64, {8});
-  for (size_t i = 0; i < 8; ++i)
+  batch["x"] = noise({rows, 8}, 1000 + static_cast<uint64_t>(m));
+  Tensor label(DType::kI64, {rows});
+  for (size_t i = 0; i < static_cast<size_t>(rows); ++i)
     label.as<int64_t>()[i] = static_cast<int64_t>(philox(5, static_cast<uint64_t>(m) * 8 + i, 0)[0] % 3);
   batch["target"] = label;
   return batch;
 }
+const Feed& feed(int64_t m) { return feed_of(m, 8); }
 
 StepConfig adamw(int world = 1, int accumulate = 1) {
   StepConfig config;
@@ -246,6 +249,29 @@ TEST(Trainer, FastMathFollowsTheCurveOfStrictOnACpu) {
   for (size_t s = 0; s < strict.size(); ++s) EXPECT_NEAR(fast[s], strict[s], 1e-4 * strict[s]) << s;
   EXPECT_NE(fast, strict);
   EXPECT_EQ(fast, losses_of(true, 3));
+}
+
+// The same in bf16, where tiles are still faster than products of bf16, which all others are.
+TEST(Trainer, FastMathFollowsTheCurveOfF32InBf16OnACpu) {
+  constexpr int64_t kRows = 160;
+  const auto many_rows = [](int64_t m) -> const Feed& { return feed_of(m, kRows); };
+  const bool by_tiles = cpu::fastest_winograd_planes_tiles({kRows, 6, 8, 48, 48}, cpu::rounded_conv_price()).has_value();
+  const auto losses_of = [&](DType precision, bool fast, int threads) {
+    StepConfig config = adamw();
+    config.precision = precision;
+    Trainer trainer(two_convolutions(), config, {.micro_batch = kRows, .threads = threads, .fast_math = fast});
+    const auto count = [&](std::string_view op) {
+      return std::ranges::count_if(trainer.update_plan().graph.nodes, [&](const Node& node) { return node.def->name == op; });
+    };
+    EXPECT_EQ(count("WinogradPlanesConv"), fast && by_tiles);
+    std::vector<double> losses;
+    for (int s = 0; s < 20; ++s) losses.push_back(trainer.step(many_rows).loss);
+    return losses;
+  };
+  const auto wide = losses_of(DType::kF32, false, 1), fast = losses_of(DType::kBF16, true, 1);
+  for (size_t s = 0; s < wide.size(); ++s) EXPECT_NEAR(fast[s], wide[s], 0.02 * wide[s]) << s;
+  EXPECT_NE(fast, wide);
+  EXPECT_EQ(fast, losses_of(DType::kBF16, true, 3));
 }
 
 TEST(Trainer, GoesOnFromACheckpointWithTheSameBits) {
