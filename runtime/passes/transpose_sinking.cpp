@@ -48,6 +48,8 @@ class Rewriting {
       }
       if (plan_.action(n) == TransposeAction::kAbsorb) take_operands(node);
       for (ValueId& id : node.inputs) id = as_it_is(id);
+      for (ValueId id : node.outputs)
+        if (id != kNoValue) written_[static_cast<size_t>(id)] = true;
       graph_.nodes.push_back(std::move(node));
     }
     for (ValueId id : graph_.outputs) write_output(id);
@@ -131,7 +133,9 @@ class Rewriting {
 
   // What an earlier Transpose makes of it, or a new one, which all readers share.
   ValueId transposed_operand(ValueId id, const Permutation& order) {
-    if (const ValueId known = plan_.transpose_of(id, order); known != kNoValue) return as_it_is(known);
+    const ValueId known = plan_.transpose_of(id, order);
+    // One that stays is of use to the nodes behind it only.
+    if (known != kNoValue && (plan_.is_transposed(known) || written_[static_cast<size_t>(known)])) return as_it_is(known);
     ValueId& made = new_transposes_.try_emplace({id, order}, kNoValue).first->second;
     if (made != kNoValue) return made;
     const Permutation back = inverse(order);
@@ -181,7 +185,7 @@ class Rewriting {
   Graph& graph_;
   const TransposePlan& plan_;
   std::vector<ValueId> moved_;  // by ValueId: what the node that made it makes now
-  std::vector<bool> written_;   // by ValueId
+  std::vector<bool> written_;   // by ValueId: what makes it has been written anew
   std::map<std::pair<ValueId, Permutation>, ValueId> new_transposes_;
 };
 

@@ -216,6 +216,15 @@ TEST(LayoutAssignment, AnOperandWithChannelsFirstIsTransposedOnce) {
   EXPECT_EQ(count(graph, "Transpose"), 2);
 }
 
+// The node that wants z in another order comes before the convolution whose Transpose of z stays.
+TEST(LayoutAssignment, AnOperandThatALaterConvolutionReads) {
+  Graph graph;
+  const ValueId x = image(graph, {"batch", 5, "height", "width"}), z = graph.add_input("z", DType::kF32, {"batch", 2, 3, 1});
+  const ValueId filtered = add(graph, "Conv", {x, numbers(graph, {2, 5, 3, 1}, 5)}, {{"pads", List{1, 0, 1, 0}}});
+  graph.outputs = {add(graph, "Max", {filtered, z}), add(graph, "Conv", {z, numbers(graph, {1, 2, 1, 1}, 7)})};
+  assign(graph);
+}
+
 TEST(LayoutAssignment, OneAndThreeSpatialAxes) {
   for (const Shape& kernel : {Shape{3}, Shape{3, 2, 3}}) {
     Graph graph;
