@@ -126,7 +126,8 @@ TEST(FarWeights, OfBf16GiveTheBitsOfNearOnes) {
 }
 
 TEST(FarWeights, AreReadInOrderByOneRowAtMost) {
-  EXPECT_FALSE(reads_in_order(1, kFarBytes));
+  EXPECT_FALSE(reads_in_order(1, kFarRowBytes));
+  EXPECT_EQ(reads_in_order(1, kFarRowBytes + 1), !reads_best_in_streams());
   EXPECT_FALSE(reads_in_order(2, 64 * kFarBytes));
   EXPECT_EQ(reads_in_order(1, 64 * kFarBytes), !reads_best_in_streams());
 }

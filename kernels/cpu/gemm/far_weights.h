@@ -11,7 +11,10 @@ inline constexpr int64_t kFarBytes = int64_t{1} << 20;  // above which they are 
 // kernels/cpu/architecture/.
 bool reads_best_in_streams();
 
+// The same for one row: a network has several such, which push each other out of a core's cache.
+inline constexpr int64_t kFarRowBytes = kFarBytes / 4;
+
 // Whether panels of 16 columns are to be read one after the other: with two rows and more a panel alone keeps too few products in flight.
-inline bool reads_in_order(int64_t rows, int64_t bytes) { return rows == 1 && bytes > kFarBytes && !reads_best_in_streams(); }
+inline bool reads_in_order(int64_t rows, int64_t bytes) { return rows == 1 && bytes > kFarRowBytes && !reads_best_in_streams(); }
 
 }  // namespace tandem::cpu
