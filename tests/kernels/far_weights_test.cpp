@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <random>
+#include <tuple>
 #include <vector>
 
 #include "kernels/cpu/bf16/block.h"
@@ -66,26 +67,27 @@ std::vector<std::byte> bytes_of(int64_t n, unsigned seed) {
 }
 
 TEST(FarWeights, OfBytesGiveTheSumsOfTheDefinition) {
-  constexpr int64_t kColumns = 85, kDepth = 64, kPanels = panels_of(kColumns, kPanelColumns);
+  constexpr int64_t kColumns = 85, kPanels = panels_of(kColumns, kPanelColumns);
   const std::vector<int32_t> seeds(kPanels * kPanelColumns, 5);
   for (const Isa isa : available_isas())
-    for (const int64_t rows : {1, 2, 13}) {
+    for (const auto& [rows, depth, in_order] : std::vector<std::tuple<int64_t, int64_t, bool>>{
+             {1, 64, true}, {2, 64, true}, {13, 64, true}, {1, 1600, true}, {1, 1600, false}, {7, 1600, false}, {13, 1600, false}, {30, 1600, false}}) {
       SCOPED_TRACE(std::string(name(isa)));
-      const std::vector<std::byte> a = bytes_of(rows * kDepth, 1), panels = bytes_of(kPanels * kPanelColumns * kDepth, 2);
+      const std::vector<std::byte> a = bytes_of(rows * depth, 1), panels = bytes_of(kPanels * kPanelColumns * depth, 2);
       std::vector<int32_t> sums(static_cast<size_t>(rows * kColumns));
       IntegerBlock block;
-      block.a = a.data(), block.a_stride = kDepth, block.rows = rows, block.depth = kDepth;
-      block.step = block_depth(kDepth, integer_tier(isa).block.step).step;
-      block.panels = panels.data(), block.columns = kColumns, block.seeds = seeds.data(), block.in_order = true;
+      block.a = a.data(), block.a_stride = depth, block.rows = rows, block.depth = depth;
+      block.step = block_depth(depth, integer_tier(isa).block.step).step;
+      block.panels = panels.data(), block.columns = kColumns, block.seeds = seeds.data(), block.in_order = in_order;
       block.result.sums = sums.data(), block.result.stride = kColumns;
       integer_tier(isa).block.multiply(block);
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t c = 0; c < kColumns; ++c) {
           int32_t sum = 5;
-          for (int64_t k = 0; k < kDepth; ++k)
-            sum += static_cast<int32_t>(a[static_cast<size_t>(r * kDepth + k)]) *
-                   static_cast<int8_t>(panels[static_cast<size_t>(c / 16 * 16 * kDepth + k / 4 * 64 + c % 16 * 4 + k % 4)]);
-          ASSERT_EQ(sums[static_cast<size_t>(r * kColumns + c)], sum) << r << ' ' << c;
+          for (int64_t k = 0; k < depth; ++k)
+            sum += static_cast<int32_t>(a[static_cast<size_t>(r * depth + k)]) *
+                   static_cast<int8_t>(panels[static_cast<size_t>(c / 16 * 16 * depth + k / 4 * 64 + c % 16 * 4 + k % 4)]);
+          ASSERT_EQ(sums[static_cast<size_t>(r * kColumns + c)], sum) << r << ' ' << c << " of depth " << depth;
         }
     }
 }
@@ -122,6 +124,36 @@ TEST(FarWeights, OfBf16GiveTheBitsOfNearOnes) {
       for (int64_t k = 0; k < kTerms; ++k)
         sum += double(to_float(a[static_cast<size_t>(k)])) * double(to_float(panels[static_cast<size_t>(k / 2 * 32 + k % 2)]));
       EXPECT_NEAR(near[0], sum, 1e-5);
+    }
+}
+
+// Few rows ask ahead for the panels of a large matrix, not for one panel alone.
+TEST(FarWeights, OfBf16GiveTheBitsOfOnePanelAlone) {
+  constexpr int64_t kColumns = 96, kTerms = 800, kDepth = 2 * kTerms;
+  const std::vector<float> seeds(kColumns, 0.25f);
+  const Guarded<float> numbers = Guarded<float>::random((30 + kColumns) * kTerms, 3);
+  std::vector<BF16> all;
+  for (int64_t i = 0; i < numbers.size(); ++i) all.push_back(to_bf16(numbers[i]));
+  const auto* const a = reinterpret_cast<const std::byte*>(all.data());
+  for (const Isa isa : available_isas())
+    for (const int64_t rows : {1, 7, 13, 30}) {
+      SCOPED_TRACE(std::string(name(isa)));
+      const auto run = [&](int64_t first, int64_t columns) {
+        std::vector<float> c(static_cast<size_t>(rows * kColumns));
+        Bf16Block block;
+        block.a = a, block.a_stride = kDepth, block.rows = rows, block.depth = kDepth, block.step = block_depth(kDepth, bf16_kernel(isa).step).step;
+        block.panels = a + (30 + first) * kDepth, block.columns = columns, block.seeds = seeds.data();
+        block.result = {reinterpret_cast<std::byte*>(c.data() + first), false, kColumns};
+        bf16_kernel(isa).multiply(block);
+        return c;
+      };
+      const std::vector<float> together = run(0, kColumns);
+      for (int64_t panel = 0; panel < kColumns; panel += kPanelColumns) {
+        const std::vector<float> alone = run(panel, kPanelColumns);
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t i = r * kColumns + panel; i < r * kColumns + panel + kPanelColumns; ++i)
+            ASSERT_EQ(together[static_cast<size_t>(i)], alone[static_cast<size_t>(i)]) << rows << " rows, panel " << panel;
+      }
     }
 }
 

@@ -23,6 +23,7 @@ struct BlockTile {
   using Number = typename Of::Number;
   static constexpr int kParts = kPanelColumns / V::kLanes;  // vectors of a panel
   static constexpr int64_t kFarPanels = 128 * 1024;  // bytes of a tile's panels, from which on fetching ahead pays: it costs where they are near
+  static constexpr int64_t kFewTiles = 3, kLine = 64;  // tiles of rows that hardly read panels again: they wait for them, whatever a panel's size
   using Finish = typename Of::template Finish<V>;
   // What is fetched into the second-level cache, spread over the steps of a tile: the weights that follow, of which each tile fetches its part, or
   // the rows of the next tile, where they are far and met for the first time.
@@ -61,7 +62,7 @@ struct BlockTile {
       for (int64_t k = 0; k < run_bytes; k += 4) {
         typename V::Weights w[kVectors];
         if constexpr (kAhead) {
-          __builtin_prefetch(ahead, 0, 2);
+          for (int64_t line = 0; line < fetch.step; line += kLine) __builtin_prefetch(ahead + line, 0, 2);
           ahead += fetch.step;
         }
         for (int v = 0; v < kVectors; ++v)
@@ -103,7 +104,8 @@ struct BlockTile {
     const int64_t steps = b.depth / 4, next = P * kPanelColumns * b.depth, all_tiles = (b.rows + line - 1) / line * tiles_of_line;
     bool fetches_rows = false;
     if constexpr (requires { b.rows_are_far; }) fetches_rows = b.rows_are_far && column == 0;
-    const auto& tiles_of_rows = next < kFarPanels && !fetches_rows ? kNear : kFar;
+    const bool fetches_panels = next >= kFarPanels || (all_tiles <= kFewTiles && b.columns * b.depth >= kFarPanels);
+    const auto& tiles_of_rows = fetches_panels || fetches_rows ? kFar : kNear;
     const int64_t part = next / (all_tiles > 0 ? all_tiles : 1);
     Fetch fetch = {panels + next, steps > 0 ? (part + steps - 1) / steps : 0};
     for (int64_t row = 0, done = 0; row < b.rows; --tiles) {
