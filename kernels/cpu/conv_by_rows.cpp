@@ -65,7 +65,7 @@ struct ImageConvolution {
     KernelContext inner = context;
     inner.workspace = std::as_writable_bytes(own.subspan(static_cast<size_t>(sizes.images)));
     convolve_product(inner, g, tier, rows);
-    for (int64_t i = 0; i < count; ++i) turn_planes(turning, rows.y + i * y, g.window.output_size(), g.filters, o.y + (first + i) * y);
+    for (int64_t i = 0; i < count; ++i) turn_rows(turning, rows.y + i * y, g.filters, g.window.output_size(), o.y + (first + i) * y);
   }
 };
 

@@ -69,7 +69,7 @@ struct PlanesConvolution {
     inner.workspace = std::as_writable_bytes(own.subspan(static_cast<size_t>(context.threads * sizes.images)));
     convolve_winograd(inner, g, tier, m, rows);
 #pragma omp parallel for num_threads(context.threads) schedule(static) if (context.threads > 1)
-    for (int64_t i = 0; i < count; ++i) turn_planes(turning, rows.y + i * y, outputs, g.filters, o.y + (first + i) * y);
+    for (int64_t i = 0; i < count; ++i) turn_rows(turning, rows.y + i * y, g.filters, outputs, o.y + (first + i) * y);
   }
 };
 

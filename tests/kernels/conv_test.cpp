@@ -76,6 +76,18 @@ const Case kCases[] = {
     {"by rows, 1-D", {4, 20, 50}, {18, 20, 5}, 1, {}, {3}, {4, 6}},
     {"by rows, 3-D", {1, 18, 5, 6, 7}, {17, 18, 3, 2, 3}, 1, {}, {1, 2, 1}, {1, 0, 1, 2, 1, 0}},
     {"by rows, small planes", {40, 64, 4, 4}, {64, 64, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"images together", {70, 17, 4, 4}, {34, 17, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"images together, strided", {9, 17, 15, 16}, {35, 17, 3, 3}, 1, {2, 3}, {}, {1, 0, 1, 2}},
+    {"images together, dilated", {3, 33, 7, 8}, {40, 33, 3, 3}, 1, {}, {2, 3}, {2, 3, 2, 3}},
+    {"images together, taps that meet padding only", {40, 16, 1, 2}, {33, 16, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"images together, wide pads", {5, 16, 3, 3}, {33, 16, 5, 5}, 1, {2, 2}, {}, {3, 3, 3, 3}},
+    {"images together, pointwise", {70, 40, 3, 5}, {48, 40, 1, 1}},
+    {"images together, pointwise, strides beyond the plane", {7, 18, 3, 2}, {32, 18, 1, 1}, 1, {2, 5}},
+    {"images together, large inputs", {2, 16, 44, 46}, {32, 16, 3, 3}, 1, {9, 8}},
+    {"small results of larger inputs", {1, 16, 48, 48}, {32, 16, 3, 3}, 1, {9, 9}},
+    {"images together, several parts of filters", {65, 16, 4, 4}, {230, 16, 2, 3}, 1, {}, {}, {0, 1, 1, 1}},
+    {"images together, 1-D", {50, 20, 50}, {34, 20, 5}, 1, {2}, {3}, {4, 6}},
+    {"images together, 3-D", {13, 18, 5, 6, 7}, {38, 18, 3, 2, 3}, 1, {2, 1, 2}, {1, 2, 1}, {1, 0, 1, 2, 1, 0}},
     {"3-D, few channels", {2, 2, 4, 5, 6}, {3, 2, 2, 3, 3}, 1, {1, 2, 1}, {}, {0, 1, 1, 1, 1, 0}},
 };
 
@@ -205,7 +217,7 @@ TEST_P(ConvTiers, WorkspaceOfALargePlaneServesAllSmallerOnes) {
     const int64_t half = kernel / 2, pads[] = {half, half, half, half};
     WindowOptions padded;
     padded.pads = pads;
-    return conv_workspace_bytes(make_conv_geometry({1, channels, height, width}, {16, channels, kernel, kernel}, 1, padded), DType::kF32, 2,
+    return conv_workspace_bytes(make_conv_geometry({1, channels, height, width}, {40, channels, kernel, kernel}, 1, padded), DType::kF32, 2,
                                 GetParam());
   };
   for (const auto& [channels, kernel] : {std::pair<int64_t, int64_t>{3, 7}, {64, 3}, {16, 1}}) {
