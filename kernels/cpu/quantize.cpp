@@ -11,6 +11,7 @@
 #include "kernels/cpu/element_converter.h"
 #include "kernels/cpu/gemm/integer_tier.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd/row.h"
 
 namespace tandem::cpu {
 namespace {
@@ -230,10 +231,12 @@ void dynamic_quantize_linear(const KernelContext& context, ConstTensorView x, Te
   const float* values = x.as<float>().data();
   const int64_t n = x.elements();
   float low = 0, high = 0;
+  const auto& ops = simd::row_ops<float>();
 #pragma omp parallel for num_threads(context.threads) if (n > kGrain) reduction(min : low) reduction(max : high)
-  for (int64_t i = 0; i < n; ++i) {
-    low = values[i] < low ? values[i] : low;
-    high = values[i] > high ? values[i] : high;
+  for (int64_t first = 0; first < n; first += kGrain) {
+    const simd::Range<float> range = ops.range(values + first, std::min(kGrain, n - first));
+    low = std::min(low, range.lowest);
+    high = std::max(high, range.highest);
   }
   const Quantization chosen = dynamic_quantization(low, high);
   scale.as<float>()[0] = chosen.scale;

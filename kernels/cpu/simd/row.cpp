@@ -76,6 +76,26 @@ T row_max(const T* x, int64_t n) {
 }
 
 template <class T>
+Range<T> row_range(const T* x, int64_t n) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Row<T> xs{x, std::numeric_limits<T>::quiet_NaN()};
+  const T infinity = std::numeric_limits<T>::infinity();
+  auto low0 = hn::Set(d, infinity), low1 = low0, high0 = hn::Set(d, -infinity), high1 = high0;
+  const auto take = [](auto values, auto& low, auto& high) HWY_ATTR {  // comparisons with NaN are false
+    low = hn::IfThenElse(hn::Lt(values, low), values, low);
+    high = hn::IfThenElse(hn::Gt(values, high), values, high);
+  };
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    take(xs(i, lanes), low0, high0);
+    take(xs(i + lanes, lanes), low1, high1);
+  }
+  for (; i < n; i += lanes) take(xs(i, std::min(lanes, n - i)), low0, high0);
+  return {hn::GetLane(hn::MinOfLanes(d, hn::Min(low0, low1))), hn::GetLane(hn::MaxOfLanes(d, hn::Max(high0, high1)))};
+}
+
+template <class T>
 T row_sum(const T* x, int64_t n) {
   return sum_terms<T>(n, Row<T>{x});
 }
@@ -165,6 +185,7 @@ void row_minus_scaled_exp(const T* x, const T* y, T* out, int64_t n, T scale) {
 template <class T>
 constexpr RowOps<T> kRowOps = {
     .max = row_max<T>,
+    .range = row_range<T>,
     .sum = row_sum<T>,
     .dot = row_dot<T>,
     .squared_deviation = row_squared_deviation<T>,

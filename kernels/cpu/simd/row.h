@@ -8,10 +8,16 @@
 
 namespace tandem::cpu::simd {
 
+template <class T>
+struct Range {
+  T lowest, highest;
+};
+
 // `out` may be equal to an input, but not overlap it otherwise.
 template <class T>
 struct RowOps {
-  T (*max)(const T* x, int64_t n);  // -inf for n = 0; a NaN may be dropped
+  T (*max)(const T* x, int64_t n);           // -inf for n = 0; a NaN may be dropped
+  Range<T> (*range)(const T* x, int64_t n);  // of the numbers, NaNs are looked over; inf and -inf if there are none
   T (*sum)(const T* x, int64_t n);
   // sum of (x - center) * y
   T (*dot)(const T* x, const T* y, int64_t n, T center);
