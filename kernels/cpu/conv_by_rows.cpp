@@ -37,16 +37,6 @@ struct RowsWorkspace {
   int64_t elements(int threads) const { return filters + threads * each(); }
 };
 
-// Filters of the gradient to the input, [channels][filters][taps], from those of the convolution.
-void turn_filters(const ConvShape& s, const float* w, float* turned, int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && s.filters * s.patch > 128 * 1024)
-  for (int64_t c = 0; c < s.channels; ++c)
-    for (int64_t f = 0; f < s.filters; ++f) {
-      const float* from = w + f * s.patch + c * s.taps;
-      std::reverse_copy(from, from + s.taps, turned + (c * s.filters + f) * s.taps);
-    }
-}
-
 struct ImageConvolution {
   const ConvGeometry& g;
   const GemmTier<float>& turning;
@@ -69,10 +59,10 @@ struct ImageConvolution {
   }
 };
 
-// `o.w` is plain; no residual.
-void convolve_images(const KernelContext& context, const ConvGeometry& g, Isa isa, const ConvOperands<float>& o, float* scratch) {
+// No residual; filters are those of `kernels`.
+void convolve_images(const KernelContext& context, const ConvGeometry& g, Isa isa, const ConvOperands<float>& o, const KernelsOf& kernels, float* scratch) {
   const ImageConvolution convolution{g, gemm_tier<float>(isa), channels_last_tier(isa), o, scratch, {g, channels_last_tier(isa)}};
-  pack_product_filters(g, convolution.tier, o.w, scratch);
+  pack_product_filters(g, convolution.tier, convolution.turning, kernels, scratch, context.threads);
   float* own = scratch + convolution.sizes.filters;
   const int64_t each = convolution.sizes.each();
   const int64_t fit = std::min(kMostTogether, kTogether / convolution.sizes.image);
@@ -111,22 +101,20 @@ int64_t conv_by_rows_elements(const ConvGeometry& g, Isa isa, int threads) {
 }
 void conv_by_rows(const KernelContext& context, const ConvGeometry& g, Isa isa, const ConvOperands<float>& o) {
   const int64_t elements = conv_by_rows_elements(g, isa, context.threads);
-  convolve_images(context, g, isa, o, workspace_of<float>(context.workspace, elements, "conv"));
+  const int64_t taps = g.window.kernel_size();
+  convolve_images(context, g, isa, o, {o.w, g.channels * taps, taps, false}, workspace_of<float>(context.workspace, elements, "conv"));
 }
 
 int64_t conv_input_grad_by_rows_elements(const ConvGeometry& g, Isa isa, int threads) {
-  if (!input_grad_may_suit(g)) return 0;
-  return aligned_elements<float>(g.weight_shape().elements()) + conv_by_rows_elements(input_grad_geometry(g), isa, threads);
+  return input_grad_may_suit(g) ? conv_by_rows_elements(input_grad_geometry(g), isa, threads) : 0;
 }
 void conv_input_grad_by_rows(const KernelContext& context, const ConvGeometry& g, Isa isa, const float* w, const float* dy, float* dx,
                              int64_t batch) {
-  const int64_t elements = conv_input_grad_by_rows_elements(g, isa, context.threads);
-  float* turned = workspace_of<float>(context.workspace, elements, "input gradient of conv");
-  turn_filters(ConvShape(g), w, turned, context.threads);
+  const int64_t elements = conv_input_grad_by_rows_elements(g, isa, context.threads), taps = g.window.kernel_size();
   ConvOperands<float> o;
-  o.x = dy, o.w = turned, o.y = dx, o.batch = batch;
-  convolve_images(context, input_grad_geometry(g), isa, o,
-                  turned + aligned_elements<float>(g.weight_shape().elements()));
+  o.x = dy, o.y = dx, o.batch = batch;
+  convolve_images(context, input_grad_geometry(g), isa, o, {w, taps, g.channels * taps, true},
+                  workspace_of<float>(context.workspace, elements, "input gradient of conv"));
 }
 
 }  // namespace tandem::cpu

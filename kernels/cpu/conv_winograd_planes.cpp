@@ -73,7 +73,7 @@ struct PlanesConvolution {
   }
 };
 
-void convolve_planes(const KernelContext& context, const ConvGeometry& g, Isa isa, int64_t m, const ConvOperands<float>& o, const WinogradKernelsOf& kernels,
+void convolve_planes(const KernelContext& context, const ConvGeometry& g, Isa isa, int64_t m, const ConvOperands<float>& o, const KernelsOf& kernels,
                      std::string_view who) {
   ensure(has_winograd_form(g), "Winograd convolution wants 3 x 3 at stride 1", to_string(g.weight_shape()), g.groups);
   const ChannelsLastTier& tier = channels_last_tier(isa);

@@ -220,6 +220,26 @@ void pack_product_filters(const ConvGeometry& g, const ChannelsLastTier& tier, c
     }
 }
 
+void pack_product_filters(const ConvGeometry& g, const ChannelsLastTier& tier, const GemmTier<float>& turning, const KernelsOf& kernels, float* panels,
+                          int threads) {
+  constexpr int64_t kTaps = 16, kMostPanel = 64;  // turned at once; filters, on any tier
+  const Product p(g, tier);
+  const int64_t taps = g.window.kernel_size();
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && p.filters * p.steps > 64 * 1024)
+  for (int64_t i = 0; i < p.panels * g.channels; ++i) {
+    const int64_t first = i / g.channels * p.nr, c = i % g.channels, count = std::min(p.nr, p.filters - first), width = round_up(count, tier.lanes);
+    const float* from = kernels.w + first * kernels.filter + c * kernels.channel;
+    float* to = panels + first * p.steps + c * width;
+    alignas(64) float rows[kTaps * kMostPanel];
+    for (int64_t tap = 0; tap < taps; tap += kTaps) {
+      const int64_t most = std::min(kTaps, taps - tap);
+      turning.pack({from + tap, kernels.filter, 1, count, most}, width, rows);
+      for (int64_t t = 0; t < most; ++t)
+        std::copy_n(rows + t * width, width, to + (kernels.turned ? taps - 1 - tap - t : tap + t) * g.channels * width);
+    }
+  }
+}
+
 size_t product_workspace(const ConvGeometry& g, const ChannelsLastTier& tier, int threads) {
   return static_cast<size_t>(Product(g, tier).workspace_bytes(threads));
 }

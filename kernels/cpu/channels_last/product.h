@@ -8,6 +8,7 @@
 
 #include "kernels/api/conv_channels_last.h"
 #include "kernels/cpu/channels_last/tier.h"
+#include "kernels/cpu/gemm/tier.h"
 
 namespace tandem::cpu {
 
@@ -22,6 +23,15 @@ struct ChannelsLastOperands {
 // Elements of packed weights, and packing: group by group, panel by panel of nr filters (the last as wide as it must), [run][k][filter].
 int64_t product_filter_elements(const ConvGeometry&, const ChannelsLastTier&);
 void pack_product_filters(const ConvGeometry&, const ChannelsLastTier&, const float* w, float* panels);
+
+// The same by `threads`, for filters that change with every step, of kernels whose taps lie at w + filter * f + channel * c. Turned: from the last tap
+// to the first. Without groups.
+struct KernelsOf {
+  const float* w = nullptr;
+  int64_t filter = 0, channel = 0;
+  bool turned = false;
+};
+void pack_product_filters(const ConvGeometry&, const ChannelsLastTier&, const GemmTier<float>& turning, const KernelsOf&, float* panels, int threads);
 
 size_t product_workspace(const ConvGeometry&, const ChannelsLastTier&, int threads);
 void convolve_product(const KernelContext&, const ConvGeometry&, const ChannelsLastTier&, const ChannelsLastOperands&);

@@ -15,13 +15,8 @@ int64_t winograd_panel(const ConvGeometry&, const ChannelsLastTier&, int64_t m);
 int64_t winograd_filter_elements(const ConvGeometry&, const ChannelsLastTier&, int64_t m);
 void pack_winograd_panels(const ConvGeometry&, const ChannelsLastTier&, int64_t m, const float* w, float* panels);
 
-// The same by `threads`, in f32, of kernels whose 9 taps lie at w + filter * f + channel * c. Turned: from the last tap to the first.
-struct WinogradKernelsOf {
-  const float* w = nullptr;
-  int64_t filter = 0, channel = 0;
-  bool turned = false;
-};
-void pack_winograd_panels(const ConvGeometry&, const ChannelsLastTier&, const GemmTier<float>& turning, int64_t m, const WinogradKernelsOf&,
+// The same by `threads`, in f32.
+void pack_winograd_panels(const ConvGeometry&, const ChannelsLastTier&, const GemmTier<float>& turning, int64_t m, const KernelsOf&,
                           float* panels, int threads);
 
 // In multiply-adds: products at the points, and taking numbers to points and back.

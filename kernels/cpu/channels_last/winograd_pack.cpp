@@ -44,7 +44,7 @@ void pack_winograd_panels(const ConvGeometry& g, const ChannelsLastTier& tier, i
 }
 
 void pack_winograd_panels(const ConvGeometry& g, const ChannelsLastTier& tier, const GemmTier<float>& turning, int64_t m,
-                          const WinogradKernelsOf& kernels, float* panels, int threads) {
+                          const KernelsOf& kernels, float* panels, int threads) {
   const int64_t nr = winograd_panel(g, tier, m), points = (m + 2) * (m + 2), count = ceil_div(g.filters, nr);
   const WinogradTransforms& transforms = m == 2 ? tier.winograd2 : tier.winograd4;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1 && g.filters * g.channels > 4 * 1024)
