@@ -81,6 +81,7 @@ const std::vector<ConvCase> kCases = {
     {"first layer", {1, 3, 20, 20}, {24, 3, 7, 7}, 1, {2, 2}, {}, {3, 3, 3, 3}},
     {"first layer of few lines", {2, 3, 11, 9}, {17, 3, 5, 5}, 1, {}, {}, {2, 2, 2, 2}},
     {"first layer, 3 x 3", {1, 3, 30, 30}, {16, 3, 3, 3}, 1, {2, 2}, {}, {0, 0, 1, 1}},
+    {"first layer of an image without a border", {2, 3, 19, 33}, {20, 3, 3, 5}, 1, {1, 2}},
     {"first layer, dilated", {1, 3, 40, 40}, {16, 3, 5, 5}, 1, {1, 2}, {3, 1}, {1, 2, 3, 4}},
     {"lines of more than a block", {1, 32, 3, 300}, {16, 32, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
     {"lines of more than a block, in place", {1, 32, 2, 560}, {16, 32, 1, 3}, 1},
@@ -116,6 +117,28 @@ TEST(Bf16Conv, EveryTierMeetsSumsInDouble) {
 }
 
 // An image's results do not depend on those that go with it.
+// What is infinite reaches the pixels under whose kernel it lies, not one beside them.
+TEST(Bf16Conv, FirstLayersKeepWhatIsInfiniteToItsWindow) {
+  for (const ConvCase& c : kCases) {
+    if (c.x[1] != 3) continue;
+    Operands o(c);
+    const size_t middle = o.x.size() / 6 * 3;  // first channels of neighbouring pixels, and the ends
+    for (const size_t at : {size_t{0}, middle + 12, middle + 15, middle + 18, middle + 21, middle + 23, o.x.size() - 1}) {
+      Operands one = o;
+      one.x[at] = INFINITY;
+      const std::vector<double> sums = test::convolved(o.g, o.batch, one.x, o.w);
+      for (const Bf16Kernel* kernel : kernels()) {
+        const Numbers y = convolve(one, *kernel, 1);
+        for (size_t i = 0; i < y.size(); ++i) {
+          ASSERT_EQ(std::isfinite(y[i]), std::isfinite(sums[i])) << c.what << ", number " << at << ", at " << i;
+          if (!std::isfinite(sums[i])) continue;
+          ASSERT_NEAR(static_cast<double>(y[i]), o.expected[i], o.bound()) << c.what << ", number " << at << ", at " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(Bf16Conv, BitsDoNotDependOnTheBatch) {
   for (const ConvCase& c : kCases) {
     const Operands all(c);

@@ -166,6 +166,33 @@ TEST(Bf16Gemm, ActivationsMeetTheirDefinitions) {
       }
 }
 
+// Sums that are known: 1 by the numbers of B. In whole panels, and one column less, which is finished another way.
+TEST(Bf16Gemm, SwishHoldsFarFromZeroAndKeepsNan) {
+  constexpr int64_t kColumns = 512;
+  std::vector<float> b;
+  for (int64_t i = 0; i < kColumns - 4; ++i) b.push_back(to_float(to_bf16(static_cast<float>(i - 256) * (i % 3 == 0 ? 0.01f : 0.7f))));
+  b.insert(b.end(), {NAN, INFINITY, 3e38f, -3e38f});
+  const std::vector<BF16> a(14, to_bf16(1));
+  for (Isa isa : available_isas())
+    for (const float alpha : {1.0f, 0.25f, 1.702f})
+      for (const int64_t n : {kColumns, kColumns - 1})
+        for (const int64_t m : {1, 14}) {
+          const PackedBf16 packed = pack_bf16(view_of(b, DType::kF32, {1, n}), false, isa);
+          std::vector<std::byte> workspace(bf16_gemm_workspace(m, 1, n, isa));
+          std::vector<BF16> y(static_cast<size_t>(m * n));
+          bf16_gemm({.workspace = workspace}, view_of(a, DType::kBF16, {m, 1}), packed, view_of(y, DType::kBF16, {m, n}),
+                    {.activation = {UnaryOp::kSwish, {.alpha = alpha}}});
+          for (size_t i = 0; i < y.size(); ++i) {
+            const double x = b[i % static_cast<size_t>(n)], found = to_float(y[i]), expected = x / (1 + std::exp(-alpha * x));
+            const std::string where = std::string(name(isa)) + ", " + std::to_string(alpha) + ", " + std::to_string(x);
+            if (std::isnan(x)) ASSERT_TRUE(std::isnan(found)) << where;
+            else if (std::isinf(x)) ASSERT_EQ(found, x) << where;
+            else if (std::abs(x) < 1e3) ASSERT_NEAR(found, expected, std::abs(expected) * (0x1p-8 + 4e-4) + 0x1p-118) << where;
+            else ASSERT_NEAR(found, expected, x > 0 ? x * 0x1p-8 : 8) << where;  // -3e38: below 2^-125 of it
+          }
+        }
+}
+
 TEST(Bf16Gemm, BitsDoNotDependOnThreadsOrRows) {
   const Case c = {300, 1030, 200, false, true};
   std::mt19937 random(1);

@@ -21,9 +21,12 @@ constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which on
 
 int64_t panel_columns(const ConvShape& s) { return round_up(s.filters, kPanelColumns); }  // of a group
 int64_t row_bytes(const ConvShape& s) { return 2 * s.patch; }
+int64_t line_bytes(const ConvShape& s, const Bf16Kernel& kernel) {  // of a row, for one line of the kernel
+  return 2 * (s.w.kernel[2] * s.channels + bf16_line_zeros(s, kernel));
+}
 
 BlockDepth depth_of(const ConvShape& s, const Bf16Kernel& kernel) {
-  return s.pointwise ? block_depth(row_bytes(s), kernel.step) : copied_depth(row_bytes(s), kernel.step);
+  return s.pointwise ? block_depth(row_bytes(s), kernel.step) : copied_depth(s.taps / s.w.kernel[2] * line_bytes(s, kernel), kernel.step);
 }
 bool is_in_place(const ConvShape& s, const Bf16Kernel& kernel) {
   return s.pointwise && depth_of(s, kernel).bytes == row_bytes(s);
@@ -68,7 +71,7 @@ class PatchConvolution {
       block.residual.data = block.residual.at(part.pixel, filter);
     }
     if (!in_place_) {
-      PatchGather{bytes_, depth_.bytes, pixel_bytes, s_.w.kernel[2] * bytes_.channels, std::byte{0}}.rows(x, part.pixel, part.pixels, scratch);
+      PatchGather{bytes_, depth_.bytes, pixel_bytes, line_bytes(s_, p_.kernel), std::byte{0}}.rows(x, part.pixel, part.pixels, scratch);
       block.a = scratch, block.a_stride = depth_.bytes;
     }
     p_.kernel.multiply(block);
@@ -109,6 +112,22 @@ const float* make_seeds(const ConvShape& s, ConstTensorView bias, std::byte* mem
   return seeds;
 }
 
+// Whether none of a tensor's `count` numbers is infinite or NaN.
+bool is_finite(ConstTensorView x, int64_t count) {
+  constexpr uint16_t kExponent = 0x7F80, kLowest = 0x80;  // the largest exponent and one more is the sign's bit
+  constexpr int64_t kBlock = 1024;
+  const auto* bits = reinterpret_cast<const uint16_t*>(x.data);
+  const auto is_block_finite = [&](const uint16_t* from, int64_t n) {
+    uint16_t reached = 0;
+    for (int64_t i = 0; i < n; ++i) reached |= static_cast<uint16_t>((from[i] & kExponent) + kLowest);
+    return reached >> 15 == 0;
+  };
+  int64_t at = 0;
+  for (; at + kBlock <= count; at += kBlock)
+    if (!is_block_finite(bits + at, kBlock)) return false;
+  return is_block_finite(bits + at, count - at);
+}
+
 // Bytes of a packed filter.
 int64_t packed_depth(const ConvGeometry& g, const Bf16Kernel& kernel) {
   const ConvShape s(g);
@@ -125,13 +144,13 @@ size_t bf16_patch_filter_bytes(const ConvGeometry& g, const Bf16Kernel& kernel) 
 
 void pack_bf16_patch_filters(const ConvGeometry& g, const Bf16Kernel& kernel, const float* w, std::byte* to) {
   const ConvShape s(g);
-  const int64_t depth = packed_depth(g, kernel), channels = bf16_packed_channels(g, kernel);
+  const int64_t depth = packed_depth(g, kernel), channels = bf16_packed_channels(g, kernel), zeros = bf16_line_zeros(s, kernel);
   for (int64_t f = 0; f < s.groups * s.filters; ++f) {
     const int64_t column = f / s.filters * panel_columns(s) + f % s.filters;
     auto* panel = reinterpret_cast<BF16*>(to + column / kPanelColumns * kPanelColumns * depth) + column % kPanelColumns * 2;
     for (int64_t c = 0; c < s.channels; ++c)
       for (int64_t t = 0; t < s.taps; ++t) {
-        const int64_t k = t * channels + c;
+        const int64_t k = t / s.w.kernel[2] * zeros + t * channels + c;
         panel[k / 2 * 2 * kPanelColumns + k % 2] = to_bf16(w[(f * s.channels + c) * s.taps + t]);
       }
   }
@@ -148,7 +167,8 @@ void convolve_bf16_patches(const KernelContext& context, const Bf16ConvProblem& 
   const int team = s.groups * pixels * s.filters * s.patch < kTeamWork ? 1 : context.threads;
   const float* seeds = make_seeds(s, p.epilogue.bias, context.workspace.data());
   std::byte* scratch = context.workspace.data() + seed_bytes(s);
-  if (is_bf16_line_convolution(p.g, p.kernel)) return convolve_bf16_lines(context, p, seeds, scratch);
+  if (is_bf16_line_convolution(p.g, p.kernel) && (bf16_line_zeros(s, p.kernel) == 0 || is_finite(p.x, p.batch * s.input * s.groups * s.channels)))
+    return convolve_bf16_lines(context, p, seeds, scratch);
   const int64_t bytes = patch_bytes(s, p.kernel);
   // What lies behind the taps of a row meets zeros in the panels, but must be a number.
   if (bytes > 0 && depth_of(s, p.kernel).bytes != row_bytes(s)) std::fill_n(scratch, team * bytes, std::byte{0});

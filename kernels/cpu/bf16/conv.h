@@ -29,6 +29,9 @@ void convolve_bf16_patches(const KernelContext&, const Bf16ConvProblem&);
 // The same filters, rows read from lines of the image by kernels that take them: whether this one is done so, the scratch of a thread (for
 // any smaller plane too), and the kernel. `seeds`: one number a filter, each group's rounded up to whole panels.
 int64_t bf16_packed_channels(const ConvGeometry&, const Bf16Kernel&);  // of a group, in packed filters: some get one of zeros
+// Zeros behind each line of taps in packed filters: one where a line has an odd number of numbers, which go in pairs. It meets the number behind
+// the taps in lines, so the image must be finite there.
+int64_t bf16_line_zeros(const ConvShape&, const Bf16Kernel&);
 bool is_bf16_line_convolution(const ConvGeometry&, const Bf16Kernel&);
 int64_t bf16_line_scratch(const ConvGeometry&, const Bf16Kernel&);
 void convolve_bf16_lines(const KernelContext&, const Bf16ConvProblem&, const float* seeds, std::byte* scratch);

@@ -5,7 +5,8 @@
 // A tile takes pixels of one line, all or 16 of them, some of which are dropped behind the line's end; whole images of short lines (7 x 7) go
 // as one line, whose border's pixels are dropped: a tile takes as long with fewer rows. Images of 3 channels (the first layer) are
 // copied with a fourth, so that a line of the kernel is one step. Tiles of vectors (a step of 4 bytes) have as many rows as they are given: they
-// share a line evenly, and leave out the lines of the kernel that lie on the border.
+// share a line evenly, and leave out the lines of the kernel that lie on the border. They read lines of an odd number of taps and channels with the
+// number behind them, which meets a weight of zero.
 #include <omp.h>
 
 #include "kernels/cpu/bf16/conv.h"
@@ -25,6 +26,7 @@ constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which on
 struct Lines {
   ConvShape s;                         // whose channels are bytes, of pixels as they are copied
   int64_t source, pixel;               // bytes of a pixel of the image, and of a copy
+  int64_t run;                         // of neighbouring taps, as filters hold it
   int64_t width, line_bytes;           // of a line that is read, with its border if it has one
   int64_t tile = 0, rows = 0;          // pixels in a tile, and of a line; or 0:
   int64_t image_rows = 0;              // images are lines
@@ -34,6 +36,8 @@ struct Lines {
   explicit Lines(const ConvGeometry& g, const Bf16Kernel& kernel) : s(g), source(2 * g.channels) {
     s.channels = 2 * bf16_packed_channels(g, kernel), pixel = s.groups * s.channels;
     const Window& w = s.w;
+    const int64_t zeros = bf16_line_zeros(ConvShape(g), kernel);
+    run = taps_of_run() * s.channels + 2 * zeros;
     const bool is_strided = w.stride[1] != 1 || w.stride[2] != 1;
     constexpr int64_t kShort = 6;
     const int64_t n = w.output[2];
@@ -46,8 +50,8 @@ struct Lines {
       tile = tile_of_line(n), rows = n;
     else if (n > kTileRows || pixel != source || (is_strided && n >= kShort))
       tile = kTileRows, rows = round_up(n, kTileRows);
-    in_place = rows == n && pixel == source && is_borderless(w);
-    width = in_place ? w.input[2] : covered(w, 2, n);
+    in_place = rows == n && pixel == source && zeros == 0 && is_borderless(w);
+    width = in_place ? w.input[2] : covered(w, 2, n) + zeros;
     if (!in_place && in_vectors) width = width_of_copy(width, pixel);
     line_bytes = width * pixel;
     if (tile > 0) {
@@ -61,6 +65,7 @@ struct Lines {
       strip = count = std::min(kStripBytes / image_bytes(), kTilesOfBlock * kTileRows / image_rows);
     }
   }
+  int64_t taps_of_run() const { return s.groups == 1 && s.w.dilation[2] == 1 ? s.w.kernel[2] : 1; }
   int64_t image_bytes() const { return covered(s.w, 1, s.w.output[1]) * line_bytes; }
 };
 
@@ -68,7 +73,7 @@ class LineConvolution {
  public:
   LineConvolution(const Bf16ConvProblem& p, const Lines& lines, const float* seeds)
       : p_(p), l_(lines), s_(lines.s), w_(s_.w), seeds_(seeds),
-        taps_(s_.groups == 1 && w_.dilation[2] == 1 ? w_.kernel[2] : 1) {
+taps_(lines.taps_of_run()) {
     const int64_t a_line = w_.kernel[2] / taps_;
     for (int64_t i = 0; i < s_.taps / taps_; ++i)
       offsets_[static_cast<size_t>(i)] = i / a_line * w_.dilation[1] * l_.line_bytes + i % a_line * w_.dilation[2] * l_.pixel;
@@ -104,8 +109,8 @@ class LineConvolution {
   Bf16Block block_of(const std::byte* a, int64_t rows, int64_t filters) const {
     Bf16Block block;
     block.a = a, block.a_stride = w_.stride[2] * l_.pixel, block.rows = rows;
-    block.run = taps_ * s_.channels, block.offsets = offsets_.data();
-    block.depth = s_.taps * s_.channels, block.step = std::min(block.run, p_.kernel.step);
+    block.run = l_.run, block.offsets = offsets_.data();
+    block.depth = s_.taps / taps_ * l_.run, block.step = std::min(block.run, p_.kernel.step);
     block.columns = filters, block.activation = p_.epilogue.activation;
     return block;
   }
@@ -135,7 +140,7 @@ class LineConvolution {
   // Whether columns that meet a part of the kernel only are worth a block of their own: of tiles of vectors, for any number of threads alike.
   bool has_columns() const {
     const auto [begin, end] = whole_columns(w_);
-    return p_.kernel.step == 4 && taps_ == w_.kernel[2] && l_.count >= kFewestOfColumn && end - begin >= kFewestOfColumn &&
+    return p_.kernel.step == 4 && taps_ == w_.kernel[2] && l_.run == taps_ * s_.channels && l_.count >= kFewestOfColumn && end - begin >= kFewestOfColumn &&
            w_.output[2] - (end - begin) <= kMostColumns;
   }
 
@@ -196,10 +201,14 @@ bool is_first_layer(const ConvShape& s, const Window& w, const Bf16Kernel& kerne
   return s.groups == 1 && s.channels == kChannels - 1 && w.rank <= 2 && w.dilation[2] == 1 && w.kernel[2] >= kFewestTaps &&
          2 * kChannels * w.kernel[2] <= kernel.step;
 }
+// The same for vectors: its lines of taps are read as they lie.
+bool is_odd_first_layer(const ConvShape& s, const Window& w, const Bf16Kernel& kernel) {
+  return kernel.step == 4 && s.groups == 1 && s.channels == 3 && w.rank <= 2 && w.dilation[2] == 1 && w.kernel[2] >= 3 && w.kernel[2] % 2 == 1;
+}
 // Whatever the plane: other pixels are whole steps, so that filters are packed as for patches.
 bool may_have_lines(const ConvShape& s, const Bf16Kernel& kernel) {
   return kernel.takes_lines && !s.pointwise && s.w.kernel[0] == 1 && s.taps <= kMostRuns &&
-         (2 * s.channels % kernel.step == 0 || is_first_layer(s, s.w, kernel));
+         (2 * s.channels % kernel.step == 0 || is_first_layer(s, s.w, kernel) || is_odd_first_layer(s, s.w, kernel));
 }
 
 }  // namespace
@@ -207,6 +216,10 @@ bool may_have_lines(const ConvShape& s, const Bf16Kernel& kernel) {
 int64_t bf16_packed_channels(const ConvGeometry& g, const Bf16Kernel& kernel) {
   const ConvShape s(g);
   return may_have_lines(s, kernel) && is_first_layer(s, s.w, kernel) ? s.channels + 1 : s.channels;
+}
+
+int64_t bf16_line_zeros(const ConvShape& s, const Bf16Kernel& kernel) {
+  return may_have_lines(s, kernel) && is_odd_first_layer(s, s.w, kernel) ? 1 : 0;
 }
 
 bool is_bf16_line_convolution(const ConvGeometry& g, const Bf16Kernel& kernel) {
@@ -218,7 +231,7 @@ bool is_bf16_line_convolution(const ConvGeometry& g, const Bf16Kernel& kernel) {
 int64_t bf16_line_scratch(const ConvGeometry& g, const Bf16Kernel& kernel) {
   const ConvShape s(g);
   if (!may_have_lines(s, kernel)) return 0;
-  const int64_t pixel = 2 * s.groups * bf16_packed_channels(g, kernel), one = covered(s.w, 1, 1) * (covered(s.w, 2, s.w.output[2]) + 1) * pixel;
+  const int64_t pixel = 2 * s.groups * bf16_packed_channels(g, kernel), one = covered(s.w, 1, 1) * (covered(s.w, 2, s.w.output[2]) + 2) * pixel;
   // The rows of a last tile reach a few pixels beyond the last line.
   return round_up(std::max(one, kStripBytes) + covered(s.w, 2, kTileRows + 1) * pixel, kAlignment);
 }

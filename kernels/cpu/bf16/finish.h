@@ -168,8 +168,11 @@ struct Bf16Blocks {
       Bf16Finish<V>::finish(block, sums, stride, row, rows, column, panels);
     }
 
-    // Whole panels with bounds, or with nothing but a residual.
-    bool takes_tiles() const { return typename Bf16Finish<V>::Then(block).bounded && column + panels * kPanelColumns <= block.columns; }
+    // Whole panels with bounds, with Swish that is rounded to bf16, or with nothing but a residual.
+    bool takes_tiles() const {
+      const typename Bf16Finish<V>::Then then(block);
+      return (then.bounded || (then.swish && block.result.is_bf16)) && column + panels * kPanelColumns <= block.columns;
+    }
     template <int R, int P, class Sum>
     [[gnu::always_inline]] bool take(Sum (&sum)[R][P], int64_t row) const {
       using Vector = typename V::Vector;
@@ -190,8 +193,11 @@ struct Bf16Blocks {
       }
       if (block.activation) {
         const typename Bf16Finish<V>::Then then(block);
-        const Vector low = Vector::set(then.low), high = Vector::set(then.high);
-        for_each([&](auto& x, int64_t, int64_t) { x = clamp(low, Vector{x}, high).v; });
+        const Vector low = Vector::set(then.low), high = Vector::set(then.high), alpha = Vector::set(block.activation.parameters.alpha);
+        if (then.bounded)
+          for_each([&](auto& x, int64_t, int64_t) { x = clamp(low, Vector{x}, high).v; });
+        else
+          for_each([&](auto& x, int64_t, int64_t) { x = V::short_swish(Vector{x}, alpha).v; });
       }
       std::byte* result = block.result.at(row, column);
       const int64_t step = block.result.row_bytes();

@@ -16,19 +16,15 @@ struct Bf16Vectors {
   static Vector load_16(const BF16* p, Vector::Part part) {
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(part, p)), 16))};
   }
-  // x * sigmoid(alpha * x) for results that are rounded to bf16, within 3e-4 of itself: by e = 2^-t, t = |alpha x| / log 2, whose fraction's
-  // power is a polynomial of the third degree (2^f on [0, 1) within 8e-5), and a reciprocal of 14 bits.
+  // x / (1 + e) for results that are rounded to bf16, e = 2^t, t = -alpha x / log 2, within 3e-4 of itself or 2^-120: the power of t's fraction is a
+  // polynomial of the third degree (2^f on [0, 1) within 8e-5), and the reciprocal has 14 bits. Nothing is cut off: e = 0 gives x, an infinite one 0.
   static Vector short_swish(Vector x, Vector alpha) {
-    const __m512 angle = _mm512_mul_ps(alpha.v, x.v), none = _mm512_set1_ps(-0.0f);
-    const __m512 power = _mm512_mul_ps(_mm512_or_ps(angle, none), _mm512_set1_ps(1.44269504f));
-    const __m512 t = _mm512_max_ps(_mm512_set1_ps(-126.0f), power);
-    const __m512 f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    const __m512 t = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(-1.44269504f), alpha.v), x.v);
+    const __m512 f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);  // 0 of an infinite t
     __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(0.0780236f), f, _mm512_set1_ps(0.22606866f));
     p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.69583285f));
     p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.9999253f));
-    const __m512 e = _mm512_scalef_ps(p, t), r = _mm512_rcp14_ps(_mm512_add_ps(_mm512_set1_ps(1.0f), e));
-    const __mmask16 falls = _mm512_movepi32_mask(_mm512_castps_si512(angle));
-    return {_mm512_mul_ps(x.v, _mm512_mask_mul_ps(r, falls, r, e))};
+    return {_mm512_mul_ps(x.v, _mm512_rcp14_ps(_mm512_add_ps(_mm512_set1_ps(1.0f), _mm512_scalef_ps(p, t))))};
   }
   static Vector as_pairs(__m512bh x) { return {reinterpret_cast<__m512>(x)}; }
   static Vector rounded_neighbours(Vector low, Vector high) { return as_pairs(_mm512_cvtne2ps_pbh(high.v, low.v)); }
