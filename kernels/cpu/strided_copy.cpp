@@ -130,7 +130,20 @@ void copy_blocks(const KernelContext& context, const StridedBox& box, int dense_
 template <class T>
 void copy_triples(const T* s, int64_t plane, T* t, int64_t rows) {
   const T *a = s, *b = s + plane, *c = s + 2 * plane;
-  for (int64_t r = 0; r < rows; ++r, t += 3) t[0] = a[r], t[1] = b[r], t[2] = c[r];
+  int64_t r = 0;
+  if constexpr (kSquare<T> == 4) {  // four pixels in registers
+    using V = typename Vector<sizeof(T)>::Type;
+    for (; r + 4 <= rows; r += 4, t += 12) {
+      V first, second, third;
+      std::memcpy(&first, a + r, sizeof(V)), std::memcpy(&second, b + r, sizeof(V)), std::memcpy(&third, c + r, sizeof(V));
+      const V even = __builtin_shufflevector(first, second, 0, 4, 1, 5), odd = __builtin_shufflevector(first, second, 2, 6, 3, 7);
+      const std::array<V, 3> pixels = {__builtin_shufflevector(even, __builtin_shufflevector(third, even, 0, 6, 0, 6), 0, 1, 4, 5),
+                                       __builtin_shufflevector(__builtin_shufflevector(even, third, 3, 5, 3, 5), odd, 0, 1, 4, 5),
+                                       __builtin_shufflevector(__builtin_shufflevector(third, odd, 2, 6, 2, 6), __builtin_shufflevector(odd, third, 3, 7, 3, 7), 0, 1, 4, 5)};
+      std::memcpy(t, pixels.data(), sizeof pixels);
+    }
+  }
+  for (; r < rows; ++r, t += 3) t[0] = a[r], t[1] = b[r], t[2] = c[r];
 }
 
 // The same with few columns, as in depth to space: long stretches of the source's dense axis, column by column.

@@ -93,6 +93,12 @@ void add_transposes(Cases& cases) {
                    .attributes = ints("perm", {0, 2, 1}),
                    .reference = taken({3, 110, 130}, [](int64_t i) { return i / 14300 * 14300 + i % 130 * 110 + i / 130 % 110; }),
                    .gradient = false});
+  cases.push_back({.op = "Transpose",
+                   .what = "three planes",
+                   .inputs = {uniform({2, 3, 43, 25})},
+                   .attributes = ints("perm", {0, 2, 3, 1}),
+                   .reference = taken({2, 43, 25, 3}, [](int64_t i) { return i / 3225 * 3225 + i % 3 * 1075 + i / 3 % 1075; }),
+                   .gradient = false});
   const auto rotated = [](int64_t i) { return i % 2 * 12 + i / 2; };  // [2, 3, 4] -> [3, 4, 2]
   cases.push_back({.op = "Transpose",
                    .what = "perm",
