@@ -17,11 +17,23 @@ struct QuantizedOperand {
   int32_t zero = 0;
 };
 
+// The sum of two bytes in whole numbers, both as u8 (i8: 128 more), its zero point included: with low = own * own_low + other * other_low + fraction,
+//   ((low >> 15) + own * own_high + other * other_high) >> shift
+// plus `addend`, clamped to 0 and 255. `is_exact`: right for all 65,536 pairs of bytes.
+struct WholeResidual {
+  static constexpr int kLowBits = 15;  // of a factor
+  bool is_exact = false;
+  int16_t own_high = 0, own_low = 0, other_high = 0, other_low = 0;
+  int32_t fraction = 0, addend = 0;
+  int shift = 0;
+};
+
 // The sum of two bytes, before its zero point, as two multiply-adds: (own - own_zero) * own_factor + other * other_factor + addend, `other` as u8
 // (i8: 128 more), rounded. `is_exact`: tried on all 65,536 pairs of bytes, and right for each.
 struct QuickResidual {
   bool is_exact = false;
   float own_factor = 0, other_factor = 0, addend = 0;
+  WholeResidual whole = {};  // for tiers that multiply 16 bits
 };
 
 }  // namespace tandem

@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kBlockBytes = 24 * 1024;  // of rows held at once: half of the first cache, unless there are too few of them then
 constexpr int64_t kFewestRows = 64, kMostRows = 384;
+constexpr int64_t kNearBytes = int64_t{1} << 20;  // of images that stay in the second-level cache
 constexpr int64_t kTeamWork = 256 * 1024;  // products below which one thread does it all
 
 BlockDepth depth_of(const ConvShape& s, const IntegerTier& tier) {
@@ -46,6 +47,7 @@ class PatchConvolution {
     block.panels = p_.filters.data + column * depth_.bytes, block.columns = part.filters;
     block.seeds = p_.seeds + column;
     block.result = result_at(p_, part.pixel, part.group * s.filters + part.filter);
+    block.rows_are_far = in_place_ && s.groups == 1 && p_.batch * s.input * channels > kNearBytes;
     if (!in_place_) {
       PatchGather{s, depth_.bytes, channels, line_bytes_, p_.x_zero}.rows(x, part.pixel, part.pixels, scratch);
       if (p_.flipped)

@@ -70,15 +70,17 @@ TEST(FarWeights, OfBytesGiveTheSumsOfTheDefinition) {
   constexpr int64_t kColumns = 85, kPanels = panels_of(kColumns, kPanelColumns);
   const std::vector<int32_t> seeds(kPanels * kPanelColumns, 5);
   for (const Isa isa : available_isas())
-    for (const auto& [rows, depth, in_order] : std::vector<std::tuple<int64_t, int64_t, bool>>{
-             {1, 64, true}, {2, 64, true}, {13, 64, true}, {1, 1600, true}, {1, 1600, false}, {7, 1600, false}, {13, 1600, false}, {30, 1600, false}}) {
+    for (const auto& [rows, depth, in_order, rows_are_far] : std::vector<std::tuple<int64_t, int64_t, bool, bool>>{
+             {1, 64, true, false}, {2, 64, true, false}, {13, 64, true, false}, {1, 1600, true, false}, {1, 1600, false, false}, {7, 1600, false, false}, {13, 1600, false, false}, {30, 1600, false, false},
+             {13, 64, false, true}, {25, 64, false, true}, {30, 1600, false, true}}) {
       SCOPED_TRACE(std::string(name(isa)));
       const std::vector<std::byte> a = bytes_of(rows * depth, 1), panels = bytes_of(kPanels * kPanelColumns * depth, 2);
       std::vector<int32_t> sums(static_cast<size_t>(rows * kColumns));
       IntegerBlock block;
       block.a = a.data(), block.a_stride = depth, block.rows = rows, block.depth = depth;
       block.step = block_depth(depth, integer_tier(isa).block.step).step;
-      block.panels = panels.data(), block.columns = kColumns, block.seeds = seeds.data(), block.in_order = in_order;
+      block.panels = panels.data(), block.columns = kColumns, block.seeds = seeds.data();
+      block.in_order = in_order, block.rows_are_far = rows_are_far;
       block.result.sums = sums.data(), block.result.stride = kColumns;
       integer_tier(isa).block.multiply(block);
       for (int64_t r = 0; r < rows; ++r)
@@ -87,7 +89,7 @@ TEST(FarWeights, OfBytesGiveTheSumsOfTheDefinition) {
           for (int64_t k = 0; k < depth; ++k)
             sum += static_cast<int32_t>(a[static_cast<size_t>(r * depth + k)]) *
                    static_cast<int8_t>(panels[static_cast<size_t>(c / 16 * 16 * depth + k / 4 * 64 + c % 16 * 4 + k % 4)]);
-          ASSERT_EQ(sums[static_cast<size_t>(r * kColumns + c)], sum) << r << ' ' << c << " of depth " << depth;
+          ASSERT_EQ(sums[static_cast<size_t>(r * kColumns + c)], sum) << r << ' ' << c << " of depth " << depth << (rows_are_far ? ", far rows" : "");
         }
     }
 }

@@ -7,12 +7,14 @@
 #include <limits>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kernels/api/integer_conv_channels_last.h"
 #include "kernels/api/isa.h"
 #include "kernels/api/quantize.h"
 #include "kernels/cpu/gemm/integer_tier.h"
+#include "tests/kernels/guarded_memory.h"
 
 namespace tandem::cpu {
 namespace {
@@ -65,8 +67,19 @@ TEST(QuantizedLine, EqualsTheDefinitionForAllPairsOfBytes) {
         }
 }
 
-// What a tier finds must be right for all pairs, by another evaluation; returns whether it found something.
-bool expect_quick_is_right(Isa isa, const Scales& s, DType type) {
+// A sum by WholeResidual, in 64 bits.
+int64_t whole_sum(const WholeResidual& r, int64_t own, int64_t other) {
+  const int64_t low = (own * r.own_low + other * r.other_low + r.fraction) >> WholeResidual::kLowBits, sum = low + own * r.own_high + other * r.other_high;
+  return std::clamp<int64_t>((sum >> r.shift) + r.addend, 0, 255);
+}
+
+// How many formulas a tier found.
+struct Found {
+  int quick = 0, whole = 0;
+};
+
+// What a tier finds must be right for all pairs, by another evaluation.
+void expect_quick_is_right(Isa isa, const Scales& s, DType type, Found& found) {
   const std::byte bytes[2] = {};
   const bool is_signed = type == DType::kI8;
   const IntegerRange range = quantized_range(type);
@@ -74,7 +87,8 @@ bool expect_quick_is_right(Isa isa, const Scales& s, DType type) {
   const QuantizedResidual residual = {
       .other = {{bytes, type, {2}}, s.b, other_zero}, .type = type, .scale = s.a, .zero = own_zero, .y_scale = s.y, .y_zero = y_zero};
   const QuickResidual quick = quick_residual(residual, type, isa);
-  if (!quick.is_exact) return false;
+  found.quick += quick.is_exact, found.whole += quick.whole.is_exact;
+  if (!quick.is_exact && !quick.whole.is_exact) return;
   const auto zero = static_cast<float>(y_zero);
   for (int own = static_cast<int>(range.lowest); own <= static_cast<int>(range.highest); ++own)
     for (int other = static_cast<int>(range.lowest); other <= static_cast<int>(range.highest); ++other) {
@@ -82,9 +96,15 @@ bool expect_quick_is_right(Isa isa, const Scales& s, DType type) {
                                  std::fma(static_cast<float>(other + (is_signed ? 128 : 0)), quick.other_factor, quick.addend));
       const float value = dequantized(static_cast<float>(own), static_cast<float>(own_zero), s.a) +
                           dequantized(static_cast<float>(other), static_cast<float>(other_zero), s.b);
-      EXPECT_EQ(quantized(sum, zero, range), quantized(value / s.y, zero, range)) << own << ' ' << other << ' ' << s.a << ' ' << s.b << ' ' << s.y;
+      const std::string pair = std::to_string(own) + ", " + std::to_string(other) + " of scales " + std::to_string(s.a) + ", " + std::to_string(s.b) + ", " + std::to_string(s.y);
+      if (quick.is_exact) {
+        ASSERT_EQ(quantized(sum, zero, range), quantized(value / s.y, zero, range)) << pair;
+      }
+      if (quick.whole.is_exact) {
+        const int up = is_signed ? 128 : 0;
+        ASSERT_EQ(whole_sum(quick.whole, own + up, other + up), quantized(value / s.y, zero, range) + up) << pair;
+      }
     }
-  return true;
 }
 
 TEST(QuantizedLine, QuickResidualsEqualTheDefinitionForAllPairsOfBytes) {
@@ -93,15 +113,40 @@ TEST(QuantizedLine, QuickResidualsEqualTheDefinitionForAllPairsOfBytes) {
   std::vector<Scales> measured(40);  // as calibration finds them
   for (Scales& s : measured) s.a = scale(random), s.b = scale(random), s.y = std::max(s.a, s.b) * (1 + 10 * scale(random));
   for (const Isa isa : available_isas()) {
-    int found = 0;
+    Found found, of_any;
     for (const DType type : {DType::kU8, DType::kI8}) {
-      for (const Scales& s : kScales) expect_quick_is_right(isa, s, type);  // where many sums are next to ties, there may be none
-      for (const Scales& s : measured) found += expect_quick_is_right(isa, s, type);
+      for (const Scales& s : kScales) expect_quick_is_right(isa, s, type, of_any);  // where many sums are next to ties, there may be none
+      for (const Scales& s : measured) expect_quick_is_right(isa, s, type, found);
     }
     if (integer_tier(isa).block.find_quick) {
-      EXPECT_GE(found, 76) << name(isa);
+      EXPECT_GE(found.quick, 76) << name(isa);
+    }
+    if (&integer_tier(isa) == &kVnniIntegers) {
+      EXPECT_GE(found.whole, 76) << name(isa);
     }
   }
+}
+
+// Lines of any length by what a tier finds, the first operand's bytes overwritten; nothing beside them is touched.
+TEST(QuantizedLine, SumsOfLinesByQuickResidualsEqualTheDefinition) {
+  for (const Isa isa : available_isas())
+    for (const DType type : {DType::kU8, DType::kI8})
+      for (const int64_t n : {1, 15, 63, 64, 65, 200}) {
+        const bool is_signed = type == DType::kI8;
+        test::Guarded<std::byte> own(n), other(n);
+        for (int64_t i = 0; i < n; ++i) own.data()[i] = static_cast<std::byte>(i * 37 + 11), other.data()[i] = static_cast<std::byte>(i * 91 + n);
+        const int32_t own_zero = is_signed ? -120 : 100, other_zero = is_signed ? -7 : 130, y_zero = is_signed ? -100 : 90;
+        const QuantizedResidual residual = {
+            .other = {{other.data(), type, {n}}, 0.0313f, other_zero}, .type = type, .scale = 0.0177f, .zero = own_zero, .y_scale = 0.0291f, .y_zero = y_zero};
+        const LineOperand a = line_operand({{own.data(), type, {n}}, residual.scale, own_zero}, 1), b = line_operand(residual.other, 1);
+        LineResult y = line_result(BinaryOp::kAdd, a, b, residual.y_scale, static_cast<float>(y_zero), quantized_range(type));
+        y.exact_sum = quick_residual(residual, type, isa);
+        std::vector<std::byte> expected;
+        for (int64_t j = 0; j < n; ++j)
+          expected.push_back(static_cast<std::byte>(quantized((number_of(own[j], a) + number_of(other[j], b)) / y.scale, y.zero, {y.lowest, y.highest})));
+        integer_tier(isa).combine(a, b, n, y, own.data());
+        EXPECT_EQ(std::vector<std::byte>(own.data(), own.data() + n), expected) << name(isa) << ' ' << n;
+      }
 }
 
 // Operands that broadcast, among them a number a channel behind the channels of every pixel, in either place.

@@ -26,13 +26,16 @@ struct Finish512 {
         : low(_mm512_set1_epi16(static_cast<int16_t>(s.low))), high(_mm512_set1_epi16(static_cast<int16_t>(s.high))),
           zero(_mm512_set1_epi16(static_cast<int16_t>(s.zero + (is_signed(s) ? 128 : 0)))),
           flip(_mm512_set1_epi8(static_cast<char>(is_signed(s) ? 0x80 : 0))), clamped(!is_whole_range(s)) {}
+    template <bool kMayClamp>
     __m512i words(__m512i a, __m512i b) const {
       __m512i both = _mm512_packs_epi32(a, b);
-      if (clamped) both = _mm512_min_epi16(_mm512_max_epi16(both, low), high);
+      if (kMayClamp && clamped) both = _mm512_min_epi16(_mm512_max_epi16(both, low), high);
       return _mm512_adds_epi16(both, zero);
     }
+    // kMayClamp: false if the range is known to be the type's.
+    template <bool kMayClamp = true>
     __m512i bytes(const __m512i* x) const {
-      const __m512i packed = _mm512_packus_epi16(words(x[0], x[1]), words(x[2], x[3]));
+      const __m512i packed = _mm512_packus_epi16(words<kMayClamp>(x[0], x[1]), words<kMayClamp>(x[2], x[3]));
       return transposed_dwords(_mm512_xor_si512(packed, flip));
     }
   };

@@ -11,7 +11,7 @@
 namespace tandem::cpu {
 namespace {
 
-// kExact: sums by QuickResidual.
+// kExact: sums of lines by QuickResidual, whose bytes are of the type's whole range.
 template <bool kSum, bool kExact = false>
 class Combination512 {
  public:
@@ -62,7 +62,8 @@ class Combination512 {
   static __m512 number(const LineOperand& x, int64_t j, __mmask16 there) {
     const __m128i flip = _mm_set1_epi8(static_cast<char>(x.flip));
     const auto* from = reinterpret_cast<const __m128i*>(x.data + j);
-    const __m128i bytes = x.step == 0 ? _mm_set1_epi8(static_cast<char>(*x.data))
+    const bool is_one = !kExact && x.step == 0;
+    const __m128i bytes = is_one      ? _mm_set1_epi8(static_cast<char>(*x.data))
                           : kMasked   ? _mm_maskz_loadu_epi8(there, from)
                                       : _mm_loadu_si128(from);
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_xor_si128(bytes, flip)));
@@ -91,7 +92,7 @@ class Combination512 {
     if (!kExact && is_near(farthest))
       for (int v = 0; v < 4; ++v)
         if (is_near(rest[v])) whole[v] = exact(j + 16 * v, 0xFFFF);
-    return Finish512::Narrowing(scales_).bytes(whole);
+    return Finish512::Narrowing(scales_).template bytes<!kExact>(whole);
   }
 
   const LineOperand &a_, &b_;

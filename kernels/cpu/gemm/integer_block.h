@@ -32,6 +32,7 @@ struct IntegerBlock {
   const std::byte* a = nullptr;  // u8; i8 if `a_signed`, which only some tiers take
   bool a_signed = false;
   int64_t a_stride = 0, rows = 0;
+  bool rows_are_far = false;          // they come from beyond the second-level cache, and lie one after the other
   int64_t depth = 0;                  // bytes of a row; what lies behind the true ones meets zeros in B
   int64_t step = 4;                   // bytes of k that a tile of AMX takes; `depth` is a multiple
   // Rows may be patches of an image: `runs` runs of depth / runs bytes, at these offsets from where a row begins; null: one run. And they
