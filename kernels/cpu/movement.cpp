@@ -19,12 +19,11 @@ void clear(const KernelContext& context, TensorView y) {
   });
 }
 
-// A long tensor and little more, as a decoder's keys and values at each of its steps: with all layers' they would only push each other out of the
-// caches.
+// A long tensor and little more, as a decoder's keys and values at each of its steps, which no cache keeps until they are read: with all layers' they would
+// only push each other out.
 bool grows_little(std::span<const ConstTensorView> inputs, TensorView y) {
-  constexpr size_t kLong = size_t{1} << 20;
   constexpr int64_t kTimes = 16;
-  if (inputs.size() != 2 || y.dtype == DType::kString || y.bytes() < kLong) return false;
+  if (inputs.size() != 2 || y.dtype == DType::kString || y.bytes() < far_copy_bytes()) return false;
   return std::min(inputs[0].elements(), inputs[1].elements()) * kTimes <= y.elements();
 }
 

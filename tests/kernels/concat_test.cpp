@@ -30,6 +30,7 @@ void expect_joined(int64_t outer, int64_t past, int64_t fresh, int64_t inner, in
 TEST(Concat, OfLongAndLittle) {
   for (const int threads : {1, 3}) {
     expect_joined<float>(12, 512, 1, 64, threads);
+    expect_joined<float>(12, 2048, 1, 64, threads);
     expect_joined<float>(3, 100003, 1, 1, threads);
     expect_joined<uint8_t>(7, 200001, 3, 1, threads);
     expect_joined<double>(1, 70001, 2, 3, threads);

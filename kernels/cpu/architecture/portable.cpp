@@ -7,6 +7,7 @@
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/machine/ceilings.h"
 #include "kernels/cpu/simd/block_dots.h"
+#include "kernels/cpu/stream_copy.h"
 
 namespace tandem::cpu {
 
@@ -23,6 +24,7 @@ const GemmTier<float>& gemm_tier<float>(Isa isa, int64_t) {
 
 bool reads_best_in_streams() { return true; }
 bool multiplies_from_second_level() { return false; }
+size_t far_copy_bytes() { return size_t{1} << 20; }
 
 const ChannelsLastTier& channels_last_tier(Isa) { return kPortableChannelsLast; }
 const IntegerTier& integer_tier(Isa) { return kPortableIntegers; }

@@ -177,7 +177,7 @@ struct Tile {
 // Panels from rows that are contiguous in k: blocks of kLanes x kLanes are transposed in registers.
 template <class V, class T>
 void pack_transposed(const PackSource<T>& s, int64_t first, int64_t width, T* panel) {
-  constexpr int64_t kLanes = V::kLanes;
+  constexpr int64_t kLanes = V::kLanes, kNearLines = 256;  // elements between lines of which few make a page, as the keys of a head
   for (int64_t part = 0; part < width; part += kLanes) {
     const int64_t kept = width - part < kLanes ? width - part : kLanes, rows = s.count - first - part;
     const T* source = s.source + (first + part) * s.i_stride;
@@ -188,7 +188,7 @@ void pack_transposed(const PackSource<T>& s, int64_t first, int64_t width, T* pa
       V block[kLanes];
 #pragma GCC unroll 16
       for (int64_t i = 0; i < kLanes; ++i) {
-        if (width <= kLanes && i < kept) __builtin_prefetch(source + (i + width) * s.i_stride + k);  // of the next panel
+        if ((width <= kLanes || s.i_stride <= kNearLines) && i < kept) __builtin_prefetch(source + (i + width) * s.i_stride + k);  // of the next panel
         if (i >= rows || i >= kept) block[i] = V::set(0);
         else if (n == kLanes) block[i] = V::load(source + i * s.i_stride + k);
         else block[i] = V::load(source + i * s.i_stride + k, steps);
