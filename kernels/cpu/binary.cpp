@@ -1,6 +1,9 @@
 // Two operands with broadcasting: f32 arithmetic through the SIMD rows, everything else through one scalar function per op.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
+#include <span>
 #include <type_traits>
 
 #include "kernels/api/convert.h"
@@ -93,11 +96,31 @@ void arithmetic(const KernelContext& context, BinaryOp op, ConstTensorView a, Co
     fail(ErrorCode::kInvalidArgument, "no kernel of this function for floats (type)", {name(a.dtype)});
 }
 
+constexpr int64_t kShortRow = 256, kRepeated = 2048;
+
+// A short row that meets all rows of the other operand is written out several times, so that a call has enough to do.
+void binary_of_row(const KernelContext& context, BinaryOp op, std::span<const float> row, bool is_first, const float* rows, float* y, int64_t count) {
+  const auto n = static_cast<int64_t>(row.size()), together = kRepeated / n;
+  std::array<float, kRepeated> repeated;
+  for (int64_t r = 0; r < together; ++r) std::ranges::copy(row, repeated.begin() + r * n);
+  parallel_chunks(context, ceil_div(count, together), grain_of(kRepeated), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * together; i < std::min(count, end * together); i += together) {
+      const float *of_row = repeated.data(), *of_rows = rows + i * n;
+      simd::binary(op, is_first ? of_row : of_rows, 1, is_first ? of_rows : of_row, 1, y + i * n, std::min(together, count - i) * n);
+    }
+  });
+}
+
 void binary_f32(const KernelContext& context, BinaryOp op, ConstTensorView a, ConstTensorView b, TensorView y) {
   const BroadcastLoop<2> loop(y.shape, {&a.shape, &b.shape});
   const float *as = a.as<float>().data(), *bs = b.as<float>().data();
   float* ys = y.as<float>().data();
-  const int64_t step_a = loop.inner_stride(0), step_b = loop.inner_stride(1);
+  const int64_t step_a = loop.inner_stride(0), step_b = loop.inner_stride(1), row = loop.inner_size(), all = y.shape.elements();
+  const int64_t count_a = a.shape.elements(), count_b = b.shape.elements();
+  if (step_a == 1 && step_b == 1 && row > 0 && row <= kShortRow && all > row && std::max(count_a, count_b) == all && std::min(count_a, count_b) == row) {
+    const bool is_first = count_a == row;
+    return binary_of_row(context, op, {is_first ? as : bs, static_cast<size_t>(row)}, is_first, is_first ? bs : as, ys, all / row);
+  }
   loop.run(context, [&](const std::array<int64_t, 2>& offsets, int64_t out, int64_t n) {
     simd::binary(op, as + offsets[0], step_a, bs + offsets[1], step_b, ys + out, n);
   });

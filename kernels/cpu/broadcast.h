@@ -16,6 +16,7 @@ class BroadcastLoop {
 
   // Operand k's step within a row: 0 or 1.
   int64_t inner_stride(size_t k) const { return layout_.inner_stride(k); }
+  int64_t inner_size() const { return layout_.inner_size(); }
 
   // Calls row(offsets, out_offset, n) for pieces of rows that together cover the output once; each writes n elements at
   // out_offset and reads operand k from offsets[k].

@@ -124,6 +124,27 @@ TEST(Unary, DoesNotDependOnThePosition) {
   }
 }
 
+// A short row by many: whatever is written out several times, an element is the op of its two numbers.
+TEST(Binary, ShortRowsMeetEveryRow) {
+  const auto view = [](std::vector<float>& x, const Shape& shape) { return TensorView{reinterpret_cast<std::byte*>(x.data()), DType::kF32, shape}; };
+  for (const int64_t n : {1, 7, 32, 144, 256, 257})
+    for (const int64_t rows : {1, 2, 63, 700}) {
+      std::vector<float> row, all, y(static_cast<size_t>(n * rows));
+      for (int64_t i = 0; i < n; ++i) row.push_back(1.5f + static_cast<float>(i));
+      for (int64_t i = 0; i < n * rows; ++i) all.push_back(static_cast<float>(i % 1009) - 500.0f);
+      const Shape row_shape{1, 1, n}, shape{rows, 1, n};
+      for (const int threads : {1, 3})
+        for (const bool is_first : {false, true}) {
+          cpu::binary({.threads = threads}, BinaryOp::kDiv, is_first ? view(row, row_shape) : view(all, shape),
+                      is_first ? view(all, shape) : view(row, row_shape), view(y, shape));
+          for (size_t i = 0; i < y.size(); ++i) {
+            const float one = row[i % static_cast<size_t>(n)];
+            ASSERT_EQ(y[i], is_first ? one / all[i] : all[i] / one) << n << " by " << rows << " at " << i;
+          }
+        }
+    }
+}
+
 TEST(Reduce, SumsOfAMillionAreWithinTheStatedBound) {
   const int64_t n = 1'000'003;
   std::vector<float> x;
