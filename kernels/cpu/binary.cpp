@@ -100,7 +100,7 @@ constexpr int64_t kShortRow = 256, kRepeated = 2048;
 
 // A short row that meets all rows of the other operand is written out several times, so that a call has enough to do.
 void binary_of_row(const KernelContext& context, BinaryOp op, std::span<const float> row, bool is_first, const float* rows, float* y, int64_t count) {
-  const auto n = static_cast<int64_t>(row.size()), together = kRepeated / n;
+  const auto n = static_cast<int64_t>(row.size()), together = std::min(kRepeated / n, count);
   std::array<float, kRepeated> repeated;
   for (int64_t r = 0; r < together; ++r) std::ranges::copy(row, repeated.begin() + r * n);
   parallel_chunks(context, ceil_div(count, together), grain_of(kRepeated), [&](int64_t begin, int64_t end) {

@@ -57,7 +57,7 @@ int64_t conv_weight_grad_elements(const ConvShape&, const GemmTier<T>&, int thre
 template <class T>
 void conv_weight_grad(const KernelContext&, const ConvShape&, const GemmTier<T>&, const T* x, const T* dy, T* dw, int64_t batch);
 
-// The same where planes are small and filters not few: sums over several images at once. The elements are for any plane; 0: none goes this way.
+// The same where planes are small and filters not few: sums over several images at once. The elements are for this plane and smaller ones; 0: none goes this way.
 bool weight_grad_sums_images(const ConvShape&);
 template <class T>
 int64_t small_weight_grad_elements(const ConvShape&, const GemmTier<T>&, int threads);

@@ -89,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(All, BlockProducts,
 TEST_P(BlockProducts, EqualTheFormula) {
   const auto [bits, zeros] = GetParam();
   for (const int64_t block : {16, 32, 64, 128, 256})
-    for (const int64_t k : {1, 16, 33, 200, 640}) {
+    for (const int64_t k : {1, 16, 33, 128, 200, 384, 640}) {
       const Weights weights(5, k, bits, block, zeros);
       for (const int64_t m : {1, 2, 3, 5, 8, 9}) {
         expect_product(weights, m, m % 2 == 0, 1);

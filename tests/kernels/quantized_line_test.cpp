@@ -141,12 +141,29 @@ TEST(QuantizedLine, SumsOfLinesByQuickResidualsEqualTheDefinition) {
         const LineOperand a = line_operand({{own.data(), type, {n}}, residual.scale, own_zero}, 1), b = line_operand(residual.other, 1);
         LineResult y = line_result(BinaryOp::kAdd, a, b, residual.y_scale, static_cast<float>(y_zero), quantized_range(type));
         y.exact_sum = quick_residual(residual, type, isa);
+        ASSERT_TRUE(isa != Isa::kVnni || y.exact_sum.whole.is_exact);
         std::vector<std::byte> expected;
         for (int64_t j = 0; j < n; ++j)
           expected.push_back(static_cast<std::byte>(quantized((number_of(own[j], a) + number_of(other[j], b)) / y.scale, y.zero, {y.lowest, y.highest})));
         integer_tier(isa).combine(a, b, n, y, own.data());
         EXPECT_EQ(std::vector<std::byte>(own.data(), own.data() + n), expected) << name(isa) << ' ' << n;
       }
+}
+
+// Scales without a quotient give no formula, and no factor of theirs becomes an integer.
+TEST(QuantizedLine, NoQuickResidualsForScalesOfZeroAndInfinity) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  struct Scales {
+    float own, other, y;
+  };
+  for (const Isa isa : available_isas())
+    for (const Scales& s : {Scales{0.5f, 0.5f, 0}, Scales{kInfinity, 0.5f, 0.5f}, Scales{0.5f, kInfinity, 0.5f}, Scales{0.5f, 0.5f, kInfinity}}) {
+      const QuantizedResidual residual = {
+          .other = {{nullptr, DType::kU8, {}}, s.other, 3}, .type = DType::kU8, .scale = s.own, .zero = 5, .y_scale = s.y, .y_zero = 7};
+      const QuickResidual quick = quick_residual(residual, DType::kU8, isa);
+      EXPECT_FALSE(quick.is_exact) << name(isa) << ' ' << s.y;
+      EXPECT_FALSE(quick.whole.is_exact) << name(isa) << ' ' << s.y;
+    }
 }
 
 // Operands that broadcast, among them a number a channel behind the channels of every pixel, in either place.

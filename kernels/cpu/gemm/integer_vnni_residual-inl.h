@@ -63,6 +63,7 @@ class WholeSum512 {
 
 // Factors are those of real numbers, rounded to 30 bits; each pair of bytes bounds what may be added to them, from both sides.
 WholeResidual find_whole_residual(const ResidualLines& r) {
+  if (r.result.quick.limit < 0) return {};  // scales that are zero, infinite or far apart
   const double own_factor = static_cast<double>(r.own.scale) / r.result.scale, other_factor = static_cast<double>(r.other.scale) / r.result.scale;
   WholeResidual whole;
   whole.shift = WholeResidual::kLowBits - std::max(0, std::ilogb(std::max(own_factor, other_factor)) + 1);
@@ -93,7 +94,7 @@ WholeResidual find_whole_residual(const ResidualLines& r) {
     }
   }
   if (!(least < most)) return {};
-  whole.fraction = static_cast<int32_t>((static_cast<int64_t>(least) + static_cast<int64_t>(most)) / 2);
+  whole.fraction = static_cast<int32_t>(std::floor(least + (most - least) / 2));
   whole.own_high = static_cast<int16_t>(own >> WholeResidual::kLowBits), whole.own_low = static_cast<int16_t>(own & kLow);
   whole.other_high = static_cast<int16_t>(other >> WholeResidual::kLowBits), whole.other_low = static_cast<int16_t>(other & kLow);
   whole.is_exact = true;

@@ -188,7 +188,7 @@ void pack_transposed(const PackSource<T>& s, int64_t first, int64_t width, T* pa
       V block[kLanes];
 #pragma GCC unroll 16
       for (int64_t i = 0; i < kLanes; ++i) {
-        if ((width <= kLanes || s.i_stride <= kNearLines) && i < kept) __builtin_prefetch(source + (i + width) * s.i_stride + k);  // of the next panel
+        if ((width <= kLanes || s.i_stride <= kNearLines) && i < kept && i + width < rows) __builtin_prefetch(source + (i + width) * s.i_stride + k);  // of the next panel
         if (i >= rows || i >= kept) block[i] = V::set(0);
         else if (n == kLanes) block[i] = V::load(source + i * s.i_stride + k);
         else block[i] = V::load(source + i * s.i_stride + k, steps);

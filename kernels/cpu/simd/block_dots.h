@@ -17,7 +17,7 @@ struct BlockColumn {
   int64_t count = 0;                 // of words
   const float* scale = nullptr;      // one a block
   const float* zero = nullptr;       // one a block; null: 2^(bits - 1)
-  int64_t bits = 4, block_words = 4;  // bits: 2, 4 or 8; words of a block: a power of two
+  int64_t bits = 4, block_words = 4;  // bits: 2, 4 or 8; words of a block: a power of two, 2 or more
 };
 
 struct BlockDotOps {

@@ -113,7 +113,7 @@ class PerBlock {
   __m512 operator()(const float* list, int64_t word, int64_t count) const {
     const float* first = list + (word >> shift_);
     const int64_t blocks = count_of(count);
-    if (blocks == 8) return _mm512_permutexvar_ps(block_of_lane_, _mm512_castps256_ps512(_mm256_loadu_ps(first)));
+    if (blocks == 8) return _mm512_permutexvar_ps(block_of_lane_, _mm512_zextps256_ps512(_mm256_loadu_ps(first)));
     if (blocks <= 1) return _mm512_set1_ps(*first);
     return _mm512_permutexvar_ps(block_of_lane_, _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << blocks) - 1), first));
   }
