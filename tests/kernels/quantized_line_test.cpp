@@ -121,7 +121,7 @@ TEST(QuantizedLine, QuickResidualsEqualTheDefinitionForAllPairsOfBytes) {
     if (integer_tier(isa).block.find_quick) {
       EXPECT_GE(found.quick, 76) << name(isa);
     }
-    if (&integer_tier(isa) == &kVnniIntegers) {
+    if (isa == Isa::kVnni) {
       EXPECT_GE(found.whole, 76) << name(isa);
     }
   }
