@@ -1,5 +1,6 @@
 // Bands of output lines. Of the expanded image the lines under the window of a band are kept, line h at h modulo their number, so
-// that a band makes only those that are new.
+// that a band makes only those that are new. Each thread takes lines that follow each other through all three, in memory of its own: what lies
+// between the convolutions stays in its cache, and the few expanded lines under both of two neighbours' are made twice.
 #include "kernels/api/conv_chain.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "kernels/base/checked.h"
 #include "kernels/cpu/channels_last/depthwise.h"
 #include "kernels/cpu/channels_last/product.h"
+#include "kernels/cpu/conv_kernels.h"
 #include "kernels/cpu/gemm/blocking.h"
 
 namespace tandem::cpu {
@@ -27,7 +29,8 @@ struct Bands {
   int64_t stride, reach, pad;  // of the window, downwards
   int64_t rows, kept;          // output lines of a band, lines of the expanded image under them
 
-  explicit Bands(const ConvChain& chain) {
+  // For threads that take `share` output lines of an image each.
+  Bands(const ConvChain& chain, int64_t share) {
     const ConvGeometry& g = chain.depthwise;
     const Window& w = g.window;
     height = w.input[1], out_height = w.output[1];
@@ -35,24 +38,26 @@ struct Bands {
     out_line = chain.project ? w.output[2] * g.channels : 0;
     stride = w.stride[1], reach = (w.kernel[1] - 1) * w.dilation[1] + 1, pad = w.pad_begin[1];
     const int64_t fit = (kBandFloats - (reach - stride) * line) / std::max<int64_t>(1, stride * line + out_line);
-    const int64_t most = std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, out_height));
-    rows = std::max<int64_t>(1, ceil_div(out_height, ceil_div(std::max<int64_t>(1, out_height), most)));
+    const int64_t all = std::clamp<int64_t>(share, 1, std::max<int64_t>(1, out_height)), most = std::clamp<int64_t>(fit, 1, all);
+    rows = ceil_div(all, ceil_div(all, most));
     kept = under(rows);
   }
+  explicit Bands(const ConvChain& chain) : Bands(chain, chain.depthwise.window.output[1]) {}
   int64_t under(int64_t lines) const { return std::min(height, reach + (lines - 1) * stride); }
   int64_t whole() const { return height * line + out_height * out_line; }
   // For this plane and all smaller ones.
   int64_t bound() const { return std::min(whole(), std::max(kBandFloats, under(1) * line + out_line)); }
 };
 
-size_t stage_workspace(const ConvChain& chain, Isa isa, int threads) {
-  size_t bytes = depthwise_workspace(chain.depthwise, threads);
+// Of one thread.
+size_t share_workspace(const ConvChain& chain, Isa isa) {
+  size_t bytes = depthwise_workspace(chain.depthwise, 1);
   for (const auto& pointwise : {chain.expand, chain.project})
-    if (pointwise) bytes = std::max(bytes, conv_channels_last_workspace(*pointwise, threads, isa));
-  return bytes;
+    if (pointwise) bytes = std::max(bytes, conv_channels_last_workspace(*pointwise, 1, isa));
+  return static_cast<size_t>(aligned_elements<float>(Bands(chain).bound())) * sizeof(float) + round_up(bytes, kAlignment);
 }
 
-// One image after the other.
+// One thread's lines.
 class ChainRun {
  public:
   ChainRun(const KernelContext& context, const ConvChain& chain, const ConvChainStages& stages, const Bands& bands)
@@ -67,10 +72,11 @@ class ChainRun {
     context_.workspace = context.workspace.subspan(static_cast<size_t>(used) * sizeof(float));
   }
 
-  void image(const float* x, const float* residual, float* y) {
+  // Output lines [begin, end) of an image.
+  void lines(int64_t begin, int64_t end, const float* x, const float* residual, float* y) {
     int64_t made = 0;  // lines of the expanded image
-    for (int64_t first = 0; first < bands_.out_height; first += bands_.rows) {
-      const int64_t last = std::min(first + bands_.rows, bands_.out_height);
+    for (int64_t first = begin; first < end; first += bands_.rows) {
+      const int64_t last = std::min(first + bands_.rows, end);
       const int64_t from = std::clamp<int64_t>(first * bands_.stride - bands_.pad, 0, bands_.height);
       const int64_t until = std::clamp<int64_t>((last - 1) * bands_.stride - bands_.pad + bands_.reach, from, bands_.height);
       made = std::max(made, from);
@@ -149,11 +155,7 @@ void check_chain(const ConvChain& chain, const Shape& x, const Shape& y) {
 
 }  // namespace
 
-size_t conv_chain_workspace(const ConvChain& chain, int threads, Isa isa) {
-  const Bands bands(chain);
-  return static_cast<size_t>(aligned_elements<float>(bands.bound())) * sizeof(float) +
-         stage_workspace(chain, isa, threads);
-}
+size_t conv_chain_workspace(const ConvChain& chain, int threads, Isa isa) { return static_cast<size_t>(threads) * share_workspace(chain, isa); }
 
 bool conv_chain_pays(const ConvChain& chain) { return Bands(chain).whole() > kWorthFloats; }
 
@@ -163,15 +165,29 @@ void conv_chain(const KernelContext& context, const ConvChain& chain, ConstTenso
   const ConvGeometry& last = chain.project ? *chain.project : chain.depthwise;
   check_conv_epilogue(last, y.shape, {.bias = {}, .residual = stages.residual, .activation = {}});
   if (y.shape.elements() == 0) return;
-  const Bands bands(chain);
-  const size_t needed = conv_chain_workspace(chain, context.threads, stages.depthwise.filters.isa());
+  const Isa isa = stages.depthwise.filters.isa();
+  const size_t needed = conv_chain_workspace(chain, context.threads, isa), share = share_workspace(chain, isa);
   ensure(context.workspace.size() >= needed, "workspace is too small", "chain of convs", context.workspace.size(), needed);
-  ChainRun run(context, chain, stages, bands);
   const float *from = x.as<float>().data(), *residual = stages.residual ? stages.residual.as<float>().data() : nullptr;
   float* to = y.as<float>().data();
   const int64_t batch = x.shape[0], x_image = x.shape.elements() / batch, y_image = y.shape.elements() / batch;
-  for (int64_t image = 0; image < batch; ++image)
-    run.image(from + image * x_image, residual ? residual + image * y_image : nullptr, to + image * y_image);
+  const int64_t height = chain.depthwise.window.output[1], lines = batch * height;
+  const int64_t parts = worth_a_team(ConvShape(chain.depthwise), batch) ? std::min<int64_t>(context.threads, lines) : 1;
+  const Bands bands(chain, ceil_div(lines, parts));
+#pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1) if (parts > 1)
+  for (int64_t part = 0; part < parts; ++part) {
+    KernelContext own = context;
+    own.threads = 1;
+    own.workspace = context.workspace.subspan(static_cast<size_t>(part) * share, share);
+    ChainRun run(own, chain, stages, bands);
+    const int64_t end = lines * (part + 1) / parts;
+    for (int64_t at = lines * part / parts, until; at < end; at = until) {
+      const int64_t image = at / height;
+      until = std::min(end, (image + 1) * height);
+      run.lines(at - image * height, until - image * height, from + image * x_image, residual ? residual + image * y_image : nullptr,
+                to + image * y_image);
+    }
+  }
 }
 
 }  // namespace tandem::cpu

@@ -36,6 +36,8 @@ const ChainCase kCases[] = {
     {"lines longer than a band", 1, 2, 70, 3, 3, 3000},
     {"many lines", 1, 2, 64, 5, 2500, 3},
     {"pads wider than the plane", 1, 2, 35, 5, 3, 4, 3, {1, 1}, {1, 1}, {5, 4, 6, 5}},
+    {"an image and a half each", 3, 4, 64, 8, 31, 40},
+    {"more threads than lines", 1, 4, 70, 9, 2, 600},
     {"in one band", 3, 6, 36, 6, 14, 14},
     {"one pixel", 1, 1, 1, 1, 1, 1},
 };
@@ -148,7 +150,7 @@ TEST_P(ConvChainTiers, HasTheBitsOfTheConvolutionsOneByOne) {
     SCOPED_TRACE(c.what);
     const Operands o(c);
     const std::vector<float> expected = one_by_one(o, GetParam());
-    for (const int threads : {1, 3}) EXPECT_EQ(run_chain(o, GetParam(), threads), expected) << threads;
+    for (const int threads : {1, 2, 3}) EXPECT_EQ(run_chain(o, GetParam(), threads), expected) << threads;
   }
 }
 

@@ -73,6 +73,10 @@ struct DepthwiseOperands {
   int64_t batch = 0;
 };
 
+// Whether `rows` lines are shared by a team with an eighth more for nobody: then each thread takes lines that follow each other, as it does of the
+// convolutions before and behind, and finds what it wrote itself. Otherwise chunks of channels are shared as well.
+inline bool is_shared_evenly(int64_t rows, int64_t parts) { return 8 * ceil_div(rows, parts) * parts <= 9 * rows; }
+
 // Calls convolve(const DepthwisePixelsOf<Number>&) for parts of lines, for the tile of a tier whose vectors have `lanes` channels. Workspace:
 // depthwise_line_bytes a thread.
 template <class Number, class F>
@@ -82,11 +86,10 @@ void for_each_depthwise_line(const KernelContext& context, const ConvGeometry& g
   const Window::Sizes& out = g.window.output;
   const DepthwiseStrips strip(g, lanes);
   const int64_t chunks = ceil_div(g.channels, strip.channels), strips = ceil_div(out[2], strip.columns);
-  const int64_t lines = range.last - range.first, units = o.batch * chunks * strips * lines;
-  const auto convolve_unit = [&](int64_t unit, std::byte* memory) {
-    const int64_t at = range.first + unit % lines, first = unit / lines % strips * strip.columns, last = std::min(out[2], first + strip.columns);
-    const int64_t c = unit / (lines * strips) % chunks * strip.channels, image = unit / (lines * strips * chunks);
-    const int64_t to = ((image * lines + at - range.first) * out[2] + first) * g.channels + c;
+  const int64_t lines = range.last - range.first, rows = o.batch * lines;
+  const auto convolve_strip = [&](int64_t image, int64_t chunk, int64_t strip_index, int64_t line_index, std::byte* memory) {
+    const int64_t at = range.first + line_index, first = strip_index * strip.columns, last = std::min(out[2], first + strip.columns);
+    const int64_t c = chunk * strip.channels, to = ((image * lines + line_index) * out[2] + first) * g.channels + c;
     DepthwisePixelsOf<Number> line;
     line.pixels = last - first;
     line.channels = std::min(strip.channels, g.channels - c);
@@ -100,10 +103,20 @@ void for_each_depthwise_line(const KernelContext& context, const ConvGeometry& g
     convolve(line);
   };
   const int64_t parts = worth_a_team(ConvShape(g), o.batch) ? context.threads : 1;  // each with pointers of its own
+  const bool by_lines = is_shared_evenly(rows, parts);
+  const int64_t columns_of_chunks = by_lines ? 1 : chunks, shares = rows * columns_of_chunks;
 #pragma omp parallel for num_threads(context.threads) schedule(static, 1) if (parts > 1)
-  for (int64_t part = 0; part < parts; ++part)
-    for (int64_t unit = units * part / parts; unit < units * (part + 1) / parts; ++unit)
-      convolve_unit(unit, context.workspace.data() + part * depthwise_line_bytes(g));
+  for (int64_t part = 0; part < parts; ++part) {
+    std::byte* memory = context.workspace.data() + part * depthwise_line_bytes(g);
+    const int64_t end = shares * (part + 1) / parts;
+    for (int64_t begin = shares * part / parts, until; begin < end; begin = until) {
+      until = std::min(end, (begin / lines + 1) * lines);  // of one image, and of one chunk where these are shared
+      const int64_t column = begin / lines, image = column / columns_of_chunks, only = column % columns_of_chunks;
+      for (int64_t chunk = by_lines ? 0 : only; chunk < (by_lines ? chunks : only + 1); ++chunk)
+        for (int64_t s = 0; s < strips; ++s)
+          for (int64_t line = begin % lines; line < until - column * lines; ++line) convolve_strip(image, chunk, s, line, memory);
+    }
+  }
 }
 
 }  // namespace tandem::cpu

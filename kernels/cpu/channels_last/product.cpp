@@ -24,6 +24,7 @@ constexpr int64_t kNearFloats = 192 * 1024;        // of weights, or of images, 
 constexpr int64_t kMostPixels = 504;
 constexpr int64_t kLongWeightFloats = 40 * 1024;  // of a panel and a block of the reduction, where they need not stay in the first-level cache
 constexpr int64_t kShortestRun = 32;              // whose taps outside the image are left out: a tile of a tap costs some steps more
+constexpr double kSharedSteps = 20;               // multiply-adds in the time that a number of the image costs by being read by two threads
 constexpr int64_t kPageFloats = 1024, kWays = 8;  // what is whole pages apart shares as many lines of the first-level cache
 
 // One convolution as a product.
@@ -174,15 +175,18 @@ struct Split {
   int64_t pixels = 1, panels = 1;
 };
 
-// The split whose largest share is the least; of equals, the one that reads less twice.
-Split split_of(int64_t threads, int64_t tiles, int64_t panels, double image_floats, double weight_floats) {
+// The split whose largest share is the least; of equals, the one that reads less twice. An image that is read by two threads is dear to the one that
+// wrote it, when it writes there again: `shared`, in parts of the whole.
+Split split_of(int64_t threads, int64_t pixels, int64_t mr, int64_t panels, double image_floats, double weight_floats, double shared) {
   Split best;
   double least = std::numeric_limits<double>::infinity();
+  const int64_t tiles = ceil_div(pixels, mr);
   for (int64_t parts = 1; parts <= threads; ++parts) {
     const Split split{parts, threads / parts};
-    const double share = static_cast<double>(ceil_div(tiles, split.pixels) * ceil_div(panels, split.panels));
+    const double most_pixels = static_cast<double>(std::max(std::min(pixels, ceil_div(tiles, parts) * mr), pixels - tiles * (parts - 1) / parts * mr));
+    const double share = most_pixels / static_cast<double>(pixels) * static_cast<double>(ceil_div(panels, split.panels)) / static_cast<double>(panels);
     const double again = static_cast<double>(split.pixels) * weight_floats + static_cast<double>(split.panels) * image_floats;
-    const double cost = share / static_cast<double>(tiles * panels) + 0.02 * again / (weight_floats + image_floats);
+    const double cost = share + 0.02 * again / (weight_floats + image_floats) + (split.panels > 1 ? shared : 0.0);
     if (cost < least) least = cost, best = split;
   }
   return best;
@@ -254,8 +258,8 @@ void convolve_product(const KernelContext& context, const ConvGeometry& geometry
   std::byte* scratch = context.workspace.data() + p.zero_elements() * static_cast<int64_t>(sizeof(float));
   const int64_t pixels = o.batch * geometry.window.output_size(), tiles = ceil_div(pixels, tier.mr), panels = g.groups * p.panels;
   const bool team = worth_a_team(ConvShape(geometry), o.batch);
-  const Split split = split_of(team ? context.threads : 1, tiles, panels, static_cast<double>(o.batch * geometry.window.input_size() * g.channels),
-                               static_cast<double>(g.filters * p.steps));
+  const Split split = split_of(team ? context.threads : 1, pixels, tier.mr, panels, static_cast<double>(o.batch * geometry.window.input_size() * g.channels),
+                               static_cast<double>(g.filters * p.steps), kSharedSteps / static_cast<double>(g.filters * g.window.kernel_size()));
 #pragma omp parallel for num_threads(context.threads) schedule(static, 1) if (team)
   for (int64_t task = 0; task < split.pixels * split.panels; ++task) {
     const int64_t part = task % split.pixels, side = task / split.pixels;
