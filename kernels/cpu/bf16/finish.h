@@ -173,6 +173,15 @@ struct Bf16Blocks {
       const typename Bf16Finish<V>::Then then(block);
       return (then.bounded || (then.swish && block.result.is_bf16)) && column + panels * kPanelColumns <= block.columns;
     }
+    // Asks for the residual's lines of a tile, which would be waited for where they are far.
+    template <int R>
+    [[gnu::always_inline]] void ask_ahead(int64_t row) const {
+      if (!block.residual.data) return;
+      const std::byte* from = block.residual.at(row, column);
+      const int64_t step = block.residual.row_bytes();
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) __builtin_prefetch(from + r * step);
+    }
     template <int R, int P, class Sum>
     [[gnu::always_inline]] bool take(Sum (&sum)[R][P], int64_t row) const {
       using Vector = typename V::Vector;
@@ -186,7 +195,13 @@ struct Bf16Blocks {
       if (block.residual.data) {
         const std::byte* from = block.residual.at(row, column);
         const int64_t step = block.residual.row_bytes();
-        if (block.residual.is_bf16)
+        if (P == 2 && block.residual.is_bf16)
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) {
+            const auto [first, second] = V::load_32(reinterpret_cast<const BF16*>(from + r * step));
+            sum[r][0] = (Vector{sum[r][0]} + first).v, sum[r][P - 1] = (Vector{sum[r][P - 1]} + second).v;
+          }
+        else if (block.residual.is_bf16)
           for_each([&](auto& x, int64_t r, int64_t c) { x = (Vector{x} + V::load_16(reinterpret_cast<const BF16*>(from + r * step) + c, whole)).v; });
         else
           for_each([&](auto& x, int64_t r, int64_t c) { x = (Vector{x} + Vector::load(reinterpret_cast<const float*>(from + r * step) + c)).v; });
@@ -194,7 +209,9 @@ struct Bf16Blocks {
       if (block.activation) {
         const typename Bf16Finish<V>::Then then(block);
         const Vector low = Vector::set(then.low), high = Vector::set(then.high), alpha = Vector::set(block.activation.parameters.alpha);
-        if (then.bounded)
+        if (block.activation.is(UnaryOp::kRelu))
+          for_each([&](auto& x, int64_t, int64_t) { x = relu(Vector{x}).v; });
+        else if (then.bounded)
           for_each([&](auto& x, int64_t, int64_t) { x = clamp(low, Vector{x}, high).v; });
         else
           for_each([&](auto& x, int64_t, int64_t) { x = V::short_swish(Vector{x}, alpha).v; });

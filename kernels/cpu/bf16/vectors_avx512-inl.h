@@ -2,6 +2,8 @@
 // the tier's flags include it.
 #pragma once
 
+#include <utility>
+
 #include "kernels/base/half.h"
 #include "kernels/cpu/gemm/vector_avx512-inl.h"
 
@@ -15,6 +17,15 @@ struct Bf16Vectors {
   // As many numbers as `part` has.
   static Vector load_16(const BF16* p, Vector::Part part) {
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(part, p)), 16))};
+  }
+  // Thirty-two numbers: one load and two permutations, where two of load_16 take two of each and two shifts.
+  static std::pair<Vector, Vector> load_32(const BF16* p) {
+    const __m512i kFirst = _mm512_set_epi16(15, 0, 14, 0, 13, 0, 12, 0, 11, 0, 10, 0, 9, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0, 3, 0, 2, 0, 1, 0, 0, 0);
+    const __m512i kSecond = _mm512_set_epi16(31, 0, 30, 0, 29, 0, 28, 0, 27, 0, 26, 0, 25, 0, 24, 0, 23, 0, 22, 0, 21, 0, 20, 0, 19, 0, 18, 0, 17, 0, 16, 0);
+    constexpr __mmask32 kUpper = 0xAAAAAAAA;
+    const __m512i both = _mm512_loadu_si512(p);
+    return {{_mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(kUpper, kFirst, both))},
+            {_mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(kUpper, kSecond, both))}};
   }
   // x / (1 + e) for results that are rounded to bf16, e = 2^t, t = -alpha x / log 2, within 3e-4 of itself or 2^-120: the power of t's fraction is a
   // polynomial of the third degree (2^f on [0, 1) within 8e-5), and the reciprocal has 14 bits. Nothing is cut off: e = 0 gives x, an infinite one 0.

@@ -48,6 +48,8 @@ struct BlockTile {
                                [[maybe_unused]] const Finish* finish, [[maybe_unused]] int64_t row, [[maybe_unused]] const Fetch& fetch) {
     constexpr int kVectors = P * kParts;
     const int64_t panel_bytes = b.depth * kPanelColumns, stride = b.a_stride;
+    if constexpr (requires { finish->template ask_ahead<R>(row); })
+      if (finish) finish->template ask_ahead<R>(row);
     typename V::Sum sum[R][kVectors];
     // Unrolled all of them: an index that is not known when it is compiled would keep the sums in memory.
 #pragma GCC unroll 16
