@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -12,6 +13,7 @@
 
 #include "tests/kernels/activations.h"
 #include "tests/kernels/float_tiers.h"
+#include "tests/kernels/guarded_memory.h"
 
 namespace tandem::cpu {
 namespace {
@@ -186,6 +188,48 @@ TEST_P(GemmTiers, BitsDependNeitherOnTeamNorPackingNorNeighbours) {
     EXPECT_EQ(one, run(s, args, 1, GetParam()));
     EXPECT_EQ(one, run(s, args, 3, GetParam()));
   }
+}
+
+// Rows are the lanes of few columns: the bits are those of the same columns among many. A, B and C end at an unmapped page.
+TEST_P(GemmTiers, FewColumnsHaveTheBitsOfMany) {
+  constexpr int64_t kWide = 40;
+  for (int64_t m : {16, 35, 67})
+    for (int64_t k : {0, 1, 30, 777}) {
+      const auto values = noise<float>(m * k, 5), weights = noise<float>(k * kWide, 6), bias = noise<float>(std::max(m, kWide), 7);
+      for (int mask = 0; mask < 8; ++mask) {
+        const auto addend = noise<float>(m * kWide, 8);
+        GemmArgs<float> args;
+        args.alpha = mask == 0 ? 1.0f : 0.75f, args.beta = -1.5f;
+        args.bias = bias.data(), args.bias_axis = mask & 1 ? BiasAxis::kRow : BiasAxis::kColumn;
+        if (mask & 2) args.activation = Activation(UnaryOp::kRelu);
+        const auto product = [&](int64_t n, const float* a, const float* b, const float* add, float* c) {
+          GemmArgs<float> all = args;
+          all.a = a, all.lda = k, all.b = b, all.ldb = n, all.c = c, all.ldc = n;
+          if (mask & 4) all.addend = add, all.ld_addend = n;
+          const GemmShape s{m, n, k};
+          std::vector<std::byte> workspace(gemm_workspace_bytes<float>(s, 1, GetParam()));
+          gemm({.threads = 1, .workspace = workspace}, s, all, GetParam());
+        };
+        std::vector<float> wide(static_cast<size_t>(m * kWide));
+        product(kWide, values.data(), weights.data(), addend.data(), wide.data());
+        for (int64_t n = 1; n <= 5; ++n) {
+          const auto first_columns = [&](const std::vector<float>& from, int64_t rows) {
+            std::vector<float> some;
+            for (int64_t i = 0; i < rows; ++i) some.insert(some.end(), from.begin() + i * kWide, from.begin() + i * kWide + n);
+            return some;
+          };
+          const auto guarded = [](const std::vector<float>& from) {
+            test::Guarded<float> memory(static_cast<int64_t>(from.size()));
+            std::ranges::copy(from, memory.data());
+            return memory;
+          };
+          const auto a = guarded(values), b = guarded(first_columns(weights, k)), add = guarded(first_columns(addend, m));
+          const test::Guarded<float> c(m * n, 7.0f);
+          product(n, a.data(), b.data(), add.data(), c.data());
+          EXPECT_EQ(std::vector<float>(c.data(), c.data() + m * n), first_columns(wide, m)) << m << "x" << n << "x" << k << ", mask " << mask;
+        }
+      }
+    }
 }
 
 // Weights that no cache of a core holds are read in several places at once: the sums have the same bits as in the large product.

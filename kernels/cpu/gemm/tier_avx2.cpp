@@ -1,4 +1,5 @@
 // The AVX2 + FMA tier: 6 x 16 floats in 12 of the 16 registers.
+#include "kernels/cpu/gemm/narrow_tile.h"
 #include "kernels/cpu/gemm/streaming_tile.h"
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/gemm/vector_avx2-inl.h"

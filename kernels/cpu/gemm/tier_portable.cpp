@@ -1,5 +1,6 @@
 // The portable tier: 16-byte vectors of the compiler's own (GCC and Clang lower them to any architecture), separate multiply and add.
 // 4 x 8 floats in registers. Also the only tier for f64, which serves gradient checks.
+#include "kernels/cpu/gemm/narrow_tile.h"
 #include "kernels/cpu/gemm/streaming_tile.h"
 #include "kernels/cpu/gemm/tiers.h"
 #include "kernels/cpu/gemm/vector_portable-inl.h"

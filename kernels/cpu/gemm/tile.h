@@ -17,6 +17,10 @@ namespace tandem::cpu {
 inline constexpr int64_t kStreams = 4, kStreamedTiles = 2;  // panels read at once; tiles of rows at most
 template <class V>
 void multiply_streaming(const GemmBlock<typename V::Scalar>& s, int64_t tile_rows);
+// The same for few columns, whose lanes are rows: narrow_tile.h. Whole vectors of rows; the others are left.
+inline constexpr int kNarrowColumns = 4;  // at most
+template <class V>
+void multiply_narrow(const GemmBlock<typename V::Scalar>& s);
 
 // V has: Scalar; kLanes; kRows (mr); kVectors (vectors of a panel, nr = kVectors * kLanes); wide_panels(rows);
 // Part and part(n), the n leading lanes; load(p), load(p, part) with zeros behind, store(p), store(p, part), set, +, *, fma(a, b, c) = a * b + c, relu,
@@ -148,10 +152,25 @@ struct Tile {
   static constexpr Runs kUnit = runs<true>(std::make_integer_sequence<int, kRows>()),
                         kStrided = runs<false>(std::make_integer_sequence<int, kRows>());
 
+  // Rows from `row` on, fewer than a vector has lanes.
+  static void multiply_rest(const GemmBlock<T>& s, int64_t row) {
+    GemmBlock<T> rest = s;
+    rest.rows -= row;
+    rest.a += row * s.a_row, rest.c += row * s.ldc;
+    if (s.addend) rest.addend += row * s.ld_addend;
+    if (s.row_bias) rest.row_bias += row;
+    if (s.gate) rest.gate += row * s.ldc;
+    if (rest.rows > 0) multiply(rest);
+  }
+
   // Panel by panel: a panel of B stays in the first-level cache while the tiles of A pass.
   static void multiply(const GemmBlock<T>& s) {
     const Runs& table = s.a_row == 1 ? kUnit : kStrided;
     const int64_t tile = s.tile_rows > 0 ? s.tile_rows : kRows, tiles = (s.rows + tile - 1) / tile;
+    if (s.cols <= kNarrowColumns && s.cols <= kLanes && s.rows >= kLanes && s.a_k == 1 && s.a_tile == tile * s.a_row && s.groups == 1) {
+      multiply_narrow<V>(s);
+      return multiply_rest(s, s.rows / kLanes * kLanes);
+    }
     const bool in_order = s.b_is_far && !s.b_in_streams;
     const int64_t wide = tiles == 1 && !in_order ? V::wide_panels(static_cast<int>(s.rows)) : 1;
     if (s.b_is_far && !in_order && s.groups == 1 && wide < 3 && tiles <= kStreamedTiles) return multiply_streaming<V>(s, tile);
