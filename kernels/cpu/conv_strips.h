@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kernels/cpu/conv_patches.h"
+#include "kernels/cpu/gemm/integer_block.h"
 
 namespace tandem::cpu {
 
@@ -90,6 +91,31 @@ struct BorderedLines {
     }
   }
   void fill(std::byte* from, int64_t pixels) const { std::memset(from, static_cast<int>(border), static_cast<size_t>(pixels * bytes)); }
+};
+
+// How a team shares the lines of images: blocks of neighbouring lines, at most `most` each, times parts of the filters. By lines where these come out
+// even to an eighth, or where filters are few: so a thread reads what it wrote. Blocks of an image differ by one line.
+struct StripShares {
+  int64_t images, lines, blocks, parts = 1;
+
+  StripShares(int64_t count, int64_t all_lines, int64_t most, int64_t filters, int64_t team)
+      : images(count), lines(all_lines), blocks(ceil_div(lines, most)) {
+    const bool whole = images * blocks % team == 0, uneven = 8 * round_up(images * lines, team) > 9 * images * lines;
+    if ((uneven && filters >= 2 * kPanelColumns * team) || (!whole && lines < 2 * team))
+      parts = team;
+    else if (!whole)
+      blocks = std::min(round_up(blocks, team), lines);
+  }
+
+  struct Task {
+    int64_t image, first, count, part;  // lines [first, first + count)
+  };
+  // Neighbouring ones go to one thread.
+  int64_t tasks() const { return images * blocks * parts; }
+  Task task(int64_t index) const {
+    const int64_t block = index % blocks, first = lines * block / blocks;
+    return {index / blocks % images, first, lines * (block + 1) / blocks - first, index / (blocks * images)};
+  }
 };
 
 }  // namespace tandem::cpu

@@ -121,10 +121,10 @@ int64_t channelwise_scratch(const ConvShape& s) { return Scratch(s).bytes(); }
 void convolve_channels(const ChannelsLastProblem& p, int threads, std::byte* scratch) {
   const int64_t lines = p.batch * p.s.w.output[0] * p.s.w.output[1], bytes = round_up(channelwise_scratch(p.s), kAlignment);
   const bool team = threads > 1 && p.batch * p.s.output * p.s.groups * p.s.taps >= kTeamWork;
-  const int64_t together = std::clamp<int64_t>(lines / (team ? threads : 1), 1, kTogether);
+  const int64_t blocks = std::min(lines, round_up(ceil_div(lines, kTogether), team ? threads : 1));
 #pragma omp parallel for num_threads(threads) schedule(static) if (team)
-  for (int64_t block = 0; block < ceil_div(lines, together); ++block) {
-    const int64_t line = block * together, count = std::min(together, lines - line);
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t line = lines * block / blocks, count = lines * (block + 1) / blocks - line;
     convolve_lines(p, line, count, scratch + omp_get_thread_num() * bytes);
     add_residual(p, line * p.s.w.output[2] * p.s.groups, count * p.s.w.output[2] * p.s.groups);
   }

@@ -162,21 +162,14 @@ void convolve_strips(const ChannelsLastProblem& p, int threads, std::byte* scrat
   const Strips strips(s, p.tier);
   const StripConvolution convolution(p, strips);
   const int64_t team = s.groups * p.batch * s.output * s.filters * s.patch < kTeamWork ? 1 : threads;
-  int64_t blocks = ceil_div(s.w.output[1], strips.lines), parts = 1;
-  if (p.batch * blocks % team != 0) {
-    if (s.w.output[1] >= 2 * team)
-      blocks = std::min(round_up(blocks, team), s.w.output[1]);
-    else
-      parts = team;
-  }
-  const int64_t lines = ceil_div(s.w.output[1], blocks), width = round_up(ceil_div(s.filters, parts), 2 * kPanelColumns);
+  const StripShares shares(p.batch, s.w.output[1], strips.lines, s.filters, team);
+  const int64_t width = round_up(ceil_div(s.filters, shares.parts), 2 * kPanelColumns);
   const int64_t bytes = round_up(std::max(patch_scratch(s, p.tier), strip_scratch(s, p.tier)), kAlignment);
 #pragma omp parallel for num_threads(static_cast <int>(team)) schedule(static) if (team > 1)
-  for (int64_t task = 0; task < p.batch * blocks * parts; ++task) {
-    const int64_t filter = task % parts * width, block = task / parts, line = block % blocks * lines;
-    if (filter < s.filters && line < s.w.output[1])
-      convolution.run(block / blocks, line, std::min(lines, s.w.output[1] - line), filter, std::min(width, s.filters - filter),
-                      scratch + omp_get_thread_num() * bytes);
+  for (int64_t index = 0; index < shares.tasks(); ++index) {
+    const StripShares::Task task = shares.task(index);
+    if (const int64_t filter = task.part * width; filter < s.filters)
+      convolution.run(task.image, task.first, task.count, filter, std::min(width, s.filters - filter), scratch + omp_get_thread_num() * bytes);
   }
 }
 

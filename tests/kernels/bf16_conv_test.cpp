@@ -98,6 +98,8 @@ const std::vector<ConvCase> kCases = {
     {"columns beyond the image", {1, 32, 9, 12}, {20, 32, 3, 3}, 1, {}, {}, {1, 4, 1, 0}},
     {"five by five, strides, unlike borders", {2, 32, 12, 27}, {40, 32, 5, 5}, 1, {1, 2}, {}, {2, 3, 1, 2}},
     {"groups of few pixels", {2, 64, 9, 9}, {68, 32, 3, 3}, 2, {}, {}, {1, 1, 1, 1}},
+    {"filters for a team", {1, 64, 7, 7}, {130, 64, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
+    {"filters for a team, blocks of lines", {1, 16, 7, 100}, {100, 16, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
     {"images of few lines", {9, 32, 2, 5}, {16, 32, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
     {"one pixel", {3, 32, 1, 1}, {16, 32, 3, 3}, 1, {}, {}, {1, 1, 1, 1}},
     {"images of groups, unlike borders", {2, 64, 6, 9}, {34, 32, 3, 2}, 2, {}, {}, {2, 0, 1, 1}},

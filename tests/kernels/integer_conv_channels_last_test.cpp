@@ -64,6 +64,8 @@ const Case kCases[] = {
     {"pointwise, strided, wide lines", 2, 40, 24, 1, {5, 59}, {1, 1}, {2, 2}},
     {"square, wide lines, wide pads", 1, 16, 20, 1, {2, 9}, {3, 3}, {}, {2, 1}, {5, 3, 4, 2}},
     {"square, seven by seven", 2, 64, 48, 1, {7, 7}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"square, filters for a team", 1, 64, 130, 1, {7, 7}, {3, 3}, {}, {}, {1, 1, 1, 1}},
+    {"square, filters for a team, blocks of lines", 1, 8, 97, 1, {7, 100}, {3, 3}, {}, {}, {1, 1, 1, 1}},
     {"square, columns beyond the image", 1, 16, 20, 1, {9, 12}, {3, 3}, {}, {}, {1, 4, 1, 0}},
     {"five by five, strided, unlike borders", 2, 12, 40, 1, {12, 27}, {5, 5}, {1, 2}, {}, {2, 3, 1, 2}},
     {"groups, narrow columns", 1, 16, 68, 2, {9, 9}, {3, 3}, {}, {}, {1, 1, 1, 1}},

@@ -66,6 +66,8 @@ struct Bf16Kernel {
   int64_t rows = 0;  // of a tile: blocks are best a multiple
   int64_t step = 0;  // the most bytes of k at once: 4, or a tile of AMX
   bool is_native = false;  // pairs are multiplied as they are, not widened to f32
+  // Multiply-adds below which a second thread costs more than it brings: a few microseconds' worth.
+  int64_t team_work() const { return int64_t{step > 4 ? 4096 : 512} << 10; }
   void (*multiply)(const Bf16Block&) = nullptr;
   void (*narrow)(const float* x, BF16* y, int64_t n) = nullptr;  // to nearest, ties to even
   void (*widen)(const BF16* x, float* y, int64_t n) = nullptr;

@@ -5,9 +5,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "kernels/base/block.h"
 #include "kernels/cpu/channels_last/depthwise.h"
+#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/patch_gather.h"
 
 namespace tandem::cpu {
@@ -17,7 +19,6 @@ constexpr int64_t kAlignment = 64;
 constexpr int64_t kPatchBytes = 256 * 1024;  // of rows held at once: they stay in the second-level cache beside the filters
 constexpr int64_t kNearBytes = int64_t{1} << 20;  // of images that stay in the second-level cache
 constexpr int64_t kFewestRows = 32;
-constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which one thread does it all
 
 int64_t panel_columns(const ConvShape& s) { return round_up(s.filters, kPanelColumns); }  // of a group
 int64_t row_bytes(const ConvShape& s) { return 2 * s.patch; }
@@ -112,20 +113,22 @@ const float* make_seeds(const ConvShape& s, ConstTensorView bias, std::byte* mem
   return seeds;
 }
 
-// Whether none of a tensor's `count` numbers is infinite or NaN.
-bool is_finite(ConstTensorView x, int64_t count) {
+// Whether none of a tensor's `count` numbers is infinite or NaN. Shared as the lines that are read next: what two threads have read is dear to write.
+bool is_finite(const KernelContext& context, ConstTensorView x, int64_t count) {
   constexpr uint16_t kExponent = 0x7F80, kLowest = 0x80;  // the largest exponent and one more is the sign's bit
   constexpr int64_t kBlock = 1024;
   const auto* bits = reinterpret_cast<const uint16_t*>(x.data);
-  const auto is_block_finite = [&](const uint16_t* from, int64_t n) {
-    uint16_t reached = 0;
-    for (int64_t i = 0; i < n; ++i) reached |= static_cast<uint16_t>((from[i] & kExponent) + kLowest);
-    return reached >> 15 == 0;
-  };
-  int64_t at = 0;
-  for (; at + kBlock <= count; at += kBlock)
-    if (!is_block_finite(bits + at, kBlock)) return false;
-  return is_block_finite(bits + at, count - at);
+  std::atomic<bool> finite = true;
+  parallel_chunks(context, ceil_div(count, kBlock), kGrain / kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t at = begin * kBlock; at < std::min(count, end * kBlock); at += kBlock) {
+      uint16_t reached = 0;
+      for (int64_t i = at, last = std::min(count, at + kBlock); i < last; ++i) reached |= static_cast<uint16_t>((bits[i] & kExponent) + kLowest);
+      if (reached >> 15 == 0) continue;
+      finite.store(false, std::memory_order_relaxed);
+      return;
+    }
+  });
+  return finite.load(std::memory_order_relaxed);
 }
 
 // Bytes of a packed filter.
@@ -164,10 +167,10 @@ size_t bf16_patch_workspace(const ConvGeometry& g, const Bf16Kernel& kernel, int
 void convolve_bf16_patches(const KernelContext& context, const Bf16ConvProblem& p) {
   const ConvShape s(p.g);
   const int64_t pixels = p.batch * s.output;
-  const int team = s.groups * pixels * s.filters * s.patch < kTeamWork ? 1 : context.threads;
+  const int team = s.groups * pixels * s.filters * s.patch < p.kernel.team_work() ? 1 : context.threads;
   const float* seeds = make_seeds(s, p.epilogue.bias, context.workspace.data());
   std::byte* scratch = context.workspace.data() + seed_bytes(s);
-  if (is_bf16_line_convolution(p.g, p.kernel) && (bf16_line_zeros(s, p.kernel) == 0 || is_finite(p.x, p.batch * s.input * s.groups * s.channels)))
+  if (is_bf16_line_convolution(p.g, p.kernel) && (bf16_line_zeros(s, p.kernel) == 0 || is_finite(context, p.x, p.batch * s.input * s.groups * s.channels)))
     return convolve_bf16_lines(context, p, seeds, scratch);
   const int64_t bytes = patch_bytes(s, p.kernel);
   // What lies behind the taps of a row meets zeros in the panels, but must be a number.

@@ -21,7 +21,6 @@ constexpr int64_t kTilesOfBlock = 16, kTileRows = 16, kBlocksOfStrip = 4;
 constexpr int64_t kMostRuns = 64;
 constexpr int64_t kFewestOfVectors = 7;  // pixels of a line, from which on tiles of vectors multiply as fast as they can
 constexpr int64_t kFewestOfColumn = 5, kMostColumns = 4;  // pixels of a column of its own; such columns of a line
-constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which one thread does it all
 
 struct Lines {
   ConvShape s;                         // whose channels are bytes, of pixels as they are copied
@@ -240,26 +239,21 @@ void convolve_bf16_lines(const KernelContext& context, const Bf16ConvProblem& p,
   const Lines lines(p.g, p.kernel);
   const ConvShape& s = lines.s;
   const LineConvolution convolution(p, lines, seeds);
-  const int64_t team = p.batch * s.groups * s.output * s.filters * s.patch < kTeamWork ? 1 : context.threads;
+  const int64_t team = p.batch * s.groups * s.output * s.filters * s.patch < p.kernel.team_work() ? 1 : context.threads;
   const bool in_lines = lines.tile > 0;
   const int64_t images = in_lines ? p.batch : 1, all = in_lines ? s.w.output[1] : p.batch;
-  int64_t blocks = ceil_div(all, lines.strip), parts = 1;
-  if (images * blocks % team != 0) {
-    if (all >= 2 * team)
-      blocks = std::min(round_up(blocks, team), all);
-    else
-      parts = team;
-  }
-  const int64_t size = ceil_div(all, blocks), width = round_up(ceil_div(s.filters, parts), 2 * kPanelColumns);
+  const StripShares shares(images, all, lines.strip, s.filters, team);
+  const int64_t width = round_up(ceil_div(s.filters, shares.parts), 2 * kPanelColumns);
   const int64_t bytes = bf16_line_scratch(p.g, p.kernel);
 #pragma omp parallel for num_threads(static_cast <int>(team)) schedule(static) if (team > 1)
-  for (int64_t task = 0; task < images * blocks * parts; ++task) {
-    const int64_t filter = task % parts * width, block = task / parts, first = block % blocks * size;
-    if (filter >= s.filters || first >= all) continue;
-    const int64_t count = std::min(size, all - first), filters = std::min(width, s.filters - filter);
+  for (int64_t index = 0; index < shares.tasks(); ++index) {
+    const StripShares::Task task = shares.task(index);
+    const int64_t filter = task.part * width;
+    if (filter >= s.filters) continue;
+    const int64_t filters = std::min(width, s.filters - filter);
     std::byte* memory = scratch + omp_get_thread_num() * bytes;
-    in_lines ? convolution.lines(block / blocks, first, count, filter, filters, memory)
-             : convolution.images(first, count, filter, filters, memory);
+    in_lines ? convolution.lines(task.image, task.first, task.count, filter, filters, memory)
+             : convolution.images(task.first, task.count, filter, filters, memory);
   }
 }
 

@@ -11,8 +11,6 @@
 namespace tandem::cpu {
 namespace {
 
-constexpr int64_t kTeamWork = int64_t{4} << 20;  // multiply-adds below which a second thread costs more than it brings
-
 bool copies_rows(int64_t k, const Bf16Kernel& kernel) { return depth_of(k, kernel).bytes != 2 * k || rows_collide(k, kernel); }
 
 const std::byte* copied_rows(const KernelContext& context, const std::byte* a, int64_t m, int64_t k, int64_t stride,
@@ -77,9 +75,9 @@ void bf16_gemm(const KernelContext& context, ConstTensorView a, const PackedBf16
   ensure(context.workspace.size() >= bf16_gemm_workspace(m, k, n, b.isa()), "the workspace of a product of bf16 is too small",
          context.workspace.size());
   if (m == 0 || n == 0) return;
-  KernelContext team = context;
-  if (m * n * std::max<int64_t>(k, 1) < kTeamWork) team.threads = 1;
   const Bf16Kernel& kernel = bf16_kernel(b.isa());
+  KernelContext team = context;
+  if (m * n * std::max<int64_t>(k, 1) < kernel.team_work()) team.threads = 1;
   Bf16Product p = {.kernel = kernel,
                .depth = depth_of(k, kernel),
                .m = m,
