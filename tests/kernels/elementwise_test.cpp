@@ -88,7 +88,7 @@ TEST_P(UnaryAccuracy, IsWithinTheStatedUlps) {
 INSTANTIATE_TEST_SUITE_P(F32, UnaryAccuracy, ::testing::ValuesIn(kAccuracies),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// Gelu and Elu cancel in their tails: the bound is relative to x (Gelu) and to alpha (Elu).
+// Gelu by tanh and Elu cancel in their tails: the bound is relative to x (Gelu) and to alpha (Elu).
 TEST(UnaryAccuracy, GeluIsWithinFourUlpsOfItsArgument) {
   const std::vector<float> x = samples(-9, 9), y = evaluate(UnaryOp::kGelu, x), z = evaluate(UnaryOp::kGeluTanh, x);
   for (size_t i = 0; i < x.size(); ++i) {
@@ -99,6 +99,26 @@ TEST(UnaryAccuracy, GeluIsWithinFourUlpsOfItsArgument) {
     ASSERT_LE(std::fabs(static_cast<long double>(y[i]) - exact), 4 * unit_of(v)) << x[i];
     ASSERT_LE(std::fabs(static_cast<long double>(z[i]) - approximate), 4 * unit_of(v)) << x[i];
   }
+}
+
+TEST(UnaryAccuracy, GeluKeepsItsDigitsInItsTail) {
+  for (float x : samples(-12.9, 12.9)) {
+    const auto v = static_cast<long double>(x);
+    const long double exact = 0.5L * v * std::erfc(-v / std::sqrt(2.0L));
+    const long double bound = (10 + (x < 0 ? v * v : 0)) * 0x1p-24L * std::fabs(exact);
+    ASSERT_LE(std::fabs(static_cast<long double>(evaluate(UnaryOp::kGelu, {x})[0]) - exact), bound + 0x1p-149L) << x;
+  }
+}
+
+TEST(UnaryAccuracy, GeluIsZeroOrItsArgumentFarFromZero) {
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> y = evaluate(UnaryOp::kGelu, {-1e30f, -14, 14, 1e30f, infinity, nan});
+  EXPECT_EQ(y[0], 0);
+  EXPECT_EQ(y[1], 0);
+  EXPECT_EQ(y[2], 14);
+  EXPECT_EQ(y[3], 1e30f);
+  EXPECT_EQ(y[4], infinity);
+  EXPECT_TRUE(std::isnan(y[5]));
 }
 
 TEST(UnaryAccuracy, EluIsWithinItsAbsoluteBound) {

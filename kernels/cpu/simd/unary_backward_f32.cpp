@@ -44,12 +44,10 @@ struct ErfGrad {  // 2 / sqrt(pi) * exp(-x^2)
     return hn::Mul(dy, hn::Mul(constant(1.12837917f), exp_of(hn::Neg(hn::Mul(x, x)))));
   }
 };
-struct GeluGrad {  // Phi(x) + x * phi(x)
+struct GeluGrad {
   HWY_INLINE V operator()(V x, V dy) const {
-    const V half = constant(0.5f);
-    const V cumulative = hn::MulAdd(half, erf_of(hn::Mul(x, constant(0.70710678f))), half);
-    const V density = hn::Mul(constant(0.39894228f), exp_of(hn::Mul(hn::Neg(half), hn::Mul(x, x))));
-    return hn::Mul(dy, hn::MulAdd(x, density, cumulative));
+    const Normal normal = normal_of(x);
+    return hn::Mul(dy, hn::MulAdd(x, normal.density, normal.below));
   }
 };
 struct GeluTanhGrad {
