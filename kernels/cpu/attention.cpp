@@ -54,8 +54,10 @@ class Attention {
   void run() {
     const int64_t rows = heads_as_rows_ ? of_.group() : of_.queries;
     const int64_t heads = heads_as_rows_ ? of_.key_heads : of_.query_heads;
-    const int64_t blocks = ceil_div(rows, kQueryRows), items = of_.batch * heads * blocks;
-    if (items == 0) return;
+    if (of_.batch * heads * rows == 0) return;
+    // Those of one head for all: bits do not depend on them.
+    const int64_t block_rows = heads_as_rows_ || out_.scores ? kQueryRows : scorer_.block_rows(0, 0, kQueryRows);
+    const int64_t blocks = ceil_div(rows, block_rows), items = of_.batch * heads * blocks;
     const auto needed = static_cast<size_t>(scratch_.bytes) * static_cast<size_t>(std::min<int64_t>(context_.threads, items));
     ensure(context_.workspace.size() >= needed, "workspace of attention is too small", context_.workspace.size(), needed);
 #pragma omp parallel for num_threads(static_cast <int>(std::min <int64_t>(context_.threads, items))) schedule(dynamic, 1)
@@ -65,8 +67,8 @@ class Attention {
       block.head = i / blocks % heads * (heads_as_rows_ ? of_.group() : 1);
       block.heads_as_rows = heads_as_rows_;
       block.key_head = block.head / of_.group();
-      block.first = i % blocks * kQueryRows;
-      block.rows = std::min(kQueryRows, rows - block.first);
+      block.first = i % blocks * block_rows;
+      block.rows = std::min(block_rows, rows - block.first);
       if (heads_as_rows_) block.head += block.first, block.first = 0;
       work(block, context_.workspace.data() + omp_get_thread_num() * scratch_.bytes);
     }

@@ -15,7 +15,7 @@
 
 namespace tandem::cpu {
 
-inline constexpr int64_t kQueryRows = 192;  // of a block
+inline constexpr int64_t kQueryRows = 192;  // of a block at most
 
 // Query rows of one batch that share a key head. Usually consecutive rows of one head; where there is a single query, the heads
 // of a group.
@@ -93,6 +93,15 @@ class AttentionScorer {
       all.end = end;
     }
     return all;
+  }
+
+  // Rows of a head's blocks, `most` at most. Where the first queries see half of the keys or less (a causal mask), a quarter of the queries: a
+  // block then multiplies fewer keys for nothing. Else high blocks, since each packs its keys.
+  int64_t block_rows(int64_t batch, int64_t head, int64_t most) const {
+    constexpr int64_t kFewRows = 32;
+    if (of_.queries <= kFewRows) return most;
+    const KeyRange seen = seen_by_any({batch, head, head / of_.group(), 0, kFewRows});
+    return 2 * (seen.end - seen.first) > of_.keys ? most : std::clamp(ceil_div(of_.queries, int64_t{4}), kFewRows, most);
   }
 
   // Keys [first, end) come from the past, then from the new ones: body(matrix, row stride, first key, keys) for each part.

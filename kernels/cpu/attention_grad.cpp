@@ -13,7 +13,7 @@ namespace tandem::cpu {
 namespace {
 
 constexpr int64_t kLine = 64;  // bytes
-constexpr int64_t kGradRows = 96;
+constexpr int64_t kGradRows = 96;  // of a block at most
 
 // One thread's part of the workspace: three matrices of a block's rows by all keys.
 template <class T>
@@ -87,11 +87,13 @@ class AttentionBackward {
     w.dv = dv_ ? dv_ + batch * grads_.v.batch + key_head * grads_.v.head : nullptr;
     if (w.dk) fill_zero(w.dk, grads_.k, of_.keys, of_.head_size);
     if (w.dv) fill_zero(w.dv, grads_.v, of_.keys, of_.value_size);
-    for (int64_t g = 0; g < of_.group(); ++g)
-      for (int64_t first = 0; first < of_.queries; first += kGradRows) {
-        QueryBlock block{batch, key_head * of_.group() + g, key_head, first, std::min(kGradRows, of_.queries - first)};
+    for (int64_t head = key_head * of_.group(); head < (key_head + 1) * of_.group(); ++head) {
+      const int64_t rows = scorer_.block_rows(batch, head, kGradRows);
+      for (int64_t first = 0; first < of_.queries; first += rows) {
+        const QueryBlock block{batch, head, key_head, first, std::min(rows, of_.queries - first)};
         add_block(block, scorer_.seen_by_any(block), w);
       }
+    }
   }
 
   static void fill_zero(T* matrix, const HeadStrides& strides, int64_t rows, int64_t columns) {

@@ -98,6 +98,29 @@ TEST(Attention, KeysThatAMaskHidesFromAllAreLeftOutButNoNaN) {
   for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(spoilt[i]), i / 4 == 1) << i;
 }
 
+// Blocks of queries are cut by what the first head's mask hides. 200 queries are blocks of 50 under a causal mask.
+TEST(Attention, ABatchsBitsDoNotDependOnTheMaskOfAnother) {
+  constexpr int64_t kQueries = 200, kSize = 8;
+  constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  const auto second_of = [&](bool first_is_causal) {
+    std::vector<float> q = values(2 * kQueries * kSize, 31), k = values(2 * kQueries * kSize, 17), v = values(2 * kQueries * kSize, 7),
+                       mask(2 * kQueries * kQueries), y(q.size());
+    for (int64_t b = 0; b < 2; ++b)
+      for (int64_t r = 0; r < kQueries; ++r)
+        for (int64_t j = r + 1; j < kQueries; ++j)
+          if (b == 1 || first_is_causal) mask[static_cast<size_t>((b * kQueries + r) * kQueries + j)] = kHidden;
+    AttentionInputs in;
+    in.q = view_of(q, heads(2, 1, kQueries, kSize)), in.k = view_of(k, heads(2, 1, kQueries, kSize)), in.v = view_of(v, heads(2, 1, kQueries, kSize));
+    in.mask = view_of(mask, heads(2, 1, kQueries, kQueries));
+    AttentionOutputs out;
+    out.y = view_of(y, heads(2, 1, kQueries, kSize));
+    std::vector<std::byte> memory(cpu::attention_workspace(DType::kF32, attention_geometry({}, in.q.shape, in.k.shape, in.v.shape, {}, {}), false, 1));
+    cpu::attention({.workspace = memory}, {}, in, out);
+    return std::vector<float>(y.begin() + kQueries * kSize, y.end());
+  };
+  EXPECT_EQ(second_of(true), second_of(false));
+}
+
 TEST(Fourier, WorkspaceServesShorterTransforms) {
   for (int64_t length : {1, 2, 16, 64, 100})
     for (int64_t shorter = 0; shorter <= length; ++shorter) {

@@ -37,5 +37,23 @@ TYPED_TEST(Rows, RangesLookOverNaN) {
     }
 }
 
+// Of exponentials, too: what -inf hides is as if it were not there.
+TEST(Row, ZerosBehindTheLastNumberDoNotChangeASum) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  constexpr int64_t kAll = 256;
+  for (int64_t n = 0; n < kAll; ++n) {
+    std::vector<float> x(kAll, 0), hidden(kAll, -std::numeric_limits<float>::infinity()), y(kAll);
+    for (size_t i = 0; i < static_cast<size_t>(n); ++i) x[i] = hidden[i] = normal(random);
+    const RowOps<float>& row = row_ops<float>();
+    for (int64_t m : {n + 1, n + 17, n + 64, kAll}) {
+      m = std::min(m, kAll);
+      ASSERT_EQ(row.sum(x.data(), n), row.sum(x.data(), m)) << n << ' ' << m;
+      ASSERT_EQ(row.sum_exp(hidden.data(), n, 1), row.sum_exp(hidden.data(), m, 1)) << n << ' ' << m;
+      ASSERT_EQ(row.exp(hidden.data(), y.data(), n, 1), row.exp(hidden.data(), y.data(), m, 1)) << n << ' ' << m;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tandem::cpu::simd

@@ -24,7 +24,7 @@ HWY_INLINE hn::Vec<D> exp_of(D d, hn::Vec<D> x) {
 }
 
 // Folds term(0), term(1), ... with four running accumulators. `term(i, count)` gives the lanes from element i on, count of
-// them valid and the rest neutral.
+// them valid and the rest neutral. An element's accumulator depends on its place alone, so neutral elements behind the last one change nothing.
 template <class T, class Term, class Fold>
 hn::Vec<hn::ScalableTag<T>> fold_terms(int64_t n, T neutral, Term term, Fold fold) {
   const hn::ScalableTag<T> d;
@@ -37,7 +37,10 @@ hn::Vec<hn::ScalableTag<T>> fold_terms(int64_t n, T neutral, Term term, Fold fol
     a2 = fold(a2, term(i + 2 * lanes, lanes));
     a3 = fold(a3, term(i + 3 * lanes, lanes));
   }
-  for (; i < n; i += lanes) a0 = fold(a0, term(i, std::min(lanes, n - i)));
+  if (i < n) a0 = fold(a0, term(i, std::min(lanes, n - i)));
+  if ((i += lanes) < n) a1 = fold(a1, term(i, std::min(lanes, n - i)));
+  if ((i += lanes) < n) a2 = fold(a2, term(i, std::min(lanes, n - i)));
+  if ((i += lanes) < n) a3 = fold(a3, term(i, std::min(lanes, n - i)));
   return fold(fold(a0, a1), fold(a2, a3));
 }
 
