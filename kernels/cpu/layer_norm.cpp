@@ -1,5 +1,5 @@
-// Forward: one thread a row. Backward: rows first (dx, and each row's statistics), then columns (scale and bias), each thread a
-// block of them down all rows, so that no sum is ever split between threads.
+// Forward: one thread a row. Backward: one sweep over the rows, kRowsTogether at a time, whose sums of columns (scale and bias) are kept; these
+// are added afterwards in the order of rows. So no sum depends on the threads.
 #include "kernels/api/layer_norm.h"
 
 #include <omp.h>
@@ -37,34 +37,17 @@ T* data_or_null(TensorView view) {
   return view ? view.as<T>().data() : nullptr;
 }
 
-// Workspace: the statistics of all rows, then one row a thread.
-size_t statistics_bytes(int64_t rows, DType dtype) { return static_cast<size_t>(round_up(2 * rows, 16)) * size_of(dtype); }
-int64_t scratch_row_elements(int64_t length) { return round_up(length, 16); }
+// Workspace: sums of dscale and of dbias for each kRowsTogether rows, then one row a thread.
+int64_t row_elements(int64_t length) { return round_up(length, 16); }
+int64_t sum_elements(int64_t rows, int64_t length) { return 2 * ceil_div(rows, kRowsTogether) * row_elements(length); }
 
-// dscale and dbias: columns [first, last) summed down the rows, kRowsTogether of them in T, these sums in double.
+// dscale or dbias: columns [first, last) of `count` sums in T, `stride` apart, added in double.
 template <class T>
-void sum_columns(const simd::RowOps<T>& row, const T* dy, const T* x, const RowStatistics<T>* of, int64_t rows, int64_t length, int64_t first,
-                 int64_t last, T* dscale, T* dbias) {
-  std::array<double, kColumnBlock> scale_sum{}, bias_sum{};
-  std::array<T, kColumnBlock> scale_part, bias_part, product;
-  const int64_t columns = last - first;
-  for (int64_t begin = 0; begin < rows; begin += kRowsTogether) {
-    scale_part.fill(0), bias_part.fill(0);
-    for (int64_t r = begin; r < std::min(rows, begin + kRowsTogether); ++r) {
-      const T* grad = dy + r * length + first;
-      row.product(grad, x + r * length + first, product.data(), columns, -of[r].mean);
-      row.combine(scale_part.data(), product.data(), scale_part.data(), columns, 1, of[r].inverse, 0);
-      row.combine(bias_part.data(), grad, bias_part.data(), columns, 1, 1, 0);
-    }
-    for (size_t c = 0; c < static_cast<size_t>(columns); ++c) {
-      scale_sum[c] += static_cast<double>(scale_part[c]);
-      bias_sum[c] += static_cast<double>(bias_part[c]);
-    }
-  }
-  for (int64_t c = 0; c < columns; ++c) {
-    if (dscale) dscale[first + c] = static_cast<T>(scale_sum[static_cast<size_t>(c)]);
-    if (dbias) dbias[first + c] = static_cast<T>(bias_sum[static_cast<size_t>(c)]);
-  }
+void add_sums(const T* sums, int64_t count, int64_t stride, int64_t first, int64_t last, T* out) {
+  std::array<double, kColumnBlock> total{};
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t c = first; c < last; ++c) total[static_cast<size_t>(c - first)] += static_cast<double>(sums[i * stride + c]);
+  for (int64_t c = first; c < last; ++c) out[c] = static_cast<T>(total[static_cast<size_t>(c - first)]);
 }
 
 // dx = inverse * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * scale, as a combination of g and x.
@@ -114,22 +97,32 @@ void normalize_grad(const KernelContext& context, const LayerNormGradViews& view
     const auto& row = simd::row_ops<T>();
     const T *dy = views.dy.as<T>().data(), *x = views.x.as<T>().data(), *scale = views.scale.as<T>().data();
     T *dx = data_or_null<T>(views.dx), *dscale = data_or_null<T>(views.dscale), *dbias = data_or_null<T>(views.dbias);
-    auto* of = reinterpret_cast<RowStatistics<T>*>(context.workspace.data());
-    T* scratch = reinterpret_cast<T*>(context.workspace.data() + statistics_bytes(rows, dtype_of<T>));
-    const bool split = rows * length >= kElementsPerThread * context.threads;
-#pragma omp parallel for num_threads(context.threads) if (split)
-    for (int64_t r = 0; r < rows; ++r) of[r] = statistics(row, x + r * length, length, epsilon, about);
-    // Columns before rows: dx may be the memory of dy or x.
-    const int64_t block = std::min(kColumnBlock, round_up(ceil_div(length, context.threads), 64));
-    const int64_t blocks = dscale || dbias ? ceil_div(length, block) : 0;
-#pragma omp parallel for num_threads(context.threads) if (split)
-    for (int64_t b = 0; b < blocks; ++b)
-      sum_columns(row, dy, x, of, rows, length, b * block, std::min(length, (b + 1) * block), dscale, dbias);
-    if (dx == nullptr) return;
-#pragma omp parallel for num_threads(context.threads) if (split)
-    for (int64_t r = 0; r < rows; ++r) {
-      T* g = scratch + omp_get_thread_num() * scratch_row_elements(length);
-      row_grad(row, dy + r * length, x + r * length, scale, of[r], about, g, dx + r * length, length);
+    const int64_t blocks = ceil_div(rows, kRowsTogether), width = row_elements(length);
+    T* sums = reinterpret_cast<T*>(context.workspace.data());  // [blocks][scale, bias][width]
+    T* scratch = sums + sum_elements(rows, length);
+    const bool split = rows * length >= kElementsPerThread * context.threads, sums_wanted = dscale || dbias;
+#pragma omp parallel for num_threads(context.threads) if (split) schedule(static)
+    for (int64_t b = 0; b < blocks; ++b) {
+      T *g = scratch + omp_get_thread_num() * width, *scale_sum = sums + 2 * b * width, *bias_sum = scale_sum + width;
+      std::fill_n(scale_sum, 2 * width, T{0});
+      for (int64_t r = b * kRowsTogether; r < std::min(rows, (b + 1) * kRowsTogether); ++r) {
+        const T *grad = dy + r * length, *row_x = x + r * length;
+        const RowStatistics<T> of = statistics(row, row_x, length, epsilon, about);
+        if (sums_wanted) {  // before dx, which may be the memory of dy or x
+          row.product(grad, row_x, g, length, -of.mean);
+          row.combine(scale_sum, g, scale_sum, length, 1, of.inverse, 0);
+          row.combine(bias_sum, grad, bias_sum, length, 1, 1, 0);
+        }
+        if (dx) row_grad(row, grad, row_x, scale, of, about, g, dx + r * length, length);
+      }
+    }
+    if (!sums_wanted) return;
+    const int64_t columns = std::min(kColumnBlock, round_up(ceil_div(length, context.threads), 64));
+#pragma omp parallel for num_threads(context.threads) if (split) schedule(static)
+    for (int64_t first = 0; first < length; first += columns) {
+      const int64_t last = std::min(length, first + columns);
+      if (dscale) add_sums(sums, blocks, 2 * width, first, last, dscale);
+      if (dbias) add_sums(sums + width, blocks, 2 * width, first, last, dbias);
     }
   });
 }
@@ -137,7 +130,7 @@ void normalize_grad(const KernelContext& context, const LayerNormGradViews& view
 }  // namespace
 
 size_t layer_norm_grad_workspace(int64_t rows, int64_t length, DType dtype, int threads) {
-  return statistics_bytes(rows, dtype) + static_cast<size_t>(threads * scratch_row_elements(length)) * size_of(dtype);
+  return static_cast<size_t>(sum_elements(rows, length) + threads * row_elements(length)) * size_of(dtype);
 }
 
 void layer_norm(const KernelContext& context, const LayerNormViews& views, int64_t rows, int64_t length, double epsilon) {
