@@ -67,5 +67,25 @@ TEST(Bf16Rows, MaximaAreThoseOfFloats) {
     }
 }
 
+TEST(Bf16Rows, MaximaOfZerosInfinitiesAndNan) {
+  struct Case {
+    std::vector<uint16_t> numbers;
+    uint16_t most;
+  };
+  const Case cases[] = {{{0x8000, 0x0000}, 0x0000},  // -0 is less than 0
+                        {{0x0000, 0x8000}, 0x0000},         {{0x8000, 0x8000}, 0x8000},         {{0xBF80, 0x8000}, 0x8000},
+                        {{0xFF80, 0xFF80}, 0xFF80},         {{0xFF80, 0xC000, 0xBF80}, 0xBF80}, {{0x3F80, 0x7F80}, 0x7F80},
+                        {{0xFFC0, 0x3F80}, 0x7FC0},         {{0x7FC1, 0xFFC0}, 0x7FC1},         {{0x7FC0, 0xFFC1}, 0x7FC1},
+                        {{0xBF80, 0xFF81, 0xFF80}, 0x7F81}};
+  for (const Case& c : cases) {
+    std::vector<BF16> numbers(c.numbers.size());
+    std::vector<const BF16*> rows;
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i].bits = c.numbers[i], rows.push_back(&numbers[i]);
+    BF16 y;
+    bf16_row_ops().max(rows.data(), static_cast<int64_t>(rows.size()), &y, 1);
+    EXPECT_EQ(y.bits, c.most) << std::hex << c.numbers[0] << ' ' << c.numbers[1];
+  }
+}
+
 }  // namespace
 }  // namespace tandem::cpu::simd

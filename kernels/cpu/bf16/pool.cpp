@@ -19,8 +19,9 @@ struct Taps {
 };
 Taps taps_within(const Window& w, size_t axis, int64_t position, int64_t low, int64_t high) {
   const int64_t origin = position * w.stride[axis] - w.pad_begin[axis], dilation = w.dilation[axis];
-  const int64_t first = origin >= low ? 0 : ceil_div(low - origin, dilation);
-  const int64_t last = origin >= high ? 0 : ceil_div(high - origin, dilation);
+  const auto steps = [&](int64_t distance) { return dilation == 1 ? distance : ceil_div(distance, dilation); };  // a division takes long
+  const int64_t first = origin >= low ? 0 : steps(low - origin);
+  const int64_t last = origin >= high ? 0 : steps(high - origin);
   return {first, std::min(last, w.kernel[axis])};
 }
 
@@ -28,12 +29,15 @@ Taps taps_within(const Window& w, size_t axis, int64_t position, int64_t low, in
 template <class F>
 void for_each_window(const KernelContext& context, const Window& w, int64_t channels, int64_t pixels, F f) {
   parallel_chunks(context, pixels, grain_of(channels * w.kernel_size()), [&](int64_t first, int64_t last) {
-    for (int64_t pixel = first; pixel < last; ++pixel) {
+    for (int64_t pixel = first; pixel < last;) {  // line by line: what a line's pixels share is found once
       const int64_t at = pixel % w.output_size();
-      const std::array<int64_t, 3> place = {at / (w.output[1] * w.output[2]), at / w.output[2] % w.output[1], at % w.output[2]};
+      std::array<int64_t, 3> place = {at / (w.output[1] * w.output[2]), at / w.output[2] % w.output[1], at % w.output[2]};
       std::array<Taps, 3> taps;
-      for (size_t a = 0; a < 3; ++a) taps[a] = taps_within(w, a, place[a], 0, w.input[a]);
-      f(pixel, place, taps);
+      for (size_t a = 0; a < 2; ++a) taps[a] = taps_within(w, a, place[a], 0, w.input[a]);
+      for (; place[2] < w.output[2] && pixel < last; ++place[2], ++pixel) {
+        taps[2] = taps_within(w, 2, place[2], 0, w.input[2]);
+        f(pixel, place, taps);
+      }
     }
   });
 }

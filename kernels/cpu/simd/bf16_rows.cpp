@@ -17,6 +17,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Words = hn::ScalableTag<uint32_t>;
 using Halves = hn::Rebind<uint16_t, Words>;
 using Ranks = hn::ScalableTag<int16_t>;
+using Magnitudes = hn::RebindToUnsigned<Ranks>;
 
 // Half of what is cut off is added, a little less where the last bit that stays is even. NaN stays one.
 HWY_INLINE hn::Vec<Words> rounded(hn::Vec<Words> bits) {
@@ -47,26 +48,26 @@ void widen(const BF16* x, float* y, int64_t n) {
   for (; i < n; ++i) y[i] = to_float(x[i]);
 }
 
-// Whole numbers in the order of what bits stand for; the same again gives the bits.
-HWY_INLINE hn::Vec<Ranks> turned(hn::Vec<Ranks> bits) {
-  const Ranks d;
-  const auto is_nan = hn::Gt(hn::And(bits, hn::Set(d, 0x7FFF)), hn::Set(d, 0x7F80));
-  const auto ordered = hn::Xor(bits, hn::And(hn::BroadcastSignBit(bits), hn::Set(d, 0x7FFF)));
-  return hn::IfThenElse(is_nan, hn::And(bits, hn::Set(d, 0x7FFF)), ordered);
-}
-HWY_INLINE hn::Vec<Ranks> bits_of(hn::Vec<Ranks> ranks) {
-  return hn::Xor(ranks, hn::And(hn::BroadcastSignBit(ranks), hn::Set(Ranks(), 0x7FFF)));
-}
-
+// Among numbers with a sign the largest whole number is the largest bits where one of them is positive; else all are negative, and the least magnitude
+// counts. Negative NaNs are the largest magnitudes, and come back without their sign, as if they were positive.
 void max(const BF16* const* rows, int64_t count, BF16* y, int64_t n) {
   const Ranks d;
+  const Magnitudes m;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t i = 0; i < n; i += lanes) {
     const int64_t part = std::min(lanes, n - i);
-    const auto rank = [&](int64_t r) HWY_ATTR { return turned(load_lanes(d, reinterpret_cast<const int16_t*>(rows[r] + i), part)); };
-    auto most = rank(0);
-    for (int64_t r = 1; r < count; ++r) most = hn::Max(most, rank(r));
-    store_lanes(d, bits_of(most), reinterpret_cast<int16_t*>(y + i), part);
+    const auto bits_of = [&](int64_t r) HWY_ATTR { return load_lanes(d, reinterpret_cast<const int16_t*>(rows[r] + i), part); };
+    auto most = bits_of(0);
+    auto least = hn::BitCast(m, most), largest = least;
+    for (int64_t r = 1; r < count; ++r) {
+      const auto bits = bits_of(r);
+      most = hn::Max(most, bits);
+      least = hn::Min(least, hn::BitCast(m, bits)), largest = hn::Max(largest, hn::BitCast(m, bits));
+    }
+    const auto number = hn::IfNegativeThenElse(most, hn::BitCast(d, least), most);
+    // One that is none is the least of all whole numbers.
+    const auto nan = hn::BitCast(d, hn::IfThenElse(hn::Gt(largest, hn::Set(m, 0xFF80)), hn::And(largest, hn::Set(m, 0x7FFF)), hn::Set(m, 0x8000)));
+    store_lanes(d, hn::Max(number, nan), reinterpret_cast<int16_t*>(y + i), part);
   }
 }
 
