@@ -56,40 +56,86 @@ void reduce_inner(const KernelContext& context, const ReduceLayout& layout, cons
   });
 }
 
-// `width` <= kTile neighbouring outputs, starting at column x and output y. A width known to the compiler (Width > 0) is
+constexpr int64_t kMostColumns = 2048, kMostParts = 8;  // of which totals are held at once
+
+// Rows are summed in parts, whose number depends on the rows alone: 2, 4 or 8 from 128, 256 and 512 rows on.
+int64_t parts_of(int64_t rows) {
+  constexpr int64_t kFewestRows = 64;
+  int64_t parts = 1;
+  while (parts < kMostParts && rows >= 2 * parts * kFewestRows) parts *= 2;
+  return parts;
+}
+
+// What rows [begin, end) contribute to `width` <= kTile neighbouring outputs, from column x on. A width known to the compiler (Width > 0) is
 // vectorised.
 template <class Op, int64_t Width, class T>
-void reduce_tile(const ReduceLayout& layout, const T* x, T* y, int64_t width) {
-  const int64_t columns = Width > 0 ? Width : width, rows = layout.reduced.total;
-  T shift[kTile] = {}, block[kTile];
-  Wide<T> total[kTile];
-  std::fill_n(total, kTile, Op::template neutral<Wide<T>>());
-  if constexpr (is_shifted<Op>) std::copy(y, y + columns, shift);
-  for (int64_t begin = 0; begin < rows; begin += kTileRows) {
-    const int64_t end = std::min(rows, begin + kTileRows);
+void add_rows(const ReduceLayout& layout, const T* x, const T* shift, int64_t width, int64_t begin, int64_t end, Wide<T>* total) {
+  const int64_t columns = Width > 0 ? Width : width;
+  T block[kTile];
+  std::fill_n(total, columns, Op::template neutral<Wide<T>>());
+  for (int64_t first = begin; first < end; first += kTileRows) {
+    const int64_t last = std::min(end, first + kTileRows);
     std::fill_n(block, kTile, Op::template neutral<T>());
-    for (int64_t r = begin; r < end; ++r) {
+    for (int64_t r = first; r < last; ++r) {
       const T* row = x + layout.reduced.offset(r, 0);
       for (int64_t c = 0; c < columns; ++c) block[c] = Op::join(block[c], Op::map(row[c], shift[c]));
     }
     for (int64_t c = 0; c < columns; ++c) total[c] = Op::join(total[c], static_cast<Wide<T>>(block[c]));
   }
-  for (int64_t c = 0; c < columns; ++c)
-    y[c] = static_cast<T>(Op::template finish<Wide<T>>(total[c], static_cast<Wide<T>>(shift[c]), rows));
+}
+
+// Outputs of one tile: the parts' totals, part p's from totals + p * stride on, joined in order.
+template <class Op, class T>
+void finish_tile(const ReduceLayout& layout, const Wide<T>* totals, int64_t stride, int64_t width, T* y) {
+  const int64_t rows = layout.reduced.total, parts = parts_of(rows);
+  Wide<T> total[kTile];
+  std::fill_n(total, kTile, Op::template neutral<Wide<T>>());
+  for (int64_t part = 0; part < parts; ++part, totals += stride)
+    for (int64_t c = 0; c < width; ++c) total[c] = Op::join(total[c], totals[c]);
+  for (int64_t c = 0; c < width; ++c)
+    y[c] = static_cast<T>(Op::template finish<Wide<T>>(total[c], static_cast<Wide<T>>(is_shifted<Op> ? y[c] : T{0}), rows));
+}
+
+// What one part of the rows contributes to tile i.
+template <class Op, class T>
+void add_part(const ReduceLayout& layout, const T* x, const T* y, int64_t i, int64_t part, Wide<T>* total) {
+  const int64_t columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile), o = i / tiles, column = i % tiles * kTile;
+  const int64_t rows = layout.reduced.total, parts = parts_of(rows), width = std::min(kTile, columns - column);
+  const int64_t begin = rows * part / parts, end = rows * (part + 1) / parts;
+  const T* from = x + layout.kept.offset(o, 1) + column;
+  T shift[kTile] = {};
+  if constexpr (is_shifted<Op>) std::copy_n(y + o * columns + column, width, shift);
+  width == kTile ? add_rows<Op, kTile>(layout, from, shift, width, begin, end, total) : add_rows<Op, 0>(layout, from, shift, width, begin, end, total);
 }
 
 template <class Op, class T>
 void reduce_outer(const KernelContext& context, const ReduceLayout& layout, const T* x, T* y) {
-  const int64_t columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile), outer = layout.kept.total / columns;
-  parallel_chunks(
-      context, outer * tiles, grain_of(layout.reduced.total * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t o = i / tiles, column = i % tiles * kTile, width = std::min(kTile, columns - column);
-          const T* from = x + layout.kept.offset(o, 1) + column;
-          T* to = y + o * columns + column;
-          width == kTile ? reduce_tile<Op, kTile>(layout, from, to, width) : reduce_tile<Op, 0>(layout, from, to, width);
-        }
-      });
+  using Total = Wide<T>;
+  const int64_t rows = layout.reduced.total, parts = parts_of(rows), columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile);
+  const int64_t outer = layout.kept.total / columns, row_work = std::min(columns, kTile);
+  const auto finish = [&](int64_t i, const Total* totals, int64_t stride) {
+    const int64_t column = i % tiles * kTile;
+    finish_tile<Op>(layout, totals, stride, std::min(kTile, columns - column), y + i / tiles * columns + column);
+  };
+  if (outer >= context.threads || parts == 1 || columns > kMostColumns) {
+    parallel_chunks(context, outer * tiles, grain_of(rows * row_work), [&](int64_t begin, int64_t end) {
+      Total totals[kMostParts * kTile];
+      for (int64_t i = begin; i < end; ++i) {
+        for (int64_t part = 0; part < parts; ++part) add_part<Op>(layout, x, y, i, part, totals + part * kTile);
+        finish(i, totals, kTile);
+      }
+    });
+    return;
+  }
+  // Few outputs of many rows: threads take rows that follow each other, as they do of what is made before and behind.
+  Total totals[kMostParts * kMostColumns];
+  for (int64_t o = 0; o < outer; ++o) {
+    parallel_chunks(context, parts * tiles, grain_of(rows / parts * row_work), [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task)
+        add_part<Op>(layout, x, y, o * tiles + task % tiles, task / tiles, totals + task / tiles * kMostColumns + task % tiles * kTile);
+    });
+    for (int64_t tile = 0; tile < tiles; ++tile) finish(o * tiles + tile, totals + tile * kTile, kMostColumns);
+  }
 }
 
 template <class Op, class T>

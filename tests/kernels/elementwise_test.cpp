@@ -182,5 +182,32 @@ TEST(Reduce, SumsOfAMillionAreWithinTheStatedBound) {
   }
 }
 
+// Columns of many rows, which a team shares by rows: more images than threads, fewer, more columns than are held at once, and maxima.
+TEST(Reduce, SumsOfColumnsDependNeitherOnTheTeamNorOnTheBatch) {
+  for (const Shape& shape : {Shape{3, 530, 70}, Shape{2, 131, 64}, Shape{1, 300, 193}, Shape{1, 129, 2100}}) {
+    std::vector<float> x;
+    for (int64_t i = 0; i < shape.elements(); ++i) x.push_back(unit_float(philox(6, static_cast<uint64_t>(i), 0)[0]) - 0.3f);
+    const int64_t columns = shape[2], image = shape[1] * columns;
+    for (const ReduceOp op : {ReduceOp::kMean, ReduceOp::kLogSumExp, ReduceOp::kMax}) {
+      const auto reduced = [&](int threads, int64_t first, int64_t images) {
+        std::vector<float> y(static_cast<size_t>(images * columns));
+        cpu::reduce({.threads = threads}, op, {reinterpret_cast<const std::byte*>(x.data() + first * image), DType::kF32, {images, shape[1], columns}},
+                    {reinterpret_cast<std::byte*>(y.data()), DType::kF32, {images, 1, columns}}, 2);
+        return y;
+      };
+      const std::vector<float> y = reduced(1, 0, shape[0]);
+      for (const int threads : {2, 3}) EXPECT_EQ(reduced(threads, 0, shape[0]), y) << to_string(shape) << ' ' << threads;
+      for (int64_t i = 0; i < shape[0]; ++i)
+        EXPECT_EQ(reduced(2, i, 1), std::vector<float>(y.begin() + i * columns, y.begin() + (i + 1) * columns)) << to_string(shape);
+      if (op != ReduceOp::kMean) continue;
+      for (size_t at = 0; at < y.size(); ++at) {
+        double sum = 0;
+        for (int64_t r = 0; r < shape[1]; ++r) sum += static_cast<double>(x[static_cast<size_t>(static_cast<int64_t>(at) / columns * image + r * columns + static_cast<int64_t>(at) % columns)]);
+        ASSERT_NEAR(y[at], sum / static_cast<double>(shape[1]), 1e-6) << to_string(shape);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tandem
