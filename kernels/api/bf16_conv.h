@@ -33,12 +33,16 @@ class Bf16Filters {
 // Reads of the geometry channels, filters, groups, the kernel, strides and dilations: the same filters serve every plane.
 Bf16Filters pack_bf16_filters(const ConvGeometry&, ConstTensorView w, Isa isa = chosen_isa());
 
-// Bytes, for this plane and any batch.
-size_t bf16_conv_workspace(const ConvGeometry&, int threads, Isa isa = chosen_isa());
+// Whether the image may be scaled as it is read: pointwise convolutions without groups.
+bool has_scaled_bf16_conv(const ConvGeometry&);
 
-// y = activation(conv(x, w) + bias + residual): as bf16_gemm has them.
+// Bytes, for this plane and any batch. `scaled`: with factors.
+size_t bf16_conv_workspace(const ConvGeometry&, int threads, Isa isa = chosen_isa(), bool scaled = false);
+
+// y = activation(conv(x, w) + bias + residual): as bf16_gemm has them. `scale`, f32 [batch, channels] or [channels], is none or factors of x, whose
+// products are rounded to bf16, as were they stored; has_scaled_bf16_conv.
 void bf16_conv(const KernelContext&, const ConvGeometry&, ConstTensorView x, const Bf16Filters& w, TensorView y,
-               const Bf16Epilogue& epilogue = {});
+               const Bf16Epilogue& epilogue = {}, ConstTensorView scale = {});
 
 // Max and average pooling, as pool_channels_last.h says. y is bf16.
 void bf16_max_pool(const KernelContext&, const Window&, ConstTensorView x, TensorView y);

@@ -2,7 +2,8 @@
 //
 //   tandem.ChannelsLastConv(x, w, bias?, residual?)           as tandem.FusedConv, in f32
 //   tandem.WinogradConv(x, w, bias?, residual?)               the same, by tiles of `tiles` x `tiles` outputs (runtime/plan/winograd.h)
-//   tandem.Bf16ChannelsLastConv(x, w, bias?, residual?)       the same of x in bf16, with w and bias in f32, y in f32 or bf16, by `to`
+//   tandem.Bf16ChannelsLastConv(x, w, bias?, residual?, scale?)   the same of x in bf16, with w and bias in f32, y in f32 or bf16, by `to`;
+//       scale, f32 [batch or 1, 1..., channels], multiplies x first, rounded to bf16, where w is pointwise (channel_scale_fusion)
 //   tandem.ChannelsLastQuantizedConv(x, x_scale, ...)         as tandem.QuantizedConv (quantized_result.h), and then, if there is
 //       (..., other, other_scale, other_zero, sum_scale, sum_zero)   a residual, tandem.QuantizedAdd of its result and the other
 //
@@ -98,11 +99,27 @@ BoundKernel bind_winograd(const BindContext& node) {
           .workspace = cpu::conv_winograd_workspace(geometry.planned(), filters.tiles(), node.threads())};
 }
 
+// Factors of the image: one a channel, for each image or for all.
+void require_image_scale(const InferenceContext& node, int i) {
+  if (!node.has_input(i)) return;
+  node.require_dtype(i, DType::kF32);
+  if (!node.has_rank(i) || !node.has_rank(0)) return;
+  const Dims &scale = node.dims(i), &x = node.dims(0);
+  bool fits = scale.size() == x.size();
+  for (size_t axis = 0; fits && axis < x.size(); ++axis) {
+    const bool is_open = !scale[axis].known(), is_one = is_open || scale[axis] == Dim(1);
+    const bool is_own = is_open || !x[axis].known() || scale[axis] == x[axis];
+    fits = axis == 0 ? is_one || is_own : axis + 1 == x.size() ? is_own : is_one;
+  }
+  node.require(fits, "the scale must be one number a channel, for each image or for all", to_string(scale));
+}
+
 void infer_short(InferenceContext& node) {
   node.require_dtype(0, DType::kBF16);
   for (const int i : {1, 2})
     if (node.has_input(i)) node.require_dtype(i, DType::kF32);
   require_short(node, 3);
+  require_image_scale(node, 4);
   activation_of(node);
   const auto y = output_dims(node, 1, 2);
   if (y && node.has_input(3) && node.has_rank(3)) require_shape(node, 3, *y);
@@ -128,9 +145,12 @@ BoundKernel bind_short(const BindContext& node) {
     const cpu::Bf16Epilogue epilogue = {.bias = in.size() > 2 ? in[2] : ConstTensorView{},
                                         .residual = in.size() > 3 ? in[3] : ConstTensorView{},
                                         .activation = activation};
-    cpu::bf16_conv(context, geometry.of(channels_first(in[0].shape), in[1].shape), in[0], filters, out[0], epilogue);
+    cpu::bf16_conv(context, geometry.of(channels_first(in[0].shape), in[1].shape), in[0], filters, out[0], epilogue,
+                   in.size() > 4 ? in[4] : ConstTensorView{});
   };
-  return {.run = run, .workspace = cpu::bf16_conv_workspace(geometry.planned(), node.threads())};
+  const bool scaled = node.has_input(4);
+  node.require(!scaled || cpu::has_scaled_bf16_conv(geometry.planned()), "only pointwise convolutions scale their image", to_string(node.shape(1)));
+  return {.run = run, .workspace = cpu::bf16_conv_workspace(geometry.planned(), node.threads(), cpu::chosen_isa(), scaled)};
 }
 
 void infer_quantized(InferenceContext& node) {
@@ -235,7 +255,7 @@ constexpr OpDef winograd_conv_op = {.name = "WinogradConv",
 constexpr OpDef short_conv_op = {.name = "Bf16ChannelsLastConv",
                                  .domain = "tandem",
                                  .min_inputs = 2,
-                                 .max_inputs = 4,
+                                 .max_inputs = 5,
                                  .attributes = kShortAttributes,
                                  .infer = infer_short,
                                  .cpu = bind_short,

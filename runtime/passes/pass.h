@@ -44,6 +44,7 @@ extern const Pass bf16_products_pass;
 extern const Pass bf16_storage_pass;
 extern const Pass branch_inlining_pass;
 extern const Pass byte_table_fusion_pass;
+extern const Pass channel_scale_fusion_pass;
 extern const Pass common_subexpression_pass;
 extern const Pass constant_folding_pass;
 extern const Pass dead_code_pass;

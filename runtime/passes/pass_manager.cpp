@@ -82,7 +82,8 @@ std::span<const Pass* const> default_passes() {
 std::span<const Pass* const> host_passes() {
   static constexpr const Pass* kPasses[] = {
       &group_normalization_fusion_pass, &rotary_fusion_pass, &embedding_bag_fusion_pass, &layout_assignment_pass, &quantized_residual_fusion_pass,
-      &quantized_mean_fusion_pass,      &bf16_storage_pass,  &bf16_products_pass,        &elementwise_regions_pass};
+      &quantized_mean_fusion_pass,      &bf16_storage_pass,  &channel_scale_fusion_pass, &bf16_products_pass,
+      &elementwise_regions_pass};
   return kPasses;
 }
 

@@ -52,12 +52,14 @@ struct Operands {
   double bound() const { return 1e-6 * static_cast<double>(w.size()) / static_cast<double>(g.filters) + 1e-5; }
 };
 
-// By the products of `kernel`, whatever this machine has.
-Numbers convolve(const Operands& o, const Bf16Kernel& kernel, int threads) {
+// By the products of `kernel`, whatever this machine has. `scale`: factors of the image's channels, or none.
+Numbers convolve(const Operands& o, const Bf16Kernel& kernel, int threads, const Numbers& scale = {}) {
   std::vector<std::byte> filters(bf16_patch_filter_bytes(o.g, kernel));
   pack_bf16_patch_filters(o.g, kernel, o.w.data(), filters.data());
   const auto x = guarded(o.x, true), residual = guarded(o.residual, true), y = guarded(Numbers(static_cast<size_t>(o.results)), false);
-  const tandem::test::GuardedMemory workspace((bf16_patch_workspace(o.g, kernel, threads) + 63) / 64 * 64);
+  const auto factors = guarded(scale, false);
+  const ConstTensorView factor_view = {factors.bytes().data(), DType::kF32, {static_cast<int64_t>(scale.size())}};
+  const tandem::test::GuardedMemory workspace((bf16_patch_workspace(o.g, kernel, threads, !scale.empty()) + 63) / 64 * 64);
   std::fill_n(workspace.bytes().data(), workspace.bytes().size(), std::byte{0xFF});  // NaN, should any be read
   Bf16Epilogue epilogue;
   epilogue.bias = test::view(o.bias, {o.g.filters});
@@ -65,7 +67,8 @@ Numbers convolve(const Operands& o, const Bf16Kernel& kernel, int threads) {
   const TensorView result = {y.bytes().data(), DType::kF32, {o.results}};
   const ConstTensorView image = {x.bytes().data(), DType::kBF16, {static_cast<int64_t>(o.x.size())}};
   convolve_bf16_patches({.threads = threads, .workspace = workspace.bytes()},
-                        {o.g, kernel, Isa::kPortable, image, filters.data(), result, epilogue, o.batch});
+                        {o.g, kernel, Isa::kPortable, image, filters.data(), result, epilogue, o.batch,
+                         scale.empty() ? ConstTensorView{} : factor_view});
   const auto* values = reinterpret_cast<const float*>(y.bytes().data());
   return {values, values + o.results};
 }
@@ -151,6 +154,32 @@ TEST(Bf16Conv, BitsDoNotDependOnTheBatch) {
     for (const Bf16Kernel* kernel : kernels()) {
       const Numbers y = convolve(all, *kernel, 1), own = convolve(last, *kernel, 1);
       ASSERT_TRUE(std::equal(own.begin(), own.end(), y.end() - last.results)) << c.what << ", tiles of " << kernel->step;
+    }
+  }
+}
+
+// As were the products of image and factors stored in bf16: blocks that begin and end within images, partial vectors, padded rows.
+TEST(Bf16Conv, ScalesTheImageAsItIsRead) {
+  const std::vector<ConvCase> cases = {{"32 channels", {3, 32, 9, 11}, {16, 32, 1, 1}},
+                                       {"a part of a vector", {2, 41, 5, 7}, {20, 41, 1, 1}},
+                                       {"less than a vector", {5, 6, 3, 3}, {33, 6, 1, 1}},
+                                       {"one pixel", {7, 72, 1, 1}, {18, 72, 1, 1}},
+                                       {"many channels", {2, 1155, 4, 5}, {17, 1155, 1, 1}},
+                                       {"blocks of pixels", {2, 64, 15, 21}, {40, 64, 1, 1}}};
+  for (const ConvCase& c : cases) {
+    const Operands o(c);
+    const int64_t pixels = o.g.window.output_size(), channels = o.g.channels;
+    for (const bool is_shared : {false, true}) {
+      const Numbers scale = noise((is_shared ? 1 : o.batch) * channels, 5);
+      Operands scaled = o;
+      for (int64_t i = 0; i < o.batch * pixels * channels; ++i) {
+        const int64_t image = is_shared ? 0 : i / (pixels * channels);
+        scaled.x[static_cast<size_t>(i)] *= scale[static_cast<size_t>(image * channels + i % channels)];
+      }
+      scaled.x = rounded(std::move(scaled.x));
+      for (const Bf16Kernel* kernel : kernels())
+        for (const int threads : {1, 2, 3})
+          ASSERT_EQ(convolve(o, *kernel, threads, scale), convolve(scaled, *kernel, 1)) << c.what << ", tiles of " << kernel->step << ", " << threads;
     }
   }
 }

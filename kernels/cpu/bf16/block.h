@@ -74,6 +74,8 @@ struct Bf16Kernel {
   // Rows of n, strides in elements.
   void (*narrow_rows)(const float* x, int64_t x_stride, BF16* y, int64_t y_stride, int64_t rows, int64_t n) = nullptr;
   void (*widen_rows)(const BF16* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, int64_t n) = nullptr;
+  // y[r][i] = x[r][i] * factors[i], rounded as by narrow.
+  void (*scale_rows)(const BF16* x, int64_t x_stride, const float* factors, BF16* y, int64_t y_stride, int64_t rows, int64_t n) = nullptr;
   // A panel of B from `count` <= 16 rows of its transpose, `stride` bytes apart: pairs [0, pairs) of each. Other columns are left
   // as they are.
   void (*transpose)(const std::byte* rows, int64_t stride, int64_t count, int64_t pairs, std::byte* panel) = nullptr;

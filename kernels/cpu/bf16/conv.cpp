@@ -29,15 +29,15 @@ int64_t line_bytes(const ConvShape& s, const Bf16Kernel& kernel) {  // of a row,
 BlockDepth depth_of(const ConvShape& s, const Bf16Kernel& kernel) {
   return s.pointwise ? block_depth(row_bytes(s), kernel.step) : copied_depth(s.taps / s.w.kernel[2] * line_bytes(s, kernel), kernel.step);
 }
-bool is_in_place(const ConvShape& s, const Bf16Kernel& kernel) {
-  return s.pointwise && depth_of(s, kernel).bytes == row_bytes(s);
+bool is_in_place(const ConvShape& s, const Bf16Kernel& kernel, bool scaled) {
+  return !scaled && s.pointwise && depth_of(s, kernel).bytes == row_bytes(s);
 }
 
 int64_t most_rows(const ConvShape& s, const Bf16Kernel& kernel) {
   return std::clamp(kPatchBytes / std::max<int64_t>(depth_of(s, kernel).bytes, 1) / 32 * 32, kFewestRows, kMostBlockRows);
 }
-int64_t patch_bytes(const ConvShape& s, const Bf16Kernel& kernel) {
-  return is_in_place(s, kernel) ? 0 : round_up(most_rows(s, kernel) * depth_of(s, kernel).bytes, kAlignment);
+int64_t patch_bytes(const ConvShape& s, const Bf16Kernel& kernel, bool scaled) {
+  return is_in_place(s, kernel, scaled) ? 0 : round_up(most_rows(s, kernel) * depth_of(s, kernel).bytes, kAlignment);
 }
 int64_t seed_bytes(const ConvShape& s) {
   return round_up(s.groups * panel_columns(s) * static_cast<int64_t>(sizeof(float)), kAlignment);
@@ -51,7 +51,7 @@ struct Part {
 class PatchConvolution {
  public:
   PatchConvolution(const Bf16ConvProblem& p, const ConvShape& s, const float* seeds)
-      : p_(p), s_(s), bytes_(s), seeds_(seeds), depth_(depth_of(s, p.kernel)), in_place_(is_in_place(s, p.kernel)) {
+      : p_(p), s_(s), bytes_(s), seeds_(seeds), depth_(depth_of(s, p.kernel)), in_place_(is_in_place(s, p.kernel, static_cast<bool>(p.scale))) {
     bytes_.channels *= 2;
   }
 
@@ -72,13 +72,27 @@ class PatchConvolution {
       block.residual.data = block.residual.at(part.pixel, filter);
     }
     if (!in_place_) {
-      PatchGather{bytes_, depth_.bytes, pixel_bytes, line_bytes(s_, p_.kernel), std::byte{0}}.rows(x, part.pixel, part.pixels, scratch);
+      if (p_.scale) scale_pixels(part, scratch);
+      else PatchGather{bytes_, depth_.bytes, pixel_bytes, line_bytes(s_, p_.kernel), std::byte{0}}.rows(x, part.pixel, part.pixels, scratch);
       block.a = scratch, block.a_stride = depth_.bytes;
     }
     p_.kernel.multiply(block);
   }
 
  private:
+  // Rows of an image times the factors of its channels.
+  void scale_pixels(const Part& part, std::byte* scratch) const {
+    const BF16* x = p_.x.as<BF16>().data();
+    const float* factors = p_.scale.as<float>().data();
+    const int64_t channels = s_.channels, last = part.pixel + part.pixels, own = p_.scale.elements() > channels ? channels : 0;
+    for (int64_t pixel = part.pixel, next = 0; pixel < last; pixel = next) {
+      const int64_t image = pixel / s_.output;
+      next = std::min(last, (image + 1) * s_.output);
+      auto* to = reinterpret_cast<BF16*>(scratch + (pixel - part.pixel) * depth_.bytes);
+      p_.kernel.scale_rows(x + pixel * channels, channels, factors + image * own, to, depth_.bytes / 2, next - pixel, channels);
+    }
+  }
+
   const Bf16ConvProblem& p_;
   const ConvShape& s_;
   ConvShape bytes_;  // whose channels are bytes
@@ -159,9 +173,9 @@ void pack_bf16_patch_filters(const ConvGeometry& g, const Bf16Kernel& kernel, co
   }
 }
 
-size_t bf16_patch_workspace(const ConvGeometry& g, const Bf16Kernel& kernel, int threads) {
+size_t bf16_patch_workspace(const ConvGeometry& g, const Bf16Kernel& kernel, int threads, bool scaled) {
   const ConvShape s(g);
-  return static_cast<size_t>(seed_bytes(s) + threads * std::max(patch_bytes(s, kernel), bf16_line_scratch(g, kernel)));
+  return static_cast<size_t>(seed_bytes(s) + threads * std::max(patch_bytes(s, kernel, scaled), bf16_line_scratch(g, kernel)));
 }
 
 void convolve_bf16_patches(const KernelContext& context, const Bf16ConvProblem& p) {
@@ -172,7 +186,7 @@ void convolve_bf16_patches(const KernelContext& context, const Bf16ConvProblem& 
   std::byte* scratch = context.workspace.data() + seed_bytes(s);
   if (is_bf16_line_convolution(p.g, p.kernel) && (bf16_line_zeros(s, p.kernel) == 0 || is_finite(context, p.x, p.batch * s.input * s.groups * s.channels)))
     return convolve_bf16_lines(context, p, seeds, scratch);
-  const int64_t bytes = patch_bytes(s, p.kernel);
+  const int64_t bytes = patch_bytes(s, p.kernel, static_cast<bool>(p.scale));
   // What lies behind the taps of a row meets zeros in the panels, but must be a number.
   if (bytes > 0 && depth_of(s, p.kernel).bytes != row_bytes(s)) std::fill_n(scratch, team * bytes, std::byte{0});
   const Tasks tasks(s, p.kernel, pixels, team);
@@ -209,21 +223,25 @@ Bf16Filters pack_bf16_filters(const ConvGeometry& g, ConstTensorView w, Isa isa)
   return packed;
 }
 
-size_t bf16_conv_workspace(const ConvGeometry& g, int threads, Isa isa) {
-  return is_channelwise(g) ? bf16_channelwise_workspace(g, isa, threads) : bf16_patch_workspace(g, bf16_kernel(isa), threads);
+bool has_scaled_bf16_conv(const ConvGeometry& g) { return g.groups == 1 && ConvShape(g).pointwise; }
+
+size_t bf16_conv_workspace(const ConvGeometry& g, int threads, Isa isa, bool scaled) {
+  return is_channelwise(g) ? bf16_channelwise_workspace(g, isa, threads) : bf16_patch_workspace(g, bf16_kernel(isa), threads, scaled);
 }
 
 void bf16_conv(const KernelContext& context, const ConvGeometry& g, ConstTensorView x, const Bf16Filters& w, TensorView y,
-               const Bf16Epilogue& epilogue) {
+               const Bf16Epilogue& epilogue, ConstTensorView scale) {
   const int64_t batch = check_channels_last_conv(g, x.shape, y.shape);
   ensure(x.dtype == DType::kBF16 && (y.dtype == DType::kBF16 || y.dtype == DType::kF32), "a convolution of bf16 has other types",
          name(x.dtype), name(y.dtype));
   ensure(has_bf16_conv(g), "a depthwise convolution in space has no form on bf16");
-  ensure(context.workspace.size() >= bf16_conv_workspace(g, context.threads, w.isa()),
+  ensure(!scale || (has_scaled_bf16_conv(g) && scale.dtype == DType::kF32 && (scale.elements() == g.channels || scale.elements() == batch * g.channels)),
+         "a convolution of bf16 takes no such factors", to_string(scale.shape));
+  ensure(context.workspace.size() >= bf16_conv_workspace(g, context.threads, w.isa(), static_cast<bool>(scale)),
          "the workspace of a convolution of bf16 is too small", context.workspace.size());
   if (y.elements() == 0) return;
-  const Bf16ConvProblem problem = {g, bf16_kernel(w.isa()), w.isa(), x, w.data(), y, epilogue, batch};
-  is_channelwise(g) ? convolve_bf16_channels(context, problem) : convolve_bf16_patches(context, problem);
+  const Bf16ConvProblem problem = {g, bf16_kernel(w.isa()), w.isa(), x, w.data(), y, epilogue, batch, scale};
+  is_channelwise(g) && !scale ? convolve_bf16_channels(context, problem) : convolve_bf16_patches(context, problem);
 }
 
 }  // namespace tandem::cpu

@@ -16,6 +16,7 @@ struct Bf16ConvProblem {
   TensorView y;
   const Bf16Epilogue& epilogue;
   int64_t batch;
+  ConstTensorView scale = {};
 };
 
 inline bool is_channelwise(const ConvGeometry& g) { return g.groups > 1 && g.groups == g.channels && g.groups == g.filters; }
@@ -23,7 +24,7 @@ inline bool is_channelwise(const ConvGeometry& g) { return g.groups > 1 && g.gro
 // Each: bytes of packed filters, packing, bytes of workspace, and the kernel.
 size_t bf16_patch_filter_bytes(const ConvGeometry&, const Bf16Kernel&);
 void pack_bf16_patch_filters(const ConvGeometry&, const Bf16Kernel&, const float* w, std::byte* to);
-size_t bf16_patch_workspace(const ConvGeometry&, const Bf16Kernel&, int threads);
+size_t bf16_patch_workspace(const ConvGeometry&, const Bf16Kernel&, int threads, bool scaled = false);
 void convolve_bf16_patches(const KernelContext&, const Bf16ConvProblem&);
 
 // The same filters, rows read from lines of the image by kernels that take them: whether this one is done so, the scratch of a thread (for

@@ -23,11 +23,12 @@ struct Bf16Finish {
     int64_t i = 0;
     if constexpr (requires { &V::narrow_16; })
       for (; i + 16 <= n; i += 16) V::narrow_16(x + i, y + i);
-    for (; i < n; ++i) {
-      const uint32_t bits = std::bit_cast<uint32_t>(x[i]), upper = bits >> 16;
-      const uint32_t nearest = (bits + 0x7FFFu + (upper & 1u)) >> 16;
-      y[i].bits = static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? upper | 0x40u : nearest);
-    }
+    for (; i < n; ++i) y[i] = nearest(x[i]);
+  }
+  static BF16 nearest(float x) {
+    const uint32_t bits = std::bit_cast<uint32_t>(x), upper = bits >> 16;
+    const uint32_t rounded = (bits + 0x7FFFu + (upper & 1u)) >> 16;
+    return {static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? upper | 0x40u : rounded)};
   }
 
   static void widen_rows(const BF16* x, int64_t x_stride, float* y, int64_t y_stride, int64_t rows, int64_t n) {
@@ -37,6 +38,20 @@ struct Bf16Finish {
   static void narrow_rows(const float* x, int64_t x_stride, BF16* y, int64_t y_stride, int64_t rows, int64_t n) {
     if (x_stride == n && y_stride == n) n *= rows, rows = 1;
     for (int64_t r = 0; r < rows; ++r) narrow(x + r * x_stride, y + r * y_stride, n);
+  }
+  // Four rows at once, so that factors are loaded once for them.
+  static void scale_rows(const BF16* x, int64_t x_stride, const float* factors, BF16* y, int64_t y_stride, int64_t rows, int64_t n) {
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) scale<4>(x + r * x_stride, x_stride, factors, y + r * y_stride, y_stride, n);
+    for (; r < rows; ++r) scale<1>(x + r * x_stride, x_stride, factors, y + r * y_stride, y_stride, n);
+  }
+  template <int R>
+  static void scale(const BF16* __restrict x, int64_t x_stride, const float* __restrict factors, BF16* __restrict y, int64_t y_stride, int64_t n) {
+    int64_t i = 0;
+    if constexpr (requires { &V::template scale_32<R>; })
+      for (; i + 32 <= n; i += 32) V::template scale_32<R>(x + i, x_stride, factors + i, y + i, y_stride);
+    for (int64_t r = 0; r < R; ++r)
+      for (int64_t j = i; j < n; ++j) y[r * y_stride + j] = nearest(widened(x[r * x_stride + j]) * factors[j]);
   }
   static float widened(BF16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
   static void add(const std::byte* from, bool is_bf16, float* __restrict sums, int64_t n) {

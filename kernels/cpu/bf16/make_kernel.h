@@ -17,6 +17,7 @@ constexpr Bf16Kernel make_bf16_kernel() {
           &Bf16Finish<V>::widen,
           &Bf16Finish<V>::narrow_rows,
           &Bf16Finish<V>::widen_rows,
+          &Bf16Finish<V>::scale_rows,
           &Bf16Packing<V>::transpose,
           &Bf16Packing<V>::interleave,
           &Bf16Packing<V>::round_lines,

@@ -44,6 +44,19 @@ struct Bf16Vectors {
     const __m512i apart = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd.v, even.v));
     return {_mm512_castsi512_ps(_mm512_permutexvar_epi16(kInTurns, apart))};
   }
+  // 32 columns of R rows.
+  template <int R>
+  static void scale_32(const BF16* x, int64_t x_stride, const float* factors, BF16* y, int64_t y_stride) {
+    const auto wide = [](const BF16* p) {
+      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))), 16));
+    };
+    const __m512 low = _mm512_loadu_ps(factors), high = _mm512_loadu_ps(factors + 16);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r, x += x_stride, y += y_stride) {
+      const __m512bh scaled = _mm512_cvtne2ps_pbh(_mm512_mul_ps(wide(x + 16), high), _mm512_mul_ps(wide(x), low));
+      _mm512_storeu_si512(y, reinterpret_cast<__m512i>(scaled));
+    }
+  }
   static void store_16(Vector x, BF16* p, Vector::Part part) { _mm256_mask_storeu_epi16(p, part, rounded(x)); }
 };
 

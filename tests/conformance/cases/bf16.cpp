@@ -2,6 +2,7 @@
 // rounded numbers.
 #include <map>
 
+#include "kernels/base/half.h"
 #include "tests/conformance/cases/cases.h"
 
 namespace tandem::conformance {
@@ -59,9 +60,37 @@ Case twin_of(const Case& one, const Twin& twin) {
   return narrow;
 }
 
+// A pointwise convolution of an image that is scaled by channel, and rounded again, before.
+Case scaled_conv(int64_t images_of_scale) {
+  const int64_t batch = 2, pixels = 15, channels = 21, filters = 10;
+  Case one{.op = "tandem.Bf16ChannelsLastConv",
+           .what = "scaled by channel, " + std::to_string(images_of_scale),
+           .inputs = {as(DType::kBF16, uniform({batch, 3, 5, channels}, -2, 2)), uniform({filters, channels, 1, 1}, -1, 1), Tensor(), Tensor(),
+                      uniform({images_of_scale, 1, 1, channels}, -1, 2)},
+           .attributes = {{"to", static_cast<int64_t>(DType::kF32)}}};
+  one.constants = {1}, one.gradient = false, one.rtol = 2e-5, one.atol = 2e-5;
+  one.reference = [=](const std::vector<Tensor>& inputs) {
+    const Tensor x = as(DType::kF32, inputs[0]), w = as(DType::kF32, as(DType::kBF16, inputs[1]));
+    Tensor y(DType::kF32, {batch, 3, 5, filters});
+    const auto at = [](const Tensor& t, int64_t i) { return t.as<float>()[static_cast<size_t>(i)]; };
+    for (int64_t i = 0; i < batch * pixels * filters; ++i) {
+      double sum = 0;
+      for (int64_t c = 0; c < channels; ++c) {
+        const int64_t pixel = i / filters, image = images_of_scale == 1 ? 0 : pixel / pixels;
+        const float scaled = to_float(to_bf16(at(x, pixel * channels + c) * at(inputs[4], image * channels + c)));
+        sum += static_cast<double>(scaled) * static_cast<double>(at(w, i % filters * channels + c));
+      }
+      y.as<float>()[static_cast<size_t>(i)] = static_cast<float>(sum);
+    }
+    return std::vector<Tensor>{y};
+  };
+  return one;
+}
+
 }  // namespace
 
 void add_bf16_cases(Cases& cases) {
+  for (const int64_t images : {1, 2}) cases.push_back(scaled_conv(images));
   for (const Shape& shape : {Shape{2, 3, 5, 70}, Shape{1, 600, 17}, Shape{3, 1, 1, 1, 64}}) {
     Case mean{.op = "tandem.Bf16GlobalAverage", .what = to_string(shape), .inputs = {as(DType::kBF16, uniform(shape, -2, 2))}};
     mean.reference = [](const std::vector<Tensor>& inputs) {
