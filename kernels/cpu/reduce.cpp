@@ -72,7 +72,8 @@ template <class Op, int64_t Width, class T>
 void add_rows(const ReduceLayout& layout, const T* x, const T* shift, int64_t width, int64_t begin, int64_t end, Wide<T>* total) {
   const int64_t columns = Width > 0 ? Width : width;
   T block[kTile];
-  std::fill_n(total, columns, Op::template neutral<Wide<T>>());
+  Wide<T> sums[kTile];
+  std::fill_n(sums, kTile, Op::template neutral<Wide<T>>());
   for (int64_t first = begin; first < end; first += kTileRows) {
     const int64_t last = std::min(end, first + kTileRows);
     std::fill_n(block, kTile, Op::template neutral<T>());
@@ -80,8 +81,9 @@ void add_rows(const ReduceLayout& layout, const T* x, const T* shift, int64_t wi
       const T* row = x + layout.reduced.offset(r, 0);
       for (int64_t c = 0; c < columns; ++c) block[c] = Op::join(block[c], Op::map(row[c], shift[c]));
     }
-    for (int64_t c = 0; c < columns; ++c) total[c] = Op::join(total[c], static_cast<Wide<T>>(block[c]));
+    for (int64_t c = 0; c < columns; ++c) sums[c] = Op::join(sums[c], static_cast<Wide<T>>(block[c]));
   }
+  std::copy_n(sums, columns, total);
 }
 
 // Outputs of one tile: the parts' totals, part p's from totals + p * stride on, joined in order.

@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kRowsOfTask = 256;          // of A, that meet a part of B together
 constexpr int64_t kBytesOfTask = 256 * 1024;  // of B: what stays in the second cache
-constexpr int64_t kTeamWork = 64 * 1024;      // products below which one thread does it all
+constexpr int64_t kTeamWork = 256 * 1024;     // products below which one thread does it all
 constexpr std::byte kFlip{0x80};
 
 const IntegerTier& tier() { return integer_tier(chosen_isa()); }
