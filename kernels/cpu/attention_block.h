@@ -95,13 +95,13 @@ class AttentionScorer {
     return all;
   }
 
-  // Rows of a head's blocks, `most` at most. Where the first queries see half of the keys or less (a causal mask), a quarter of the queries: a
-  // block then multiplies fewer keys for nothing. Else high blocks, since each packs its keys.
-  int64_t block_rows(int64_t batch, int64_t head, int64_t most) const {
+  // Rows of a head's blocks, `most` at most. Where the first queries see half of the keys or less (a causal mask), the queries in `parts`: a block
+  // then multiplies fewer keys for nothing. Else high blocks, since each packs its keys.
+  int64_t block_rows(int64_t batch, int64_t head, int64_t most, int64_t parts) const {
     constexpr int64_t kFewRows = 32;
     if (of_.queries <= kFewRows) return most;
     const KeyRange seen = seen_by_any({batch, head, head / of_.group(), 0, kFewRows});
-    return 2 * (seen.end - seen.first) > of_.keys ? most : std::clamp(ceil_div(of_.queries, int64_t{4}), kFewRows, most);
+    return 2 * (seen.end - seen.first) > of_.keys ? most : std::clamp(ceil_div(of_.queries, parts), kFewRows, most);
   }
 
   // Keys [first, end) come from the past, then from the new ones: body(matrix, row stride, first key, keys) for each part.

@@ -88,7 +88,7 @@ class AttentionBackward {
     if (w.dk) fill_zero(w.dk, grads_.k, of_.keys, of_.head_size);
     if (w.dv) fill_zero(w.dv, grads_.v, of_.keys, of_.value_size);
     for (int64_t head = key_head * of_.group(); head < (key_head + 1) * of_.group(); ++head) {
-      const int64_t rows = scorer_.block_rows(batch, head, kGradRows);
+      const int64_t rows = scorer_.block_rows(batch, head, kGradRows, 2);
       for (int64_t first = 0; first < of_.queries; first += rows) {
         const QueryBlock block{batch, head, key_head, first, std::min(rows, of_.queries - first)};
         add_block(block, scorer_.seen_by_any(block), w);
