@@ -2,9 +2,12 @@
 // QuantizeLinear one after another, bit for bit, without the f32 tensors between them.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 
 #include "kernels/api/elementwise.h"
+#include "kernels/api/isa.h"
 #include "kernels/base/kernel_context.h"
 #include "kernels/base/tensor_view.h"
 
@@ -36,6 +39,13 @@ struct QuickResidual {
   WholeResidual whole = {};  // for tiers that multiply 16 bits
 };
 
+// The product of two bytes, before its zero point, as one multiply-add: own * factor[s] + addend[s], rounded, with `own` as u8 (i8: 128 more) and s the
+// bits of the other. `is_exact[s]`: tried on all 256 bytes `own`, and right for each.
+struct QuickProducts {
+  std::array<float, 256> factor, addend;
+  std::array<bool, 256> is_exact;
+};
+
 }  // namespace tandem
 
 namespace tandem::cpu {
@@ -44,7 +54,13 @@ namespace tandem::cpu {
 void look_up(const KernelContext&, ConstTensorView x, ConstTensorView table, TensorView y);
 
 // y = quantized(op(a, b) / y_scale, y_zero), op one of kAdd and kMul; a and b broadcast to y, which is u8 or i8.
+// `products`: null, or what quick_products found of the same operands; the result is the same.
 void quantized_binary(const KernelContext&, BinaryOp op, const QuantizedOperand& a, const QuantizedOperand& b, float y_scale,
-                      int32_t y_zero, TensorView y);
+                      int32_t y_zero, TensorView y, const QuickProducts* products = nullptr);
+
+// Of products of images, channels last, by one byte a channel: the bytes of a and b are not looked at. Null for other shapes, for scales far apart, and
+// where the instruction set has no use for them.
+std::shared_ptr<const QuickProducts> quick_products(const QuantizedOperand& a, const QuantizedOperand& b, float y_scale, int32_t y_zero,
+                                                    const Shape& y, DType y_type, Isa isa = chosen_isa());
 
 }  // namespace tandem::cpu

@@ -1,5 +1,6 @@
 #include "kernels/api/quantized_elementwise.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -44,6 +45,8 @@ class RepeatedLines {
     return std::nullopt;
   }
 
+  size_t repeated() const { return repeated_; }
+
   void run(const KernelContext& context, const std::array<LineOperand, 2>& operands, const LineResult& result, CombineLines combine,
            std::byte* y) const {
     const int64_t n = layout_.inner_size(), rows = layout_.dims[static_cast<size_t>(layout_.rank - 2)], blocks = layout_.total / (rows * n);
@@ -63,8 +66,42 @@ class RepeatedLines {
     });
   }
 
+  // Products: of the repeated operand's bytes, their factors and addends are laid out instead. Blocks of which one is not exact: by `tier.combine`.
+  void scale(const KernelContext& context, const std::array<LineOperand, 2>& operands, const LineResult& result, const IntegerTier& tier,
+             const QuickProducts& products, std::byte* y) const {
+    const int64_t n = layout_.inner_size(), rows = layout_.dims[static_cast<size_t>(layout_.rank - 2)], blocks = layout_.total / (rows * n);
+    const int64_t together = std::min(rows, kFactors / n), groups = ceil_div(rows, together);
+    parallel_chunks(context, blocks * groups, grain_of(together * n), [&](int64_t begin, int64_t end) {
+      std::array<float, kFactors> factors, addends;
+      bool are_exact = false;
+      int64_t filled = -1;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t block = i / groups, row = i % groups * together, count = std::min(together, rows - row);
+        std::array<LineOperand, 2> at = operands;
+        for (size_t k = 0; k < 2; ++k) at[k].data += offset_of(block, k);
+        LineOperand& image = at[1 - repeated_];
+        image.data += row * n;
+        if (block != filled) {
+          are_exact = true;
+          for (int64_t j = 0; j < n; ++j) {
+            const auto byte = static_cast<size_t>(at[repeated_].data[j]), to = static_cast<size_t>(j);
+            factors[to] = products.factor[byte], addends[to] = products.addend[byte], are_exact &= products.is_exact[byte];
+          }
+          for (float* line : {factors.data(), addends.data()})
+            for (int64_t j = 1; j < together; ++j) std::copy_n(line, n, line + j * n);
+          filled = block;
+        }
+        std::byte* to = y + (block * rows + row) * n;
+        if (are_exact)
+          tier.scale_line(image, factors.data(), addends.data(), count * n, result, to);
+        else
+          for (int64_t j = 0; j < count; ++j, image.data += n) tier.combine(at[0], at[1], n, result, to + j * n);
+      }
+    });
+  }
+
  private:
-  static constexpr int64_t kBytes = 4096;
+  static constexpr int64_t kBytes = 4096, kFactors = kBytes / 2;
   RepeatedLines(const BroadcastLayout<2>& layout, size_t repeated) : layout_(layout), repeated_(repeated) {}
 
   static void repeat(const std::byte* line, int64_t n, int64_t times, std::byte* to) {
@@ -85,6 +122,53 @@ class RepeatedLines {
   size_t repeated_;
 };
 
+// The product of all bytes `own` and one of `other`, as one multiply-add: tried by the tier's kernels themselves.
+class QuickProduct {
+ public:
+  QuickProduct(const IntegerTier& tier, LineOperand own, LineOperand other, std::byte bits, const LineResult& y) : tier_(tier), own_(own), y_(y) {
+    for (size_t number = 0; number < 256; ++number) bytes_[number] = static_cast<std::byte>(number) ^ own.flip;
+    own_.data = bytes_.data(), other.data = &bits, other.step = 0;
+    tier.combine(own_, other, 256, y, expected_.data());
+    const float number = dequantized(static_cast<float>(static_cast<uint8_t>(bits ^ other.flip)), static_cast<float>(other.zero), other.scale);
+    factor_ = static_cast<float>(static_cast<double>(own.scale) * number / y.scale), addend_ = -static_cast<float>(own.zero) * factor_;
+    is_exact_ = is_right() || (move_between_bounds() && is_right());
+  }
+  float factor() const { return factor_; }
+  float addend() const { return addend_; }
+  bool is_exact() const { return is_exact_; }
+
+ private:
+  // Numbers must fit an i32.
+  bool is_right() const {
+    if (!(255 * std::fabs(factor_) + std::fabs(addend_) < 0x1p30f)) return false;
+    std::array<float, 256> factors, addends;
+    factors.fill(factor_), addends.fill(addend_);
+    std::array<std::byte, 256> found;
+    tier_.scale_line(own_, factors.data(), addends.data(), 256, y_, found.data());
+    return found == expected_;
+  }
+  // What may be added is bounded by each byte from both sides: to the middle of what they leave. False if that is nothing.
+  bool move_between_bounds() {
+    double least = static_cast<double>(addend_) - 0.5, most = static_cast<double>(addend_) + 0.5;
+    for (size_t number = 0; number < 256; ++number) {
+      const auto bits = static_cast<uint8_t>(expected_[number]);
+      const float result = y_.lowest < 0 ? static_cast<float>(static_cast<int8_t>(bits)) : static_cast<float>(bits);
+      const double rest = static_cast<double>(result - y_.zero) - static_cast<double>(factor_) * static_cast<double>(number);
+      if (result > y_.lowest) least = std::max(least, rest - 0.5);
+      if (result < y_.highest) most = std::min(most, rest + 0.5);
+    }
+    addend_ = static_cast<float>(least + (most - least) / 2);
+    return least <= most;
+  }
+
+  const IntegerTier& tier_;
+  LineOperand own_;
+  const LineResult& y_;
+  std::array<std::byte, 256> bytes_, expected_;
+  float factor_, addend_;
+  bool is_exact_;
+};
+
 }  // namespace
 
 LineOperand line_operand(const QuantizedOperand& o, int64_t step) {
@@ -102,14 +186,33 @@ void look_up(const KernelContext& context, ConstTensorView x, ConstTensorView ta
                   [&](int64_t begin, int64_t end) { tier.look_up(x.data + begin, table.data, end - begin, y.data + begin); });
 }
 
+std::shared_ptr<const QuickProducts> quick_products(const QuantizedOperand& a, const QuantizedOperand& b, float y_scale, int32_t y_zero,
+                                                    const Shape& y, DType y_type, Isa isa) {
+  const auto lines = RepeatedLines::of({y, {&a.x.shape, &b.x.shape}});
+  const IntegerTier& tier = integer_tier(isa);
+  if (!lines || !tier.scale_line) return nullptr;
+  const std::array<LineOperand, 2> operands = {line_operand(a, 1), line_operand(b, 1)};
+  const LineOperand &own = operands[1 - lines->repeated()], &other = operands[lines->repeated()];
+  const LineResult result = line_result(BinaryOp::kMul, own, other, y_scale, static_cast<float>(y_zero), quantized_range(y_type));
+  if (result.quick.limit < 0) return nullptr;
+  auto products = std::make_shared<QuickProducts>();
+  for (size_t bits = 0; bits < 256; ++bits) {
+    const QuickProduct product(tier, own, other, static_cast<std::byte>(bits), result);
+    products->factor[bits] = product.factor(), products->addend[bits] = product.addend(), products->is_exact[bits] = product.is_exact();
+  }
+  return products;
+}
+
 void quantized_binary(const KernelContext& context, BinaryOp op, const QuantizedOperand& a, const QuantizedOperand& b,
-                      float y_scale, int32_t y_zero, TensorView y) {
+                      float y_scale, int32_t y_zero, TensorView y, const QuickProducts* products) {
   const BroadcastLoop<2> loop(y.shape, {&a.x.shape, &b.x.shape});
   const IntegerRange range = quantized_range(y.dtype);
   const LineOperand left = line_operand(a, loop.inner_stride(0)), right = line_operand(b, loop.inner_stride(1));
   const LineResult result = line_result(op, left, right, y_scale, static_cast<float>(y_zero), range);
   const IntegerTier& tier = integer_tier(chosen_isa());
-  if (const auto lines = RepeatedLines::of({y.shape, {&a.x.shape, &b.x.shape}})) return lines->run(context, {left, right}, result, tier.combine, y.data);
+  if (const auto lines = RepeatedLines::of({y.shape, {&a.x.shape, &b.x.shape}}))
+    return products && tier.scale_line ? lines->scale(context, {left, right}, result, tier, *products, y.data)
+                                       : lines->run(context, {left, right}, result, tier.combine, y.data);
   loop.run(context, [&](const std::array<int64_t, 2>& offsets, int64_t at, int64_t n) {
     LineOperand one = left, two = right;
     one.data += offsets[0], two.data += offsets[1];

@@ -33,13 +33,27 @@ void infer_binary(InferenceContext& node) {
   require_zero_type(node, 5, 3);
   node.set_output(0, node.dtype(7), node.broadcast_dims(0, 3));
 }
+QuantizedOperand operand(Inputs in, size_t i) { return {in[i], in[i + 1].as<float>()[0], zero_point(in[i + 2])}; }
+
+// Found once, where scales and zero points are constant.
+std::shared_ptr<const QuickProducts> quick_products_of(const BindContext& node) {
+  std::array<ConstTensorView, 8> in;
+  for (const int i : {0, 3}) in[static_cast<size_t>(i)] = {nullptr, node.dtype(i), node.shape(i)};
+  for (const int i : {1, 2, 4, 5, 6, 7}) {
+    const Tensor* constant = node.constant(i);
+    if (!constant) return nullptr;
+    in[static_cast<size_t>(i)] = constant->view();
+  }
+  return cpu::quick_products(operand(in, 0), operand(in, 3), in[6].as<float>()[0], zero_point(in[7]), node.output_shape(0), node.dtype(7));
+}
+
 template <BinaryOp op>
 BoundKernel bind_binary(const BindContext& node) {
   for (const int i : {1, 2, 4, 5, 6, 7})
     node.require(node.shape(i).elements() == 1, "scales and zero points must be one number (input)", i);
-  return {.run = [](const KernelContext& context, Inputs in, Outputs out) {
-    const auto operand = [&](size_t i) { return QuantizedOperand{in[i], in[i + 1].as<float>()[0], zero_point(in[i + 2])}; };
-    cpu::quantized_binary(context, op, operand(0), operand(3), in[6].as<float>()[0], zero_point(in[7]), out[0]);
+  const std::shared_ptr<const QuickProducts> products = op == BinaryOp::kMul ? quick_products_of(node) : nullptr;
+  return {.run = [products](const KernelContext& context, Inputs in, Outputs out) {
+    cpu::quantized_binary(context, op, operand(in, 0), operand(in, 3), in[6].as<float>()[0], zero_point(in[7]), out[0], products.get());
   }};
 }
 

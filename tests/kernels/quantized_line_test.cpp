@@ -209,6 +209,88 @@ TEST(QuantizedLine, BroadcastOperandsEqualTheDefinition) {
       }
 }
 
+// Images by one number a channel, as quick_products finds them: by every tier, of channels of every remainder, each image with scales of its own.
+void expect_products_are_right(Isa isa, const Scales& s, DType type, int64_t& exact) {
+  const bool is_signed = type == DType::kI8;
+  const int32_t zero = is_signed ? -3 : 120, scale_zero = is_signed ? 11 : 5, y_zero = is_signed ? -128 : 9;
+  // A channel for each byte of scales, a pixel for each of images.
+  test::Guarded<std::byte> image(256 * 256), scales(256), out(256 * 256);
+  for (int64_t i = 0; i < 256 * 256; ++i) image.data()[i] = static_cast<std::byte>(i / 256 + i % 256);
+  for (int64_t i = 0; i < 256; ++i) scales.data()[i] = static_cast<std::byte>(i);
+  const QuantizedOperand a = {{image.data(), type, {256, 256}}, s.a, zero}, b = {{scales.data(), type, {1, 256}}, s.b, scale_zero};
+  const IntegerTier& tier = integer_tier(isa);
+  const auto products = quick_products(a, b, s.y, y_zero, {256, 256}, type, isa), swapped = quick_products(b, a, s.y, y_zero, {256, 256}, type, isa);
+  ASSERT_EQ(products == nullptr, swapped == nullptr);
+  if (!products) return;
+  ASSERT_TRUE(tier.scale_line);
+  EXPECT_EQ(products->addend, swapped->addend);
+  const LineOperand one = line_operand(a, 1), two = line_operand(b, 1);
+  const LineResult y = line_result(BinaryOp::kMul, one, two, s.y, static_cast<float>(y_zero), quantized_range(type));
+  for (int64_t pixel = 0; pixel < 256; ++pixel) {
+    LineOperand line = one;
+    line.data += pixel * 256;
+    tier.scale_line(line, products->factor.data(), products->addend.data(), 256, y, out.data() + pixel * 256);
+    for (int64_t j = 0; j < 256; ++j) {
+      if (!products->is_exact[static_cast<size_t>(j)]) continue;
+      const float value = number_of(line.data[j], line) * number_of(scales[j], two);
+      ASSERT_EQ(out[pixel * 256 + j], static_cast<std::byte>(quantized(value / y.scale, y.zero, {y.lowest, y.highest})))
+          << name(isa) << ' ' << pixel << ' ' << j << ' ' << s.a << ' ' << s.b << ' ' << s.y;
+    }
+  }
+  exact += std::count(products->is_exact.begin(), products->is_exact.end(), true);
+}
+
+TEST(QuantizedLine, QuickProductsEqualTheDefinitionForAllPairsOfBytes) {
+  std::mt19937 random(17);
+  std::uniform_real_distribution<float> scale(0.004f, 0.1f);
+  for (const Isa isa : available_isas()) {
+    int64_t exact = 0, of_any = 0;
+    for (const DType type : {DType::kU8, DType::kI8}) {
+      for (const Scales& s : kScales) expect_products_are_right(isa, s, type, of_any);  // of ties, or out of range: there may be none
+      for (int i = 0; i < 10; ++i) expect_products_are_right(isa, {scale(random), scale(random) / 10, scale(random)}, type, exact);
+    }
+    if (integer_tier(isa).scale_line) {
+      EXPECT_GE(exact, 20 * 256 - 8) << name(isa);
+    }
+  }
+}
+
+TEST(QuantizedLine, ImagesScaledByChannelEqualTheDefinition) {
+  int exact = 0, inexact = 0;
+  for (const DType type : {DType::kU8, DType::kI8})
+    for (const Scales& s : {Scales{0.0313f, 0.0039f, 0.0177f}, Scales{0.1f, 0.3f, 0.2f}})
+      for (const int64_t channels : {1, 3, 17, 32, 96, 144, 200, 1000, 2048})
+        for (const int64_t pixels : {1, 2, 49}) {
+          constexpr int64_t kImages = 3;
+          const Shape image = {kImages, pixels, channels}, line = {kImages, 1, channels};
+          test::Guarded<std::byte> x(image.elements()), scales(line.elements()), out(image.elements());
+          for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<std::byte>(i * 37 + i / 251);
+          for (int64_t i = 0; i < scales.size(); ++i) scales.data()[i] = static_cast<std::byte>(i * 91 + i / 7);
+          const QuantizedOperand a = {{x.data(), type, image}, s.a, 100}, b = {{scales.data(), DType::kU8, line}, s.b, 3};
+          const auto products = quick_products(a, b, s.y, 7, image, type);
+          if (products) {
+            const bool are_exact = std::all_of(scales.data(), scales.data() + scales.size(),
+                                               [&](std::byte bits) { return products->is_exact[static_cast<size_t>(bits)]; });
+            (are_exact ? exact : inexact) += 1;
+          }
+          const IntegerRange range = quantized_range(type);
+          const LineOperand one = line_operand(a, 1), two = line_operand(b, 1);
+          for (const int threads : {1, 3})
+            for (const bool is_swapped : {false, true}) {
+              std::fill_n(out.data(), out.size(), std::byte{77});
+              quantized_binary({.threads = threads}, BinaryOp::kMul, is_swapped ? b : a, is_swapped ? a : b, s.y, 7, {out.data(), type, image}, products.get());
+              for (int64_t i = 0; i < out.size(); ++i) {
+                const float value = number_of(x[i], one) * number_of(scales[i / (pixels * channels) * channels + i % channels], two);
+                ASSERT_EQ(out[i], static_cast<std::byte>(quantized(value / s.y, 7, range))) << to_string(image) << ' ' << i;
+              }
+            }
+        }
+  if (integer_tier(chosen_isa()).scale_line) {
+    EXPECT_GT(exact, 0);
+    EXPECT_GT(inexact, 0);  // those fall back
+  }
+}
+
 TEST(QuantizedLine, QuantizesAndDequantizes) {
   std::vector<std::byte> bytes(256 + 13);
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 5);

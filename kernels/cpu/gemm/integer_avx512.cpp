@@ -7,6 +7,7 @@
 #include "kernels/cpu/gemm/integer_avx512_residual-inl.h"
 #include "kernels/cpu/gemm/integer_block_tile.h"
 #include "kernels/cpu/gemm/integer_depthwise_line.h"
+#include "kernels/cpu/gemm/integer_scale_line-inl.h"
 #include "kernels/cpu/gemm/integer_tile.h"
 
 namespace tandem::cpu {
@@ -56,6 +57,6 @@ constexpr IntegerBlockKernel make_kernel() {
 }  // namespace
 
 constinit const IntegerTier kAvx512Integers = make_integer_tier<Lanes>(
-    make_kernel(), {&IntegerDepthwiseLine<Lanes>::wide, nullptr}, &combine512);
+    make_kernel(), {&IntegerDepthwiseLine<Lanes>::wide, nullptr}, &combine512, &IntegerTile<Lanes>::look_up, &scale_line_512);
 
 }  // namespace tandem::cpu

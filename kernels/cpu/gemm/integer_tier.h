@@ -53,6 +53,7 @@ struct IntegerTier {
   int32_t (*copy_row)(const std::byte* from, int64_t n, std::byte flip, std::byte* to);
   IntegerBlockKernel block;
   IntegerDepthwiseKernel depthwise;
+  ScaleLine scale_line = nullptr;  // null: not quicker than `combine`
 };
 
 const IntegerTier& integer_tier(Isa isa);

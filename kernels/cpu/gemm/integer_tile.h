@@ -175,11 +175,12 @@ struct IntegerTile {
 template <class V>
 constexpr IntegerTier make_integer_tier(IntegerBlockKernel block, IntegerDepthwiseKernel depthwise,
                                         decltype(IntegerTier::combine) combine = &IntegerTile<V>::combine,
-                                        decltype(IntegerTier::look_up) look_up = &IntegerTile<V>::look_up) {
+                                        decltype(IntegerTier::look_up) look_up = &IntegerTile<V>::look_up, ScaleLine scale_line = nullptr) {
   using Tile = IntegerTile<V>;
   return {V::kRows,          Tile::kColumns,    &Tile::multiply, &Tile::filter_line, &Tile::correct,
           &Tile::requantize, &Tile::interleave, combine,         &Tile::dequantize,
-          &Tile::quantize,   look_up,         &Tile::copy_row, block,              depthwise};
+          &Tile::quantize,   look_up,         &Tile::copy_row, block,              depthwise,
+          scale_line};
 }
 
 }  // namespace tandem::cpu

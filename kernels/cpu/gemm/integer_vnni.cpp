@@ -1,5 +1,6 @@
 // Byte products by AVX-512 VNNI: 12 x 32 sums in 24 of the 32 registers.
 #include "kernels/cpu/gemm/integer_look_up-inl.h"
+#include "kernels/cpu/gemm/integer_scale_line-inl.h"
 #include "kernels/cpu/gemm/integer_vnni_depthwise-inl.h"
 #include "kernels/cpu/gemm/integer_vnni_residual-inl.h"
 
@@ -15,6 +16,6 @@ constexpr IntegerBlockKernel make_vnni_kernel() {
 }  // namespace
 
 constinit const IntegerTier kVnniIntegers = make_integer_tier<VnniLanes>(
-    make_vnni_kernel(), {&IntegerDepthwiseLine<VnniLanes>::wide, &vnni_depthwise_lines}, &combine_vnni, &look_up_512);
+    make_vnni_kernel(), {&IntegerDepthwiseLine<VnniLanes>::wide, &vnni_depthwise_lines}, &combine_vnni, &look_up_512, &scale_line_512);
 
 }  // namespace tandem::cpu

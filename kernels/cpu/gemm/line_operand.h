@@ -37,6 +37,9 @@ LineResult line_result(BinaryOp op, const LineOperand& a, const LineOperand& b, 
 // out = quantized(op(a, b)) of n numbers, in the arithmetic of kernels/api/quantize.h.
 using CombineLines = void (*)(const LineOperand& a, const LineOperand& b, int64_t n, const LineResult&, std::byte* out);
 
+// out[j] = clamp(round(u8 of (x[j] ^ flip) * factor[j] + addend[j]) + zero), with one rounding before; clamped to the type's range, which y's is.
+using ScaleLine = void (*)(const LineOperand& x, const float* factor, const float* addend, int64_t n, const LineResult& y, std::byte* out);
+
 // A sum that follows a product: of its bytes where they lie, and of others at the same places.
 struct ResidualLines {
   LineOperand own, other;
