@@ -21,7 +21,7 @@ struct BlockColumn {
 };
 
 struct BlockDotOps {
-  static constexpr int64_t kRows = 4, kColumns = 8;  // at most, of one call
+  static constexpr int64_t kRows = 4, kColumns = 16;  // at most, of one call
 
   // Floats of a row of `words` words that is spread.
   int64_t (*spread_elements)(int64_t words, int64_t bits);

@@ -20,6 +20,7 @@ namespace {
 constexpr int64_t kLanes = 16, kPlaces = 8;  // words of a vector, numbers of a word
 constexpr int64_t kPair = 2 * kLanes;         // words that go together
 constexpr float kLargest = 8355000;           // below 127 * (2^16 + 2^8 + 1), what three digits hold
+constexpr int64_t kAhead = 768;               // words, at least, between those multiplied and those asked for: 3 KiB
 constexpr int kDigits = 3, kParts = 4;        // parts: even and odd places of a lane's first word, and of its second one
 
 // The first word of a lane. Shuffles of two vectors of words stay within 128 bits, of which each gives every lane pair its half.
@@ -152,6 +153,7 @@ void store_sums(const __m512 (&totals)[C], float* out) {
 template <int R, int C, bool kZeros>
 void dot_rows(const BlockColumn& column, const PerBlock& per_block, const float* spread, float* out) {
   const int64_t blocks = per_block.count_of(column.count), stride = (column.count + kPair - 1) / kPair;
+  const int64_t far = std::max(C * column.count, kAhead);
   const auto* const first = reinterpret_cast<const uint32_t*>(column.words);
   const auto* row = reinterpret_cast<const SpreadWords*>(spread);
   __m512 totals[R][C];
@@ -169,7 +171,7 @@ void dot_rows(const BlockColumn& column, const PerBlock& per_block, const float*
 #pragma GCC unroll 4
     for (int c = 0; c < C; ++c) {
       const uint32_t* const words = first + c * column.count + word;
-      const uint32_t* const ahead = first + C * (column.count + word) + c * kPair;
+      const uint32_t* const ahead = first + C * word + c * kPair + far;
       _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
       _mm_prefetch(reinterpret_cast<const char*>(ahead + kLanes), _MM_HINT_T0);
       const Numbers numbers(load(words, count), load(words + kLanes, count - kLanes));
