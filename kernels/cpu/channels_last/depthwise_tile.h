@@ -148,7 +148,8 @@ struct DepthwiseTile {
         if (!kInside && (place < s.begin || place >= s.end)) continue;
 #pragma GCC unroll 2
         for (int j = 0; j < W; ++j) {
-          const V v = Numbers::load(x + j * kLanes);
+          V v = Numbers::load(x + j * kLanes);
+          if constexpr (requires { v.hold(); }) v.hold();
 #pragma GCC unroll 8
           for (int t = 0; t < K; ++t) {
             const int p = (column - t) / S;

@@ -28,6 +28,8 @@ struct Avx512VectorOf {
   static Avx512Vector load(const float* p, Part part) { return {_mm512_maskz_loadu_ps(part, p)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store(float* p, Part part) const { _mm512_mask_storeu_ps(p, part, v); }
+  // Holds it in a register: GCC would read memory again for each multiply-add that takes it.
+  void hold() { asm("" : "+v"(v)); }
   static Avx512Vector set(float x) { return {_mm512_set1_ps(x)}; }
   static void transpose(Avx512Vector (&rows)[16]) {
     __m512 pairs[16], quads[16], halves[16];
