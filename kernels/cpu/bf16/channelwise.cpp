@@ -148,7 +148,7 @@ bool is_read_in_place(const Bf16ConvProblem& p) {
          in_channels_last_tile(epilogue.activation);
 }
 
-void convolve_in_place(const KernelContext& context, const Bf16ConvProblem& p, int64_t lanes) {
+void convolve_in_place(const KernelContext& context, const Bf16ConvProblem& p, const ChannelsLastTier& tier) {
   const Bf16Epilogue& epilogue = p.epilogue;
   const DepthwiseOperands<BF16> operands = {p.x.as<BF16>().data(),
                                             reinterpret_cast<const float*>(p.filters),
@@ -158,7 +158,7 @@ void convolve_in_place(const KernelContext& context, const Bf16ConvProblem& p, i
                                             finish_of(epilogue.activation),
                                             p.batch};
   const Window& w = p.g.window;
-  for_each_depthwise_line(context, p.g, lanes, operands, {0, w.output[0] * w.output[1], w.input[1]}, p.kernel.depthwise);
+  for_each_depthwise_line(context, p.g, tier.lanes, tier.depthwise_pairs, operands, {0, w.output[0] * w.output[1], w.input[1]}, p.kernel.depthwise);
 }
 
 }  // namespace
@@ -171,7 +171,7 @@ size_t bf16_channelwise_workspace(const ConvGeometry& g, Isa isa, int threads) {
 
 void convolve_bf16_channels(const KernelContext& context, const Bf16ConvProblem& p) {
   const ChannelsLastTier& tier = channels_last_tier(p.isa);
-  if (is_read_in_place(p)) return convolve_in_place(context, p, tier.lanes);
+  if (is_read_in_place(p)) return convolve_in_place(context, p, tier);
   const Layout at(p.g, tier);
   const int64_t chunks = ceil_div(p.g.channels, at.chunk), lines = p.g.window.output[1], all = p.batch * chunks;
   // Bands of lines only where images and chunks are fewer than threads: each widens the lines above its first once more.

@@ -21,9 +21,11 @@ void convolve_depthwise(const KernelContext& context, const ConvGeometry& g, con
 void convolve_depthwise_lines(const KernelContext& context, const ConvGeometry& g, const ChannelsLastTier& tier, const ChannelsLastOperands& o,
                               const DepthwiseRange& range) {
   const DepthwiseOperands<float> operands = {o.x, o.w, o.bias, o.residual, o.y, finish_of(o.activation), o.batch};
-  for_each_depthwise_line(context, g, tier.lanes, operands, range, [&](const DepthwisePixels& line) {
+  for_each_depthwise_line(context, g, tier.lanes, tier.depthwise_pairs, operands, range, [&](const DepthwisePixels& line) {
     tier.depthwise(line);
-    if (!in_channels_last_tile(o.activation)) activate(o.activation, line.c, g.channels, line.pixels, line.channels);
+    if (in_channels_last_tile(o.activation)) return;
+    activate(o.activation, line.c, g.channels, line.pixels, line.channels);
+    if (line.c_line) activate(o.activation, line.c + line.c_line, g.channels, line.pixels, line.channels);
   });
 }
 

@@ -2,7 +2,7 @@
 // the numbers in memory).
 //
 // Loads are what limits it, so they are shared: kernels of 3, 5 and 7 adjacent taps load a column of the image once for all the pixels that
-// read it; any other kernel loads a tap's weights once for P pixels.
+// read it; any other kernel loads a tap's weights once for P pixels. Two lines of a 3 x 3 kernel at stride 1 share what they both read.
 #pragma once
 
 #include <cstdint>
@@ -162,6 +162,42 @@ struct DepthwiseTile {
     finish<P, W, true>(s, sum, pixel, at, kLanes);
   }
 
+  // P pixels of two lines of a 3 x 3 kernel at stride 1, one vector: all weights in registers, and of four image lines the middle ones serve both.
+  template <int P, bool kInside>
+  static void run_pair(const Pixels& s, int64_t pixel, int64_t at) {
+    V sum[2][P][1], weight[3][3];
+    start<P, 1, true>(s, sum[0], at, kLanes);
+    start<P, 1, true>(s, sum[1], at, kLanes);
+#pragma GCC unroll 3
+    for (int line = 0; line < 3; ++line)
+#pragma GCC unroll 3
+      for (int t = 0; t < 3; ++t) weight[line][t] = V::load(s.w[line] + t * s.w_tap + at);
+    const int64_t first = pixel * s.x_pixel;
+#pragma GCC unroll 4
+    for (int line = 0; line < 4; ++line) {
+      if (!s.x[line]) continue;
+      const Number* x = s.x[line] + (first + at);
+      int64_t place = first;
+#pragma GCC unroll 16
+      for (int column = 0; column < P + 2; ++column, x += s.x_tap, place += s.x_tap) {
+        if (!kInside && (place < s.begin || place >= s.end)) continue;
+        V v = Numbers::load(x);
+        if constexpr (requires { v.hold(); }) v.hold();
+#pragma GCC unroll 2
+        for (int second = 0; second < 2; ++second) {
+          if (line < second || line - second > 2) continue;
+#pragma GCC unroll 3
+          for (int t = 0; t < 3; ++t) {
+            if (column < t || column - t >= P) continue;
+            sum[second][column - t][0] = fma(weight[line - second][t], v, sum[second][column - t][0]);
+          }
+        }
+      }
+    }
+    finish<P, 1, true>(s, sum[0], pixel, at, kLanes);
+    finish<P, 1, true>(s, sum[1], pixel, at + s.c_line, kLanes);
+  }
+
   using Run = void (*)(const Pixels&, Taps, int64_t, int64_t, int64_t);
   struct Runs {
     int64_t vectors;  // of `wide`
@@ -198,6 +234,17 @@ struct DepthwiseTile {
   using Counts = std::make_integer_sequence<int, kPixels>;
   static constexpr ColumnTable kThree = columns<3, 1>(Counts()), kThreeByTwo = columns<3, 2>(Counts()), kFive = columns<5, 1>(Counts());
   static constexpr ColumnTable kFiveByTwo = columns<5, 2>(Counts()), kSeven = columns<7, 1>(Counts());
+
+  // Sums of 2 x 8 pixels, nine weights and a column of the image: for 32 registers.
+  static constexpr int64_t kPairPixels = V::kRows * V::kVectors >= 24 ? 8 : 0;
+  struct PairTable {
+    RunColumns inside[kPairPixels + 1], border[kPairPixels + 1];
+  };
+  template <int... I>
+  static constexpr PairTable pairs(std::integer_sequence<int, I...>) {
+    return {{run_pair<I + 1, true>...}, {run_pair<I + 1, false>...}};
+  }
+  static constexpr PairTable kPairs = pairs(std::make_integer_sequence<int, kPairPixels>());
 
   // Null: no kernel of its own.
   static const ColumnTable* columns_for(const Pixels& s) {
@@ -243,7 +290,20 @@ struct DepthwiseTile {
     }
   }
 
+  static void run_two_lines(const Pixels& s) {
+    const Interior interior(s);
+    const int64_t tiles = (s.pixels + kPairPixels - 1) / kPairPixels;
+    for (int64_t tile = 0, pixel = 0; tile < tiles; ++tile) {
+      const int64_t next = s.pixels * (tile + 1) / tiles, i = next - pixel - 1;
+      const RunColumns f = pixel >= interior.begin && next <= interior.end ? kPairs.inside[i] : kPairs.border[i];
+      for (int64_t at = 0; at < s.channels; at += kLanes) f(s, pixel, at);
+      pixel = next;
+    }
+  }
+
   static void run_line(const Pixels& s) {
+    if constexpr (kPairPixels > 0)
+      if (s.c_line) return run_two_lines(s);
     const Interior interior(s);
     const ColumnTable* own = columns_for(s);
     const int64_t whole = own ? s.channels / kLanes * kLanes : 0, tiles = own ? (s.pixels + kPixels - 1) / kPixels : 0;

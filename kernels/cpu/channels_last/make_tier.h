@@ -16,6 +16,7 @@ constexpr ChannelsLastTier make_channels_last_tier() {
           V::kLanes,
           ProductTile<V, kWidest>::multiply,
           DepthwiseTile<V>::run_line,
+          DepthwiseTile<V>::kPairPixels > 0,
           WinogradTile<V, 2>::kTransforms,
           WinogradTile<V, 4>::kTransforms};
 }

@@ -43,6 +43,8 @@ struct ProductBlock {
 // One line of output pixels, in vectors of channels: c[pixel] = finish(bias + sum over taps of x[pixel, tap] * w[tap] + residual).
 // A pixel's tap lies pixel * x_pixel + tap * x_tap numbers from x; only those in [begin, end) are inside the image, and read.
 // Number: of the image, the result and the residual. Sums are f32.
+// Or two lines of a 3 x 3 kernel at stride 1, the second `c_line` numbers behind the first: x has the four lines under both, null outside the image,
+// w the three of the kernel, and channels are whole vectors.
 template <class Number>
 struct DepthwisePixelsOf {
   int64_t pixels = 0, channels = 0;
@@ -52,7 +54,7 @@ struct DepthwisePixelsOf {
   int64_t lines = 0, taps = 0;           // kernel lines inside the image, taps of each
   int64_t x_pixel = 0, x_tap = 0, w_tap = 0;
   Number* c = nullptr;
-  int64_t ldc = 0;
+  int64_t ldc = 0, c_line = 0;           // c_line: 0 for one line
   const float* bias = nullptr;           // [channels]; null: 0
   const Number* residual = nullptr;      // laid out as c; null: none
   TileFinish finish;
@@ -101,6 +103,7 @@ struct ChannelsLastTier {
   int64_t mr, nr, far_nr, lanes;         // the most rows and columns of a tile, columns if B is far, columns of a vector
   void (*multiply)(const ProductBlock&);
   void (*depthwise)(const DepthwisePixels&);
+  bool depthwise_pairs;                  // takes two lines
   WinogradTransforms winograd2, winograd4;  // of tiles of 2 x 2 and 4 x 4 outputs
 };
 
