@@ -5,7 +5,7 @@
 // Keys and values are those of the past, then the new ones. Query i of a batch stands at position p = i + offset, offset being
 // the length of the past, or valid keys - queries if the number of valid keys is given. Causal: keys <= p; a window: keys of [p -
 // left, p + right]. A row without any key is zero, if not said otherwise. Each block of queries is worked on by one thread in an order that depends on
-// shapes only. Keys pass by in blocks (online softmax), so no matrix of queries by keys is made unless `scores` are asked for.
+// shapes and on what masks hide. Keys pass by in blocks (online softmax), so no matrix of queries by keys is made unless `scores` are asked for.
 #pragma once
 
 #include <array>

@@ -42,8 +42,9 @@ struct ConvChainStages {
 // Bytes, for this plane and all smaller ones, and any batch.
 size_t conv_chain_workspace(const ConvChain&, int threads, Isa isa = chosen_isa());
 
-// Whether the chain takes less time than its convolutions one by one: whether what lies between them is too large for the cache.
-bool conv_chain_pays(const ConvChain&);
+// Whether the chain takes less time than its convolutions one by one: whether what lies between them is too large for the cache, and each thread has
+// so many lines that those it makes as its neighbour does are few.
+bool conv_chain_pays(const ConvChain&, int64_t batch, int threads);
 
 // y must not overlap x (the residual may be y). Throws Internal where the geometries, shapes or the workspace do not fit each
 // other.

@@ -55,7 +55,7 @@ class Attention {
     const int64_t rows = heads_as_rows_ ? of_.group() : of_.queries;
     const int64_t heads = heads_as_rows_ ? of_.key_heads : of_.query_heads;
     if (of_.batch * heads * rows == 0) return;
-    // Those of one head for all: bits do not depend on them.
+    // Those of one head for all: bits do not depend on them, but for rounded products by AMX, which sums pairs of keys apart.
     const int64_t block_rows = heads_as_rows_ || out_.scores ? kQueryRows : scorer_.block_rows(0, 0, kQueryRows, 4);
     const int64_t blocks = ceil_div(rows, block_rows), items = of_.batch * heads * blocks;
     const auto needed = static_cast<size_t>(scratch_.bytes) * static_cast<size_t>(std::min<int64_t>(context_.threads, items));

@@ -157,7 +157,12 @@ void check_chain(const ConvChain& chain, const Shape& x, const Shape& y) {
 
 size_t conv_chain_workspace(const ConvChain& chain, int threads, Isa isa) { return static_cast<size_t>(threads) * share_workspace(chain, isa); }
 
-bool conv_chain_pays(const ConvChain& chain) { return Bands(chain).whole() > kWorthFloats; }
+bool conv_chain_pays(const ConvChain& chain, int64_t batch, int threads) {
+  constexpr int64_t kFewestTimes = 4;  // as many expanded lines as are made again
+  const Bands bands(chain);
+  const bool few_again = threads == 1 || kFewestTimes * (bands.reach - bands.stride) <= batch * bands.out_height / threads * bands.stride;
+  return bands.whole() > kWorthFloats && few_again;
+}
 
 void conv_chain(const KernelContext& context, const ConvChain& chain, ConstTensorView x, const ConvChainStages& stages,
                 TensorView y) {

@@ -93,15 +93,18 @@ struct BorderedLines {
   void fill(std::byte* from, int64_t pixels) const { std::memset(from, static_cast<int>(border), static_cast<size_t>(pixels * bytes)); }
 };
 
-// How a team shares the lines of images: blocks of neighbouring lines, at most `most` each, times parts of the filters. By lines where these come out
-// even to an eighth, or where filters are few: so a thread reads what it wrote. Blocks of an image differ by one line.
+// How a team shares the lines of images: blocks of neighbouring lines, at most `most` each, times parts of the filters, of whole kFilters. By lines
+// where these come out even to an eighth, or filters no evener: so a thread reads what it wrote. Blocks of an image differ by one line.
 struct StripShares {
+  static constexpr int64_t kFilters = 2 * kPanelColumns;
   int64_t images, lines, blocks, parts = 1;
 
   StripShares(int64_t count, int64_t all_lines, int64_t most, int64_t filters, int64_t team)
       : images(count), lines(all_lines), blocks(ceil_div(lines, most)) {
     const bool whole = images * blocks % team == 0, uneven = 8 * round_up(images * lines, team) > 9 * images * lines;
-    if ((uneven && filters >= 2 * kPanelColumns * team) || (!whole && lines < 2 * team))
+    // The largest share of a thread, in results of a column.
+    const int64_t by_lines = ceil_div(images * lines, team) * filters, by_filters = images * lines * round_up(ceil_div(filters, team), kFilters);
+    if ((uneven && by_filters < by_lines) || (!whole && lines < 2 * team && by_filters <= by_lines))
       parts = team;
     else if (!whole)
       blocks = std::min(round_up(blocks, team), lines);

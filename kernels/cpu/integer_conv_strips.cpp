@@ -163,7 +163,7 @@ void convolve_strips(const ChannelsLastProblem& p, int threads, std::byte* scrat
   const StripConvolution convolution(p, strips);
   const int64_t team = s.groups * p.batch * s.output * s.filters * s.patch < kTeamWork ? 1 : threads;
   const StripShares shares(p.batch, s.w.output[1], strips.lines, s.filters, team);
-  const int64_t width = round_up(ceil_div(s.filters, shares.parts), 2 * kPanelColumns);
+  const int64_t width = round_up(ceil_div(s.filters, shares.parts), StripShares::kFilters);
   const int64_t bytes = round_up(std::max(patch_scratch(s, p.tier), strip_scratch(s, p.tier)), kAlignment);
 #pragma omp parallel for num_threads(static_cast <int>(team)) schedule(static) if (team > 1)
   for (int64_t index = 0; index < shares.tasks(); ++index) {

@@ -116,7 +116,7 @@ void normalize_grad(const KernelContext& context, const LayerNormGradViews& view
         if (dx) row_grad(row, grad, row_x, scale, of, about, g, dx + r * length, length);
       }
     }
-    if (!sums_wanted) return;
+    if (!sums_wanted || length == 0) return;
     const int64_t columns = std::min(kColumnBlock, round_up(ceil_div(length, context.threads), 64));
 #pragma omp parallel for num_threads(context.threads) if (split) schedule(static)
     for (int64_t first = 0; first < length; first += columns) {

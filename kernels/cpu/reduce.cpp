@@ -86,10 +86,12 @@ void add_rows(const ReduceLayout& layout, const T* x, const T* shift, int64_t wi
   std::copy_n(sums, columns, total);
 }
 
-// Outputs of one tile: the parts' totals, part p's from totals + p * stride on, joined in order.
+// Outputs of tile i: the parts' totals, part p's from totals + p * stride on, joined in order.
 template <class Op, class T>
-void finish_tile(const ReduceLayout& layout, const Wide<T>* totals, int64_t stride, int64_t width, T* y) {
-  const int64_t rows = layout.reduced.total, parts = parts_of(rows);
+void finish_tile(const ReduceLayout& layout, const Wide<T>* totals, int64_t stride, int64_t i, T* y) {
+  const int64_t columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile), column = i % tiles * kTile;
+  const int64_t rows = layout.reduced.total, parts = parts_of(rows), width = std::min(kTile, columns - column);
+  y += i / tiles * columns + column;
   Wide<T> total[kTile];
   std::fill_n(total, kTile, Op::template neutral<Wide<T>>());
   for (int64_t part = 0; part < parts; ++part, totals += stride)
@@ -110,34 +112,33 @@ void add_part(const ReduceLayout& layout, const T* x, const T* y, int64_t i, int
   width == kTile ? add_rows<Op, kTile>(layout, from, shift, width, begin, end, total) : add_rows<Op, 0>(layout, from, shift, width, begin, end, total);
 }
 
+// Few outputs of many rows: threads take rows that follow each other, as they do of what is made before and behind. A function of its own for what it
+// holds.
 template <class Op, class T>
-void reduce_outer(const KernelContext& context, const ReduceLayout& layout, const T* x, T* y) {
-  using Total = Wide<T>;
+[[gnu::noinline]] void reduce_few(const KernelContext& context, const ReduceLayout& layout, const T* x, T* y) {
   const int64_t rows = layout.reduced.total, parts = parts_of(rows), columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile);
-  const int64_t outer = layout.kept.total / columns, row_work = std::min(columns, kTile);
-  const auto finish = [&](int64_t i, const Total* totals, int64_t stride) {
-    const int64_t column = i % tiles * kTile;
-    finish_tile<Op>(layout, totals, stride, std::min(kTile, columns - column), y + i / tiles * columns + column);
-  };
-  if (outer >= context.threads || parts == 1 || columns > kMostColumns) {
-    parallel_chunks(context, outer * tiles, grain_of(rows * row_work), [&](int64_t begin, int64_t end) {
-      Total totals[kMostParts * kTile];
-      for (int64_t i = begin; i < end; ++i) {
-        for (int64_t part = 0; part < parts; ++part) add_part<Op>(layout, x, y, i, part, totals + part * kTile);
-        finish(i, totals, kTile);
-      }
-    });
-    return;
-  }
-  // Few outputs of many rows: threads take rows that follow each other, as they do of what is made before and behind.
-  Total totals[kMostParts * kMostColumns];
-  for (int64_t o = 0; o < outer; ++o) {
-    parallel_chunks(context, parts * tiles, grain_of(rows / parts * row_work), [&](int64_t begin, int64_t end) {
+  Wide<T> totals[kMostParts * kMostColumns];
+  for (int64_t o = 0; o < layout.kept.total / columns; ++o) {
+    parallel_chunks(context, parts * tiles, grain_of(rows / parts * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task)
         add_part<Op>(layout, x, y, o * tiles + task % tiles, task / tiles, totals + task / tiles * kMostColumns + task % tiles * kTile);
     });
-    for (int64_t tile = 0; tile < tiles; ++tile) finish(o * tiles + tile, totals + tile * kTile, kMostColumns);
+    for (int64_t tile = 0; tile < tiles; ++tile) finish_tile<Op>(layout, totals + tile * kTile, kMostColumns, o * tiles + tile, y);
   }
+}
+
+template <class Op, class T>
+void reduce_outer(const KernelContext& context, const ReduceLayout& layout, const T* x, T* y) {
+  const int64_t rows = layout.reduced.total, parts = parts_of(rows), columns = layout.kept.innermost(), tiles = ceil_div(columns, kTile);
+  const int64_t outer = layout.kept.total / columns;
+  if (outer < context.threads && parts > 1 && columns <= kMostColumns) return reduce_few<Op>(context, layout, x, y);
+  parallel_chunks(context, outer * tiles, grain_of(rows * std::min(columns, kTile)), [&](int64_t begin, int64_t end) {
+    Wide<T> totals[kMostParts * kTile];
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t part = 0; part < parts; ++part) add_part<Op>(layout, x, y, i, part, totals + part * kTile);
+      finish_tile<Op>(layout, totals, kTile, i, y);
+    }
+  });
 }
 
 template <class Op, class T>

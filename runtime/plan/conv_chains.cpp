@@ -110,9 +110,10 @@ class ConvChains {
     if (!found.is_chain()) return found;
     const ConvChain whole = geometry_of(found);
     const Found alone{.depthwise = found.depthwise};
-    if (!plan_.options.tuning || shape(node(found.depthwise).outputs[0]).elements() == 0) return cpu::conv_chain_pays(whole) ? found : alone;
+    const bool pays = cpu::conv_chain_pays(whole, shape(node(found.depthwise).inputs[0])[0], plan_.options.threads);
+    if (!plan_.options.tuning || shape(node(found.depthwise).outputs[0]).elements() == 0) return pays ? found : alone;
     std::vector<std::pair<std::string, Found>> ways = {{"together", found}, {"one by one", alone}};
-    if (!cpu::conv_chain_pays(whole)) std::swap(ways[0], ways[1]);
+    if (!pays) std::swap(ways[0], ways[1]);
     if (found.expand >= 0 && found.project >= 0) {
       ways.push_back({"the first two together", {found.expand, found.depthwise, -1}});
       ways.push_back({"the last two together", {-1, found.depthwise, found.project}});

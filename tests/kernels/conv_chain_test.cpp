@@ -180,8 +180,16 @@ TEST(ConvChain, WorkspaceServesSmallerPlanes) {
 TEST(ConvChain, KeepsABandOfALargeImage) {
   const Operands o({"", 1, 3, 96, 24, 224, 224});
   EXPECT_LT(conv_chain_workspace(o.chain, 1), size_t{224 * 224 * 96} * sizeof(float) / 10);
-  EXPECT_TRUE(conv_chain_pays(o.chain));
-  EXPECT_FALSE(conv_chain_pays(Operands({"", 1, 3, 96, 24, 14, 14}).chain));
+  EXPECT_TRUE(conv_chain_pays(o.chain, 1, 1));
+  EXPECT_FALSE(conv_chain_pays(Operands({"", 1, 3, 96, 24, 14, 14}).chain, 1, 1));
+}
+
+// Two lines of 3 x 3 windows are made again by each of two threads, of 224 lines or of 7.
+TEST(ConvChain, PaysWhereThreadsHaveManyLines) {
+  const Operands o({"", 1, 3, 96, 24, 224, 224});
+  EXPECT_TRUE(conv_chain_pays(o.chain, 1, 2));
+  EXPECT_FALSE(conv_chain_pays(o.chain, 1, 32));
+  EXPECT_TRUE(conv_chain_pays(o.chain, 8, 32));
 }
 
 TEST(ConvChain, NoImagesAreNoWork) {

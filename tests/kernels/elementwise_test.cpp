@@ -110,6 +110,21 @@ TEST(UnaryAccuracy, GeluKeepsItsDigitsInItsTail) {
   }
 }
 
+TEST(UnaryAccuracy, SlopeOfGeluIsWithinItsAbsoluteBound) {
+  const std::vector<float> x = samples(-13, 13), one(x.size(), 1.0f);
+  std::vector<float> slope(x.size());
+  const auto view = [](const std::vector<float>& of) {
+    return ConstTensorView{reinterpret_cast<const std::byte*>(of.data()), DType::kF32, {static_cast<int64_t>(of.size())}};
+  };
+  cpu::unary_backward({.threads = 2}, UnaryGradOp::kGelu, view(x), view(one),
+                      {reinterpret_cast<std::byte*>(slope.data()), DType::kF32, {static_cast<int64_t>(slope.size())}});
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto v = static_cast<long double>(x[i]);
+    const long double density = std::exp(-v * v / 2) / std::sqrt(2 * 3.14159265358979323846L);
+    ASSERT_LE(std::fabs(static_cast<long double>(slope[i]) - (0.5L * std::erfc(-v / std::sqrt(2.0L)) + v * density)), 0x1.4p-22L) << x[i];
+  }
+}
+
 TEST(UnaryAccuracy, GeluIsZeroOrItsArgumentFarFromZero) {
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> y = evaluate(UnaryOp::kGelu, {-1e30f, -14, 14, 1e30f, infinity, nan});

@@ -228,6 +228,14 @@ TEST(LayerNorm, GradientsMatchTheFormulaInDoubleForAnyNumberOfRowsAndThreads) {
     }
 }
 
+TEST(LayerNorm, RowsWithoutNumbersHaveNoGradients) {
+  std::byte memory[1] = {std::byte{77}};  // a view of nothing, but not a missing one
+  const TensorView rows{memory, DType::kF32, {3, 0}}, nothing{memory, DType::kF32, {0}};
+  const Context context(cpu::layer_norm_grad_workspace(3, 0, DType::kF32, 2), 2);
+  cpu::layer_norm_grad(context, {rows, rows, nothing, rows, nothing, nothing}, 3, 0, kEpsilon);
+  EXPECT_EQ(memory[0], std::byte{77});
+}
+
 TEST(LayerNorm, GradientMayTakeThePlaceOfEitherInput) {
   const int64_t rows = 40, length = 100;
   const auto scale = Values<float>::random({length}, 2);

@@ -243,7 +243,7 @@ void convolve_bf16_lines(const KernelContext& context, const Bf16ConvProblem& p,
   const bool in_lines = lines.tile > 0;
   const int64_t images = in_lines ? p.batch : 1, all = in_lines ? s.w.output[1] : p.batch;
   const StripShares shares(images, all, lines.strip, s.filters, team);
-  const int64_t width = round_up(ceil_div(s.filters, shares.parts), 2 * kPanelColumns);
+  const int64_t width = round_up(ceil_div(s.filters, shares.parts), StripShares::kFilters);
   const int64_t bytes = bf16_line_scratch(p.g, p.kernel);
 #pragma omp parallel for num_threads(static_cast <int>(team)) schedule(static) if (team > 1)
   for (int64_t index = 0; index < shares.tasks(); ++index) {
