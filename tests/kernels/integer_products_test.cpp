@@ -53,6 +53,25 @@ TEST(IntegerMatmul, EqualsTheDefinition) {
         }
 }
 
+// Blocks of rows meet all of B in turn, and rows a page apart are copied from nine on.
+TEST(IntegerMatmul, LongRowsEqualTheDefinition) {
+  unsigned seed = 0;
+  for (DType ta : {DType::kU8, DType::kI8})
+    for (const int64_t m : {8, 9, 300}) {
+      const int64_t n = 150, k = 4096;
+      const Bytes a = Bytes::random(ta, {m, k}, ++seed), b = Bytes::random(DType::kI8, {k, n}, ++seed);
+      const Bytes za = Bytes::random(ta, {m}, ++seed), zb = Bytes::random(DType::kI8, {n}, ++seed);
+      const std::vector<int32_t> y = multiply(a, &za, b, &zb, {m, n}, 1);
+      for (int64_t i = 0; i < m; i += 1 + m / 23)
+        for (int64_t j = 0; j < n; j += 7) {
+          int32_t sum = 0;
+          for (int64_t p = 0; p < k; ++p) sum += (a[i * k + p] - za[i]) * (b[p * n + j] - zb[j]);
+          ASSERT_EQ(y[static_cast<size_t>(i * n + j)], sum) << m << " rows at " << i << ',' << j;
+        }
+      EXPECT_EQ(multiply(a, &za, b, &zb, {m, n}, 3), y);
+    }
+}
+
 // As many terms of the largest products as 32 bits hold: what the pass on quantized products lets through at most.
 TEST(IntegerMatmul, TheLongestSumsOfExtremes) {
   for (const auto& [ta, tb] :
@@ -83,11 +102,13 @@ TEST(IntegerMatmul, BatchesBroadcastWithZeroPointsOfTheirOwn) {
 
 // Plans ask for the largest sizes, runs may have smaller ones.
 TEST(IntegerMatmul, SmallerSizesWantNoMoreWorkspace) {
-  size_t most = 0;
-  for (int64_t k = 0; k < 200; ++k) {
-    const size_t bytes = cpu::quantized_matmul_workspace_bytes({2, 9, k}, {2, k, 20}, false);
-    EXPECT_GE(bytes, most) << k;
-    most = std::max(most, bytes);
+  for (const int64_t first : {0, 4000}) {
+    size_t most = 0;
+    for (int64_t k = first; k < first + 200; ++k) {
+      const size_t bytes = cpu::quantized_matmul_workspace_bytes({2, 9, k}, {2, k, 20}, false);
+      EXPECT_GE(bytes, most) << k;
+      most = std::max(most, bytes);
+    }
   }
 }
 

@@ -15,11 +15,15 @@ namespace {
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kRowsOfTask = 256;          // of A, that meet a part of B together
 constexpr int64_t kBytesOfTask = 256 * 1024;  // of B: what stays in the second cache
+constexpr int64_t kFarPanels = 128 * 1024;    // of two panels, from which on vectors ask for those that follow
 constexpr int64_t kTeamWork = 256 * 1024;     // products below which one thread does it all
+constexpr int64_t kPage = 4096, kWays = 8;    // of the first-level cache
 constexpr std::byte kFlip{0x80};
 
 const IntegerTier& tier() { return integer_tier(chosen_isa()); }
 BlockDepth depth_of(int64_t k) { return block_depth(k, tier().block.step); }
+// Vectors read a few bytes of each row of a tile in turn: rows whole pages apart would push each other out of the first-level cache.
+bool rows_collide(const IntegerGemmShape& s) { return tier().block.step == 4 && s.m > kWays && s.k > 0 && s.k % kPage == 0; }
 int64_t columns_of(int64_t n) { return round_up(n, kPanelColumns); }
 int64_t numbers_bytes(int64_t lines) { return round_up(lines * static_cast<int64_t>(sizeof(int32_t)), kAlignment); }
 
@@ -73,7 +77,8 @@ void pack_some_columns(const IntegerMatrix& b, int64_t first, int64_t last, cons
 struct Workspace {
   int64_t rows, row_numbers, seeds;
   explicit Workspace(const IntegerGemmShape& s)
-      : rows(round_up(s.m * depth_of(s.k).bytes, kAlignment)), row_numbers(numbers_bytes(s.m)), seeds(numbers_bytes(columns_of(s.n))) {}
+      : rows(round_up(s.m * (depth_of(s.k).bytes + (s.k >= kPage ? kAlignment : 0)), kAlignment)),  // smaller sizes want no more
+        row_numbers(numbers_bytes(s.m)), seeds(numbers_bytes(columns_of(s.n))) {}
   int64_t bytes() const { return rows + 2 * row_numbers + seeds; }
 };
 
@@ -82,7 +87,8 @@ class Product {
  public:
   Product(const IntegerGemmShape& s, const IntegerMatrix& a, const PackedIntegers& b, std::byte* memory)
       : s_(s), a_(a), b_(b), depth_(depth_of(s.k)), is_signed_(a.is_signed && tier().block.signed_rows),
-        copied_(a.column_stride != 1 || depth_.bytes != s.k || a.is_signed != is_signed_), with_columns_(!all_zero(b, s.n)), memory_(memory) {
+        copied_(a.column_stride != 1 || depth_.bytes != s.k || a.is_signed != is_signed_ || rows_collide(s)),
+        copied_stride_(depth_.bytes + (rows_collide(s) ? kAlignment : 0)), with_columns_(!all_zero(b, s.n)), memory_(memory) {
     const Workspace sizes(s);
     row_sums_ = reinterpret_cast<int32_t*>(memory + sizes.rows);
     row_zeros_ = reinterpret_cast<int32_t*>(memory + sizes.rows + sizes.row_numbers);
@@ -120,13 +126,13 @@ class Product {
   }
 
  private:
-  int64_t stride() const { return copied_ ? depth_.bytes : a_.row_stride; }
+  int64_t stride() const { return copied_ ? copied_stride_ : a_.row_stride; }
   const std::byte* row(int64_t r) const { return (copied_ ? memory_ : a_.data) + r * stride(); }
   // What lies behind k meets zeros in B.
   void copy_row(int64_t r) const {
     const std::byte flip = a_.is_signed == is_signed_ ? std::byte{0} : kFlip;
     const std::byte* from = a_.data + r * a_.row_stride;
-    std::byte* to = memory_ + r * depth_.bytes;
+    std::byte* to = memory_ + r * stride();
     if (a_.column_stride == 1)
       tier().copy_row(from, s_.k, flip, to);
     else
@@ -137,7 +143,9 @@ class Product {
   const IntegerMatrix& a_;
   const PackedIntegers& b_;
   BlockDepth depth_;
-  bool is_signed_, copied_, with_columns_;
+  bool is_signed_, copied_;
+  int64_t copied_stride_;
+  bool with_columns_;
   std::byte* memory_;
   int32_t *row_sums_, *row_zeros_, *seeds_;
 };
@@ -193,9 +201,11 @@ void integer_gemm(const KernelContext& context, const IntegerGemmShape& s, const
   if (blocks % team.threads != 0) parts = round_up(std::max<int64_t>(parts, 1), team.threads);
   const int64_t part = round_up(ceil_div(width, std::max<int64_t>(parts, 1)), 2 * kPanelColumns);
   parts = ceil_div(width, part);
+  // What is read again and again: B for each block of rows, where it is asked for ahead, or A for each part of B.
+  const bool by_rows = tier().block.step == 4 && 2 * kPanelColumns * depth_of(s.k).bytes >= kFarPanels && blocks * width < parts * s.m;
   parallel_chunks(team, blocks * parts, 1, [&](int64_t first, int64_t last) {
     for (int64_t task = first; task < last; ++task) {
-      const int64_t row = task % blocks * rows, column = task / blocks * part;
+      const int64_t row = (by_rows ? task / parts : task % blocks) * rows, column = (by_rows ? task % parts : task / blocks) * part;
       if (row < s.m)
         product.multiply(row, std::min(row + rows, s.m), column, std::min(column + part, s.n), result);
     }
