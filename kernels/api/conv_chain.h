@@ -43,7 +43,7 @@ struct ConvChainStages {
 size_t conv_chain_workspace(const ConvChain&, int threads, Isa isa = chosen_isa());
 
 // Whether the chain takes less time than its convolutions one by one: whether what lies between them is too large for the cache, and each thread has
-// so many lines that those it makes as its neighbour does are few.
+// so many lines that the expanded ones that its neighbour makes too are few.
 bool conv_chain_pays(const ConvChain&, int64_t batch, int threads);
 
 // y must not overlap x (the residual may be y). Throws Internal where the geometries, shapes or the workspace do not fit each

@@ -42,6 +42,7 @@ struct QuickResidual {
 // The product of two bytes, before its zero point, as one multiply-add: own * factor[s] + addend[s], rounded, with `own` as u8 (i8: 128 more) and s the
 // bits of the other. `is_exact[s]`: tried on all 256 bytes `own`, and right for each.
 struct QuickProducts {
+  size_t operand = 0;  // the other: 0 for a, 1 for b
   std::array<float, 256> factor, addend;
   std::array<bool, 256> is_exact;
 };
@@ -54,7 +55,7 @@ namespace tandem::cpu {
 void look_up(const KernelContext&, ConstTensorView x, ConstTensorView table, TensorView y);
 
 // y = quantized(op(a, b) / y_scale, y_zero), op one of kAdd and kMul; a and b broadcast to y, which is u8 or i8.
-// `products`: null, or what quick_products found of the same operands; the result is the same.
+// `products`: null, or what quick_products found of operands of the same types, scales and zero points, whatever their shapes; the result is the same.
 void quantized_binary(const KernelContext&, BinaryOp op, const QuantizedOperand& a, const QuantizedOperand& b, float y_scale,
                       int32_t y_zero, TensorView y, const QuickProducts* products = nullptr);
 

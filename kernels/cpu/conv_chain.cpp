@@ -160,7 +160,7 @@ size_t conv_chain_workspace(const ConvChain& chain, int threads, Isa isa) { retu
 bool conv_chain_pays(const ConvChain& chain, int64_t batch, int threads) {
   constexpr int64_t kFewestTimes = 4;  // as many expanded lines as are made again
   const Bands bands(chain);
-  const bool few_again = threads == 1 || kFewestTimes * (bands.reach - bands.stride) <= batch * bands.out_height / threads * bands.stride;
+  const bool few_again = threads == 1 || !chain.expand || kFewestTimes * (bands.reach - bands.stride) <= batch * bands.out_height / threads * bands.stride;
   return bands.whole() > kWorthFloats && few_again;
 }
 

@@ -21,7 +21,8 @@ bool is_moderate(double scale) { return std::fabs(scale) > 1e-15 && std::fabs(sc
 QuickCombination quick_combination(BinaryOp op, const LineOperand& a, const LineOperand& b, float scale) {
   const double unit = static_cast<double>(scale), one = static_cast<double>(a.scale), two = static_cast<double>(b.scale);
   if (!is_moderate(one) || !is_moderate(two) || !is_moderate(unit)) return {0, 0, 0, -1};
-  constexpr double kRoundings = 0x1p-20, kLargestResult = 300;
+  constexpr double kRoundings = 0x1p-20, kLargestResult = 300, kMostOfWhole = 0x1p30;  // the last: of what is made a whole number of 32 bits
+  if (op == BinaryOp::kMul && !(255 * 255 * std::fabs(one * two / unit) < kMostOfWhole)) return {0, 0, 0, -1};
   if (op == BinaryOp::kMul)
     return {static_cast<float>(one * two / unit), static_cast<float>(b.zero), static_cast<float>(a.zero),
             static_cast<float>(0.5 - kLargestResult * kRoundings)};
@@ -36,7 +37,7 @@ class RepeatedLines {
  public:
   // Null if the operands are none of those.
   static std::optional<RepeatedLines> of(const BroadcastLayout<2>& layout) {
-    if (layout.rank < 2 || 2 * layout.inner_size() > kBytes) return std::nullopt;
+    if (layout.total == 0 || layout.rank < 2 || 2 * layout.inner_size() > kBytes) return std::nullopt;
     const auto inner = static_cast<size_t>(layout.rank - 1), rows = inner - 1;
     for (const size_t k : {0, 1})
       if (layout.inner_stride(0) == 1 && layout.inner_stride(1) == 1 && layout.strides[k][rows] == 0 &&
@@ -66,13 +67,14 @@ class RepeatedLines {
     });
   }
 
-  // Products: of the repeated operand's bytes, their factors and addends are laid out instead. Blocks of which one is not exact: by `tier.combine`.
+  // Products: of the repeated operand's bytes, their factors and addends are laid out instead. Blocks of which one is not exact: as in `run`.
   void scale(const KernelContext& context, const std::array<LineOperand, 2>& operands, const LineResult& result, const IntegerTier& tier,
              const QuickProducts& products, std::byte* y) const {
     const int64_t n = layout_.inner_size(), rows = layout_.dims[static_cast<size_t>(layout_.rank - 2)], blocks = layout_.total / (rows * n);
     const int64_t together = std::min(rows, kFactors / n), groups = ceil_div(rows, together);
     parallel_chunks(context, blocks * groups, grain_of(together * n), [&](int64_t begin, int64_t end) {
       std::array<float, kFactors> factors, addends;
+      std::array<std::byte, kFactors> lines;
       bool are_exact = false;
       int64_t filled = -1;
       for (int64_t i = begin; i < end; ++i) {
@@ -87,15 +89,19 @@ class RepeatedLines {
             const auto byte = static_cast<size_t>(at[repeated_].data[j]), to = static_cast<size_t>(j);
             factors[to] = products.factor[byte], addends[to] = products.addend[byte], are_exact &= products.is_exact[byte];
           }
-          for (float* line : {factors.data(), addends.data()})
-            for (int64_t j = 1; j < together; ++j) std::copy_n(line, n, line + j * n);
+          if (are_exact)
+            for (float* line : {factors.data(), addends.data()})
+              for (int64_t j = 1; j < together; ++j) std::copy_n(line, n, line + j * n);
+          else
+            repeat(at[repeated_].data, n, together, lines.data());
           filled = block;
         }
+        at[repeated_].data = lines.data();
         std::byte* to = y + (block * rows + row) * n;
         if (are_exact)
           tier.scale_line(image, factors.data(), addends.data(), count * n, result, to);
         else
-          for (int64_t j = 0; j < count; ++j, image.data += n) tier.combine(at[0], at[1], n, result, to + j * n);
+          tier.combine(at[0], at[1], count * n, result, to);
       }
     });
   }
@@ -196,6 +202,7 @@ std::shared_ptr<const QuickProducts> quick_products(const QuantizedOperand& a, c
   const LineResult result = line_result(BinaryOp::kMul, own, other, y_scale, static_cast<float>(y_zero), quantized_range(y_type));
   if (result.quick.limit < 0) return nullptr;
   auto products = std::make_shared<QuickProducts>();
+  products->operand = lines->repeated();
   for (size_t bits = 0; bits < 256; ++bits) {
     const QuickProduct product(tier, own, other, static_cast<std::byte>(bits), result);
     products->factor[bits] = product.factor(), products->addend[bits] = product.addend(), products->is_exact[bits] = product.is_exact();
@@ -211,8 +218,9 @@ void quantized_binary(const KernelContext& context, BinaryOp op, const Quantized
   const LineResult result = line_result(op, left, right, y_scale, static_cast<float>(y_zero), range);
   const IntegerTier& tier = integer_tier(chosen_isa());
   if (const auto lines = RepeatedLines::of({y.shape, {&a.x.shape, &b.x.shape}}))
-    return products && tier.scale_line ? lines->scale(context, {left, right}, result, tier, *products, y.data)
-                                       : lines->run(context, {left, right}, result, tier.combine, y.data);
+    return products && products->operand == lines->repeated() && tier.scale_line
+               ? lines->scale(context, {left, right}, result, tier, *products, y.data)
+               : lines->run(context, {left, right}, result, tier.combine, y.data);
   loop.run(context, [&](const std::array<int64_t, 2>& offsets, int64_t at, int64_t n) {
     LineOperand one = left, two = right;
     one.data += offsets[0], two.data += offsets[1];

@@ -35,8 +35,10 @@ void infer_binary(InferenceContext& node) {
 }
 QuantizedOperand operand(Inputs in, size_t i) { return {in[i], in[i + 1].as<float>()[0], zero_point(in[i + 2])}; }
 
-// Found once, where scales and zero points are constant.
+// Found once, where scales and zero points are constant, and the image is no smaller than what the search looks at.
 std::shared_ptr<const QuickProducts> quick_products_of(const BindContext& node) {
+  constexpr int64_t kWorthASearch = 32 * 1024;
+  if (node.output_shape(0).elements() < kWorthASearch) return nullptr;
   std::array<ConstTensorView, 8> in;
   for (const int i : {0, 3}) in[static_cast<size_t>(i)] = {nullptr, node.dtype(i), node.shape(i)};
   for (const int i : {1, 2, 4, 5, 6, 7}) {

@@ -190,6 +190,9 @@ TEST(ConvChain, PaysWhereThreadsHaveManyLines) {
   EXPECT_TRUE(conv_chain_pays(o.chain, 1, 2));
   EXPECT_FALSE(conv_chain_pays(o.chain, 1, 32));
   EXPECT_TRUE(conv_chain_pays(o.chain, 8, 32));
+  ConvChain unexpanded = o.chain;  // nothing is made twice
+  unexpanded.expand.reset();
+  EXPECT_TRUE(conv_chain_pays(unexpanded, 1, 32));
 }
 
 TEST(ConvChain, NoImagesAreNoWork) {

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/api/integer_conv_channels_last.h"
@@ -23,7 +25,8 @@ struct Scales {
   float a, b, y;
 };
 constexpr Scales kScales[] = {{0.021f, 0.017f, 0.03f}, {0.5f, 0.25f, 0.5f}, {0.1f, 0.3f, 0.2f},   {1.0f, 1.0f, 2.0f},
-                              {1e-30f, 1e-30f, 1e-32f}, {1e30f, 1e30f, 1e-9f}, {0.01f, 0.02f, 7.0f}, {3.0f, 0.1f, 0.0125f}};
+                              {1e-30f, 1e-30f, 1e-32f}, {1e30f, 1e30f, 1e-9f}, {0.01f, 0.02f, 7.0f}, {3.0f, 0.1f, 0.0125f},
+                              {40.0f, 1.0f, 1e-4f}, {1e5f, 1e5f, 1e-5f}};
 
 float number_of(std::byte bits, const LineOperand& x) {
   return dequantized(static_cast<float>(static_cast<uint8_t>(bits ^ x.flip)), static_cast<float>(x.zero), x.scale);
@@ -255,6 +258,36 @@ TEST(QuantizedLine, QuickProductsEqualTheDefinitionForAllPairsOfBytes) {
   }
 }
 
+// What was found for the largest shapes of a plan serves smaller ones, where the other operand may be the repeated one, or nothing is left.
+TEST(QuantizedLine, ProductsServeSmallerShapes) {
+  constexpr int64_t kChannels = 96;
+  const Scales s = {0.0313f, 0.0039f, 0.0177f};
+  for (const bool is_swapped : {false, true})
+    for (const int64_t n : {0, 1, 4})
+      for (const int64_t m : {0, 1, 8}) {
+        test::Guarded<std::byte> x(4 * kChannels), z(8 * kChannels), out(4 * 8 * kChannels);
+        for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<std::byte>(i * 37 + 5);
+        for (int64_t i = 0; i < z.size(); ++i) z.data()[i] = static_cast<std::byte>(i * 91 + 40);
+        const auto operands = [&](int64_t first, int64_t second) {
+          std::array<QuantizedOperand, 2> both = {QuantizedOperand{{x.data(), DType::kU8, {first, 1, kChannels}}, s.a, 100},
+                                                  QuantizedOperand{{z.data(), DType::kU8, {1, second, kChannels}}, s.b, 3}};
+          if (is_swapped) std::swap(both[0], both[1]);
+          return both;
+        };
+        const auto [a, b] = operands(n, m);
+        const auto [largest_a, largest_b] = operands(4, 8);
+        const auto products = quick_products(largest_a, largest_b, s.y, 7, {4, 8, kChannels}, DType::kU8);
+        if (n * m == 0) quantized_binary({}, BinaryOp::kAdd, a, b, s.y, 7, {out.data(), DType::kU8, {n, m, kChannels}});
+        quantized_binary({}, BinaryOp::kMul, a, b, s.y, 7, {out.data(), DType::kU8, {n, m, kChannels}}, products.get());
+        const LineOperand one = line_operand(operands(4, 8)[is_swapped ? 1 : 0], 1), two = line_operand(operands(4, 8)[is_swapped ? 0 : 1], 1);
+        for (int64_t i = 0; i < n * m * kChannels; ++i) {
+          const int64_t c = i % kChannels, row = i / kChannels;
+          const float value = number_of(x[row / m * kChannels + c], one) * number_of(z[row % m * kChannels + c], two);
+          ASSERT_EQ(out[i], static_cast<std::byte>(quantized(value / s.y, 7, {0, 255}))) << n << ' ' << m << ' ' << i;
+        }
+      }
+}
+
 TEST(QuantizedLine, ImagesScaledByChannelEqualTheDefinition) {
   int exact = 0, inexact = 0;
   for (const DType type : {DType::kU8, DType::kI8})
@@ -267,7 +300,7 @@ TEST(QuantizedLine, ImagesScaledByChannelEqualTheDefinition) {
           for (int64_t i = 0; i < x.size(); ++i) x.data()[i] = static_cast<std::byte>(i * 37 + i / 251);
           for (int64_t i = 0; i < scales.size(); ++i) scales.data()[i] = static_cast<std::byte>(i * 91 + i / 7);
           const QuantizedOperand a = {{x.data(), type, image}, s.a, 100}, b = {{scales.data(), DType::kU8, line}, s.b, 3};
-          const auto products = quick_products(a, b, s.y, 7, image, type);
+          const auto products = quick_products(a, b, s.y, 7, image, type), swapped = quick_products(b, a, s.y, 7, image, type);
           if (products) {
             const bool are_exact = std::all_of(scales.data(), scales.data() + scales.size(),
                                                [&](std::byte bits) { return products->is_exact[static_cast<size_t>(bits)]; });
@@ -278,7 +311,8 @@ TEST(QuantizedLine, ImagesScaledByChannelEqualTheDefinition) {
           for (const int threads : {1, 3})
             for (const bool is_swapped : {false, true}) {
               std::fill_n(out.data(), out.size(), std::byte{77});
-              quantized_binary({.threads = threads}, BinaryOp::kMul, is_swapped ? b : a, is_swapped ? a : b, s.y, 7, {out.data(), type, image}, products.get());
+              quantized_binary({.threads = threads}, BinaryOp::kMul, is_swapped ? b : a, is_swapped ? a : b, s.y, 7, {out.data(), type, image},
+                               is_swapped ? swapped.get() : products.get());
               for (int64_t i = 0; i < out.size(); ++i) {
                 const float value = number_of(x[i], one) * number_of(scales[i / (pixels * channels) * channels + i % channels], two);
                 ASSERT_EQ(out[i], static_cast<std::byte>(quantized(value / s.y, 7, range))) << to_string(image) << ' ' << i;

@@ -1,4 +1,4 @@
-// How a team shares the lines and filters of a convolution by strips: everything once, and the largest share no larger than need be.
+// How a team shares the lines and filters of a convolution by strips: everything once, and by filters only where that is evener.
 #include <gtest/gtest.h>
 
 #include <vector>

@@ -51,7 +51,7 @@ struct DepthwisePixelsOf {
   const Number* const* x = nullptr;      // kernel line i of the first pixel's first tap, which may be outside
   int64_t begin = 0, end = 0;
   const float* const* w = nullptr;       // kernel line i: for each tap, `w_tap` apart, `channels` weights
-  int64_t lines = 0, taps = 0;           // kernel lines inside the image, taps of each
+  int64_t lines = 0, taps = 0;           // kernel lines inside the image (of two lines all), taps of each
   int64_t x_pixel = 0, x_tap = 0, w_tap = 0;
   Number* c = nullptr;
   int64_t ldc = 0, c_line = 0;           // c_line: 0 for one line
